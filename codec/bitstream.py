@@ -1,0 +1,173 @@
+"""The container: bytes to header, metadata and tile index, and back. Implements FORMAT.md; knows no model."""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+
+from .errors import CaeError
+
+MAGIC = b"\x89CAE"
+VERSION = 1
+SECTIONS = ("iccp", "exif", "xmp ", "alph")
+TILE_UNIT = 64
+TILE_UNITS_MAX = 64
+SIDE_MAX = 2**31 - 1
+SECTIONS_MAX = 64
+
+_HEADER = struct.Struct("<4sBBBBIIHH8sI")
+_SECTION = struct.Struct("<4sII")
+_ENTRY = struct.Struct("<QII")
+_CRC = struct.Struct("<I")
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """What the first 32 bytes say; `tile` is the side of a tile in pixels, `channels` 1 (gray) or 3 (RGB)."""
+
+    width: int
+    height: int
+    channels: int
+    quality: int
+    tile: int
+    model_id: bytes
+
+    def __post_init__(self) -> None:
+        if self.channels not in (1, 3):
+            raise CaeError(f"colour mode {self.channels} is unknown: version {VERSION} has 1 (grayscale) and 3 (RGB)")
+        if not 1 <= self.quality <= 100:
+            raise CaeError(f"quality {self.quality} is not in 1 to 100")
+        if not (1 <= self.width <= SIDE_MAX and 1 <= self.height <= SIDE_MAX):
+            raise CaeError(f"size {self.width} x {self.height} is not in 1 to {SIDE_MAX} pixels")
+        if self.tile % TILE_UNIT or not 1 <= self.tile // TILE_UNIT <= TILE_UNITS_MAX:
+            raise CaeError(f"tile size {self.tile} is not a multiple of {TILE_UNIT} from {TILE_UNIT} to {TILE_UNIT * TILE_UNITS_MAX}")
+        if len(self.model_id) != 8:
+            raise CaeError(f"model id has {len(self.model_id)} bytes, not 8")
+
+    @property
+    def tile_count(self) -> int:
+        """Number of tiles in the file."""
+        return -(-self.width // self.tile) * -(-self.height // self.tile)
+
+
+@dataclasses.dataclass(frozen=True)
+class Container:
+    """A parsed file: header, metadata by section name, and each tile's (offset, length, CRC)."""
+
+    header: Header
+    metadata: Mapping[str, bytes]
+    index: Sequence[tuple[int, int, int]]
+
+
+def write(header: Header, metadata: Mapping[str, bytes], payloads: Sequence[bytes]) -> bytes:
+    """The file's bytes. `payloads` holds one entry per tile, row by row.
+
+    >>> file = write(Header(3, 2, 3, 50, 64, bytes(8)), {"exif": b"II*"}, [bytes(8)])
+    >>> len(file), read(file).metadata
+    (75, {'exif': b'II*'})
+    """
+    if len(payloads) != header.tile_count:
+        raise ValueError(f"{len(payloads)} payloads for {header.tile_count} tiles")
+    fixed = _HEADER.pack(
+        MAGIC, VERSION, header.channels, header.quality, 0, header.width, header.height, header.tile // TILE_UNIT,
+        len(metadata), header.model_id, 0,
+    )[: -_CRC.size]  # fmt: skip
+    parts = [fixed, _CRC.pack(zlib.crc32(fixed))]
+    for name, data in metadata.items():
+        start = struct.pack("<4sI", name.encode("ascii"), len(data))
+        parts += [start, _CRC.pack(zlib.crc32(data, zlib.crc32(start))), data]
+    offset = sum(map(len, parts)) + len(payloads) * _ENTRY.size + _CRC.size
+    entries = []
+    for payload in payloads:
+        entries.append(_ENTRY.pack(offset, len(payload), zlib.crc32(payload)))
+        offset += len(payload)
+    index = b"".join(entries)
+    return b"".join([*parts, index, _CRC.pack(zlib.crc32(index)), *payloads])
+
+
+def read(data: bytes | memoryview) -> Container:
+    """Parses a file and checks all of it but the payloads' CRCs; CaeError says which rule of FORMAT.md it breaks."""
+    data = memoryview(data)
+    header, count = _read_header(data)
+    metadata, offset = _read_sections(data, count)
+    index = _read_index(data, header, offset)
+    return Container(header, metadata, index)
+
+
+def payload(data: bytes | memoryview, container: Container, tile: int) -> memoryview:
+    """One tile's payload; CaeError where its CRC does not match."""
+    offset, length, crc = container.index[tile]
+    found = memoryview(data)[offset : offset + length]
+    if zlib.crc32(found) != crc:
+        raise CaeError(f"tile {tile} is damaged: its CRC does not match; get the file again, or decode a region without it")
+    return found
+
+
+def _read_header(data: memoryview) -> tuple[Header, int]:
+    if len(data) == 0:
+        raise CaeError("the file is empty")
+    if bytes(data[:4]) != MAGIC[: len(data)]:
+        raise CaeError("not a .cae file: it does not begin with the magic bytes 89 43 41 45")
+    if len(data) > 4 and data[4] != VERSION:
+        raise CaeError(f"format version {data[4]} is unknown: this decoder reads version {VERSION}; a newer release may read it")
+    if len(data) < _HEADER.size:
+        raise CaeError(f"the file is cut off in its header: {len(data)} of {_HEADER.size} bytes")
+    _, _, channels, quality, flags, width, height, units, count, model_id, crc = _HEADER.unpack_from(data)
+    if zlib.crc32(data[: _HEADER.size - _CRC.size]) != crc:
+        raise CaeError("the header is damaged: its CRC does not match")
+    if flags:
+        raise CaeError(f"unknown flags {flags:#04x}: version {VERSION} defines none")
+    if count > SECTIONS_MAX:
+        raise CaeError(f"{count} metadata sections: at most {SECTIONS_MAX} are allowed")
+    return Header(width, height, channels, quality, units * TILE_UNIT, model_id), count
+
+
+def _read_sections(data: memoryview, count: int) -> tuple[dict[str, bytes], int]:
+    metadata: dict[str, bytes] = {}
+    seen = set()
+    offset = _HEADER.size
+    for number in range(count):
+        if offset + _SECTION.size > len(data):
+            raise CaeError(f"the file is cut off in metadata section {number}")
+        name, length, crc = _SECTION.unpack_from(data, offset)
+        content = data[offset + _SECTION.size : offset + _SECTION.size + length]
+        if len(content) < length:
+            raise CaeError(f"metadata section {number} claims {length} bytes, but the file ends before")
+        if zlib.crc32(content, zlib.crc32(data[offset : offset + 8])) != crc:
+            raise CaeError(f"metadata section {number} is damaged: its CRC does not match")
+        text = name.decode("latin-1")
+        if not (text.isascii() and text[0].isalpha()):
+            raise CaeError(f"metadata section {number} has the bad name {text!r}")
+        if text in seen:
+            raise CaeError(f"metadata section {text!r} occurs twice")
+        seen.add(text)
+        if text in SECTIONS:
+            metadata[text] = bytes(content)
+        elif text[0].isupper():
+            raise CaeError(f"the file needs the unknown critical section {text!r}; a newer release may read it")
+        offset += _SECTION.size + length
+    return metadata, offset
+
+
+def _read_index(data: memoryview, header: Header, offset: int) -> list[tuple[int, int, int]]:
+    size = header.tile_count * _ENTRY.size
+    if offset + size + _CRC.size > len(data):
+        raise CaeError(f"the file is cut off in its tile index: {header.tile_count} tiles need {size + _CRC.size} bytes of it")
+    entries = data[offset : offset + size]
+    end = offset + size + _CRC.size
+    if zlib.crc32(entries) != _CRC.unpack_from(data, offset + size)[0]:
+        raise CaeError("the tile index is damaged: its CRC does not match")
+    index = list(_ENTRY.iter_unpack(entries))
+    for number, (start, length, _) in enumerate(index):
+        if start != end:
+            raise CaeError(f"tile {number} does not begin where the one before ends")
+        if length % 4:
+            raise CaeError(f"tile {number} has {length} bytes, which is no multiple of 4")
+        end += length
+    if end > len(data):
+        raise CaeError(f"the file is cut off: {len(data)} of {end} bytes")
+    if end < len(data):
+        raise CaeError(f"{len(data) - end} bytes follow the last tile")
+    return index

@@ -1,0 +1,62 @@
+"""Sizes of a model, and the arithmetic that follows from them. Knows no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+FEATURE_STRIDE = 8
+"""Pixels per position of the transforms' features."""
+LATENT_STRIDE = 16
+"""Pixels per position of the latent y."""
+HYPER_STRIDE = 64
+"""Pixels per position of the hyper-latent z."""
+QUALITIES = range(1, 101)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Sizes of the networks and the range of rate points that they were trained for.
+
+    `levels` gain vectors are spread over qualities 1 to 100 and interpolated between;
+    the first level is trained with `lambda_min`, the last with `lambda_max` (the loss is
+    lambda * 255**2 * MSE + bits per pixel, with pixels in [0, 1]).
+    """
+
+    channels: int = 128
+    latent_channels: int = 320
+    hyper_channels: int = 96
+    entropy_channels: int = 192
+    analysis_blocks: int = 5
+    synthesis_blocks: int = 7
+    context_blocks: int = 2
+    leading_channels: int = 64
+    levels: int = 16
+    lambda_min: float = 0.0007
+    lambda_max: float = 0.25
+
+    def level(self, quality: float) -> float:
+        """Position of a quality in 1..100 on the scale of gain levels, 0 to `levels` - 1."""
+        return (quality - QUALITIES[0]) / (len(QUALITIES) - 1) * (self.levels - 1)
+
+    def rate_weight(self, level: float) -> float:
+        """The lambda of a level: log-linear between `lambda_min` and `lambda_max`."""
+        fraction = level / (self.levels - 1)
+        return math.exp((1 - fraction) * math.log(self.lambda_min) + fraction * math.log(self.lambda_max))
+
+    def macs_per_pixel(self) -> dict[str, float]:
+        """Multiply-accumulates per pixel of each network, as the encoder and decoder run them."""
+        c, n, z, h = self.channels, self.latent_channels, self.hyper_channels, self.entropy_channels
+        transform_block = 8 * c * c + 9 * c
+        entropy_block = lambda width: 6 * width * width + 9 * width  # noqa: E731
+        feature, latent, hyper = FEATURE_STRIDE**2, LATENT_STRIDE**2, HYPER_STRIDE**2
+        middle = (HYPER_STRIDE // 2) ** 2
+        return {
+            "analysis": (192 * c + self.analysis_blocks * transform_block) / feature + 4 * c * n / latent,
+            "hyper analysis": (n * h + entropy_block(h)) / latent + (4 * h * z + entropy_block(z)) / middle + 4 * z * z / hyper,
+            "hyper synthesis": 4 * z * z / hyper + (entropy_block(z) + 4 * z * h) / middle + entropy_block(h) / latent,
+            # each pass predicts a mean and a scale for half of the latents, and the second reads the other half
+            "first pass": (entropy_block(h) + h * n) / latent,
+            "second pass": (n // 2 * h + self.context_blocks * entropy_block(h) + h * n + 2 * self.leading_channels) / latent,
+            "synthesis": n * 4 * c / latent + (self.synthesis_blocks * transform_block + 192 * c) / feature,
+        }

@@ -1,0 +1,83 @@
+"""Where the networks run, with what precision, and on how many threads."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+from .errors import CaeError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def choose(name: str | None = None) -> torch.device:
+    """The device for "auto" (or None), "cpu" or "cuda"; "auto" takes CUDA when a product there comes out right.
+
+    Raises CaeError for an unknown name, or "cuda" where CUDA does not work.
+    """
+    if name in (None, "auto"):
+        return torch.device("cuda" if _cuda_works() else "cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    if name == "cuda":
+        if not _cuda_works():
+            raise CaeError("device cuda: no CUDA device works here; use --device cpu or auto")
+        return torch.device("cuda")
+    raise CaeError(f"device {name!r} is unknown: use auto, cpu or cuda")
+
+
+def _cuda_works() -> bool:
+    if not torch.cuda.is_available():
+        return False
+    try:
+        ones = torch.ones(8, 8, dtype=torch.float64, device="cuda")
+        return bool((ones @ ones == 8).all())
+    except RuntimeError:
+        return False
+
+
+def fast_bf16(device: torch.device) -> bool:
+    """Whether bf16 matrix products run faster than float32 on this device."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+@contextlib.contextmanager
+def precision(device: torch.device, bf16: bool | None = None) -> Iterator[None]:
+    """Runs the transforms' inner products in bf16 where that is fast (or as told); TF32 stays off."""
+    enabled = fast_bf16(device) if bf16 is None else bf16
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=enabled):
+        yield
+
+
+def thread_count(wanted: int | None) -> int:
+    """Threads to use: as wanted, else one for each processor that this process may use."""
+    if wanted is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if wanted < 1:
+        raise CaeError(f"{wanted} threads: use at least 1")
+    return wanted
+
+
+def run_parallel(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> list[Result]:
+    """Applies `work` to all items on up to `threads` threads; the threads that are left over go to each call's products."""
+    items = list(items)
+    workers = max(1, min(threads, len(items)))
+    before = torch.get_num_threads()
+    each = max(1, threads // workers)
+    try:
+        if workers == 1:
+            torch.set_num_threads(each)
+            return [work(item) for item in items]
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(each,)) as pool:
+            return list(pool.map(work, items))
+    finally:
+        torch.set_num_threads(before)

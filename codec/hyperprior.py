@@ -1,0 +1,190 @@
+"""The entropy networks in floating point: for training, and the hyper analysis for the encoder as well.
+
+A mean-scale hyperprior (Minnen et al., 2018, arXiv:1809.02736) with a two-pass checkerboard context (He et al.,
+2021, arXiv:2103.15306) whose phase alternates with the channel. The decoder runs the hyper synthesis and both
+passes on integers instead: see `codec.exact`, whose layers mirror these.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .config import Config
+from .transforms import Depthwise, depth_to_space, interpolate_levels, space_to_depth
+
+SCALE_MIN, SCALE_MAX, SCALES = 0.11, 256.0, 64
+"""Range and number of the log-spaced standard deviations that have a probability table."""
+NEIGHBOURS = ((-1, 0), (0, -1), (0, 1), (1, 0))
+"""Offsets (row, column) of a latent's direct neighbours, in the order of `EntropyModel.neighbour_weight`."""
+
+
+class LowerBound(torch.autograd.Function):
+    """max(x, bound), letting a gradient pass that would raise x (as in CompressAI)."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, bound: float) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.bound = bound
+        return x.clamp_min(bound)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        return grad * ((x >= ctx.bound) | (grad < 0)), None
+
+
+def round_straight_through(x: Tensor) -> Tensor:
+    """Rounds, with the gradient of the identity."""
+    return x + (torch.round(x) - x).detach()
+
+
+def add_noise(x: Tensor) -> Tensor:
+    """Adds uniform noise in [-1/2, 1/2): the differentiable stand-in for rounding in the rate."""
+    return x + torch.empty_like(x).uniform_(-0.5, 0.5)
+
+
+def shift(x: Tensor, rows: int, columns: int) -> Tensor:
+    """The tensor (B, h, w, C) whose value at (i, j) is x at (i + rows, j + columns), zero outside."""
+    _, h, w, _ = x.shape
+    out = torch.zeros_like(x)
+    out[:, max(0, -rows) : h - max(0, rows), max(0, -columns) : w - max(0, columns)] = x[
+        :, max(0, rows) : h - max(0, -rows), max(0, columns) : w - max(0, -columns)
+    ]
+    return out
+
+
+class EntropyBlock(nn.Module):
+    """Residual block: 1x1, ReLU, depthwise 3x3, 1x1; then 1x1, ReLU, 1x1. Starts as the identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mix_in = nn.Linear(channels, channels)
+        self.depthwise = Depthwise(channels)
+        self.mix_out = nn.Linear(channels, channels)
+        self.up = nn.Linear(channels, 2 * channels)
+        self.down = nn.Linear(2 * channels, channels)
+        for last in (self.mix_out, self.down):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.mix_out(self.depthwise(torch.relu(self.mix_in(x))))
+        return x + self.down(torch.relu(self.up(x)))
+
+
+class HyperAnalysis(nn.Module):
+    """Scaled latent (B, h, w, N), h and w multiples of 4, to the hyper-latent (B, h/4, w/4, Z), not yet rounded."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        n, h, z = config.latent_channels, config.entropy_channels, config.hyper_channels
+        self.enter = nn.Linear(n, h)
+        self.block = EntropyBlock(h)
+        self.downsample = nn.Linear(4 * h, z)
+        self.block_half = EntropyBlock(z)
+        self.leave = nn.Linear(4 * z, z)
+
+    def forward(self, y: Tensor) -> Tensor:
+        x = self.block(self.enter(torch.asinh(y)))
+        x = self.block_half(self.downsample(space_to_depth(x, 2)))
+        return self.leave(space_to_depth(x, 2)).float()
+
+
+class HyperSynthesis(nn.Module):
+    """Rounded hyper-latent (B, h/4, w/4, Z) and the quality's bias (B, 1, 1, H) to features (B, h, w, H)."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        h, z = config.entropy_channels, config.hyper_channels
+        self.enter = nn.Linear(z, 4 * z)
+        self.block_half = EntropyBlock(z)
+        self.upsample = nn.Linear(z, 4 * h)
+        self.block = EntropyBlock(h)
+
+    def forward(self, z: Tensor, bias: Tensor) -> Tensor:
+        x = self.block_half(depth_to_space(self.enter(z), 2))
+        return self.block(depth_to_space(self.upsample(x), 2) + bias)
+
+
+def checkerboard(height: int, width: int, channels: int, device: torch.device | str = "cpu") -> Tensor:
+    """Mask (height, width, channels) of the latents coded in the first pass: row + column + channel is even."""
+    parity = torch.arange(height, device=device)[:, None] + torch.arange(width, device=device)
+    return (parity[..., None] + torch.arange(channels, device=device)) % 2 == 0
+
+
+class EntropyModel(nn.Module):
+    """Everything between the latent and its bits: gains, hyperprior, both context passes, likelihoods."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        n, h, z = config.latent_channels, config.entropy_channels, config.hyper_channels
+        self.log_gain = nn.Parameter(torch.zeros(config.levels, n))
+        self.quality_bias = nn.Parameter(torch.zeros(config.levels, h))
+        self.z_mean = nn.Parameter(torch.zeros(z))
+        self.z_log_scale = nn.Parameter(torch.zeros(z))
+        self.hyper_analysis = HyperAnalysis(config)
+        self.hyper_synthesis = HyperSynthesis(config)
+        self.first_block = EntropyBlock(h)
+        self.first_head = nn.Linear(h, 2 * n)
+        self.embed = nn.Linear(n, h)
+        self.second_blocks = nn.Sequential(*[EntropyBlock(h) for _ in range(config.context_blocks)])
+        self.second_head = nn.Linear(h, 2 * n)
+        self.neighbour_weight = nn.Parameter(torch.zeros(len(NEIGHBOURS), config.leading_channels))
+        for head in (self.first_head, self.second_head):
+            nn.init.zeros_(head.bias)
+            with torch.no_grad():
+                head.weight.mul_(0.1)
+
+    def forward(self, y: Tensor, level: Tensor, noise: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Quantises y (B, h, w, N) and estimates its rate.
+
+        `level` (B,) is each image's position on the gain levels; `noise` replaces rounding in the rate by
+        uniform noise, as training wants. Returns the reconstructed latent (B, h, w, N) and the bits of y and
+        of z (B,).
+        """
+        log_gain = interpolate_levels(self.log_gain, level)
+        gain = log_gain.exp()
+        y = y * gain
+        z = self.hyper_analysis(y)
+        z_hat = round_straight_through(z)
+        bits_z = self._bits_z(add_noise(z) if noise else z_hat)
+        features = self.hyper_synthesis(z_hat, interpolate_levels(self.quality_bias, level))
+
+        first = checkerboard(y.shape[1], y.shape[2], y.shape[3], y.device)
+        features = self.first_block(features)
+        mean, log_scale = self.first_head(features).float().chunk(2, -1)
+        symbols = round_straight_through(y - mean) * first
+        known = (mean + symbols) * first
+        features = self.second_blocks(features + self.embed(torch.asinh(known)))
+        mean_second, log_scale_second = self.second_head(features).float().chunk(2, -1)
+        mean = torch.where(first, mean, mean_second + self._innovation(symbols))
+        log_scale = torch.where(first, log_scale, log_scale_second) + log_gain
+        y_hat = mean + round_straight_through(y - mean)
+
+        deviation = add_noise(y - mean) if noise else torch.round(y - mean)
+        return y_hat / gain, self._bits_y(deviation, log_scale), bits_z
+
+    def _innovation(self, symbols: Tensor) -> Tensor:
+        """What the leading channels' neighbours differ by from their means, linearly: what a mean gains from it."""
+        leading = self.neighbour_weight.shape[1]
+        known = symbols[..., :leading]
+        total = sum(shift(known, *offset) * weight for offset, weight in zip(NEIGHBOURS, self.neighbour_weight, strict=True))
+        return torch.nn.functional.pad(total, (0, symbols.shape[-1] - leading))
+
+    def _bits_z(self, z: Tensor) -> Tensor:
+        """Bits under one logistic distribution per channel."""
+        scale = self.z_log_scale.exp()
+        offset = z - self.z_mean
+        mass = torch.sigmoid((offset + 0.5) / scale) - torch.sigmoid((offset - 0.5) / scale)
+        return -torch.log2(LowerBound.apply(mass, 1e-9)).sum((1, 2, 3))
+
+    @staticmethod
+    def _bits_y(deviation: Tensor, log_scale: Tensor) -> Tensor:
+        """Bits under Gaussians of the given scales, integrated over unit intervals."""
+        scale = LowerBound.apply(log_scale.clamp(-8, 8).exp(), SCALE_MIN)
+        deviation = deviation.abs()
+        upper = torch.special.ndtr((0.5 - deviation) / scale)
+        lower = torch.special.ndtr((-0.5 - deviation) / scale)
+        return -torch.log2(LowerBound.apply(upper - lower, 1e-9)).sum((1, 2, 3))

@@ -1,0 +1,131 @@
+"""The registry of weights: safetensors files, found by the id that every `.cae` file carries."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from . import entropy
+from .config import Config
+from .errors import CaeError
+from .exact import ExactEntropy
+from .hyperprior import HyperAnalysis
+from .transforms import Analysis, Synthesis
+
+WEIGHTS_FOLDER = Path(__file__).with_name("weights")
+DEFAULT = "base"
+ID_BYTES = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """Networks and tables of one weights file, on one device, ready to run.
+
+    `gain` (100, N) float32 holds the factor from pixel units to quantisation steps of each quality.
+    """
+
+    path: Path
+    id: bytes
+    config: Config
+    analysis: Analysis
+    hyper_analysis: HyperAnalysis
+    synthesis: Synthesis
+    exact: ExactEntropy
+    gain: Tensor
+    scale_tables: list[entropy.Table]
+    hyper_tables: list[entropy.Table]
+    device: torch.device
+
+    def level(self, quality: int) -> Tensor:
+        """The quality's position on the gain levels, (1,)."""
+        return torch.tensor([self.config.level(quality)], dtype=torch.float32, device=self.device)
+
+
+@functools.cache
+def _digest(path: Path, _size: int, _modified: int) -> bytes:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()[:ID_BYTES]
+
+
+def model_id(path: Path) -> bytes:
+    """First 8 bytes of the SHA-256 of a weights file."""
+    status = path.stat()
+    return _digest(path, status.st_size, status.st_mtime_ns)
+
+
+def installed() -> dict[bytes, Path]:
+    """Weights files that come with the package, by id."""
+    return {model_id(path): path for path in sorted(WEIGHTS_FOLDER.glob("*.safetensors"))}
+
+
+def find(wanted: bytes) -> Path:
+    """The weights file with an id; CaeError where it is not installed."""
+    known = installed()
+    if wanted not in known:
+        have = ", ".join(f"{key.hex()} ({path.stem})" for key, path in known.items())
+        raise CaeError(
+            f"the file needs the weights with id {wanted.hex()}, which are not installed; pass the weights file that made it "
+            f"(weights=…, --weights), or install the release that has it. Installed: {have}"
+        )
+    return known[wanted]
+
+
+def default_path() -> Path:
+    """The weights that encoding uses unless told otherwise."""
+    return WEIGHTS_FOLDER / f"{DEFAULT}.safetensors"
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Metadata of a weights file: configuration, training record, licence."""
+    try:
+        with safe_open(path, "np") as file:
+            return file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise CaeError(f"{path}: not a readable weights file ({error})") from None
+
+
+def load(path: Path, device: torch.device | str = "cpu") -> Model:
+    """Loads a weights file onto a device; CaeError where it is none."""
+    device = torch.device(device)
+    metadata = read_metadata(path)
+    try:
+        config = Config(**json.loads(metadata["config"]))
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except (KeyError, TypeError, ValueError) as error:
+        raise CaeError(f"{path}: not a weights file of this codec ({error!r})") from None
+    parts: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        group, _, rest = name.partition("/")
+        parts.setdefault(group, {})[rest] = tensor
+    networks = {}
+    for name, network in (("analysis", Analysis), ("hyper_analysis", HyperAnalysis), ("synthesis", Synthesis)):
+        with torch.device("meta"):
+            module = network(config)
+        module.load_state_dict({key: value.float() for key, value in parts[name].items()}, assign=True)
+        networks[name] = module.to(device).eval().requires_grad_(False)
+    return Model(
+        path=path,
+        id=model_id(path),
+        config=config,
+        **networks,
+        exact=ExactEntropy({name: value.to(device) for name, value in parts["exact"].items()}, config),
+        gain=parts["gain"]["gain"].to(device),
+        scale_tables=_tables(parts["tables"], "scale"),
+        hyper_tables=_tables(parts["tables"], "hyper"),
+        device=device,
+    )
+
+
+def _tables(tensors: Mapping[str, Tensor], name: str) -> list[entropy.Table]:
+    frequencies, lengths = (np.asarray(tensors[f"{name}.{part}"]) for part in ("frequencies", "lengths"))
+    return entropy.tables_from_arrays(frequencies, lengths)

@@ -1,0 +1,229 @@
+"""From pixels to a `.cae` file and back: ties transforms, entropy networks, entropy coder, tiles and container."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from . import bitstream, devices, entropy, models
+from .config import FEATURE_STRIDE, HYPER_STRIDE, LATENT_STRIDE
+from .errors import CaeError
+from .exact import LIMIT, MEAN_BITS, pack, unpack
+from .tiling import Rect, grid
+
+WINDOW = 1024
+"""Side in pixels of the square pieces in which the transforms run."""
+WINDOW_MIN = 128
+PIXELS_MAX = 2**29
+"""Largest picture that is decoded to one array unless told otherwise."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How a codec runs: `bf16` None means where it is fast; `pixels_max` bounds what a file can make it allocate."""
+
+    threads: int
+    bf16: bool | None = None
+    window: int = WINDOW
+    pixels_max: int = PIXELS_MAX
+
+
+def halo(network: nn.Module) -> int:
+    """Pixels beyond a window that reach into it through a transform, from its layers, in whole latent positions."""
+    reach = sum(FEATURE_STRIDE * (layer.kernel_size[0] // 2) for layer in network.modules() if isinstance(layer, nn.Conv2d))
+    return -(-reach // LATENT_STRIDE) * LATENT_STRIDE
+
+
+def encode(pixels: np.ndarray, model: models.Model, settings: Settings, quality: int, tile: int, metadata: Mapping[str, bytes]) -> bytes:
+    """Codes pixels (H, W, C) uint8, C = 1 or 3, to the bytes of a `.cae` file."""
+    height, width, channels = pixels.shape
+    header = bitstream.Header(width, height, channels, quality, tile, model.id)
+    latent = _with_fallback(lambda m, s: _analyse(pixels, m, s, quality), model, settings)
+    bounds = Rect(0, 0, height, width)
+
+    def code(cell: tuple[int, Rect]) -> bytes:
+        rows, columns = cell[1].outward(LATENT_STRIDE).slices
+        return _encode_tile(latent[None, rows, columns], model, quality)
+
+    payloads = devices.run_parallel(code, grid(bounds, tile), settings.threads)
+    return bitstream.write(header, metadata, payloads)
+
+
+def decode(data: bytes | memoryview, model: models.Model, settings: Settings, region: Rect | None = None) -> np.ndarray:
+    """Decodes a file, or one region of it, to pixels (h, w, C) uint8."""
+    container = bitstream.read(data)
+    header = container.header
+    bounds = Rect(0, 0, header.height, header.width)
+    region = bounds if region is None else region
+    if region.height <= 0 or region.width <= 0 or region & bounds != region:
+        raise CaeError(f"region {region} is not within the picture's {header.width} x {header.height} pixels")
+    if region.height * region.width > settings.pixels_max:
+        raise CaeError(
+            f"{region.width} x {region.height} pixels are more than the limit of {settings.pixels_max}; "
+            "decode it region by region, or raise the limit"
+        )
+    latent, origin = decode_latent(data, container, model, settings, region)
+    return _with_fallback(lambda m, s: _synthesise(latent, origin, region, header, m, s), model, settings)
+
+
+def decode_latent(
+    data: bytes | memoryview, container: bitstream.Container, model: models.Model, settings: Settings, region: Rect
+) -> tuple[Tensor, Rect]:
+    """Entropy-decodes the tiles that a region needs.
+
+    Returns the reconstructed latent (h, w, N) int32 in units of 2**-MEAN_BITS quantisation steps, exact on every
+    machine, and the rectangle of latent positions that it covers; positions of tiles that are not needed are zero.
+    """
+    header = container.header
+    bounds = Rect(0, 0, header.height, header.width)
+    needed = region.grow(halo(model.synthesis), bounds)
+    cells = list(grid(bounds, header.tile, touching=needed))
+    covered = Rect(cells[0][1].top, cells[0][1].left, cells[-1][1].bottom, cells[-1][1].right).outward(LATENT_STRIDE)
+    latent = torch.zeros(covered.height, covered.width, model.config.latent_channels, dtype=torch.int32)
+
+    def decode_one(cell: tuple[int, Rect]) -> None:
+        number, place = cell
+        place = place.outward(LATENT_STRIDE)
+        try:
+            tile = _decode_tile(bitstream.payload(data, container, number), place, model, header.quality)
+        except CaeError as error:
+            raise CaeError(f"tile {number}: {error}") from None
+        latent[place.relative_to(covered).slices] = tile
+
+    devices.run_parallel(decode_one, cells, settings.threads)
+    return latent, covered
+
+
+def _with_fallback(work: Callable[[models.Model, Settings], Tensor], model: models.Model, settings: Settings) -> Tensor:
+    """Runs `work`; out of memory on a GPU, tries again with smaller windows, and at last on the CPU."""
+    original = settings
+    while True:
+        try:
+            return work(model, settings)
+        except torch.OutOfMemoryError:
+            if model.device.type == "cpu":
+                raise
+            if settings is original:
+                warnings.warn("out of GPU memory: going on with smaller pieces, then on the CPU", RuntimeWarning, stacklevel=4)
+            torch.cuda.empty_cache()
+            if settings.window > WINDOW_MIN:
+                settings = dataclasses.replace(settings, window=settings.window // 2)
+            else:
+                model, settings = models.load(model.path, "cpu"), original
+
+
+def _analyse(pixels: np.ndarray, model: models.Model, settings: Settings, quality: int) -> Tensor:
+    """The latent (h, w, N) float32 on the CPU, in quantisation steps, of a whole picture."""
+    height, width, _ = pixels.shape
+    bounds = Rect(0, 0, height, width)
+    whole = bounds.outward(LATENT_STRIDE)
+    latent = torch.empty(whole.height, whole.width, model.config.latent_channels)
+    margin = halo(model.analysis)
+    level, gain = model.level(quality), model.gain[quality - 1]
+
+    def analyse(cell: tuple[int, Rect]) -> None:
+        core = cell[1].outward(LATENT_STRIDE)
+        window = core.grow(margin // LATENT_STRIDE, whole)
+        piece = pixels[window.scaled(LATENT_STRIDE).slices]
+        need = window.height * LATENT_STRIDE - piece.shape[0], window.width * LATENT_STRIDE - piece.shape[1]
+        if any(need):
+            piece = np.pad(piece, ((0, need[0]), (0, need[1]), (0, 0)), mode="edge")
+        with devices.precision(model.device, settings.bf16):
+            x = torch.from_numpy(np.ascontiguousarray(piece)).to(model.device).expand(-1, -1, 3)
+            y = model.analysis(x[None].float() / 255 - 0.5, level)[0] * gain
+            latent[core.slices] = y[core.relative_to(window).slices].cpu()
+
+    devices.run_parallel(analyse, grid(bounds, settings.window), settings.threads)
+    return latent
+
+
+def _synthesise(latent: Tensor, origin: Rect, region: Rect, header: bitstream.Header, model: models.Model, settings: Settings) -> np.ndarray:
+    """Pixels (h, w, C) uint8 of a region.
+
+    The windows lie on one grid whatever the region, so that a region comes out as the whole picture's crop to the bit.
+    """
+    bounds = Rect(0, 0, header.height, header.width)
+    whole = bounds.outward(LATENT_STRIDE)
+    margin = halo(model.synthesis) // LATENT_STRIDE
+    level, gain = model.level(header.quality), model.gain[header.quality - 1] * 2**MEAN_BITS
+    out = np.empty((region.height, region.width, header.channels), np.uint8)
+
+    def synthesise(cell: tuple[int, Rect]) -> None:
+        core = cell[1]
+        window = core.outward(LATENT_STRIDE).grow(margin, whole)
+        held = window & origin
+        y = latent[held.relative_to(origin).slices]
+        if held != window:
+            canvas = torch.zeros(window.height, window.width, y.shape[-1], dtype=y.dtype)
+            canvas[held.relative_to(window).slices] = y
+            y = canvas
+        with devices.precision(model.device, settings.bf16):
+            x = model.synthesis(y[None].to(model.device).float() / gain, level)[0]
+            wanted = core & region
+            x = x[wanted.relative_to(window.scaled(LATENT_STRIDE)).slices]
+            if header.channels == 1:
+                x = x.mean(-1, keepdim=True)
+            x = x.add(0.5).mul_(255).round_().clamp_(0, 255).to(torch.uint8)
+        out[wanted.relative_to(region).slices] = x.cpu().numpy()
+
+    devices.run_parallel(synthesise, grid(bounds, settings.window, touching=region), settings.threads)
+    return out
+
+
+def _encode_tile(y: Tensor, model: models.Model, quality: int) -> bytes:
+    """Payload of a tile's scaled latent (1, h, w, N)."""
+    _, h, w, _ = y.shape
+    with torch.inference_mode():
+        y = y.to(model.device)
+        z = model.hyper_analysis(_pad_to_hyper(y)).round_().clamp_(-LIMIT, LIMIT)
+        features, mean, index = model.exact.first(z, quality, h, w)
+        symbols = _quantise(y, mean, 0)
+        mean_second, index_second = model.exact.second(features, mean, symbols, quality)
+        symbols_second = _quantise(y, mean_second, 1)
+    hyper = z[0].reshape(-1, z.shape[-1]).T.to(torch.int32).cpu().numpy()
+    groups = list(zip(model.hyper_tables, hyper, strict=True))
+    for values, tables in ((symbols, index), (symbols_second, index_second)):
+        groups += entropy.group_values(values.to(torch.int32).cpu().numpy().ravel(), tables.cpu().numpy().ravel(), model.scale_tables)
+    return entropy.encode(groups)
+
+
+def _decode_tile(payload: memoryview, place: Rect, model: models.Model, quality: int) -> Tensor:
+    """The reconstructed latent (h, w, N) int32 of a tile that covers `place` (latent positions), on the CPU."""
+    h, w = place.height, place.width
+    unit = HYPER_STRIDE // LATENT_STRIDE
+    shape = -(-h // unit), -(-w // unit)
+    decoder = entropy.Decoder(payload)
+    z = np.stack([decoder.decode(table, shape[0] * shape[1]) for table in model.hyper_tables], -1).reshape(1, *shape, -1)
+
+    def read(index: Tensor) -> Tensor:
+        values = decoder.decode_groups(index.cpu().numpy().ravel(), model.scale_tables)
+        return torch.from_numpy(values).to(model.device).reshape(index.shape)
+
+    with torch.inference_mode():
+        features, mean, index = model.exact.first(torch.from_numpy(z).to(model.device), quality, h, w)
+        symbols = read(index).double()
+        mean_second, index_second = model.exact.second(features, mean, symbols, quality)
+        symbols_second = read(index_second).double()
+        decoder.finish()
+        scale = 2**MEAN_BITS
+        reconstructed = unpack(mean + symbols * scale, mean_second + symbols_second * scale)[0]
+        return reconstructed.clamp_(-(2**30), 2**30).to(torch.int32).cpu()
+
+
+def _pad_to_hyper(y: Tensor) -> Tensor:
+    """Repeats the last rows and columns of (1, h, w, N) until the hyper analysis can halve them twice."""
+    unit = HYPER_STRIDE // LATENT_STRIDE
+    rows, columns = -y.shape[1] % unit, -y.shape[2] % unit
+    if not (rows or columns):
+        return y
+    return nn.functional.pad(y.permute(0, 3, 1, 2), (0, columns, 0, rows), mode="replicate").permute(0, 2, 3, 1)
+
+
+def _quantise(y: Tensor, mean: Tensor, number: int) -> Tensor:
+    """Symbols (float64, packed) of a pass: what its latents differ by from their means, rounded."""
+    return (pack(y, number).double() - mean * 2.0**-MEAN_BITS).round_()

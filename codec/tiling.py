@@ -1,0 +1,70 @@
+"""Geometry of tiles, windows and regions. Pure arithmetic on rectangles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+
+class Rect(NamedTuple):
+    """Rows top to bottom - 1 and columns left to right - 1.
+
+    >>> Rect(2, 3, 10, 8).grow(4, Rect(0, 0, 12, 9))
+    Rect(top=0, left=0, bottom=12, right=9)
+    """
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Index of the rectangle in an array (rows, columns, …)."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    def grow(self, margin: int, bounds: Rect) -> Rect:
+        """Wider by `margin` on every side, within `bounds`."""
+        return Rect(self.top - margin, self.left - margin, self.bottom + margin, self.right + margin) & bounds
+
+    def relative_to(self, origin: Rect) -> Rect:
+        """The same rectangle with coordinates counted from the top left of `origin`."""
+        return Rect(self.top - origin.top, self.left - origin.left, self.bottom - origin.top, self.right - origin.left)
+
+    def outward(self, unit: int) -> Rect:
+        """In units of `unit`, rounded outward.
+
+        >>> Rect(15, 16, 17, 32).outward(16)
+        Rect(top=0, left=1, bottom=2, right=2)
+        """
+        return Rect(self.top // unit, self.left // unit, -(-self.bottom // unit), -(-self.right // unit))
+
+    def scaled(self, unit: int) -> Rect:
+        """In smaller units, `unit` to each of this rectangle's."""
+        return Rect(*(side * unit for side in self))
+
+    def __and__(self, other: Rect) -> Rect:
+        return Rect(
+            max(self.top, other.top), max(self.left, other.left), min(self.bottom, other.bottom), min(self.right, other.right)
+        )
+
+
+def grid(bounds: Rect, step: int, touching: Rect | None = None) -> Iterator[tuple[int, Rect]]:
+    """Cells of `bounds` (which starts at 0, 0) with their row-major numbers: all, or those that `touching` overlaps.
+
+    >>> list(grid(Rect(0, 0, 5, 9), 4, touching=Rect(4, 3, 5, 5)))
+    [(3, Rect(top=4, left=0, bottom=5, right=4)), (4, Rect(top=4, left=4, bottom=5, right=8))]
+    """
+    columns = -(-bounds.right // step)
+    chosen = (bounds if touching is None else touching).outward(step)
+    for row in range(chosen.top, chosen.bottom):
+        for column in range(chosen.left, chosen.right):
+            yield row * columns + column, Rect(row * step, column * step, (row + 1) * step, (column + 1) * step) & bounds

@@ -1,0 +1,44 @@
+"""Training state as one safetensors file: parameters, their average, optimiser state, and progress as metadata."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+
+def _pack(prefix: str, state: dict[str, Any]) -> dict[str, Tensor]:
+    return {f"{prefix}/{name}": torch.as_tensor(value).detach().cpu().contiguous() for name, value in state.items()}
+
+
+def save(path: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, progress: dict) -> None:
+    """Writes the state to a temporary file beside `path` and renames it."""
+    tensors = _pack("model", model.state_dict()) | _pack("average", average.state_dict())
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= _pack(f"optimizer/{index}", state)
+    temporary = path.with_suffix(".partial")
+    save_file(tensors, temporary, metadata={"progress": json.dumps(progress)})
+    os.replace(temporary, path)
+
+
+def load(path: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> dict:
+    """Restores what `save` wrote, in place; returns the progress."""
+    with safe_open(path, "pt") as file:
+        groups: dict[str, dict[str, Tensor]] = {}
+        for name in file.keys():
+            group, _, rest = name.rpartition("/")
+            groups.setdefault(group, {})[rest] = file.get_tensor(name)
+        progress = json.loads(file.metadata()["progress"])
+    model.load_state_dict(groups["model"])
+    average.load_state_dict(groups["average"])
+    state = optimizer.state_dict()
+    prefix = "optimizer/"
+    state["state"] = {int(name[len(prefix) :]): value for name, value in groups.items() if name.startswith(prefix)}
+    optimizer.load_state_dict(state)
+    return progress

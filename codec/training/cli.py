@@ -1,0 +1,42 @@
+"""The command `cae-train`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        "cae-train",
+        description="Train a model on a folder of images. The run's folder keeps the state and a CSV log; the same "
+        "command goes on where it stopped, and a larger budget continues a finished run.",
+    )
+    p.add_argument("images", type=Path, help="folder of images, searched with its subfolders")
+    p.add_argument("run", type=Path, help="folder for the run's state and log")
+    budget = p.add_mutually_exclusive_group(required=True)
+    budget.add_argument("--steps", type=int, help="total number of steps")
+    budget.add_argument("--minutes", type=float, help="total training time")
+    p.add_argument("--validation", type=Path, help="folder of images that are only measured")
+    p.add_argument("--batch", type=int, default=8, help="patches per step (default: 8)")
+    p.add_argument("--patch", type=int, default=256, help="side of a patch, a multiple of 64 (default: 256)")
+    p.add_argument("--learning-rate", type=float, default=1e-3, help="peak learning rate (default: 1e-3)")
+    p.add_argument("--decay", type=float, default=0.25, help="part of the budget over which the learning rate falls to zero (default: 0.25)")
+    p.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--memory-gib", type=float, default=6, help="images to hold in memory (default: 6)")
+    p.add_argument("--quiet", action="store_true", help="no progress bar")
+    return p
+
+
+def main() -> None:
+    arguments = parser().parse_args()
+
+    from ..config import Config
+    from .train import Options, train
+
+    train(Options(**vars(arguments)), Config())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Photographs in memory, and random patches of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from tqdm import tqdm
+
+from ..errors import CaeError
+
+SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+RESCALE_PROBABILITY, RESCALE_MAX = 0.2, 1.6
+
+
+def find_images(folder: Path) -> list[Path]:
+    """Image files anywhere below a folder, sorted; CaeError where there are none."""
+    if not folder.is_dir():
+        raise CaeError(f"{folder}: not a folder of images")
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not files:
+        raise CaeError(f"{folder}: holds no image ({', '.join(sorted(SUFFIXES))})")
+    return files
+
+
+def _load(path: Path, minimum: int) -> np.ndarray | None:
+    try:
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("RGB"))
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+        return None
+    return pixels if min(pixels.shape[:2]) >= minimum else None
+
+
+def load_images(files: Sequence[Path], minimum: int, limit_bytes: int, *, quiet: bool = False) -> list[np.ndarray]:
+    """Decodes images to uint8 arrays (H, W, 3) until `limit_bytes` are held, in the order given.
+
+    Unreadable files and images with a side under `minimum` pixels are passed over; CaeError where none is left.
+    """
+    images: list[np.ndarray] = []
+    held = 0
+    with ThreadPoolExecutor() as pool, tqdm(total=len(files), desc="images", unit="", disable=quiet) as bar:
+        for start in range(0, len(files), 64):
+            for pixels in pool.map(lambda path: _load(path, minimum), files[start : start + 64]):
+                bar.update()
+                if pixels is not None and held + pixels.nbytes <= limit_bytes:
+                    images.append(pixels)
+                    held += pixels.nbytes
+            if held > 0.98 * limit_bytes:
+                break
+    if not images:
+        raise CaeError(f"none of {len(files)} images is readable and at least {minimum} pixels on its short side")
+    return images
+
+
+def random_patches(images: Sequence[np.ndarray], count: int, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Patches (count, size, size, 3) at random positions, scales, flips and rotations."""
+    patches = np.empty((count, size, size, 3), np.uint8)
+    for patch in patches:
+        image = images[rng.integers(len(images))]
+        height, width = image.shape[:2]
+        side = size
+        if rng.random() < RESCALE_PROBABILITY:
+            side = min(int(size * rng.uniform(1, RESCALE_MAX)), height, width)
+        top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)
+        crop = image[top : top + side, left : left + side]
+        if side != size:
+            crop = np.asarray(Image.fromarray(crop).resize((size, size), Image.Resampling.LANCZOS))
+        if rng.random() < 0.5:
+            crop = crop[:, ::-1]
+        patch[:] = np.rot90(crop, rng.integers(4))
+    return patches

@@ -1,0 +1,243 @@
+"""From a trained model to a weights file: integer entropy networks, integer tables, float transforms.
+
+The entropy networks become 16-bit integers after training: activations get as many fractional bits as their range
+on calibration images leaves room for, weights as many as their largest value does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ..config import HYPER_STRIDE, QUALITIES
+from ..exact import LIMIT, MEAN_BITS, SCALE_BITS, ExactEntropy, pack
+from ..hyperprior import SCALE_MAX, SCALE_MIN, SCALES, EntropyBlock, EntropyModel
+from ..transforms import interpolate_levels
+from .model import Model
+
+HEADROOM = 2.0
+SCALE_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALES - 1)
+TABLE_TOTAL = 2**20
+TAIL_DEVIATIONS = 5.0
+PRIOR_COUNTS = 2000.0
+"""How many observed symbols the analytic distribution counts for in a table."""
+CALIBRATION_QUALITIES = (1, 15, 30, 45, 60, 75, 90, 100)
+
+
+def fraction_bits(largest: float) -> int:
+    """Most fractional bits with which a 16-bit integer holds values up to `largest`."""
+    return min(24, math.floor(math.log2(LIMIT / max(largest, 1e-6))))
+
+
+class Ranges:
+    """Largest magnitudes that a model's activations reach, by hooks on its layers."""
+
+    def __init__(self, model: EntropyModel) -> None:
+        self.largest: dict[str, float] = {}
+        self.handles = []
+        for name, module in model.named_modules():
+            if isinstance(module, nn.Linear | nn.Conv2d | EntropyBlock):
+                self.handles.append(module.register_forward_hook(self._recorder(name)))
+
+    def _recorder(self, name: str):
+        def record(_module: nn.Module, _inputs: tuple, output: Tensor) -> None:
+            self.largest[name] = max(self.largest.get(name, 0.0), output.abs().max().item())
+
+        return record
+
+    def bits(self, *names: str) -> int:
+        """Fractional bits that hold the outputs of all these layers, with headroom."""
+        return fraction_bits(HEADROOM * max(self.largest[name] for name in names))
+
+    def remove(self) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+
+class Integers:
+    """Collects the operands of the integer layers."""
+
+    def __init__(self) -> None:
+        self.tensors: dict[str, Tensor] = {}
+
+    def add(self, name: str, weight: Tensor, bias: Tensor, into: int, out: int) -> None:
+        """A layer from `into` to `out` fractional bits; weight (out, in), bias (out,)."""
+        weight, bias = weight.double(), bias.double()
+        bits = fraction_bits(weight.abs().max().item())
+        self.tensors[f"{name}.weight"] = (weight * 2.0**bits).round().to(torch.int16)
+        self.tensors[f"{name}.bias"] = (bias * 2.0 ** (into + bits)).round().to(torch.int64)
+        self.tensors[f"{name}.format"] = torch.tensor([into, bits, out], dtype=torch.int32)
+
+    def add_linear(self, name: str, layer: nn.Linear, into: int, out: int) -> None:
+        self.add(name, layer.weight, layer.bias, into, out)
+
+    def add_block(self, name: str, block: EntropyBlock, ranges: Ranges, stream: int) -> None:
+        """A residual block whose input and output have `stream` fractional bits."""
+        inner = {layer: ranges.bits(f"{name}.{layer}") for layer in ("mix_in", "depthwise", "up")}
+        self.add_linear(f"{name}.mix_in", block.mix_in, stream, inner["mix_in"])
+        self.add(f"{name}.depthwise", block.depthwise.weight.reshape(-1, 9), block.depthwise.bias, inner["mix_in"], inner["depthwise"])
+        self.add_linear(f"{name}.mix_out", block.mix_out, inner["depthwise"], stream)
+        self.add_linear(f"{name}.up", block.up, stream, inner["up"])
+        self.add_linear(f"{name}.down", block.down, inner["up"], stream)
+
+
+def quantise_networks(model: EntropyModel, ranges: Ranges) -> dict[str, Tensor]:
+    """Operands of `codec.exact.ExactEntropy` for a float entropy model whose ranges were recorded."""
+    half = ranges.bits("hyper_synthesis.enter", "hyper_synthesis.block_half")
+    blocks = ["hyper_synthesis.block", "first_block", *(f"second_blocks.{i}" for i in range(len(model.second_blocks)))]
+    stream = ranges.bits("hyper_synthesis.upsample", "embed", *blocks)
+    compress = fraction_bits(math.asinh(2.0 ** (15 - MEAN_BITS)))
+    known = torch.arange(-LIMIT - 1, LIMIT + 1, dtype=torch.float64) / 2**MEAN_BITS
+
+    made = Integers()
+    made.add_linear("hyper_synthesis.enter", model.hyper_synthesis.enter, 0, half)
+    made.add_block("hyper_synthesis.block_half", model.hyper_synthesis.block_half, ranges, half)
+    made.add_linear("hyper_synthesis.upsample", model.hyper_synthesis.upsample, half, stream)
+    for name in blocks:
+        made.add_block(name, model.get_submodule(name), ranges, stream)
+    made.add_linear("embed", model.embed, compress, stream)
+    for name in ("first_head", "second_head"):
+        head = model.get_submodule(name)
+        means = head.out_features // 2
+        units = torch.tensor([2.0**MEAN_BITS, 2.0**SCALE_BITS / SCALE_STEP], dtype=torch.float64).repeat_interleave(means)
+        made.add(name, head.weight.double() * units[:, None], head.bias.double() * units, stream, 0)
+    made.add("neighbour", model.neighbour_weight, torch.zeros(1), 0, MEAN_BITS)
+    del made.tensors["neighbour.bias"]
+
+    levels = torch.tensor([model.config.level(quality) for quality in QUALITIES])
+    table = lambda values: interpolate_levels(values, levels)[:, 0, 0].double()  # noqa: E731
+    log_gain = (table(model.log_gain) - math.log(SCALE_MIN)) * (2.0**SCALE_BITS / SCALE_STEP)
+    return made.tensors | {
+        "compress": (torch.asinh(known) * 2.0**compress).round().to(torch.int16),
+        "quality_bias": (table(model.quality_bias) * 2.0**stream).round().to(torch.int32),
+        "log_gain": log_gain.round().to(torch.int32),
+    }
+
+
+def gaussian_mass(scale: float, radius: int) -> np.ndarray:
+    """Probabilities of the integers -radius to radius under a zero-mean Gaussian."""
+    edges = torch.arange(-radius, radius + 2, dtype=torch.float64) - 0.5
+    upper = torch.special.ndtr(-edges.abs() / scale)
+    below = torch.where(edges < 0, upper, 1 - upper)
+    mass = below.diff()
+    mass[radius + 1 :] = mass[:radius].flip(0)
+    return mass.numpy()
+
+
+def logistic_mass(mean: float, scale: float, radius: int) -> np.ndarray:
+    """Probabilities of the integers -radius to radius under a logistic distribution."""
+    edges = torch.arange(-radius, radius + 2, dtype=torch.float64) - 0.5
+    return torch.sigmoid((edges - mean) / scale).diff().numpy()
+
+
+def frequencies(mass: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Table of positive integers from analytic masses and observed counts of -radius … radius and of all else (last)."""
+    mass = np.append(mass, max(0.0, 1 - mass.sum()))
+    mixed = mass * PRIOR_COUNTS + counts
+    return np.maximum(1, np.round(mixed / mixed.sum() * TABLE_TOTAL)).astype(np.int32)
+
+
+def histogram(values: np.ndarray, radius: int) -> np.ndarray:
+    """Counts of -radius … radius and, last, of everything outside."""
+    inside = values[np.abs(values) <= radius] + radius
+    return np.append(np.bincount(inside, minlength=2 * radius + 1), len(values) - len(inside))
+
+
+@dataclasses.dataclass
+class Symbols:
+    """What the integer networks make of the calibration images: hyper-latents, and symbols by scale index."""
+
+    hyper: list[np.ndarray]
+    scaled: list[list[np.ndarray]]
+
+
+@torch.inference_mode()
+def collect(model: Model, exact: ExactEntropy, images: list[np.ndarray]) -> Symbols:
+    """Codes images (H, W, 3) uint8, sides multiples of 64, at a range of qualities, and keeps all symbols."""
+    hyper, scaled = [], [[] for _ in range(SCALES)]
+    for x, level, quality in _calibration(model, images):
+        gain = interpolate_levels(model.entropy.log_gain, level).exp()
+        y = model.analysis(x - 0.5, level) * gain
+        z = model.entropy.hyper_analysis(y).round().clamp(-LIMIT, LIMIT)
+        hyper.append(z.reshape(-1, z.shape[-1]).to(torch.int32).numpy())
+        features, mean, index = exact.first(z, quality, y.shape[1], y.shape[2])
+        for number in (0, 1):
+            symbols = (pack(y, number).double() - mean / 2**MEAN_BITS).round()
+            flat, order = symbols.to(torch.int32).numpy().ravel(), index.numpy().ravel()
+            for scale in range(SCALES):
+                scaled[scale].append(flat[order == scale])
+            if number == 0:
+                mean, index = exact.second(features, mean, symbols, quality)
+    return Symbols(hyper, scaled)
+
+
+def _calibration(model: Model, images: list[np.ndarray]):
+    for image in images:
+        height, width = (side // HYPER_STRIDE * HYPER_STRIDE for side in image.shape[:2])
+        x = torch.from_numpy(image[None, :height, :width].copy()).float() / 255
+        for quality in CALIBRATION_QUALITIES:
+            yield x, torch.tensor([model.config.level(quality)], dtype=torch.float32), quality
+
+
+def make_tables(model: EntropyModel, symbols: Symbols) -> dict[str, Tensor]:
+    """Integer tables: for each scale index, and for each channel of the hyper-latent."""
+    by_scale, by_channel = [], []
+    for index, parts in enumerate(symbols.scaled):
+        scale = SCALE_MIN * math.exp(SCALE_STEP * index)
+        radius = max(3, math.ceil(TAIL_DEVIATIONS * scale))
+        counts = histogram(np.concatenate(parts), radius)
+        counts[:-1] = counts[:-1] + counts[-2::-1]
+        counts[-1] *= 2
+        by_scale.append(frequencies(gaussian_mass(scale, radius), counts))
+    hyper = np.concatenate(symbols.hyper)
+    for channel in range(hyper.shape[1]):
+        mean, scale = model.z_mean[channel].item(), model.z_log_scale[channel].exp().item()
+        radius = int(max(4, np.abs(hyper[:, channel]).max() + 2, abs(mean) + 12 * scale))
+        by_channel.append(frequencies(logistic_mass(mean, scale, radius), histogram(hyper[:, channel], radius)))
+    made = {}
+    for name, tables in (("scale", by_scale), ("hyper", by_channel)):
+        made[f"{name}.frequencies"] = torch.from_numpy(np.concatenate(tables))
+        made[f"{name}.lengths"] = torch.tensor([len(table) for table in tables], dtype=torch.int32)
+    return made
+
+
+def export(model: Model, images: list[np.ndarray], path: Path, record: Mapping[str, str]) -> None:
+    """Writes a weights file; `images` (uint8 RGB) calibrate ranges and tables, `record` goes into the metadata."""
+    model = model.cpu().eval().requires_grad_(False)
+    ranges = Ranges(model.entropy)
+    with torch.inference_mode():
+        for x, level, _ in _calibration(model, images[: max(8, len(images) // 8)]):
+            model(x, level)
+    ranges.remove()
+    integers = quantise_networks(model.entropy, ranges)
+    tables = make_tables(model.entropy, collect(model, ExactEntropy(integers, model.config), images))
+    levels = torch.tensor([model.config.level(quality) for quality in QUALITIES])
+    groups = {
+        "exact": integers,
+        "tables": tables,
+        "gain": {"gain": interpolate_levels(model.entropy.log_gain, levels)[:, 0, 0].exp()},
+        "analysis": _compact(model.analysis),
+        "hyper_analysis": _compact(model.entropy.hyper_analysis),
+        "synthesis": _compact(model.synthesis),
+    }
+    tensors = {f"{group}/{name}": value.contiguous() for group, part in groups.items() for name, value in part.items()}
+    temporary = path.with_suffix(".partial")
+    metadata = {"config": json.dumps(dataclasses.asdict(model.config)), **record}
+    save_file(tensors, temporary, metadata=metadata)
+    os.replace(temporary, path)
+
+
+def _compact(module: nn.Module) -> dict[str, Tensor]:
+    """A module's tensors, the matrices of its residual blocks in float16."""
+    return {
+        name: value.half() if "block" in name and value.ndim > 1 else value.float() for name, value in module.state_dict().items()
+    }

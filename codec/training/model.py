@@ -1,0 +1,80 @@
+"""The whole model in floating point, as it is trained, with its start from principal components."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..config import FEATURE_STRIDE, Config
+from ..hyperprior import EntropyModel
+from ..transforms import Analysis, Synthesis, space_to_depth
+
+
+class Model(nn.Module):
+    """Analysis transform, entropy model and synthesis transform, trained together."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.analysis = Analysis(config)
+        self.entropy = EntropyModel(config)
+        self.synthesis = Synthesis(config)
+
+    def forward(
+        self, x: Tensor, level: Tensor, noise: bool = False, stream: torch.dtype = torch.float32
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Codes pixels x (B, H, W, 3) in [0, 1], H and W multiples of 64, at gain levels `level` (B,).
+
+        Returns the reconstruction (B, H, W, 3), the bits of the latent and of the hyper-latent (B,).
+        """
+        y = self.analysis(x - 0.5, level, stream)
+        y_hat, bits_y, bits_z = self.entropy(y, level, noise)
+        return self.synthesis(y_hat, level, stream) + 0.5, bits_y, bits_z
+
+
+def _components(samples: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Standard deviations (count,) and directions (values, count) of the leading principal components."""
+    samples = samples.double()
+    variance, directions = torch.linalg.eigh(samples.T @ samples / len(samples))
+    order = slice(None, -count - 1, -1)
+    return variance.flip(0)[:count].clamp_min(1e-9).sqrt().float(), directions.flip(1)[:, :count].float()
+
+
+def rate_weights(config: Config, level: Tensor) -> Tensor:
+    """The lambda of each level: log-linear between the configuration's ends."""
+    low, high = math.log(config.lambda_min), math.log(config.lambda_max)
+    return torch.exp(low + (high - low) * level / (config.levels - 1))
+
+
+def start_from_components(model: Model, patches: np.ndarray) -> None:
+    """Sets the linear layers to the principal components of uint8 patches (P, 16, 16, 3), and the scales to match.
+
+    The first layer takes the components of 8x8 blocks, divided by the square root of their standard deviation
+    (half whitening), the second those of 2x2 groups of these; the synthesis inverts both. The gains start at
+    the quantisation step that high-rate theory gives for each lambda.
+    """
+    config = model.config
+    c, n = config.channels, config.latent_channels
+    blocks = space_to_depth(torch.from_numpy(patches).float() / 255 - 0.5, FEATURE_STRIDE)
+    deviation, inner = _components(blocks.reshape(-1, blocks.shape[-1]), c)
+    whitening = deviation.sqrt()
+    groups = space_to_depth(blocks @ inner, 2).reshape(len(blocks), -1)
+    latent_deviation, outer = _components(groups, n)
+    repeated = whitening.repeat(4)[:, None]
+    levels = torch.arange(config.levels)
+    with torch.no_grad():
+        for layer, weight in (
+            (model.analysis.patch_in, (inner / whitening).T),
+            (model.analysis.to_latent, (outer * repeated).T),
+            (model.synthesis.from_latent, outer / repeated),
+            (model.synthesis.patch_out, inner * whitening),
+        ):
+            layer.weight.copy_(weight)
+            layer.bias.zero_()
+        step = torch.sqrt(26 / (rate_weights(config, levels) * 255**2))
+        model.entropy.log_gain.copy_(-step.log()[:, None].expand(-1, n))
+        for head in (model.entropy.first_head, model.entropy.second_head):
+            head.bias[n:] = latent_deviation.log()

@@ -1,0 +1,206 @@
+"""The training loop: rate-distortion loss over the whole range of qualities at once, resumable at any step."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import csv
+import dataclasses
+import math
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ..config import HYPER_STRIDE, Config
+from ..errors import CaeError
+from . import checkpoint
+from .data import find_images, load_images, random_patches
+from .model import Model, rate_weights, start_from_components
+
+RATE_BALANCE = 0.45
+"""Exponent that weighs each sample's loss by (mean lambda / lambda): without it the highest rates own the gradient."""
+COLUMNS = ("step", "hours", "learning_rate", "loss", "bpp", "psnr", "gradient_norm", "validation_loss")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What `cae-train` can be told; the run's folder holds its state and its log."""
+
+    images: Path
+    run: Path
+    validation: Path | None = None
+    steps: int | None = None
+    minutes: float | None = None
+    batch: int = 8
+    patch: int = 256
+    learning_rate: float = 1e-3
+    decay: float = 0.25
+    average: float = 0.999
+    device: str = "cpu"
+    seed: int = 0
+    log_every: int = 100
+    save_every_minutes: float = 10
+    validate_every: int = 2000
+    memory_gib: float = 6
+    quiet: bool = False
+
+
+def rate_distortion(model: Model, x: Tensor, level: Tensor, *, noise: bool, stream: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """Balanced loss, bits per pixel and mean squared error of each image of x (B, H, W, 3) in [0, 1]: (B,) each."""
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=stream is torch.bfloat16):
+        decoded, bits_y, bits_z = model(x, level, noise, stream)
+    bpp = (bits_y + bits_z) / (x.shape[1] * x.shape[2])
+    mse = (decoded.float() - x).square().mean((1, 2, 3))
+    lam = rate_weights(model.config, level)
+    middle = math.sqrt(model.config.lambda_min * model.config.lambda_max)
+    return (lam * 255**2 * mse + bpp) * (middle / lam) ** RATE_BALANCE, bpp, mse
+
+
+def validate(model: Model, images: list[np.ndarray], device: str, stream: torch.dtype) -> float:
+    """Mean balanced loss with real rounding over four levels of every image."""
+    losses = []
+    with torch.inference_mode():
+        for image in images:
+            height, width = (side // HYPER_STRIDE * HYPER_STRIDE for side in image.shape[:2])
+            x = torch.from_numpy(image[None, :height, :width].copy()).to(device).float() / 255
+            for level in np.linspace(0, model.config.levels - 1, 4):
+                at = torch.tensor([level], dtype=torch.float32, device=device)
+                losses.append(rate_distortion(model, x, at, noise=False, stream=stream)[0].item())
+    return float(np.mean(losses))
+
+
+class Run:
+    """One training run in a folder: `state.safetensors` (newest), `stable.safetensors` (before the rate decays), `log.csv`."""
+
+    def __init__(self, options: Options, config: Config) -> None:
+        if (options.steps is None) == (options.minutes is None):
+            raise CaeError("training needs either a number of steps or of minutes")
+        self.options = options
+        self.model = Model(config).to(options.device)
+        self.average = copy.deepcopy(self.model).requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), options.learning_rate, weight_decay=1e-4)
+        self.step, self.seconds = 0, 0.0
+        options.run.mkdir(parents=True, exist_ok=True)
+        self.state, self.stable = options.run / "state.safetensors", options.run / "stable.safetensors"
+
+    def progress(self) -> float:
+        """How much of the budget is used, 0 to 1."""
+        if self.options.steps is not None:
+            return self.step / self.options.steps
+        return self.seconds / (60 * self.options.minutes)
+
+    def learning_rate(self) -> float:
+        """Warm-up, constant, then linear decay to zero over the last part of the budget."""
+        left = (1 - self.progress()) / self.options.decay
+        return self.options.learning_rate * min(1, (self.step + 1) / 200, max(left, 0.002))
+
+    def start(self, images: list[np.ndarray]) -> None:
+        """Resumes where the folder holds a state (before its decay, where that was finished); else starts from components."""
+        if self.state.exists():
+            decayed = self._load(self.state)
+            if decayed and self.progress() < 1 - self.options.decay:
+                self._load(self.stable)
+            return
+        rng = np.random.default_rng(self.options.seed)
+        start_from_components(self.model, random_patches(images, 6000, 16, rng))
+        self.average.load_state_dict(self.model.state_dict())
+
+    def _load(self, path: Path) -> bool:
+        progress = checkpoint.load(path, self.model, self.average, self.optimizer)
+        self.step, self.seconds = progress["step"], progress["seconds"]
+        return progress["decayed"]
+
+    def save(self, path: Path) -> None:
+        decayed = self.progress() > 1 - self.options.decay and path != self.stable
+        progress = {"step": self.step, "seconds": self.seconds, "decayed": decayed}
+        checkpoint.save(path, self.model, self.average, self.optimizer, progress)
+
+    def batches(self, images: list[np.ndarray]) -> Iterator[Tensor]:
+        """Endless batches (B, P, P, 3) in [0, 1], each a function of the seed and the step; one is made ahead."""
+        options = self.options
+
+        def make(step: int) -> np.ndarray:
+            return random_patches(images, options.batch, options.patch, np.random.default_rng([options.seed, step]))
+
+        with ThreadPoolExecutor(1) as pool:
+            upcoming = pool.submit(make, self.step)
+            while True:
+                patches = upcoming.result()
+                upcoming = pool.submit(make, self.step + 1)
+                yield torch.from_numpy(patches).to(options.device).float() / 255
+
+    def train_step(self, x: Tensor) -> tuple[float, float, float, float]:
+        """One update; returns loss, bits per pixel, mean squared error and gradient norm."""
+        torch.manual_seed(self.options.seed * 1_000_003 + self.step)
+        count = len(x)
+        # one sample from each of B equal parts of the range of levels
+        level = ((torch.randperm(count) + torch.rand(count)) / count * (self.model.config.levels - 1)).to(x.device)
+        rate = self.learning_rate()
+        self.optimizer.zero_grad()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        loss, bpp, mse = rate_distortion(self.model, x, level, noise=True, stream=torch.bfloat16)
+        loss.mean().backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        if torch.isfinite(norm):
+            self.optimizer.step()
+        decay = min(self.options.average, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
+        return loss.mean().item(), bpp.mean().item(), mse.mean().item(), norm.item()
+
+
+def train(options: Options, config: Config) -> Model:
+    """Trains until the budget is used or the process is asked to end; returns the averaged model."""
+    run = Run(options, config)
+    limit = int(options.memory_gib * 2**30)
+    images = load_images(find_images(options.images), options.patch, limit, quiet=options.quiet)
+    held_out = []
+    if options.validation is not None:
+        held_out = load_images(find_images(options.validation), HYPER_STRIDE, 2**30, quiet=options.quiet)
+    run.start(images)
+    stop = []
+    previous = {number: signal.signal(number, lambda *_: stop.append(True)) for number in (signal.SIGINT, signal.SIGTERM)}
+    log_path = options.run / "log.csv"
+    fresh = not log_path.exists()
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context(open(log_path, "a", newline=""))
+        writer = csv.writer(log)
+        if fresh:
+            writer.writerow(COLUMNS)
+        bar = stack.enter_context(tqdm(total=1.0, bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}", disable=options.quiet))
+        sums, last, saved = np.zeros(4), time.monotonic(), time.monotonic()
+        for x in run.batches(images):
+            sums += run.train_step(x)
+            steady = run.progress() < 1 - options.decay
+            now = time.monotonic()
+            run.step, run.seconds, last = run.step + 1, run.seconds + now - last, now
+            if steady and run.progress() >= 1 - options.decay:
+                run.save(run.stable)
+            done = run.progress() >= 1 or bool(stop)
+            if run.step % options.log_every == 0:
+                loss, bpp, mse, norm = sums / options.log_every
+                sums[:] = 0
+                score = ""
+                if held_out and (run.step % options.validate_every == 0):
+                    score = f"{validate(run.average, held_out, options.device, torch.bfloat16):.5f}"
+                values = (f"{loss:.5f}", f"{bpp:.4f}", f"{-10 * math.log10(mse):.3f}", f"{norm:.3f}", score)
+                writer.writerow((run.step, f"{run.seconds / 3600:.4f}", f"{run.learning_rate():.2e}", *values))
+                log.flush()
+                bar.set_postfix_str(f"step {run.step}, loss {loss:.4f}, {bpp:.3f} bpp, validation {score or '-'}")
+                bar.update(min(1, run.progress()) - bar.n)
+            if done or now - saved > 60 * options.save_every_minutes:
+                run.save(run.state)
+                saved = time.monotonic()
+            if done:
+                break
+    for number, handler in previous.items():
+        signal.signal(number, handler)
+    return run.average

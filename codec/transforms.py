@@ -1,0 +1,107 @@
+"""Analysis and synthesis transforms: pixels to latent and back, at 1/16 scale.
+
+All tensors are channels-last (batch, height, width, channels), so that a 1x1 convolution is one matrix
+product. The way of scaling by 8 at once and working at that scale alone follows DCVC-RT (Jia et al., 2025,
+arXiv:2502.20762).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .config import FEATURE_STRIDE, Config
+
+PATCH_VALUES = 3 * FEATURE_STRIDE**2
+
+
+def space_to_depth(x: Tensor, factor: int) -> Tensor:
+    """(B, H, W, C) to (B, H/factor, W/factor, factor * factor * C), the row within a patch varying slowest."""
+    b, h, w, c = x.shape
+    x = x.reshape(b, h // factor, factor, w // factor, factor, c)
+    return x.transpose(2, 3).reshape(b, h // factor, w // factor, factor * factor * c)
+
+
+def depth_to_space(x: Tensor, factor: int) -> Tensor:
+    """Inverse of `space_to_depth`."""
+    b, h, w, c = x.shape
+    x = x.reshape(b, h, w, factor, factor, c // factor**2)
+    return x.transpose(2, 3).reshape(b, h * factor, w * factor, c // factor**2)
+
+
+def interpolate_levels(table: Tensor, level: Tensor) -> Tensor:
+    """Rows of `table` (levels, C) at real-valued positions `level` (B,), as (B, 1, 1, C)."""
+    low = level.floor().clamp(0, len(table) - 2).long()
+    fraction = (level - low)[:, None]
+    return torch.lerp(table[low], table[low + 1], fraction)[:, None, None, :]
+
+
+class Depthwise(nn.Conv2d):
+    """3x3 depthwise convolution of a channels-last tensor, zero-padded to keep its size."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels, 3, padding=1, groups=channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+class TransformBlock(nn.Module):
+    """Residual block: 1x1, depthwise 3x3, 1x1; then a gated 1x1 feed-forward. Starts as the identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mix_in = nn.Linear(channels, channels)
+        self.depthwise = Depthwise(channels)
+        self.mix_out = nn.Linear(channels, channels)
+        self.up = nn.Linear(channels, 4 * channels)
+        self.down = nn.Linear(2 * channels, channels)
+        for last in (self.mix_out, self.down):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.mix_out(self.depthwise(F.leaky_relu(self.mix_in(x), 0.1)))
+        value, gate = self.up(x).chunk(2, -1)
+        return x + self.down(value * F.hardsigmoid(gate))
+
+
+class Analysis(nn.Module):
+    """Pixels (B, H, W, 3) in [-0.5, 0.5], H and W multiples of 16, to the latent (B, H/16, W/16, N) in pixel units."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        c = config.channels
+        self.patch_in = nn.Linear(PATCH_VALUES, c)
+        self.log_feature_gain = nn.Parameter(torch.zeros(config.levels, c))
+        self.blocks = nn.Sequential(*[TransformBlock(c) for _ in range(config.analysis_blocks)])
+        self.to_latent = nn.Linear(4 * c, config.latent_channels)
+
+    def forward(self, x: Tensor, level: Tensor, stream: torch.dtype = torch.float32) -> Tensor:
+        """`stream` is the type of the residual stream; the first and last products are float32 always."""
+        with torch.autocast(x.device.type, enabled=False):
+            f = self.patch_in(space_to_depth(x, FEATURE_STRIDE)) * interpolate_levels(self.log_feature_gain, level).exp()
+        f = self.blocks(f.to(stream))
+        with torch.autocast(x.device.type, enabled=False):
+            return self.to_latent(space_to_depth(f, 2).float())
+
+
+class Synthesis(nn.Module):
+    """Latent (B, h, w, N) in pixel units to pixels (B, 16h, 16w, 3), about [-0.5, 0.5], not clamped."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        c = config.channels
+        self.from_latent = nn.Linear(config.latent_channels, 4 * c)
+        self.log_feature_gain = nn.Parameter(torch.zeros(config.levels, c))
+        self.blocks = nn.Sequential(*[TransformBlock(c) for _ in range(config.synthesis_blocks)])
+        self.patch_out = nn.Linear(c, PATCH_VALUES)
+
+    def forward(self, y: Tensor, level: Tensor, stream: torch.dtype = torch.float32) -> Tensor:
+        """`stream` is the type of the residual stream; the first and last products are float32 always."""
+        with torch.autocast(y.device.type, enabled=False):
+            f = depth_to_space(self.from_latent(y), 2) * interpolate_levels(self.log_feature_gain, level).exp()
+        f = self.blocks(f.to(stream))
+        with torch.autocast(y.device.type, enabled=False):
+            return depth_to_space(self.patch_out(f.float()), FEATURE_STRIDE)
