@@ -48,20 +48,21 @@ def encode(pixels: np.ndarray, model: models.Model, settings: Settings, quality:
 
     def code(cell: tuple[int, Rect]) -> bytes:
         rows, columns = cell[1].outward(LATENT_STRIDE).slices
-        return _encode_tile(latent[None, rows, columns], model, quality)
+        return _encode_tile(latent[None, rows, columns], model, settings, quality)
 
     payloads = devices.run_parallel(code, grid(bounds, tile), settings.threads)
     return bitstream.write(header, metadata, payloads)
 
 
-def decode(data: bytes | memoryview, model: models.Model, settings: Settings, region: Rect | None = None) -> np.ndarray:
-    """Decodes a file, or one region of it, to pixels (h, w, C) uint8."""
-    container = bitstream.read(data)
+def decode(
+    data: bytes | memoryview, container: bitstream.Container, model: models.Model, settings: Settings, region: Rect
+) -> np.ndarray:
+    """Decodes one region (or all) of a file, which `bitstream.read` has parsed, to pixels (h, w, C) uint8."""
     header = container.header
     bounds = Rect(0, 0, header.height, header.width)
-    region = bounds if region is None else region
     if region.height <= 0 or region.width <= 0 or region & bounds != region:
-        raise CaeError(f"region {region} is not within the picture's {header.width} x {header.height} pixels")
+        where = f"x {region.left}, y {region.top}, {region.width} x {region.height}"
+        raise CaeError(f"the region ({where}) is not within the picture's {header.width} x {header.height} pixels")
     if region.height * region.width > settings.pixels_max:
         raise CaeError(
             f"{region.width} x {region.height} pixels are more than the limit of {settings.pixels_max}; "
@@ -129,12 +130,12 @@ def _analyse(pixels: np.ndarray, model: models.Model, settings: Settings, qualit
     def analyse(cell: tuple[int, Rect]) -> None:
         core = cell[1].outward(LATENT_STRIDE)
         window = core.grow(margin // LATENT_STRIDE, whole)
-        piece = pixels[window.scaled(LATENT_STRIDE).slices]
+        piece = np.array(pixels[window.scaled(LATENT_STRIDE).slices])
         need = window.height * LATENT_STRIDE - piece.shape[0], window.width * LATENT_STRIDE - piece.shape[1]
         if any(need):
             piece = np.pad(piece, ((0, need[0]), (0, need[1]), (0, 0)), mode="edge")
         with devices.precision(model.device, settings.bf16):
-            x = torch.from_numpy(np.ascontiguousarray(piece)).to(model.device).expand(-1, -1, 3)
+            x = torch.from_numpy(piece).to(model.device).expand(-1, -1, 3)
             y = model.analysis(x[None].float() / 255 - 0.5, level)[0] * gain
             latent[core.slices] = y[core.relative_to(window).slices].cpu()
 
@@ -175,12 +176,13 @@ def _synthesise(latent: Tensor, origin: Rect, region: Rect, header: bitstream.He
     return out
 
 
-def _encode_tile(y: Tensor, model: models.Model, quality: int) -> bytes:
+def _encode_tile(y: Tensor, model: models.Model, settings: Settings, quality: int) -> bytes:
     """Payload of a tile's scaled latent (1, h, w, N)."""
     _, h, w, _ = y.shape
-    with torch.inference_mode():
-        y = y.to(model.device)
+    y = y.to(model.device)
+    with devices.precision(model.device, settings.bf16):
         z = model.hyper_analysis(_pad_to_hyper(y)).round_().clamp_(-LIMIT, LIMIT)
+    with torch.inference_mode():
         features, mean, index = model.exact.first(z, quality, h, w)
         symbols = _quantise(y, mean, 0)
         mean_second, index_second = model.exact.second(features, mean, symbols, quality)

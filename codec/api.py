@@ -1,0 +1,194 @@
+"""Encoding and decoding for applications: the functions and the class behind `import codec`."""
+
+from __future__ import annotations
+
+import functools
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from . import bitstream, devices, images, models, pipeline
+from .errors import CaeError
+from .tiling import Rect
+
+DEFAULT_QUALITY = 50
+DEFAULT_TILE = 1024
+
+Region = tuple[int, int, int, int]
+
+
+class Codec:
+    """A codec that keeps its weights loaded from call to call. Safe to use from several threads.
+
+    Args:
+        weights: a weights file (.safetensors); None takes the ones that come with the package.
+        device: "auto" or None (CUDA where it works, else the CPU), "cpu" or "cuda".
+        threads: how many CPU threads to use; None takes all processors of this process.
+        bf16: run the transforms in bfloat16 (True), float32 (False), or whichever is faster here (None).
+        pixels_max: largest picture or region that `decode` makes.
+
+    Raises:
+        CaeError: for weights, a device or a number of threads that cannot be used.
+
+    >>> import numpy as np
+    >>> codec = Codec(device="cpu")
+    >>> gray = np.full((20, 30), 128, np.uint8)
+    >>> codec.decode(codec.encode(gray, quality=90)).shape
+    (20, 30)
+    """
+
+    def __init__(
+        self,
+        *,
+        weights: str | PathLike[str] | None = None,
+        device: str | None = None,
+        threads: int | None = None,
+        bf16: bool | None = None,
+        pixels_max: int = pipeline.PIXELS_MAX,
+    ) -> None:
+        self._device = devices.choose(device)
+        self._settings = pipeline.Settings(devices.thread_count(threads), bf16=bf16, pixels_max=pixels_max)
+        path = models.default_path() if weights is None else Path(weights)
+        self._model = models.load(path, self._device)
+        self._others: dict[bytes, models.Model] = {}
+
+    def encode(self, image: Image.Image | np.ndarray, /, quality: int = DEFAULT_QUALITY, *, tile: int = DEFAULT_TILE) -> bytes:
+        """Codes a picture to the bytes of a `.cae` file.
+
+        Args:
+            image: a Pillow image, or a uint8 array (H, W), (H, W, 1), (H, W, 2: gray and alpha), (H, W, 3) or (H, W, 4).
+                Alpha is kept without loss; a Pillow image's ICC profile, EXIF and XMP are kept as they are.
+            quality: 1 (smallest file) to 100.
+            tile: side in pixels of the tiles that decode alone, a multiple of 64 up to 4096.
+
+        Raises:
+            CaeError: for an image, quality or tile size that cannot be coded.
+        """
+        if isinstance(image, Image.Image):
+            picture = images.from_pillow(image)
+        elif isinstance(image, np.ndarray):
+            picture = images.from_array(image)
+        else:
+            raise CaeError(f"cannot encode a {type(image).__name__}; pass a Pillow image or a NumPy array")
+        return self.encode_picture(picture, quality, tile=tile)
+
+    def encode_picture(self, picture: images.Picture, quality: int, *, tile: int) -> bytes:
+        """`encode` for a picture whose colour, alpha and metadata are already apart."""
+        for name, value in (("quality", quality), ("tile", tile)):
+            if isinstance(value, bool) or not isinstance(value, int | np.integer):
+                raise CaeError(f"{name} {value!r} is not an integer")
+        metadata = dict(picture.metadata)
+        if picture.alpha is not None:
+            metadata["alph"] = images.alpha_to_png(picture.alpha)
+        return pipeline.encode(picture.colour, self._model, self._settings, int(quality), int(tile), metadata)
+
+    def decode(self, data: bytes | bytearray | memoryview, /, *, region: Region | None = None) -> np.ndarray:
+        """Decodes a `.cae` file's bytes to a uint8 array: (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), as it was encoded.
+
+        Args:
+            data: the file's bytes.
+            region: (x, y, width, height) in pixels; only the tiles that it needs are decoded, and the result equals that
+                crop of the whole picture.
+
+        Raises:
+            CaeError: for a damaged or foreign file, unknown weights, or a region outside the picture.
+        """
+        return images.to_array(self.decode_picture(data, region))
+
+    def decode_image(self, data: bytes | bytearray | memoryview, /, *, region: Region | None = None) -> Image.Image:
+        """Like `decode`, but gives a Pillow image, with ICC profile, EXIF and XMP in its `info`."""
+        return images.to_pillow(self.decode_picture(data, region))
+
+    def decode_picture(self, data: bytes | bytearray | memoryview, region: Region | None) -> images.Picture:
+        """`decode` to a picture whose colour, alpha and metadata are apart."""
+        container = bitstream.read(data)
+        header = container.header
+        place = Rect(0, 0, header.height, header.width) if region is None else _rectangle(region)
+        colour = pipeline.decode(data, container, self._model_for(header.model_id), self._settings, place)
+        metadata = dict(container.metadata)
+        alpha = None
+        if (png := metadata.pop("alph", None)) is not None:
+            alpha = images.alpha_from_png(png, header.width, header.height)[place.slices]
+        return images.Picture(colour, alpha, metadata)
+
+    def _model_for(self, wanted: bytes) -> models.Model:
+        if wanted == self._model.id:
+            return self._model
+        if wanted not in self._others:
+            self._others[wanted] = models.load(models.find(wanted), self._device)
+        return self._others[wanted]
+
+
+def _rectangle(region: Region) -> Rect:
+    try:
+        x, y, width, height = (int(value) for value in region)
+    except (TypeError, ValueError):
+        raise CaeError(f"region {region!r} is not (x, y, width, height)") from None
+    return Rect(y, x, y + height, x + width)
+
+
+@functools.lru_cache(maxsize=4)
+def _shared(weights: str | PathLike[str] | None, device: str | None, threads: int | None) -> Codec:
+    return Codec(weights=weights, device=device, threads=threads)
+
+
+def encode(
+    image: Image.Image | np.ndarray,
+    /,
+    quality: int = DEFAULT_QUALITY,
+    *,
+    tile: int = DEFAULT_TILE,
+    device: str | None = None,
+    threads: int | None = None,
+    weights: str | PathLike[str] | None = None,
+) -> bytes:
+    """Codes a Pillow image or uint8 array to the bytes of a `.cae` file: see `Codec` and `Codec.encode`.
+
+    >>> import codec, numpy as np
+    >>> ramp = np.linspace(0, 255, 64 * 48 * 3).astype(np.uint8).reshape(48, 64, 3)
+    >>> data = codec.encode(ramp, quality=80)
+    >>> decoded = codec.decode(data)
+    >>> decoded.shape, bool(abs(decoded.astype(int) - ramp).mean() < 3)
+    ((48, 64, 3), True)
+    """
+    return _shared(weights, device, threads).encode(image, quality, tile=tile)
+
+
+def decode(
+    data: bytes | bytearray | memoryview,
+    /,
+    *,
+    region: Region | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    weights: str | PathLike[str] | None = None,
+) -> np.ndarray:
+    """Decodes a `.cae` file's bytes to a uint8 array: see `Codec.decode`.
+
+    >>> import codec, numpy as np
+    >>> data = codec.encode(np.zeros((100, 200, 3), np.uint8))
+    >>> codec.decode(data, region=(150, 0, 50, 20)).shape
+    (20, 50, 3)
+    """
+    return _shared(weights, device, threads).decode(data, region=region)
+
+
+def decode_image(
+    data: bytes | bytearray | memoryview,
+    /,
+    *,
+    region: Region | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    weights: str | PathLike[str] | None = None,
+) -> Image.Image:
+    """Decodes a `.cae` file's bytes to a Pillow image: see `Codec.decode_image`.
+
+    >>> import codec
+    >>> from PIL import Image
+    >>> codec.decode_image(codec.encode(Image.new("LA", (5, 7)))).mode
+    'LA'
+    """
+    return _shared(weights, device, threads).decode_image(data, region=region)
