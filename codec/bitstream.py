@@ -42,7 +42,9 @@ class Header:
         if not (1 <= self.width <= SIDE_MAX and 1 <= self.height <= SIDE_MAX):
             raise CaeError(f"size {self.width} x {self.height} is not in 1 to {SIDE_MAX} pixels")
         if self.tile % TILE_UNIT or not 1 <= self.tile // TILE_UNIT <= TILE_UNITS_MAX:
-            raise CaeError(f"tile size {self.tile} is not a multiple of {TILE_UNIT} from {TILE_UNIT} to {TILE_UNIT * TILE_UNITS_MAX}")
+            raise CaeError(
+                f"tile size {self.tile} is not a multiple of {TILE_UNIT} from {TILE_UNIT} to {TILE_UNIT * TILE_UNITS_MAX}"
+            )
         if len(self.model_id) != 8:
             raise CaeError(f"model id has {len(self.model_id)} bytes, not 8")
 
@@ -111,7 +113,9 @@ def _read_header(data: memoryview) -> tuple[Header, int]:
     if bytes(data[:4]) != MAGIC[: len(data)]:
         raise CaeError("not a .cae file: it does not begin with the magic bytes 89 43 41 45")
     if len(data) > 4 and data[4] != VERSION:
-        raise CaeError(f"format version {data[4]} is unknown: this decoder reads version {VERSION}; a newer release may read it")
+        raise CaeError(
+            f"format version {data[4]} is unknown: this decoder reads version {VERSION}; a newer release may read it"
+        )
     if len(data) < _HEADER.size:
         raise CaeError(f"the file is cut off in its header: {len(data)} of {_HEADER.size} bytes")
     _, _, channels, quality, flags, width, height, units, count, model_id, crc = _HEADER.unpack_from(data)

@@ -23,9 +23,13 @@ def _parser(name: str, description: str) -> argparse.ArgumentParser:
 
 
 def _add_running(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (default: CUDA if it works)")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (default: CUDA if it works)"
+    )
     parser.add_argument("-j", "--threads", type=int, metavar="N", help="CPU threads (default: all processors)")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="weights file (default: the one that comes with the codec)")
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE", help="weights file (default: the one that comes with the codec)"
+    )
 
 
 @contextlib.contextmanager
@@ -75,7 +79,9 @@ def encode_main(arguments: list[str] | None = None) -> None:
     parser.add_argument("input", type=Path, metavar="IN", help="image file")
     parser.add_argument("output", type=Path, metavar="OUT", help=".cae file to write")
     parser.add_argument("-q", "--quality", type=int, default=50, metavar="Q", help="1 (smallest file) to 100 (default: 50)")
-    parser.add_argument("--tile", type=int, default=1024, metavar="N", help="side of a tile in pixels, a multiple of 64 (default: 1024)")
+    parser.add_argument(
+        "--tile", type=int, default=1024, metavar="N", help="side of a tile in pixels, a multiple of 64 (default: 1024)"
+    )
     _add_running(parser)
     given = parser.parse_args(arguments)
     with _reporting(parser.prog):

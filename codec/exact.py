@@ -50,7 +50,7 @@ class Layer:
     def __call__(self, x: Tensor, low: int = -LIMIT, high: int = LIMIT) -> Tensor:
         """Applies a linear layer to x (..., in), giving (..., out)."""
         out = torch.addmm(self.bias, x.reshape(-1, x.shape[-1]), self.weight)
-        return out.floor_().clamp_(low, high).reshape(*x.shape[:-1], -1)
+        return out.floor_().clamp_(low, high).reshape(*x.shape[:-1], len(self.bias))
 
     def depthwise(self, x: Tensor) -> Tensor:
         """Applies a 3x3 depthwise layer (weight 9 x C once transposed) to x (B, h, w, C), zero-padded."""

@@ -100,7 +100,7 @@ def load(path: Path, device: torch.device | str = "cpu") -> Model:
     try:
         config = Config(**json.loads(metadata["config"]))
         with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (KeyError, TypeError, ValueError) as error:
         raise CaeError(f"{path}: not a weights file of this codec ({error!r})") from None
     parts: dict[str, dict[str, Tensor]] = {}

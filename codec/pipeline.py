@@ -39,7 +39,9 @@ def halo(network: nn.Module) -> int:
     return -(-reach // LATENT_STRIDE) * LATENT_STRIDE
 
 
-def encode(pixels: np.ndarray, model: models.Model, settings: Settings, quality: int, tile: int, metadata: Mapping[str, bytes]) -> bytes:
+def encode(
+    pixels: np.ndarray, model: models.Model, settings: Settings, quality: int, tile: int, metadata: Mapping[str, bytes]
+) -> bytes:
     """Codes pixels (H, W, C) uint8, C = 1 or 3, to the bytes of a `.cae` file."""
     height, width, channels = pixels.shape
     header = bitstream.Header(width, height, channels, quality, tile, model.id)
@@ -143,7 +145,9 @@ def _analyse(pixels: np.ndarray, model: models.Model, settings: Settings, qualit
     return latent
 
 
-def _synthesise(latent: Tensor, origin: Rect, region: Rect, header: bitstream.Header, model: models.Model, settings: Settings) -> np.ndarray:
+def _synthesise(
+    latent: Tensor, origin: Rect, region: Rect, header: bitstream.Header, model: models.Model, settings: Settings
+) -> np.ndarray:
     """Pixels (h, w, C) uint8 of a region.
 
     The windows lie on one grid whatever the region, so that a region comes out as the whole picture's crop to the bit.
@@ -190,7 +194,9 @@ def _encode_tile(y: Tensor, model: models.Model, settings: Settings, quality: in
     hyper = z[0].reshape(-1, z.shape[-1]).T.to(torch.int32).cpu().numpy()
     groups = list(zip(model.hyper_tables, hyper, strict=True))
     for values, tables in ((symbols, index), (symbols_second, index_second)):
-        groups += entropy.group_values(values.to(torch.int32).cpu().numpy().ravel(), tables.cpu().numpy().ravel(), model.scale_tables)
+        groups += entropy.group_values(
+            values.to(torch.int32).cpu().numpy().ravel(), tables.cpu().numpy().ravel(), model.scale_tables
+        )
     return entropy.encode(groups)
 
 

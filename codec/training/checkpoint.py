@@ -31,7 +31,7 @@ def load(path: Path, model: nn.Module, average: nn.Module, optimizer: torch.opti
     """Restores what `save` wrote, in place; returns the progress."""
     with safe_open(path, "pt") as file:
         groups: dict[str, dict[str, Tensor]] = {}
-        for name in file.keys():
+        for name in file.keys():  # noqa: SIM118
             group, _, rest = name.rpartition("/")
             groups.setdefault(group, {})[rest] = file.get_tensor(name)
         progress = json.loads(file.metadata()["progress"])

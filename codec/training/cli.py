@@ -21,7 +21,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--batch", type=int, default=8, help="patches per step (default: 8)")
     p.add_argument("--patch", type=int, default=256, help="side of a patch, a multiple of 64 (default: 256)")
     p.add_argument("--learning-rate", type=float, default=1e-3, help="peak learning rate (default: 1e-3)")
-    p.add_argument("--decay", type=float, default=0.25, help="part of the budget over which the learning rate falls to zero (default: 0.25)")
+    p.add_argument(
+        "--decay",
+        type=float,
+        default=0.25,
+        help="part of the budget over which the learning rate falls to zero (default: 0.25)",
+    )
     p.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--memory-gib", type=float, default=6, help="images to hold in memory (default: 6)")

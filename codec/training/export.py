@@ -84,7 +84,13 @@ class Integers:
         """A residual block whose input and output have `stream` fractional bits."""
         inner = {layer: ranges.bits(f"{name}.{layer}") for layer in ("mix_in", "depthwise", "up")}
         self.add_linear(f"{name}.mix_in", block.mix_in, stream, inner["mix_in"])
-        self.add(f"{name}.depthwise", block.depthwise.weight.reshape(-1, 9), block.depthwise.bias, inner["mix_in"], inner["depthwise"])
+        self.add(
+            f"{name}.depthwise",
+            block.depthwise.weight.reshape(-1, 9),
+            block.depthwise.bias,
+            inner["mix_in"],
+            inner["depthwise"],
+        )
         self.add_linear(f"{name}.mix_out", block.mix_out, inner["depthwise"], stream)
         self.add_linear(f"{name}.up", block.up, stream, inner["up"])
         self.add_linear(f"{name}.down", block.down, inner["up"], stream)
@@ -233,11 +239,13 @@ def export(model: Model, images: list[np.ndarray], path: Path, record: Mapping[s
     temporary = path.with_suffix(".partial")
     metadata = {"config": json.dumps(dataclasses.asdict(model.config)), **record}
     save_file(tensors, temporary, metadata=metadata)
+    temporary.chmod(0o644)
     os.replace(temporary, path)
 
 
 def _compact(module: nn.Module) -> dict[str, Tensor]:
     """A module's tensors, the matrices of its residual blocks in float16."""
     return {
-        name: value.half() if "block" in name and value.ndim > 1 else value.float() for name, value in module.state_dict().items()
+        name: value.half() if "block" in name and value.ndim > 1 else value.float()
+        for name, value in module.state_dict().items()
     }

@@ -39,7 +39,6 @@ def _components(samples: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Standard deviations (count,) and directions (values, count) of the leading principal components."""
     samples = samples.double()
     variance, directions = torch.linalg.eigh(samples.T @ samples / len(samples))
-    order = slice(None, -count - 1, -1)
     return variance.flip(0)[:count].clamp_min(1e-9).sqrt().float(), directions.flip(1)[:, :count].float()
 
 

@@ -52,7 +52,9 @@ class Options:
     quiet: bool = False
 
 
-def rate_distortion(model: Model, x: Tensor, level: Tensor, *, noise: bool, stream: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+def rate_distortion(
+    model: Model, x: Tensor, level: Tensor, *, noise: bool, stream: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor]:
     """Balanced loss, bits per pixel and mean squared error of each image of x (B, H, W, 3) in [0, 1]: (B,) each."""
     with torch.autocast(x.device.type, torch.bfloat16, enabled=stream is torch.bfloat16):
         decoded, bits_y, bits_z = model(x, level, noise, stream)
@@ -83,6 +85,7 @@ class Run:
         if (options.steps is None) == (options.minutes is None):
             raise CaeError("training needs either a number of steps or of minutes")
         self.options = options
+        torch.manual_seed(options.seed)
         self.model = Model(config).to(options.device)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), options.learning_rate, weight_decay=1e-4)
@@ -175,7 +178,9 @@ def train(options: Options, config: Config) -> Model:
         writer = csv.writer(log)
         if fresh:
             writer.writerow(COLUMNS)
-        bar = stack.enter_context(tqdm(total=1.0, bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}", disable=options.quiet))
+        bar = stack.enter_context(
+            tqdm(total=1.0, bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}", disable=options.quiet)
+        )
         sums, last, saved = np.zeros(4), time.monotonic(), time.monotonic()
         for x in run.batches(images):
             sums += run.train_step(x)

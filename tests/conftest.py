@@ -1,0 +1,37 @@
+"""Photographs from scikit-image's wheel, and codecs with small and with real weights."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+
+import codec
+
+DATA = Path(__file__).with_name("data")
+TINY = DATA / "tiny.safetensors"
+
+
+@pytest.fixture(scope="session")
+def tiny() -> codec.Codec:
+    return codec.Codec(weights=TINY, device="cpu", threads=2)
+
+
+@pytest.fixture(scope="session")
+def default() -> codec.Codec:
+    return codec.Codec(device="cpu", threads=2)
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> np.ndarray:
+    return skimage.data.astronaut()
+
+
+@pytest.fixture(scope="session")
+def chelsea() -> np.ndarray:
+    """300 x 451 pixels: no multiple of anything."""
+    return skimage.data.chelsea()
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    return float(10 * np.log10(255**2 / np.mean((a.astype(float) - b) ** 2)))

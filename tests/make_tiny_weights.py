@@ -1,0 +1,44 @@
+"""Makes tests/data/tiny.safetensors: a small untrained model whose entropy networks are random but lively.
+
+Run once; the file is frozen, because the golden files beside it name it.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import skimage.data
+import torch
+
+from codec.config import Config
+from codec.hyperprior import EntropyBlock
+from codec.training.data import random_patches
+from codec.training.export import export
+from codec.training.model import Model, start_from_components
+
+CONFIG = Config(
+    channels=32, latent_channels=48, hyper_channels=8, entropy_channels=24, analysis_blocks=2, synthesis_blocks=2,
+    context_blocks=1, leading_channels=8, levels=4,
+)  # fmt: skip
+
+
+def make_model() -> Model:
+    """A model that starts from principal components, with random residual branches."""
+    torch.manual_seed(1)
+    model = Model(CONFIG)
+    photographs = [skimage.data.astronaut(), skimage.data.coffee(), skimage.data.chelsea()]
+    start_from_components(model, random_patches(photographs, 3000, 16, np.random.default_rng(1)))
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, EntropyBlock):
+                module.mix_out.weight.normal_(0, 0.1)
+                module.down.weight.normal_(0, 0.1)
+        for block in (*model.analysis.blocks, *model.synthesis.blocks):
+            block.mix_out.weight.normal_(0, 0.002)
+            block.down.weight.normal_(0, 0.002)
+        model.entropy.neighbour_weight.fill_(0.2)
+    return model
+
+
+if __name__ == "__main__":
+    crops = [skimage.data.astronaut()[:256, :256], skimage.data.coffee()[:256, :256]]
+    export(make_model(), crops, Path(__file__).with_name("data") / "tiny.safetensors", {"licence": "MIT"})

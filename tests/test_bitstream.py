@@ -1,0 +1,120 @@
+"""The container: round trips, every rule of FORMAT.md, and no other error than CaeError whatever the bytes."""
+
+import struct
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codec import CaeError, bitstream, info
+
+HEADER = bitstream.Header(200, 100, 3, 50, 64, b"modelid8")
+FILE = bitstream.write(HEADER, {"exif": b"II*\0", "iccp": b"profile"}, [bytes(4 * n) for n in range(8)])
+
+
+@given(
+    st.builds(
+        bitstream.Header,
+        width=st.integers(1, 500),
+        height=st.integers(1, 500),
+        channels=st.sampled_from([1, 3]),
+        quality=st.integers(1, 100),
+        tile=st.integers(1, 64).map(lambda units: 64 * units),
+        model_id=st.binary(min_size=8, max_size=8),
+    ),
+    st.dictionaries(st.sampled_from(bitstream.SECTIONS), st.binary(max_size=50)),
+    st.data(),
+)
+def test_round_trip(header, metadata, data):
+    payloads = [data.draw(st.binary(max_size=5)) * 4 for _ in range(header.tile_count)]
+    file = bitstream.write(header, metadata, payloads)
+    container = bitstream.read(file)
+    assert container.header == header
+    assert container.metadata == metadata
+    assert [bytes(bitstream.payload(file, container, tile)) for tile in range(header.tile_count)] == payloads
+
+
+def test_bytes_are_as_the_specification_says():
+    file = bitstream.write(bitstream.Header(258, 3, 1, 7, 1024, bytes(range(8))), {}, [b"wordword"])
+    assert file[:28].hex() == "89434145010107000201000003000000100000000001020304050607"
+    assert struct.unpack_from("<I", file, 28)[0] == zlib.crc32(file[:28])
+    assert struct.unpack_from("<QII", file, 32) == (52, 8, zlib.crc32(b"wordword"))
+    assert struct.unpack_from("<I", file, 48)[0] == zlib.crc32(file[32:48])
+    assert file[52:] == b"wordword"
+
+
+def test_cut_off_anywhere():
+    for length in range(len(FILE)):
+        with pytest.raises(CaeError):
+            bitstream.read(FILE[:length])
+
+
+def test_every_flipped_bit_is_found():
+    for bit in range(8 * len(FILE)):
+        damaged = bytearray(FILE)
+        damaged[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(CaeError):
+            container = bitstream.read(damaged)
+            for tile in range(HEADER.tile_count):
+                bitstream.payload(damaged, container, tile)
+
+
+@given(st.binary(max_size=200))
+def test_arbitrary_bytes(data):
+    for file in (data, b"\x89CAE\x01" + data):
+        with pytest.raises(CaeError):
+            bitstream.read(file)
+
+
+def forged(**changes) -> bytes:
+    """FILE with header fields replaced and the CRC made right."""
+    names = ("magic", "version", "channels", "quality", "flags", "width", "height", "tile", "count", "model")
+    values = dict(zip(names, struct.unpack_from("<4sBBBBIIHH8s", FILE), strict=True)) | changes
+    fixed = struct.pack("<4sBBBBIIHH8s", *values.values())
+    return fixed + struct.pack("<I", zlib.crc32(fixed)) + FILE[32:]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"magic": b"\x89PNG"}, "not a .cae file"),
+        ({"version": 2}, "version 2 is unknown"),
+        ({"channels": 2}, "colour mode 2"),
+        ({"quality": 0}, "quality 0"),
+        ({"quality": 101}, "quality 101"),
+        ({"flags": 1}, "flags"),
+        ({"width": 0}, "size 0 x 100"),
+        ({"width": 2**31}, "size"),
+        ({"width": 2**31 - 1, "height": 2**31 - 1}, "cut off in its tile index"),
+        ({"tile": 0}, "tile size"),
+        ({"tile": 65}, "tile size"),
+        ({"count": 65}, "65 metadata sections"),
+    ],
+)
+def test_refused_headers(changes, message):
+    with pytest.raises(CaeError, match=message):
+        bitstream.read(forged(**changes))
+
+
+def with_section(name: bytes, data: bytes = b"data") -> bytes:
+    start = struct.pack("<4sI", name, len(data))
+    section = start + struct.pack("<I", zlib.crc32(start + data)) + data
+    empty = bitstream.write(bitstream.Header(1, 1, 1, 1, 64, bytes(8)), {}, [b""])
+    fixed = empty[:18] + struct.pack("<H", 1) + empty[20:28]
+    entries = struct.pack("<QII", 32 + len(section) + 20, 0, 0)
+    return fixed + struct.pack("<I", zlib.crc32(fixed)) + section + entries + struct.pack("<I", zlib.crc32(entries))
+
+
+def test_unknown_sections():
+    assert bitstream.read(with_section(b"soon")).metadata == {}
+    with pytest.raises(CaeError, match="critical section 'Soon'"):
+        bitstream.read(with_section(b"Soon"))
+    with pytest.raises(CaeError, match="bad name"):
+        bitstream.read(with_section(b"\xff000"))
+
+
+def test_text_and_nothing():
+    for data in (b"", b"Dear reader, this is a letter.", b"\x89"):
+        with pytest.raises(CaeError):
+            info(data)

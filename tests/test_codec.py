@@ -1,0 +1,267 @@
+"""The whole codec on photographs: sizes, modes, seams, regions, exactness of symbols, damage."""
+
+import contextlib
+import hashlib
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import codec
+from codec import bitstream, models, pipeline
+from codec.tiling import Rect
+
+from .conftest import DATA, TINY, psnr
+
+
+def latent(data: bytes, model: models.Model, **changes) -> torch.Tensor:
+    """The exact reconstructed latent of a file."""
+    container = bitstream.read(data)
+    bounds = Rect(0, 0, container.header.height, container.header.width)
+    return pipeline.decode_latent(data, container, model, pipeline.Settings(**{"threads": 2} | changes), bounds)[0]
+
+
+def decode(data: bytes, model: models.Model, **changes) -> np.ndarray:
+    container = bitstream.read(data)
+    bounds = Rect(0, 0, container.header.height, container.header.width)
+    return pipeline.decode(data, container, model, pipeline.Settings(**{"threads": 2} | changes), bounds)
+
+
+@pytest.fixture(scope="module")
+def tiny_model() -> models.Model:
+    return models.load(TINY)
+
+
+@pytest.fixture(scope="module")
+def default_model() -> models.Model:
+    return models.load(models.default_path())
+
+
+def test_photograph_with_shipped_weights(default, astronaut):
+    """Far better than JPEG at the same size: a guard against broken weights, not a benchmark."""
+    data = default.encode(astronaut, 50)
+    assert len(data) * 8 / (512 * 512) < 0.85
+    assert psnr(default.decode(data), astronaut) > 32.5
+
+
+def test_quality_raises_size_and_fidelity(default, chelsea):
+    crop = chelsea[:192, 100:292]
+    files = [default.encode(crop, quality) for quality in (1, 20, 40, 60, 80, 100)]
+    fidelity = [psnr(default.decode(data), crop) for data in files]
+    assert sorted(map(len, files)) == list(map(len, files))
+    assert sorted(fidelity) == fidelity
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 150), st.integers(1, 150), st.sampled_from([(), (1,), (2,), (3,), (4,)]), st.integers(1, 100))
+def test_every_size_and_mode_comes_back(tiny, height, width, channels, quality):
+    pixels = np.random.default_rng(height).integers(0, 256, (height, width, *channels), np.uint8)
+    decoded = tiny.decode(tiny.encode(pixels, quality, tile=64))
+    assert decoded.dtype == np.uint8
+    assert decoded.shape == (pixels[..., 0] if channels == (1,) else pixels).shape
+    if channels in ((2,), (4,)):
+        assert np.array_equal(decoded[..., -1], pixels[..., -1])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 700), (700, 1), (15, 17), (64, 64), (65, 129), (3, 2000)])
+def test_extreme_shapes_with_shipped_weights(default, shape):
+    pixels = np.full((*shape, 3), (200, 30, 90), np.uint8)
+    decoded = default.decode(default.encode(pixels, 90, tile=64))
+    assert decoded.shape == pixels.shape
+    assert abs(decoded.astype(int) - pixels).mean() < 16
+
+
+@pytest.mark.parametrize("content", ["noise", "black", "white", "checker", "text"])
+def test_unnatural_pictures(default, content):
+    rng = np.random.default_rng(0)
+    picture = {
+        "noise": rng.integers(0, 256, (130, 140, 3), np.uint8),
+        "black": np.zeros((130, 140, 3), np.uint8),
+        "white": np.full((130, 140, 3), 255, np.uint8),
+        "checker": (np.indices((130, 140)).sum(0) % 2 * 255).astype(np.uint8)[..., None].repeat(3, -1),
+        "text": skimage.data.text()[:130, :140, None].repeat(3, -1),
+    }[content]
+    for quality in (1, 100):
+        decoded = default.decode(default.encode(picture, quality))
+        assert decoded.shape == picture.shape
+    if content in ("black", "white", "text"):
+        assert psnr(decoded, picture) > 30
+
+
+@pytest.mark.parametrize("size", [(300, 451), (257, 190)])
+def test_no_seams(default_model, default, chelsea, size):
+    """Synthesis in small windows differs nowhere from synthesis of the whole picture at once by more than one level."""
+    data = default.encode(chelsea[: size[0], : size[1]], 70, tile=64)
+    whole = decode(data, default_model, window=4096)
+    for window in (64, 128, 1024):
+        tiled = decode(data, default_model, window=window)
+        assert abs(tiled.astype(int) - whole).max() <= 1
+
+
+def test_halo_covers_the_receptive_field(tiny_model):
+    """Pixels beyond the halo have no influence at all, and the halo is not wider than a latent more than needed."""
+    synthesis = tiny_model.synthesis
+    y = torch.zeros(1, 17, 17, tiny_model.config.latent_channels, requires_grad=True)
+    level = tiny_model.level(50)
+    middle = synthesis(y, level)[:, 128:144, 128:144]
+    (gradient,) = torch.autograd.grad(middle.sum(), y)
+    rows = torch.nonzero(gradient.abs().sum((0, 2, 3)))
+    reach = int(max(8 - rows.min(), rows.max() - 8))
+    assert pipeline.halo(synthesis) == 16 * reach
+
+
+@pytest.mark.parametrize("region", [(0, 0, 1, 1), (450, 299, 1, 1), (63, 64, 130, 65), (100, 0, 7, 300), (0, 0, 451, 300)])
+def test_region_is_the_crop(default, chelsea, region):
+    data = default.encode(chelsea, 40, tile=128)
+    x, y, width, height = region
+    assert np.array_equal(default.decode(data, region=region), default.decode(data)[y : y + height, x : x + width])
+
+
+def test_region_reads_only_what_it_needs(tiny, astronaut):
+    """With a damaged tile far away a region decodes; with a damaged tile beneath it, it does not."""
+    data = bytearray(tiny.encode(astronaut, 50, tile=64))
+    offset, length, _ = bitstream.read(data).index[-1]
+    data[offset + length // 2] ^= 1
+    assert tiny.decode(data, region=(0, 0, 300, 300)).shape == (300, 300, 3)
+    with pytest.raises(codec.CaeError, match="tile 63"):
+        tiny.decode(data)
+
+
+@pytest.mark.parametrize("region", [(0, 0, 0, 5), (-1, 0, 5, 5), (0, 0, 452, 5), (450, 0, 2, 5), (0, 0, 5), "abcd", 5])
+def test_bad_regions(tiny, chelsea, region):
+    data = tiny.encode(chelsea)
+    with pytest.raises(codec.CaeError, match="region"):
+        tiny.decode(data, region=region)
+
+
+def test_symbols_do_not_depend_on_how_they_are_decoded(default_model, default, astronaut):
+    """One thread or two, one tile at a time or many, float32 or bf16 transforms: the latent is the same to the bit."""
+    data = default.encode(astronaut, 60, tile=128)
+    expected = latent(data, default_model)
+    assert torch.equal(latent(data, default_model, threads=1), expected)
+    assert torch.equal(latent(data, default_model, threads=7), expected)
+    low, full = (decode(data, default_model, bf16=bf16) for bf16 in (True, False))
+    assert torch.equal(latent(data, default_model, bf16=True), latent(data, default_model, bf16=False))
+    assert abs(low.astype(int) - full).max() <= 1
+    assert abs(psnr(low, astronaut) - psnr(full, astronaut)) < 0.01
+
+
+GOLDEN = {
+    "tiny_rgb_v1.cae": "33c4702d78e2a69b21ced890d336e719e79f66a3a94e4d9ed7a3421232dabb67",
+    "tiny_gray_alpha_v1.cae": "9810ed92cb8dfb6309c1fec4b0b98bf8f522f3362cfcb0de3c8e9b8551658375",
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_files(tiny, tiny_model, name):
+    """Files of every released version decode for ever to the same latent."""
+    data = (DATA / name).read_bytes()
+    values = latent(data, tiny_model).numpy().astype("<i4")
+    assert hashlib.sha256(values.tobytes()).hexdigest() == GOLDEN[name]
+    assert codec.info(data).mode == {"tiny_rgb_v1.cae": "RGB", "tiny_gray_alpha_v1.cae": "LA"}[name]
+    original = {"tiny_rgb_v1.cae": skimage.data.chelsea()[:150, :201]}.get(name)
+    if original is not None:
+        assert psnr(tiny.decode(data), original) > 25
+
+
+def test_every_damaged_byte_is_reported(tiny, chelsea):
+    data = tiny.encode(chelsea[:40, :50], 30)
+    for position in range(len(data)):
+        damaged = bytearray(data)
+        damaged[position] ^= 0x10
+        with pytest.raises(codec.CaeError):
+            tiny.decode(damaged)
+
+
+def test_forged_payloads_are_refused_or_decode(tiny, tiny_model):
+    """Right CRCs around random words: never anything but a picture or CaeError."""
+    rng = np.random.default_rng(5)
+    for _ in range(40):
+        payload = rng.integers(0, 2**32, rng.integers(0, 40), np.uint32).astype("<u4").tobytes()
+        file = bitstream.write(bitstream.Header(90, 70, 3, int(rng.integers(1, 101)), 128, tiny_model.id), {}, [payload])
+        with contextlib.suppress(codec.CaeError):
+            assert tiny.decode(file).shape == (70, 90, 3)
+
+
+def test_claimed_sizes_allocate_nothing(tiny, tiny_model):
+    header = bitstream.Header(60_000, 60_000, 3, 50, 4096, tiny_model.id)
+    file = bitstream.write(header, {}, [b""] * header.tile_count)
+    with pytest.raises(codec.CaeError, match="limit"):
+        tiny.decode(file)
+
+
+def test_unknown_model(tiny, default, chelsea):
+    with pytest.raises(codec.CaeError, match="needs the weights with id"):
+        default.decode(tiny.encode(chelsea))
+
+
+def test_metadata_and_alpha_survive():
+    image = Image.fromarray(skimage.data.chelsea()[:60, :70]).convert("RGBA")
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    exif = Image.Exif()
+    exif[0x010E] = "a cat"
+    image.info.update(icc_profile=b"profile", xmp=b"<x/>", exif=exif.tobytes())
+    decoded = codec.Codec(weights=TINY, device="cpu").decode_image(codec.Codec(weights=TINY, device="cpu").encode(image))
+    assert decoded.mode == "RGBA"
+    assert decoded.info["icc_profile"] == b"profile"
+    assert decoded.info["xmp"] == b"<x/>"
+    assert decoded.getexif()[0x010E] == "a cat"
+    assert np.array_equal(np.asarray(decoded)[..., 3], np.asarray(image)[..., 3])
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((4, 4), np.float32), "float32"),
+        (np.zeros((4, 4, 5), np.uint8), "shape"),
+        (np.zeros((0, 4), np.uint8), "at least one pixel"),
+        (np.zeros(4, np.uint8), "shape"),
+        (Image.new("I;16", (4, 4)), "8 bits"),
+        ("photo.png", "cannot encode a str"),
+    ],
+)
+def test_images_that_cannot_be_coded(tiny, image, message):
+    with pytest.raises(codec.CaeError, match=message):
+        tiny.encode(image)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "CMYK", "YCbCr", "HSV", "LAB"])
+def test_pillow_modes(tiny, mode):
+    image = Image.fromarray(skimage.data.chelsea()[:50, :60])
+    if mode == "LAB":
+        image = Image.new("LAB", (60, 50))
+    elif mode != "RGB":
+        image = image.convert(mode)
+    assert tiny.decode_image(tiny.encode(image)).mode == ("L" if mode in ("1", "L") else "RGB")
+
+
+@pytest.mark.parametrize(
+    "options", [{"quality": 0}, {"quality": 101}, {"quality": 5.5}, {"tile": 100}, {"tile": 8192}, {"tile": 0}]
+)
+def test_bad_options(tiny, chelsea, options):
+    with pytest.raises(codec.CaeError):
+        tiny.encode(chelsea, **options)
+
+
+def test_bad_construction(tmp_path):
+    for options in ({"device": "tpu"}, {"threads": 0}, {"weights": tmp_path / "none.safetensors"}):
+        with pytest.raises(codec.CaeError):
+            codec.Codec(**options)
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(TINY.read_bytes()[:5000])
+    with pytest.raises(codec.CaeError, match="weights file"):
+        codec.Codec(weights=broken)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_and_cpu_agree(default_model, astronaut):
+    on_cpu, on_cuda = codec.Codec(device="cpu"), codec.Codec(device="cuda")
+    cuda_model = models.load(models.default_path(), "cuda")
+    for encoder in (on_cpu, on_cuda):
+        data = encoder.encode(astronaut, 70)
+        assert torch.equal(latent(data, default_model), latent(data, cuda_model))
+        assert abs(on_cpu.decode(data).astype(int) - on_cuda.decode(data)).max() <= 1

@@ -1,0 +1,127 @@
+"""Training: it learns, resumes as if it had not stopped, exports what the codec can use, and refuses bad input."""
+
+import csv
+import dataclasses
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+import codec
+from codec import models
+from codec.training.data import find_images, load_images, random_patches
+from codec.training.export import export, fraction_bits
+from codec.training.train import Options, Run, train
+
+from .conftest import psnr
+from .make_tiny_weights import CONFIG
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("images")
+    for name in ("astronaut", "coffee", "chelsea"):
+        Image.fromarray(getattr(skimage.data, name)()).save(folder / f"{name}.png")
+    (folder / "broken.png").write_bytes(b"not an image")
+    (folder / "notes.txt").write_text("not an image either")
+    return folder
+
+
+def options(folder: Path, run: Path, steps: int, **more) -> Options:
+    return Options(folder, run, steps=steps, batch=2, patch=64, log_every=1, quiet=True, **more)
+
+
+def csv_rows(run: Path) -> list[dict[str, str]]:
+    with open(run / "log.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_resumed_training_equals_uninterrupted(folder, tmp_path):
+    whole = train(options(folder, tmp_path / "whole", 6), CONFIG)
+    images = load_images(find_images(folder), 64, 2**30, quiet=True)
+    run = Run(options(folder, tmp_path / "parts", 6), CONFIG)
+    run.start(images)
+    for x in run.batches(images):
+        run.train_step(x)
+        run.step += 1
+        if run.step == 3:
+            break
+    run.save(run.state)
+    resumed = train(options(folder, tmp_path / "parts", 6), CONFIG)
+    for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_a_larger_budget_goes_on_before_the_decay(folder, tmp_path):
+    train(options(folder, tmp_path, 8, decay=0.5), CONFIG)
+    run = Run(options(folder, tmp_path, 20, decay=0.5), CONFIG)
+    run.start([])
+    assert run.step == 4
+    rows = csv_rows(tmp_path)
+    assert [int(row["step"]) for row in rows] == list(range(1, 9))
+    assert all(np.isfinite(float(row["loss"])) for row in rows)
+
+
+def test_training_lowers_the_loss_and_exports(folder, tmp_path):
+    told = options(folder, tmp_path, 200, validation=folder, validate_every=50)
+    model = train(dataclasses.replace(told, batch=4), CONFIG)
+    rows = csv_rows(tmp_path)
+    assert 0 < float(rows[-1]["validation_loss"]) < 0.995 * float(rows[49]["validation_loss"])
+    path = tmp_path / "weights.safetensors"
+    crop = skimage.data.coffee()[:128, :128]
+    export(model, [crop], path, {"licence": "MIT", "training": "200 steps"})
+    assert models.read_metadata(path)["training"] == "200 steps"
+    assert sorted(tmp_path.glob("*.partial")) == []
+    trained = codec.Codec(weights=path, device="cpu")
+    data = trained.encode(crop, 100)
+    assert psnr(trained.decode(data), crop) > 22
+
+
+def test_exported_rate_is_close_to_the_float_models(tmp_path):
+    """Files are not longer than the float networks estimate (but may be shorter: tables fit the symbols seen)."""
+    torch.manual_seed(0)
+    from .make_tiny_weights import make_model
+
+    model = make_model().eval()
+    crop = skimage.data.astronaut()[:256, :256]
+    path = tmp_path / "weights.safetensors"
+    export(model, [crop], path, {})
+    with torch.inference_mode():
+        x = torch.from_numpy(crop[None].copy()).float() / 255
+        _, bits_y, bits_z = model(x, torch.tensor([CONFIG.level(60)]))
+    length = 8 * len(codec.Codec(weights=path, device="cpu", bf16=False).encode(crop, 60))
+    assert 0.8 < length / (bits_y + bits_z).item() < 1.01
+
+
+def test_patches_are_reproducible_and_varied():
+    images = [skimage.data.astronaut(), skimage.data.chelsea()]
+    first, second = (random_patches(images, 8, 64, np.random.default_rng(3)) for _ in range(2))
+    assert np.array_equal(first, second)
+    assert len({patch.tobytes() for patch in first}) == 8
+
+
+def test_fraction_bits():
+    assert fraction_bits(1.0) == 14
+    assert fraction_bits(2**15 - 1) == 0
+    assert round(100.3 * 2 ** fraction_bits(100.3)) < 2**15
+
+
+def test_bad_folders(tmp_path):
+    for folder in (tmp_path / "none", tmp_path):
+        with pytest.raises(codec.CaeError):
+            find_images(folder)
+    Image.new("RGB", (30, 30)).save(tmp_path / "small.png")
+    with pytest.raises(codec.CaeError, match="at least 64"):
+        load_images(find_images(tmp_path), 64, 2**30, quiet=True)
+
+
+def test_no_pickle(folder, tmp_path):
+    """State and weights are safetensors files."""
+    train(options(folder, tmp_path, 1), CONFIG)
+    with warnings.catch_warnings():
+        assert len(load_file(tmp_path / "state.safetensors")) > 100
