@@ -33,7 +33,7 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
 
 
 @contextlib.contextmanager
-def _reporting(program: str) -> Iterator[None]:
+def reporting(program: str) -> Iterator[None]:
     """Turns errors and warnings into one line on stderr each; errors end the program with status 1."""
 
     def show(message, *_args, **_kwargs) -> None:
@@ -84,7 +84,7 @@ def encode_main(arguments: list[str] | None = None) -> None:
     )
     _add_running(parser)
     given = parser.parse_args(arguments)
-    with _reporting(parser.prog):
+    with reporting(parser.prog):
         from . import images
 
         images.check_target(given.output, image=False)
@@ -106,7 +106,7 @@ def decode_main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--region", type=_region, metavar="x,y,w,h", help="decode only these pixels")
     _add_running(parser)
     given = parser.parse_args(arguments)
-    with _reporting(parser.prog):
+    with reporting(parser.prog):
         from . import images
 
         images.check_target(given.output, image=True)
@@ -127,7 +127,7 @@ def info_main(arguments: list[str] | None = None) -> None:
     parser.add_argument("input", type=Path, metavar="FILE", help=".cae file")
     parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args(arguments)
-    with _reporting(parser.prog):
+    with reporting(parser.prog):
         data = _read_bytes(given.input)
         with _naming(given.input):
             facts = dataclasses.asdict(info(data))

@@ -19,6 +19,7 @@ from .tiling import Rect, grid
 WINDOW = 1024
 """Side in pixels of the square pieces in which the transforms run."""
 WINDOW_MIN = 128
+Groups = list[tuple[entropy.Table, np.ndarray]]
 PIXELS_MAX = 2**29
 """Largest picture that is decoded to one array unless told otherwise."""
 
@@ -45,12 +46,12 @@ def encode(
     """Codes pixels (H, W, C) uint8, C = 1 or 3, to the bytes of a `.cae` file."""
     height, width, channels = pixels.shape
     header = bitstream.Header(width, height, channels, quality, tile, model.id)
-    latent = _with_fallback(lambda m, s: _analyse(pixels, m, s, quality), model, settings)
+    latent = _with_fallback(lambda m, s: analyse(pixels, m, s, quality), model, settings)
     bounds = Rect(0, 0, height, width)
 
     def code(cell: tuple[int, Rect]) -> bytes:
         rows, columns = cell[1].outward(LATENT_STRIDE).slices
-        return _encode_tile(latent[None, rows, columns], model, settings, quality)
+        return entropy.encode(tile_groups(latent[None, rows, columns], model, settings, quality))
 
     payloads = devices.run_parallel(code, grid(bounds, tile), settings.threads)
     return bitstream.write(header, metadata, payloads)
@@ -120,7 +121,7 @@ def _with_fallback(work: Callable[[models.Model, Settings], Tensor], model: mode
                 model, settings = models.load(model.path, "cpu"), original
 
 
-def _analyse(pixels: np.ndarray, model: models.Model, settings: Settings, quality: int) -> Tensor:
+def analyse(pixels: np.ndarray, model: models.Model, settings: Settings, quality: int) -> Tensor:
     """The latent (h, w, N) float32 on the CPU, in quantisation steps, of a whole picture."""
     height, width, _ = pixels.shape
     bounds = Rect(0, 0, height, width)
@@ -129,7 +130,7 @@ def _analyse(pixels: np.ndarray, model: models.Model, settings: Settings, qualit
     margin = halo(model.analysis)
     level, gain = model.level(quality), model.gain[quality - 1]
 
-    def analyse(cell: tuple[int, Rect]) -> None:
+    def run(cell: tuple[int, Rect]) -> None:
         core = cell[1].outward(LATENT_STRIDE)
         window = core.grow(margin // LATENT_STRIDE, whole)
         piece = np.array(pixels[window.scaled(LATENT_STRIDE).slices])
@@ -141,7 +142,7 @@ def _analyse(pixels: np.ndarray, model: models.Model, settings: Settings, qualit
             y = model.analysis(x[None].float() / 255 - 0.5, level)[0] * gain
             latent[core.slices] = y[core.relative_to(window).slices].cpu()
 
-    devices.run_parallel(analyse, grid(bounds, settings.window), settings.threads)
+    devices.run_parallel(run, grid(bounds, settings.window), settings.threads)
     return latent
 
 
@@ -180,8 +181,8 @@ def _synthesise(
     return out
 
 
-def _encode_tile(y: Tensor, model: models.Model, settings: Settings, quality: int) -> bytes:
-    """Payload of a tile's scaled latent (1, h, w, N)."""
+def tile_groups(y: Tensor, model: models.Model, settings: Settings, quality: int) -> Groups:
+    """Symbols of a tile's scaled latent (1, h, w, N), grouped by table, in decoding order."""
     _, h, w, _ = y.shape
     y = y.to(model.device)
     with devices.precision(model.device, settings.bf16):
@@ -197,7 +198,7 @@ def _encode_tile(y: Tensor, model: models.Model, settings: Settings, quality: in
         groups += entropy.group_values(
             values.to(torch.int32).cpu().numpy().ravel(), tables.cpu().numpy().ravel(), model.scale_tables
         )
-    return entropy.encode(groups)
+    return groups
 
 
 def _decode_tile(payload: memoryview, place: Rect, model: models.Model, quality: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import json
 import warnings
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def csv_rows(run: Path) -> list[dict[str, str]]:
 
 
 def test_resumed_training_equals_uninterrupted(folder, tmp_path):
-    whole = train(options(folder, tmp_path / "whole", 6), CONFIG)
+    whole = train(options(folder, tmp_path / "whole", 6), CONFIG).average
     images = load_images(find_images(folder), 64, 2**30, quiet=True)
     run = Run(options(folder, tmp_path / "parts", 6), CONFIG)
     run.start(images)
@@ -52,7 +53,7 @@ def test_resumed_training_equals_uninterrupted(folder, tmp_path):
         if run.step == 3:
             break
     run.save(run.state)
-    resumed = train(options(folder, tmp_path / "parts", 6), CONFIG)
+    resumed = train(options(folder, tmp_path / "parts", 6), CONFIG).average
     for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
 
@@ -68,15 +69,15 @@ def test_a_larger_budget_goes_on_before_the_decay(folder, tmp_path):
 
 
 def test_training_lowers_the_loss_and_exports(folder, tmp_path):
-    told = options(folder, tmp_path, 200, validation=folder, validate_every=50)
-    model = train(dataclasses.replace(told, batch=4), CONFIG)
+    path = tmp_path / "weights.safetensors"
+    told = options(folder, tmp_path, 200, validation=folder, validate_every=50, export=path)
+    train(dataclasses.replace(told, batch=4), CONFIG)
     rows = csv_rows(tmp_path)
     assert 0 < float(rows[-1]["validation_loss"]) < 0.995 * float(rows[49]["validation_loss"])
-    path = tmp_path / "weights.safetensors"
-    crop = skimage.data.coffee()[:128, :128]
-    export(model, [crop], path, {"licence": "MIT", "training": "200 steps"})
-    assert models.read_metadata(path)["training"] == "200 steps"
+    assert json.loads(models.read_metadata(path)["training"])["steps"] == 200
+    assert models.read_metadata(path)["licence"] == "MIT"
     assert sorted(tmp_path.glob("*.partial")) == []
+    crop = skimage.data.coffee()[:128, :128]
     trained = codec.Codec(weights=path, device="cpu")
     data = trained.encode(crop, 100)
     assert psnr(trained.decode(data), crop) > 22

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..cli import reporting
+
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
@@ -30,17 +32,20 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--memory-gib", type=float, default=6, help="images to hold in memory (default: 6)")
+    p.add_argument("--export", type=Path, metavar="FILE", help="weights file (.safetensors) to write when the budget is used")
+    p.add_argument("--licence", default="MIT", help="licence of the weights, for their metadata (default: MIT)")
     p.add_argument("--quiet", action="store_true", help="no progress bar")
     return p
 
 
 def main() -> None:
-    arguments = parser().parse_args()
+    p = parser()
+    arguments = p.parse_args()
+    with reporting(p.prog):
+        from ..config import Config
+        from .train import Options, train
 
-    from ..config import Config
-    from .train import Options, train
-
-    train(Options(**vars(arguments)), Config())
+        train(Options(**vars(arguments)), Config())
 
 
 if __name__ == "__main__":

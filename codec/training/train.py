@@ -6,6 +6,7 @@ import contextlib
 import copy
 import csv
 import dataclasses
+import json
 import math
 import signal
 import time
@@ -22,10 +23,12 @@ from ..config import HYPER_STRIDE, Config
 from ..errors import CaeError
 from . import checkpoint
 from .data import find_images, load_images, random_patches
+from .export import export
 from .model import Model, rate_weights, start_from_components
 
 RATE_BALANCE = 0.45
 """Exponent that weighs each sample's loss by (mean lambda / lambda): without it the highest rates own the gradient."""
+CALIBRATION_IMAGES = 64
 COLUMNS = ("step", "hours", "learning_rate", "loss", "bpp", "psnr", "gradient_norm", "validation_loss")
 
 
@@ -45,6 +48,8 @@ class Options:
     average: float = 0.999
     device: str = "cpu"
     seed: int = 0
+    export: Path | None = None
+    licence: str = "MIT"
     log_every: int = 100
     save_every_minutes: float = 10
     validate_every: int = 2000
@@ -160,8 +165,8 @@ class Run:
         return loss.mean().item(), bpp.mean().item(), mse.mean().item(), norm.item()
 
 
-def train(options: Options, config: Config) -> Model:
-    """Trains until the budget is used or the process is asked to end; returns the averaged model."""
+def train(options: Options, config: Config) -> Run:
+    """Trains until the budget is used or the process is asked to end; with `options.export`, writes the weights then."""
     run = Run(options, config)
     limit = int(options.memory_gib * 2**30)
     images = load_images(find_images(options.images), options.patch, limit, quiet=options.quiet)
@@ -169,43 +174,62 @@ def train(options: Options, config: Config) -> Model:
     if options.validation is not None:
         held_out = load_images(find_images(options.validation), HYPER_STRIDE, 2**30, quiet=options.quiet)
     run.start(images)
-    stop = []
-    previous = {number: signal.signal(number, lambda *_: stop.append(True)) for number in (signal.SIGINT, signal.SIGTERM)}
+    with _signals_noted() as stop:
+        _loop(run, images, held_out, stop)
+    if options.export is not None and not stop:
+        record = {"steps": run.step, "hours": round(run.seconds / 3600, 2), "images": len(images)}
+        record |= {name: getattr(options, name) for name in ("batch", "patch", "learning_rate", "decay", "average", "seed")}
+        if held_out:
+            record["validation_loss"] = round(validate(run.average, held_out, options.device, torch.bfloat16), 5)
+        chosen = images[:: max(1, len(images) // CALIBRATION_IMAGES)]
+        export(run.average, chosen, options.export, {"licence": options.licence, "training": json.dumps(record)})
+    return run
+
+
+@contextlib.contextmanager
+def _signals_noted() -> Iterator[list[int]]:
+    """Collects SIGINT and SIGTERM in a list instead of dying of them, so that the state can be saved first."""
+    noted: list[int] = []
+    previous = {number: signal.signal(number, lambda n, _: noted.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield noted
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _loop(run: Run, images: list[np.ndarray], held_out: list[np.ndarray], stop: list[int]) -> None:
+    """Steps, log lines, validation and saved states, until the budget is used or `stop` holds a signal."""
+    options = run.options
     log_path = options.run / "log.csv"
     fresh = not log_path.exists()
-    with contextlib.ExitStack() as stack:
-        log = stack.enter_context(open(log_path, "a", newline=""))
+    bar_format = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
+    with open(log_path, "a", newline="") as log, tqdm(total=1.0, bar_format=bar_format, disable=options.quiet) as bar:
         writer = csv.writer(log)
         if fresh:
             writer.writerow(COLUMNS)
-        bar = stack.enter_context(
-            tqdm(total=1.0, bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}", disable=options.quiet)
-        )
         sums, last, saved = np.zeros(4), time.monotonic(), time.monotonic()
         for x in run.batches(images):
+            if run.progress() >= 1 or stop:
+                break
             sums += run.train_step(x)
             steady = run.progress() < 1 - options.decay
             now = time.monotonic()
             run.step, run.seconds, last = run.step + 1, run.seconds + now - last, now
             if steady and run.progress() >= 1 - options.decay:
                 run.save(run.stable)
-            done = run.progress() >= 1 or bool(stop)
             if run.step % options.log_every == 0:
+                score = ""
+                if held_out and run.step % options.validate_every == 0:
+                    score = f"{validate(run.average, held_out, options.device, torch.bfloat16):.5f}"
                 loss, bpp, mse, norm = sums / options.log_every
                 sums[:] = 0
-                score = ""
-                if held_out and (run.step % options.validate_every == 0):
-                    score = f"{validate(run.average, held_out, options.device, torch.bfloat16):.5f}"
                 values = (f"{loss:.5f}", f"{bpp:.4f}", f"{-10 * math.log10(mse):.3f}", f"{norm:.3f}", score)
                 writer.writerow((run.step, f"{run.seconds / 3600:.4f}", f"{run.learning_rate():.2e}", *values))
                 log.flush()
                 bar.set_postfix_str(f"step {run.step}, loss {loss:.4f}, {bpp:.3f} bpp, validation {score or '-'}")
                 bar.update(min(1, run.progress()) - bar.n)
-            if done or now - saved > 60 * options.save_every_minutes:
+            if now - saved > 60 * options.save_every_minutes:
                 run.save(run.state)
-                saved = time.monotonic()
-            if done:
-                break
-    for number, handler in previous.items():
-        signal.signal(number, handler)
-    return run.average
+                saved = now
+    run.save(run.state)
