@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
 FEATURE_STRIDE = 8
 """Pixels per position of the transforms' features."""
@@ -18,9 +17,9 @@ QUALITIES = range(1, 101)
 class Config:
     """Sizes of the networks and the range of rate points that they were trained for.
 
-    `levels` gain vectors are spread over qualities 1 to 100 and interpolated between;
-    the first level is trained with `lambda_min`, the last with `lambda_max` (the loss is
-    lambda * 255**2 * MSE + bits per pixel, with pixels in [0, 1]).
+    Quality 100 is the last of `levels` gain vectors, quality 1 lies at `lowest_level`, a little below the first
+    (number 0), and all between are interpolated, or extrapolated below 0. The first level stands for `lambda_min`,
+    the last for `lambda_max`: the loss is lambda * 255**2 * MSE + bits per pixel, with pixels in [0, 1].
     """
 
     channels: int = 128
@@ -32,17 +31,14 @@ class Config:
     context_blocks: int = 2
     leading_channels: int = 64
     levels: int = 16
+    lowest_level: float = -0.75
     lambda_min: float = 0.0007
     lambda_max: float = 0.25
 
     def level(self, quality: float) -> float:
-        """Position of a quality in 1..100 on the scale of gain levels, 0 to `levels` - 1."""
-        return (quality - QUALITIES[0]) / (len(QUALITIES) - 1) * (self.levels - 1)
-
-    def rate_weight(self, level: float) -> float:
-        """The lambda of a level: log-linear between `lambda_min` and `lambda_max`."""
-        fraction = level / (self.levels - 1)
-        return math.exp((1 - fraction) * math.log(self.lambda_min) + fraction * math.log(self.lambda_max))
+        """Position of a quality in 1 to 100 on the scale of gain levels: `lowest_level` to `levels` - 1."""
+        fraction = (quality - QUALITIES[0]) / (len(QUALITIES) - 1)
+        return self.lowest_level + fraction * (self.levels - 1 - self.lowest_level)
 
     def macs_per_pixel(self) -> dict[str, float]:
         """Multiply-accumulates per pixel of each network, as the encoder and decoder run them."""

@@ -93,16 +93,29 @@ def read_metadata(path: Path) -> dict[str, str]:
         raise CaeError(f"{path}: not a readable weights file ({error})") from None
 
 
+def read_config(path: Path) -> Config:
+    """Configuration of a weights file; CaeError where it is none."""
+    try:
+        return Config(**json.loads(read_metadata(path)["config"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CaeError(f"{path}: not a weights file of this codec ({error!r})") from None
+
+
 def load(path: Path, device: torch.device | str = "cpu") -> Model:
     """Loads a weights file onto a device; CaeError where it is none."""
     device = torch.device(device)
-    metadata = read_metadata(path)
+    config = read_config(path)
     try:
-        config = Config(**json.loads(metadata["config"]))
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (KeyError, TypeError, ValueError) as error:
-        raise CaeError(f"{path}: not a weights file of this codec ({error!r})") from None
+        return _build(path, config, tensors, device)
+    except (SafetensorError, KeyError, RuntimeError, ValueError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise CaeError(f"{path}: not a whole weights file of this codec ({error})") from None
+
+
+def _build(path: Path, config: Config, tensors: Mapping[str, Tensor], device: torch.device) -> Model:
     parts: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         group, _, rest = name.partition("/")

@@ -31,7 +31,7 @@ def depth_to_space(x: Tensor, factor: int) -> Tensor:
 
 
 def interpolate_levels(table: Tensor, level: Tensor) -> Tensor:
-    """Rows of `table` (levels, C) at real-valued positions `level` (B,), as (B, 1, 1, C)."""
+    """Rows of `table` (levels, C) at real-valued positions `level` (B,), as (B, 1, 1, C); extrapolates beyond its ends."""
     low = level.floor().clamp(0, len(table) - 2).long()
     fraction = (level - low)[:, None]
     return torch.lerp(table[low], table[low + 1], fraction)[:, None, None, :]

@@ -1,6 +1,7 @@
 """The whole codec on photographs: sizes, modes, seams, regions, exactness of symbols, damage."""
 
 import contextlib
+import dataclasses
 import hashlib
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from safetensors.numpy import load_file, save_file
 
 import codec
 from codec import bitstream, models, pipeline
@@ -151,8 +153,8 @@ def test_symbols_do_not_depend_on_how_they_are_decoded(default_model, default, a
 
 
 GOLDEN = {
-    "tiny_rgb_v1.cae": "33c4702d78e2a69b21ced890d336e719e79f66a3a94e4d9ed7a3421232dabb67",
-    "tiny_gray_alpha_v1.cae": "9810ed92cb8dfb6309c1fec4b0b98bf8f522f3362cfcb0de3c8e9b8551658375",
+    "tiny_rgb_v1.cae": "4645a60094ca810e4f8ab2add8b320db42b1782efce4b587f9e3e251905ec0cb",
+    "tiny_gray_alpha_v1.cae": "d74ed13e9f85ff3ed67df9aa089faf2b73782c8db6fa539c36ec8014a309789f",
 }
 
 
@@ -255,6 +257,40 @@ def test_bad_construction(tmp_path):
     broken.write_bytes(TINY.read_bytes()[:5000])
     with pytest.raises(codec.CaeError, match="weights file"):
         codec.Codec(weights=broken)
+
+
+def test_out_of_gpu_memory(tiny_model):
+    """Smaller windows first, then the CPU, with one warning; on the CPU the error stands."""
+    on_gpu = dataclasses.replace(tiny_model, device=torch.device("cuda"))
+    tried = []
+
+    def work(model, settings):
+        tried.append((model.device.type, settings.window))
+        if model.device.type == "cuda":
+            raise torch.OutOfMemoryError
+        return "done"
+
+    with pytest.warns(RuntimeWarning, match="out of GPU memory") as warned:
+        assert pipeline._with_fallback(work, on_gpu, pipeline.Settings(1)) == "done"
+    assert tried == [("cuda", 1024), ("cuda", 512), ("cuda", 256), ("cuda", 128), ("cpu", 1024)]
+    assert len(warned) == 1
+
+    def hopeless(model, settings):
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(torch.OutOfMemoryError):
+        pipeline._with_fallback(hopeless, tiny_model, pipeline.Settings(1))
+
+
+def test_foreign_weights(tmp_path):
+    """A safetensors file that is no weights file, or lacks a tensor."""
+    tensors = load_file(TINY)
+    save_file(tensors, tmp_path / "bare.safetensors")
+    tensors.pop("synthesis/patch_out.weight")
+    save_file(tensors, tmp_path / "lacking.safetensors", metadata=models.read_metadata(TINY))
+    for name in ("bare", "lacking"):
+        with pytest.raises(codec.CaeError, match="weights file"):
+            codec.Codec(weights=tmp_path / f"{name}.safetensors")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

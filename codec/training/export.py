@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from .. import entropy
 from ..config import HYPER_STRIDE, QUALITIES
 from ..exact import LIMIT, MEAN_BITS, SCALE_BITS, ExactEntropy, pack
 from ..hyperprior import SCALE_MAX, SCALE_MIN, SCALES, EntropyBlock, EntropyModel
@@ -216,8 +217,25 @@ def make_tables(model: EntropyModel, symbols: Symbols) -> dict[str, Tensor]:
     return made
 
 
-def export(model: Model, images: list[np.ndarray], path: Path, record: Mapping[str, str]) -> None:
-    """Writes a weights file; `images` (uint8 RGB) calibrate ranges and tables, `record` goes into the metadata."""
+@torch.inference_mode()
+def integer_cost(model: Model, symbols: Symbols, tables: dict[str, Tensor], images: list[np.ndarray]) -> float:
+    """Ideal code length of the integer networks' symbols under the integer tables, over the float networks' estimate, - 1."""
+    estimate = sum(sum(bits.item() for bits in model(x, level)[1:]) for x, level, _ in _calibration(model, images))
+    length = 0.0
+    hyper = np.concatenate(symbols.hyper).T
+    for name, groups in (("scale", [np.concatenate(parts) for parts in symbols.scaled]), ("hyper", hyper)):
+        made = entropy.tables_from_arrays(tables[f"{name}.frequencies"].numpy(), tables[f"{name}.lengths"].numpy())
+        length += sum(table.ideal_bits(values) for table, values in zip(made, groups, strict=True))
+    return length / estimate - 1
+
+
+def export(
+    model: Model, images: list[np.ndarray], path: Path, record: Mapping[str, str], held_out: list[np.ndarray] | None = None
+) -> None:
+    """Writes a weights file; `images` (uint8 RGB) calibrate ranges and tables, `record` goes into the metadata.
+
+    On images `held_out` it measures what the integers cost in rate, and puts that into the metadata as well.
+    """
     model = model.cpu().eval().requires_grad_(False)
     ranges = Ranges(model.entropy)
     with torch.inference_mode():
@@ -225,7 +243,12 @@ def export(model: Model, images: list[np.ndarray], path: Path, record: Mapping[s
             model(x, level)
     ranges.remove()
     integers = quantise_networks(model.entropy, ranges)
-    tables = make_tables(model.entropy, collect(model, ExactEntropy(integers, model.config), images))
+    exact = ExactEntropy(integers, model.config)
+    tables = make_tables(model.entropy, collect(model, exact, images))
+    metadata = {"config": json.dumps(dataclasses.asdict(model.config)), **record}
+    if held_out:
+        cost = integer_cost(model, collect(model, exact, held_out), tables, held_out)
+        metadata["integer_cost"] = f"{100 * cost:+.3f} % rate against the float networks' estimate, on {len(held_out)} images"
     levels = torch.tensor([model.config.level(quality) for quality in QUALITIES])
     groups = {
         "exact": integers,
@@ -237,7 +260,6 @@ def export(model: Model, images: list[np.ndarray], path: Path, record: Mapping[s
     }
     tensors = {f"{group}/{name}": value.contiguous() for group, part in groups.items() for name, value in part.items()}
     temporary = path.with_suffix(".partial")
-    metadata = {"config": json.dumps(dataclasses.asdict(model.config)), **record}
     save_file(tensors, temporary, metadata=metadata)
     temporary.chmod(0o644)
     os.replace(temporary, path)

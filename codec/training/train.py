@@ -149,7 +149,9 @@ class Run:
         torch.manual_seed(self.options.seed * 1_000_003 + self.step)
         count = len(x)
         # one sample from each of B equal parts of the range of levels
-        level = ((torch.randperm(count) + torch.rand(count)) / count * (self.model.config.levels - 1)).to(x.device)
+        fraction = (torch.randperm(count) + torch.rand(count)) / count
+        config = self.model.config
+        level = torch.lerp(torch.tensor(config.lowest_level), torch.tensor(config.levels - 1.0), fraction).to(x.device)
         rate = self.learning_rate()
         self.optimizer.zero_grad()
         for group in self.optimizer.param_groups:
@@ -182,7 +184,7 @@ def train(options: Options, config: Config) -> Run:
         if held_out:
             record["validation_loss"] = round(validate(run.average, held_out, options.device, torch.bfloat16), 5)
         chosen = images[:: max(1, len(images) // CALIBRATION_IMAGES)]
-        export(run.average, chosen, options.export, {"licence": options.licence, "training": json.dumps(record)})
+        export(run.average, chosen, options.export, {"licence": options.licence, "training": json.dumps(record)}, held_out)
     return run
 
 
