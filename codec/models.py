@@ -19,6 +19,7 @@ from .config import Config
 from .errors import CaeError
 from .exact import ExactEntropy
 from .hyperprior import HyperAnalysis
+from .quantisation import bit_costs
 from .transforms import Analysis, Synthesis
 
 WEIGHTS_FOLDER = Path(__file__).with_name("weights")
@@ -30,7 +31,8 @@ ID_BYTES = 8
 class Model:
     """Networks and tables of one weights file, on one device, ready to run.
 
-    `gain` (100, N) float32 holds the factor from pixel units to quantisation steps of each quality.
+    `gain` (100, N) float32 holds the factor from pixel units to quantisation steps of each quality, `costs` the bits
+    of each magnitude under each scale table.
     """
 
     path: Path
@@ -43,6 +45,7 @@ class Model:
     gain: Tensor
     scale_tables: list[entropy.Table]
     hyper_tables: list[entropy.Table]
+    costs: Tensor
     device: torch.device
 
     def level(self, quality: int) -> Tensor:
@@ -126,6 +129,7 @@ def _build(path: Path, config: Config, tensors: Mapping[str, Tensor], device: to
             module = network(config)
         module.load_state_dict({key: value.float() for key, value in parts[name].items()}, assign=True)
         networks[name] = module.to(device).eval().requires_grad_(False)
+    scale_tables = _tables(parts["tables"], "scale")
     return Model(
         path=path,
         id=model_id(path),
@@ -133,8 +137,9 @@ def _build(path: Path, config: Config, tensors: Mapping[str, Tensor], device: to
         **networks,
         exact=ExactEntropy({name: value.to(device) for name, value in parts["exact"].items()}, config),
         gain=parts["gain"]["gain"].to(device),
-        scale_tables=_tables(parts["tables"], "scale"),
+        scale_tables=scale_tables,
         hyper_tables=_tables(parts["tables"], "hyper"),
+        costs=bit_costs(scale_tables).to(device),
         device=device,
     )
 

@@ -14,6 +14,7 @@ from . import bitstream, devices, entropy, models
 from .config import FEATURE_STRIDE, HYPER_STRIDE, LATENT_STRIDE
 from .errors import CaeError
 from .exact import LIMIT, MEAN_BITS, pack, unpack
+from .quantisation import choose_symbols, distortion_weight
 from .tiling import Rect, grid
 
 WINDOW = 1024
@@ -139,8 +140,8 @@ def analyse(pixels: np.ndarray, model: models.Model, settings: Settings, quality
             piece = np.pad(piece, ((0, need[0]), (0, need[1]), (0, 0)), mode="edge")
         with devices.precision(model.device, settings.bf16):
             x = torch.from_numpy(piece).to(model.device).expand(-1, -1, 3)
-            y = model.analysis(x[None].float() / 255 - 0.5, level)[0] * gain
-            latent[core.slices] = y[core.relative_to(window).slices].cpu()
+            y = model.analysis(x[None].float() / 255 - 0.5, level, halo=core.margins_in(window))[0] * gain
+            latent[core.slices] = y.cpu()
 
     devices.run_parallel(run, grid(bounds, settings.window), settings.threads)
     return latent
@@ -160,8 +161,8 @@ def _synthesise(
     out = np.empty((region.height, region.width, header.channels), np.uint8)
 
     def synthesise(cell: tuple[int, Rect]) -> None:
-        core = cell[1]
-        window = core.outward(LATENT_STRIDE).grow(margin, whole)
+        core = cell[1].outward(LATENT_STRIDE)
+        window = core.grow(margin, whole)
         held = window & origin
         y = latent[held.relative_to(origin).slices]
         if held != window:
@@ -169,9 +170,9 @@ def _synthesise(
             canvas[held.relative_to(window).slices] = y
             y = canvas
         with devices.precision(model.device, settings.bf16):
-            x = model.synthesis(y[None].to(model.device).float() / gain, level)[0]
-            wanted = core & region
-            x = x[wanted.relative_to(window.scaled(LATENT_STRIDE)).slices]
+            x = model.synthesis(y[None].to(model.device).float() / gain, level, halo=core.margins_in(window))[0]
+            wanted = cell[1] & region
+            x = x[wanted.relative_to(core.scaled(LATENT_STRIDE)).slices]
             if header.channels == 1:
                 x = x.mean(-1, keepdim=True)
             x = x.add(0.5).mul_(255).round_().clamp_(0, 255).to(torch.uint8)
@@ -189,9 +190,10 @@ def tile_groups(y: Tensor, model: models.Model, settings: Settings, quality: int
         z = model.hyper_analysis(_pad_to_hyper(y)).round_().clamp_(-LIMIT, LIMIT)
     with torch.inference_mode():
         features, mean, index = model.exact.first(z, quality, h, w)
-        symbols = _quantise(y, mean, 0)
+        weight = distortion_weight(quality)
+        symbols = choose_symbols(_deviation(y, mean, 0), index, model.costs, weight)
         mean_second, index_second = model.exact.second(features, mean, symbols, quality)
-        symbols_second = _quantise(y, mean_second, 1)
+        symbols_second = choose_symbols(_deviation(y, mean_second, 1), index_second, model.costs, weight)
     hyper = z[0].reshape(-1, z.shape[-1]).T.to(torch.int32).cpu().numpy()
     groups = list(zip(model.hyper_tables, hyper, strict=True))
     for values, tables in ((symbols, index), (symbols_second, index_second)):
@@ -233,6 +235,6 @@ def _pad_to_hyper(y: Tensor) -> Tensor:
     return nn.functional.pad(y.permute(0, 3, 1, 2), (0, columns, 0, rows), mode="replicate").permute(0, 2, 3, 1)
 
 
-def _quantise(y: Tensor, mean: Tensor, number: int) -> Tensor:
-    """Symbols (float64, packed) of a pass: what its latents differ by from their means, rounded."""
-    return (pack(y, number).double() - mean * 2.0**-MEAN_BITS).round_()
+def _deviation(y: Tensor, mean: Tensor, number: int) -> Tensor:
+    """What the latents of a pass differ by from their means (float64, packed), in quantisation steps."""
+    return pack(y, number).double() - mean * 2.0**-MEAN_BITS

@@ -39,6 +39,10 @@ class Rect(NamedTuple):
         """The same rectangle with coordinates counted from the top left of `origin`."""
         return Rect(self.top - origin.top, self.left - origin.left, self.bottom - origin.top, self.right - origin.left)
 
+    def margins_in(self, outer: Rect) -> tuple[int, int, int, int]:
+        """How far `outer` reaches beyond this rectangle: top, left, bottom, right."""
+        return self.top - outer.top, self.left - outer.left, outer.bottom - self.bottom, outer.right - self.right
+
     def outward(self, unit: int) -> Rect:
         """In units of `unit`, rounded outward.
 

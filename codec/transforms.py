@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from .config import FEATURE_STRIDE, Config
 
+ROWS_AT_ONCE = 16
 PATCH_VALUES = 3 * FEATURE_STRIDE**2
 
 
@@ -63,8 +64,38 @@ class TransformBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.mix_out(self.depthwise(F.leaky_relu(self.mix_in(x), 0.1)))
+        if torch.is_grad_enabled():
+            return x + self._feed_forward(x)
+        # slice by slice and in place the hidden features stay in the cache: a fifth faster
+        for rows in x.split(ROWS_AT_ONCE, dim=1):
+            rows += self._feed_forward(rows)
+        return x
+
+    def _feed_forward(self, x: Tensor) -> Tensor:
         value, gate = self.up(x).chunk(2, -1)
-        return x + self.down(value * F.hardsigmoid(gate))
+        return self.down(value * F.hardsigmoid(gate))
+
+
+Halo = tuple[int, int, int, int]
+"""Positions at the top, left, bottom and right of a window that are there for the receptive field alone."""
+
+
+def _crop(x: Tensor, sides: Halo) -> Tensor:
+    top, left, bottom, right = sides
+    return x[:, top : x.shape[1] - bottom, left : x.shape[2] - right]
+
+
+def _apply_blocks(blocks: nn.Sequential, x: Tensor, halo: Halo) -> Tensor:
+    """Runs the blocks and leaves the halo away: each block needs one position less of it, so it shrinks on the way.
+
+    Where a side's halo is narrower than the blocks' reach, the picture ends there, and all of it counts to the end.
+    """
+    reach = len(blocks)
+    shrinking = tuple(side if side >= reach else 0 for side in halo)
+    x = _crop(x, tuple(max(0, side - reach) for side in shrinking))
+    for block in blocks:
+        x = _crop(block(x), tuple(int(side > 0) for side in shrinking))
+    return _crop(x, tuple(0 if gone else side for side, gone in zip(halo, shrinking, strict=True)))
 
 
 class Analysis(nn.Module):
@@ -78,11 +109,14 @@ class Analysis(nn.Module):
         self.blocks = nn.Sequential(*[TransformBlock(c) for _ in range(config.analysis_blocks)])
         self.to_latent = nn.Linear(4 * c, config.latent_channels)
 
-    def forward(self, x: Tensor, level: Tensor, stream: torch.dtype = torch.float32) -> Tensor:
-        """`stream` is the type of the residual stream; the first and last products are float32 always."""
+    def forward(self, x: Tensor, level: Tensor, stream: torch.dtype = torch.float32, halo: Halo = (0, 0, 0, 0)) -> Tensor:
+        """`stream` is the type of the residual stream; the first and last products are float32 always.
+
+        The result leaves `halo` away, which counts in positions of the latent.
+        """
         with torch.autocast(x.device.type, enabled=False):
             f = self.patch_in(space_to_depth(x, FEATURE_STRIDE)) * interpolate_levels(self.log_feature_gain, level).exp()
-        f = self.blocks(f.to(stream))
+        f = _apply_blocks(self.blocks, f.to(stream), tuple(2 * side for side in halo))
         with torch.autocast(x.device.type, enabled=False):
             return self.to_latent(space_to_depth(f, 2).float())
 
@@ -98,10 +132,13 @@ class Synthesis(nn.Module):
         self.blocks = nn.Sequential(*[TransformBlock(c) for _ in range(config.synthesis_blocks)])
         self.patch_out = nn.Linear(c, PATCH_VALUES)
 
-    def forward(self, y: Tensor, level: Tensor, stream: torch.dtype = torch.float32) -> Tensor:
-        """`stream` is the type of the residual stream; the first and last products are float32 always."""
+    def forward(self, y: Tensor, level: Tensor, stream: torch.dtype = torch.float32, halo: Halo = (0, 0, 0, 0)) -> Tensor:
+        """`stream` is the type of the residual stream; the first and last products are float32 always.
+
+        The result leaves `halo` away, which counts in positions of the latent.
+        """
         with torch.autocast(y.device.type, enabled=False):
             f = depth_to_space(self.from_latent(y), 2) * interpolate_levels(self.log_feature_gain, level).exp()
-        f = self.blocks(f.to(stream))
+        f = _apply_blocks(self.blocks, f.to(stream), tuple(2 * side for side in halo))
         with torch.autocast(y.device.type, enabled=False):
             return depth_to_space(self.patch_out(f.float()), FEATURE_STRIDE)
