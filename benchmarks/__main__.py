@@ -1,0 +1,64 @@
+"""`python -m benchmarks COMMAND …`: finds the command's module and turns errors into one line."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import warnings
+
+from codec import CaeError
+
+COMMANDS = {
+    "run": ("benchmarks.run", "measure codecs on images: rate-distortion points, BD-rates, CSV, JSON and plots"),
+    "list": ("benchmarks.listing", "list the codecs, metrics and published curves, and say what is missing here"),
+    "check-jpeg": ("benchmarks.check_jpeg", "compare Pillow's JPEG on the Kodak images with the published JPEG curve"),
+    "speed": ("benchmarks.speed", "time encoding and decoding, and measure peak memory"),
+    "coding": ("benchmarks.coding", "compare real coded sizes with the entropy model's estimates"),
+    "complexity": ("benchmarks.complexity", "count multiply-accumulates and parameters"),
+}
+"""Commands by name: the module, which has `add_arguments(parser)` and `run(arguments)`, and what it does."""
+
+
+def parser_for(given: list[str]) -> argparse.ArgumentParser:
+    """The parser; of the commands' modules it imports only the chosen one."""
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks",
+        description="Compare image codecs on real file sizes and decoded pictures.",
+        epilog="Example: python -m benchmarks run --codecs cae,jpeg,webp --out results; then look at results/*.png. "
+        "Add --help after a command for its options.",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
+    for name, (module, description) in COMMANDS.items():
+        command = commands.add_parser(name, help=description, description=description[0].upper() + description[1:] + ".")
+        if given[:1] == [name]:
+            importlib.import_module(module).add_arguments(command)
+    return parser
+
+
+def main(given: list[str] | None = None) -> None:
+    """Entry point: errors are one line on stderr and status 1."""
+    given = sys.argv[1:] if given is None else given
+    program = "benchmarks"
+
+    def show(message, *_args, **_kwargs) -> None:
+        print(f"{program}: warning: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        try:
+            arguments = parser_for(given).parse_args(given)
+            importlib.import_module(COMMANDS[arguments.command][0]).run(arguments)
+        except CaeError as error:
+            sys.exit(f"{program}: {error}")
+        except ModuleNotFoundError as error:
+            sys.exit(f"{program}: the module {error.name} is missing; install the extra: pip install 'cae-codec[bench]'")
+        except OSError as error:
+            sys.exit(f"{program}: {f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
+        except KeyboardInterrupt:
+            print(f"{program}: interrupted; the same command goes on where it stopped", file=sys.stderr)
+            sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

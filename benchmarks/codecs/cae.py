@@ -1,0 +1,71 @@
+"""Our codec. The setting is its quality, 1 to 100."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+
+import codec
+from codec import CaeError
+
+
+@functools.lru_cache(maxsize=2)
+def _loaded(weights: Path, device: str, threads: int) -> codec.Codec:
+    return codec.Codec(weights=weights, device=device, threads=threads)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cae:
+    """Our codec with one weights file; None stands for the file that comes with the package."""
+
+    device: str
+    threads: int
+    weights: Path | None = None
+    settings: tuple[float, ...] = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+    in_main_process = True
+
+    @property
+    def name(self) -> str:
+        """`cae`, or `cae-STEM` for a weights file of one's own."""
+        return "cae" if self.weights is None else f"cae-{self.weights.stem}"
+
+    @property
+    def label(self) -> str:
+        """Name for tables and plots."""
+        return "cae (this codec)" if self.weights is None else f"cae {self.weights.stem}"
+
+    @property
+    def version(self) -> str:
+        """The package's version and the id of the weights."""
+        from codec import models
+
+        return f"{codec.__version__}, weights {models.model_id(self._path()).hex()}"
+
+    def available(self) -> str | None:
+        """What is missing, or None."""
+        if importlib.util.find_spec("torch") is None:
+            return "needs the package torch: pip install torch"
+        path = self._path()
+        return None if path.is_file() else f"the weights file {path} does not exist"
+
+    def encode(self, pixels: np.ndarray, setting: float) -> bytes:
+        """Codes (height, width, 3) uint8 RGB to a `.cae` file."""
+        if setting != int(setting):
+            raise CaeError(f"quality {setting} is not an integer")
+        return self._codec().encode(pixels, int(setting))
+
+    def decode(self, data: bytes) -> np.ndarray:
+        """(height, width, 3) uint8 RGB."""
+        return self._codec().decode(data)
+
+    def _path(self) -> Path:
+        from codec import models
+
+        return models.default_path() if self.weights is None else self.weights
+
+    def _codec(self) -> codec.Codec:
+        return _loaded(self._path(), self.device, self.threads)

@@ -1,0 +1,130 @@
+"""Test images: a folder of one's own, or a known set, each image with a digest of its pixels."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from codec import CaeError
+from codec.images import read
+
+DATASETS = ("scikit-image", "kodak")
+KODAK_PAGE = "https://r0k.us/graphics/kodak/"
+_KODAK_DIGESTS = Path(__file__).with_name("kodak.sha256")
+# photographs that are in scikit-image's wheel and have never been JPEG files: such a past would favour JPEG
+_SCIKIT_IMAGE = ("astronaut.png", "chelsea.png", "coffee.png", "ihc.png", "motorcycle_left.png")
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """A test image: its file, size in pixels and the digest of its pixels."""
+
+    name: str
+    path: Path
+    digest: str
+    width: int
+    height: int
+
+    def load(self) -> np.ndarray:
+        """The pixels, (height, width, 3) uint8 RGB."""
+        return _load(self.path)
+
+
+@functools.lru_cache(maxsize=2)
+def _load(path: Path) -> np.ndarray:
+    colour = read(path).colour
+    pixels = np.repeat(colour, 3, axis=2) if colour.shape[2] == 1 else np.ascontiguousarray(colour)
+    pixels.flags.writeable = False  # the cache hands the same array to every codec
+    return pixels
+
+
+def digest(pixels: np.ndarray) -> str:
+    """SHA-256 of an RGB image's size and pixels, as 64 hex digits: the same whatever file format holds the picture."""
+    height, width = pixels.shape[:2]
+    state = hashlib.sha256(f"{width}x{height}:".encode())
+    state.update(np.ascontiguousarray(pixels).data)
+    return state.hexdigest()
+
+
+def sample(path: Path) -> Sample:
+    """The image of a file; CaeError where it is none of 8 bits a channel. Alpha is left out, gray becomes RGB."""
+    pixels = _load(path)
+    return Sample(path.stem, path, digest(pixels), pixels.shape[1], pixels.shape[0])
+
+
+def from_folder(folder: Path) -> list[Sample]:
+    """All images of a folder (not of those inside it), by name."""
+    if not folder.is_dir():
+        raise CaeError(f"{folder}: no such folder")
+    suffixes = Image.registered_extensions()
+    samples = [sample(path) for path in sorted(folder.iterdir()) if path.suffix.lower() in suffixes and path.is_file()]
+    if not samples:
+        raise CaeError(f"{folder}: has no image files")
+    return samples
+
+
+def from_scikit_image() -> list[Sample]:
+    """A few photographs and a micrograph, 0.14 to 0.37 megapixels, that come with scikit-image: nothing is downloaded."""
+    specification = importlib.util.find_spec("skimage")
+    if specification is None or specification.origin is None:
+        raise CaeError("the default images come with scikit-image, which is not installed: pip install scikit-image")
+    folder = Path(specification.origin).with_name("data")
+    return [sample(folder / name) for name in _SCIKIT_IMAGE]
+
+
+@functools.cache
+def kodak_digests() -> dict[str, str]:
+    """Digest of the pixels of each of the 24 Kodak images, by name."""
+    lines = _KODAK_DIGESTS.read_text(encoding="ascii").split("\n")
+    return {name: value for value, name in (line.split() for line in lines if line)}
+
+
+def is_kodak(samples: list[Sample]) -> bool:
+    """Whether these are exactly the 24 Kodak images, whatever their files are called."""
+    return sorted(item.digest for item in samples) == sorted(kodak_digests().values())
+
+
+def from_kodak(folder: Path | None) -> list[Sample]:
+    """The 24 Kodak images from a folder, verified pixel by pixel through their digests; other files are left out."""
+    where = f"get kodim01.png to kodim24.png from {KODAK_PAGE} and name their folder"
+    if folder is None:
+        raise CaeError(f"the Kodak images do not come with this program: {where}")
+    if not folder.is_dir():
+        raise CaeError(f"{folder}: no such folder; {where}")
+    samples = []
+    for name, expected in kodak_digests().items():
+        path = folder / f"{name}.png"
+        if not path.is_file():
+            raise CaeError(f"{path}: is missing; {where}")
+        samples.append(sample(path))
+        if samples[-1].digest != expected:
+            raise CaeError(f"{path}: its pixels are not those of the Kodak image; {where}")
+    return samples
+
+
+def gather(dataset: str | None, folder: Path | None) -> list[Sample]:
+    """The images of a folder or of a known set; without either, those of scikit-image.
+
+    Raises:
+        CaeError: where images are missing or not what they should be, or two files hold the same picture.
+    """
+    if dataset == "kodak":
+        samples = from_kodak(folder)
+    elif folder is not None:
+        if dataset is not None:
+            raise CaeError(f"give a folder or --dataset {dataset}, not both")
+        samples = from_folder(folder)
+    else:
+        samples = from_scikit_image()
+    seen: dict[str, Sample] = {}
+    for item in samples:
+        if item.digest in seen:
+            raise CaeError(f"{item.path}: has the same pixels as {seen[item.digest].path}; remove one")
+        seen[item.digest] = item
+    return samples
