@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from os import PathLike
 from pathlib import Path
 
@@ -84,7 +85,7 @@ class Codec:
             metadata["alph"] = images.alpha_to_png(picture.alpha)
         return pipeline.encode(picture.colour, self._model, self._settings, int(quality), int(tile), metadata)
 
-    def decode(self, data: bytes | bytearray | memoryview, /, *, region: Region | None = None) -> np.ndarray:
+    def decode(self, data: bitstream.Data, /, *, region: Region | None = None) -> np.ndarray:
         """Decodes a `.cae` file's bytes to a uint8 array: (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), as it was encoded.
 
         Args:
@@ -97,11 +98,11 @@ class Codec:
         """
         return images.to_array(self.decode_picture(data, region))
 
-    def decode_image(self, data: bytes | bytearray | memoryview, /, *, region: Region | None = None) -> Image.Image:
+    def decode_image(self, data: bitstream.Data, /, *, region: Region | None = None) -> Image.Image:
         """Like `decode`, but gives a Pillow image, with ICC profile, EXIF and XMP in its `info`."""
         return images.to_pillow(self.decode_picture(data, region))
 
-    def decode_picture(self, data: bytes | bytearray | memoryview, region: Region | None) -> images.Picture:
+    def decode_picture(self, data: bitstream.Data, region: Region | None) -> images.Picture:
         """`decode` to a picture whose colour, alpha and metadata are apart."""
         container = bitstream.read(data)
         header = container.header
@@ -129,8 +130,12 @@ def _rectangle(region: Region) -> Rect:
     return Rect(y, x, y + height, x + width)
 
 
+def _text(weights: str | PathLike[str] | None) -> str | None:
+    return None if weights is None else os.fspath(weights)
+
+
 @functools.lru_cache(maxsize=4)
-def _shared(weights: str | PathLike[str] | None, device: str | None, threads: int | None) -> Codec:
+def _shared(weights: str | None, device: str | None, threads: int | None) -> Codec:
     return Codec(weights=weights, device=device, threads=threads)
 
 
@@ -153,11 +158,11 @@ def encode(
     >>> decoded.shape, bool(abs(decoded.astype(int) - ramp).mean() < 3)
     ((48, 64, 3), True)
     """
-    return _shared(weights, device, threads).encode(image, quality, tile=tile)
+    return _shared(_text(weights), device, threads).encode(image, quality, tile=tile)
 
 
 def decode(
-    data: bytes | bytearray | memoryview,
+    data: bitstream.Data,
     /,
     *,
     region: Region | None = None,
@@ -172,11 +177,11 @@ def decode(
     >>> codec.decode(data, region=(150, 0, 50, 20)).shape
     (20, 50, 3)
     """
-    return _shared(weights, device, threads).decode(data, region=region)
+    return _shared(_text(weights), device, threads).decode(data, region=region)
 
 
 def decode_image(
-    data: bytes | bytearray | memoryview,
+    data: bitstream.Data,
     /,
     *,
     region: Region | None = None,
@@ -191,4 +196,4 @@ def decode_image(
     >>> codec.decode_image(codec.encode(Image.new("LA", (5, 7)))).mode
     'LA'
     """
-    return _shared(weights, device, threads).decode_image(data, region=region)
+    return _shared(_text(weights), device, threads).decode_image(data, region=region)

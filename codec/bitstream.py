@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from .errors import CaeError
 
+Data = bytes | bytearray | memoryview
 MAGIC = b"\x89CAE"
 VERSION = 1
 SECTIONS = ("iccp", "exif", "xmp ", "alph")
@@ -89,7 +90,7 @@ def write(header: Header, metadata: Mapping[str, bytes], payloads: Sequence[byte
     return b"".join([*parts, index, _CRC.pack(zlib.crc32(index)), *payloads])
 
 
-def read(data: bytes | memoryview) -> Container:
+def read(data: Data) -> Container:
     """Parses a file and checks all of it but the payloads' CRCs; CaeError says which rule of FORMAT.md it breaks."""
     data = memoryview(data)
     header, count = _read_header(data)
@@ -98,7 +99,7 @@ def read(data: bytes | memoryview) -> Container:
     return Container(header, metadata, index)
 
 
-def payload(data: bytes | memoryview, container: Container, tile: int) -> memoryview:
+def payload(data: Data, container: Container, tile: int) -> memoryview:
     """One tile's payload; CaeError where its CRC does not match."""
     offset, length, crc = container.index[tile]
     found = memoryview(data)[offset : offset + length]

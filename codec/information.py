@@ -23,7 +23,7 @@ class Info:
     metadata: dict[str, int]
 
 
-def info(data: bytes | bytearray | memoryview, /) -> Info:
+def info(data: bitstream.Data, /) -> Info:
     """Reads a `.cae` file's header, metadata sizes and index; decodes nothing and loads no weights.
 
     Raises:

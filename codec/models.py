@@ -6,13 +6,14 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from . import entropy
 from .config import Config
@@ -23,6 +24,7 @@ from .quantisation import bit_costs
 from .transforms import Analysis, Synthesis
 
 WEIGHTS_FOLDER = Path(__file__).with_name("weights")
+Network = TypeVar("Network", bound=nn.Module)
 DEFAULT = "base"
 ID_BYTES = 8
 
@@ -123,18 +125,14 @@ def _build(path: Path, config: Config, tensors: Mapping[str, Tensor], device: to
     for name, tensor in tensors.items():
         group, _, rest = name.partition("/")
         parts.setdefault(group, {})[rest] = tensor
-    networks = {}
-    for name, network in (("analysis", Analysis), ("hyper_analysis", HyperAnalysis), ("synthesis", Synthesis)):
-        with torch.device("meta"):
-            module = network(config)
-        module.load_state_dict({key: value.float() for key, value in parts[name].items()}, assign=True)
-        networks[name] = module.to(device).eval().requires_grad_(False)
     scale_tables = _tables(parts["tables"], "scale")
     return Model(
         path=path,
         id=model_id(path),
         config=config,
-        **networks,
+        analysis=_network(Analysis, config, parts["analysis"], device),
+        hyper_analysis=_network(HyperAnalysis, config, parts["hyper_analysis"], device),
+        synthesis=_network(Synthesis, config, parts["synthesis"], device),
         exact=ExactEntropy({name: value.to(device) for name, value in parts["exact"].items()}, config),
         gain=parts["gain"]["gain"].to(device),
         scale_tables=scale_tables,
@@ -142,6 +140,14 @@ def _build(path: Path, config: Config, tensors: Mapping[str, Tensor], device: to
         costs=bit_costs(scale_tables).to(device),
         device=device,
     )
+
+
+def _network(kind: Callable[[Config], Network], config: Config, tensors: Mapping[str, Tensor], device: torch.device) -> Network:
+    """A network with its tensors, in float32, without making up values first."""
+    with torch.device("meta"):
+        module = kind(config)
+    module.load_state_dict({name: value.float() for name, value in tensors.items()}, assign=True)
+    return module.to(device).eval().requires_grad_(False)
 
 
 def _tables(tensors: Mapping[str, Tensor], name: str) -> list[entropy.Table]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from .tiling import Rect, grid
 WINDOW = 1024
 """Side in pixels of the square pieces in which the transforms run."""
 WINDOW_MIN = 128
+Result = TypeVar("Result")
 Groups = list[tuple[entropy.Table, np.ndarray]]
 PIXELS_MAX = 2**29
 """Largest picture that is decoded to one array unless told otherwise."""
@@ -59,7 +61,7 @@ def encode(
 
 
 def decode(
-    data: bytes | memoryview, container: bitstream.Container, model: models.Model, settings: Settings, region: Rect
+    data: bitstream.Data, container: bitstream.Container, model: models.Model, settings: Settings, region: Rect
 ) -> np.ndarray:
     """Decodes one region (or all) of a file, which `bitstream.read` has parsed, to pixels (h, w, C) uint8."""
     header = container.header
@@ -77,7 +79,7 @@ def decode(
 
 
 def decode_latent(
-    data: bytes | memoryview, container: bitstream.Container, model: models.Model, settings: Settings, region: Rect
+    data: bitstream.Data, container: bitstream.Container, model: models.Model, settings: Settings, region: Rect
 ) -> tuple[Tensor, Rect]:
     """Entropy-decodes the tiles that a region needs.
 
@@ -104,7 +106,7 @@ def decode_latent(
     return latent, covered
 
 
-def _with_fallback(work: Callable[[models.Model, Settings], Tensor], model: models.Model, settings: Settings) -> Tensor:
+def _with_fallback(work: Callable[[models.Model, Settings], Result], model: models.Model, settings: Settings) -> Result:
     """Runs `work`; out of memory on a GPU, tries again with smaller windows, and at last on the CPU."""
     original = settings
     while True:

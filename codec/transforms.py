@@ -7,6 +7,8 @@ arXiv:2502.20762).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -76,7 +78,7 @@ class TransformBlock(nn.Module):
         return self.down(value * F.hardsigmoid(gate))
 
 
-Halo = tuple[int, int, int, int]
+Halo = Sequence[int]
 """Positions at the top, left, bottom and right of a window that are there for the receptive field alone."""
 
 
