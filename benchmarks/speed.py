@@ -1,8 +1,10 @@
-"""Encoding and decoding speed and peak memory, each size and codec in a fresh process."""
+"""Encoding and decoding speed and peak memory: each codec, picture size and number of threads in a fresh process."""
 
 from __future__ import annotations
 
 import argparse
+import csv
+import dataclasses
 import importlib.util
 import json
 import resource
@@ -10,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +20,64 @@ from tqdm import tqdm
 
 from codec import CaeError
 
+from .codecs import registry
+
 SIZES = ("768x512", "4000x3000", "6000x4000")
-CODECS = ("cae", "mbt2018-mean")
-_MOSAIC = ("astronaut.png", "coffee.png", "chelsea.png", "motorcycle_left.png")
+PEER = "mbt2018-mean"
+CODECS = ("cae", PEER, "jpeg", "webp", "avif-s6", "jpegxl", "heic")
+COLUMNS = ("codec", "size", "threads", "setting", "bpp", "encode_mps", "decode_mps", "encode_ratio", "decode_ratio",
+           "encode_first_s", "decode_first_s", "peak_mb")  # fmt: skip
+_PHOTOGRAPHS = ("astronaut.png", "coffee.png", "chelsea.png", "motorcycle_left.png")
+_CROP = (300, 451)
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One process: a codec at a setting on a picture (width, height); `repeat` warm runs after a first one."""
+
+    codec: str
+    setting: float
+    size: tuple[int, int]
+    threads: int
+    repeat: int
+    device: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Timing:
+    """Seconds of the first and of all later runs, peak resident memory of the process in MB, bits per pixel."""
+
+    encode: list[float]
+    decode: list[float]
+    memory: float
+    bpp: float | None
+
+    def row(self, job: Job, reference: Timing | None) -> dict[str, object]:
+        """Figures by column; the ratios are speeds over the reference codec's."""
+        megapixels = job.size[0] * job.size[1] / 1e6
+        mine = {name: megapixels / statistics.median(getattr(self, name)[1:]) for name in ("encode", "decode")}
+        base = {name: megapixels / statistics.median(getattr(reference, name)[1:]) for name in mine} if reference else {}
+        values = (
+            job.codec, f"{job.size[0]}x{job.size[1]}", job.threads, job.setting, self.bpp and round(self.bpp, 3),
+            *(round(mine[name], 2) for name in mine), *(round(mine[name] / base[name], 3) if base else None for name in mine),
+            round(self.encode[0], 3), round(self.decode[0], 3), round(self.memory),
+        )  # fmt: skip
+        return dict(zip(COLUMNS, values, strict=True))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "Speeds are megapixels a second of the median warm run; the first run of a fresh process stands beside it. "
+        f"{PEER} is that architecture's networks alone, untrained and without entropy coder: a bound on its speed from above. "
+        "Run it on an idle machine."
+    )
     parser.add_argument("--sizes", nargs="+", default=SIZES, metavar="WxH", help=f"picture sizes (default: {' '.join(SIZES)})")
-    parser.add_argument("--codecs", nargs="+", default=CODECS, choices=CODECS, help="default: all")
-    parser.add_argument("--repeat", type=int, default=5, help="timed runs, of which the median counts (default: 5)")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: all processors)")
-    parser.add_argument("--quality", type=int, default=50, help="quality of cae (default: 50)")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or auto (default: cpu)")
+    parser.add_argument("--codecs", nargs="+", default=CODECS, metavar="NAME", help=f"default: {' '.join(CODECS)}")
+    parser.add_argument("--threads", nargs="+", type=int, default=[2], metavar="N", help="for learned codecs (default: 2)")
+    parser.add_argument("--repeat", type=int, default=5, help="warm runs, of which the median counts (default: 5)")
+    parser.add_argument("--reference", default="jpeg", metavar="NAME", help="codec that ratios refer to (default: jpeg)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or auto, for learned codecs (default: cpu)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="CSV file to write as well")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
 
 
@@ -36,36 +85,32 @@ def mosaic(width: int, height: int) -> np.ndarray:
     """A picture (height, width, 3) of scikit-image's photographs side by side, as large as wanted."""
     from PIL import Image
 
-    folder = Path(importlib.util.find_spec("skimage").origin).parent / "data"
+    specification = importlib.util.find_spec("skimage")
+    if specification is None or specification.origin is None:
+        raise CaeError("the pictures come from scikit-image, which is not installed: pip install scikit-image")
+    folder = Path(specification.origin).with_name("data")
+    rows, columns = _CROP
+    parts = [np.asarray(Image.open(folder / name).convert("RGB"))[:rows, :columns] for name in _PHOTOGRAPHS]
     out = np.empty((height, width, 3), np.uint8)
-    number, top = 0, 0
-    while top < height:
-        left = 0
-        while left < width:
-            photograph = np.asarray(Image.open(folder / _MOSAIC[number % len(_MOSAIC)]).convert("RGB"))[:300, :451]
-            part = photograph[: height - top, : width - left]
-            out[top : top + part.shape[0], left : left + part.shape[1]] = part
-            number, left = number + 1, left + 451
-        top += 300
+    for number, (top, left) in enumerate((t, x) for t in range(0, height, rows) for x in range(0, width, columns)):
+        part = parts[number % len(parts)][: height - top, : width - left]
+        out[top : top + part.shape[0], left : left + part.shape[1]] = part
     return out
 
 
-def work(job: dict) -> dict:
-    """Runs one job in this process: seconds of each run, peak resident memory in MB, bits per pixel."""
-    width, height = job["size"]
-    pixels = mosaic(width, height)
-    if job["codec"] == "cae":
-        from codec import Codec
-
-        codec = Codec(device=job["device"], threads=job["threads"])
-        encode, decode = (lambda: codec.encode(pixels, job["quality"])), codec.decode
-    else:
+def measure(job: Job) -> Timing:
+    """Runs one job in this process."""
+    pixels = mosaic(*job.size)
+    if job.codec == PEER:
         from .peers import MeanScaleHyperprior
 
-        peer = MeanScaleHyperprior(job["device"], job["threads"])
+        peer = MeanScaleHyperprior(job.device, job.threads)
         encode, decode = (lambda: peer.encode(pixels)), peer.decode
+    else:
+        codec = registry(None, job.device, job.threads, None)[job.codec]
+        encode, decode = (lambda: codec.encode(pixels, job.setting)), codec.decode
     seconds: dict[str, list[float]] = {"encode": [], "decode": []}
-    for _ in range(job["repeat"] + 1):
+    for _ in range(job.repeat + 1):
         start = time.perf_counter()
         data = encode()
         middle = time.perf_counter()
@@ -73,47 +118,71 @@ def work(job: dict) -> dict:
         seconds["encode"].append(middle - start)
         seconds["decode"].append(time.perf_counter() - middle)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    rate = len(data) * 8 / (width * height) if isinstance(data, bytes) else None
-    return {"seconds": seconds, "memory": memory, "bpp": rate}
+    return Timing(
+        **seconds, memory=memory, bpp=len(data) * 8 / (job.size[0] * job.size[1]) if isinstance(data, bytes) else None
+    )
 
 
-def run(arguments: argparse.Namespace) -> None:
-    if arguments.worker:
-        print(json.dumps(work(json.loads(arguments.worker))))
-        return
-    common = {
-        "repeat": arguments.repeat,
-        "threads": arguments.threads,
-        "quality": arguments.quality,
-        "device": arguments.device,
-    }
-    jobs = [common | {"size": _size(size), "codec": codec} for size in arguments.sizes for codec in arguments.codecs]
-    lines = []
-    for job in tqdm(jobs, desc="speed", unit="job"):
-        command = [sys.executable, "-m", "benchmarks", "speed", "--worker", json.dumps(job)]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise CaeError(f"{job['codec']} at {job['size']} failed: {done.stderr.strip().splitlines()[-1:]}")
-        lines.append(_line(job, json.loads(done.stdout.splitlines()[-1])))
-    print("codec         size        encode MP/s   decode MP/s   first encode s   first decode s   peak MB   bpp")
-    print("\n".join(lines))
-    print("MP/s from the median of warm runs. mbt2018-mean: networks alone, untrained, without its entropy coder.")
+def measure_apart(job: Job) -> Timing:
+    """Runs one job in a fresh process."""
+    command = [sys.executable, "-m", "benchmarks", "speed", "--worker", json.dumps(dataclasses.asdict(job))]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or [f"status {done.returncode}"]
+        raise CaeError(f"{job.codec} at {job.size[0]}x{job.size[1]} failed: {last[0]}")
+    return Timing(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def plan(arguments: argparse.Namespace) -> list[Job]:
+    """The jobs, the reference codec's first at each size."""
+    known = registry(None, arguments.device, 1, None)
+    jobs = []
+    for size in map(_size, arguments.sizes):
+        for name in dict.fromkeys([arguments.reference, *arguments.codecs]):
+            if name != PEER and name not in known:
+                raise CaeError(f"there is no codec {name!r}; there are {PEER}, {', '.join(known)}")
+            reason = None if name == PEER else known[name].available()
+            if reason:
+                print(f"{name}: left out, {reason}", file=sys.stderr)
+                continue
+            settings = (0,) if name == PEER else known[name].settings
+            for threads in arguments.threads if name in ("cae", PEER) else [1]:
+                middle = settings[len(settings) // 2]
+                jobs.append(Job(name, middle, size, threads, arguments.repeat, arguments.device))
+    return jobs
 
 
 def _size(text: str) -> tuple[int, int]:
-    try:
-        width, height = (int(side) for side in text.split("x"))
-    except ValueError:
-        raise CaeError(f"size {text!r} is not WIDTHxHEIGHT") from None
-    return width, height
+    width, _, height = text.partition("x")
+    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+        raise CaeError(f"size {text!r} is not WIDTHxHEIGHT")
+    return int(width), int(height)
 
 
-def _line(job: dict, result: dict) -> str:
-    width, height = job["size"]
-    speed = {name: width * height / 1e6 / statistics.median(runs[1:]) for name, runs in result["seconds"].items()}
-    first = {name: runs[0] for name, runs in result["seconds"].items()}
-    rate = f"{result['bpp']:.3f}" if result["bpp"] else "-"
-    return (
-        f"{job['codec']:<13} {f'{width}x{height}':<11} {speed['encode']:<13.2f} {speed['decode']:<13.2f} "
-        f"{first['encode']:<16.2f} {first['decode']:<16.2f} {result['memory']:<9.0f} {rate}"
-    )
+def table(rows: Sequence[dict[str, object]]) -> str:
+    """Rows as text in columns."""
+    texts = [list(COLUMNS), *([("-" if value is None else str(value)) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    return "\n".join("  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)) for line in texts)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Measures and prints; with `--worker`, one job in this process."""
+    if arguments.worker:
+        job = json.loads(arguments.worker)
+        print(json.dumps(dataclasses.asdict(measure(Job(**job | {"size": tuple(job["size"])})))))
+        return
+    if arguments.repeat < 1:
+        raise CaeError(f"--repeat {arguments.repeat}: use at least 1")
+    rows, references = [], {}
+    for job in tqdm(plan(arguments), desc="speed", unit="process"):
+        timing = measure_apart(job)
+        if job.codec == arguments.reference:
+            references.setdefault(job.size, timing)
+        rows.append(timing.row(job, references.get(job.size)))
+    print(table(rows))
+    if arguments.out:
+        with open(arguments.out, "w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)

@@ -1,0 +1,107 @@
+"""Speed, coding and complexity: the counts are what the networks do, and the commands print what they measure."""
+
+import argparse
+import csv
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks import coding, complexity, speed
+from benchmarks.__main__ import main
+from codec import CaeError, models
+
+from .conftest import TINY
+
+
+@pytest.fixture(scope="module")
+def model() -> models.Model:
+    return models.load(TINY)
+
+
+def count(work) -> float:
+    """Multiply-accumulates of the matrix products and convolutions that `work` runs."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        work()
+    return counter.get_total_flops() / 2
+
+
+def test_macs_are_those_that_the_networks_run(model):
+    """Counted by torch on a 256 x 256 picture; depthwise layers of the integer networks are no products that it sees."""
+    config = model.config
+    claimed = {name: value * 256 * 256 for name, value in config.macs_per_pixel().items()}
+    y = torch.zeros(1, 16, 16, config.latent_channels)
+    z = torch.zeros(1, 4, 4, config.hyper_channels)
+    level = model.level(50)
+    assert count(lambda: model.analysis(torch.zeros(1, 256, 256, 3), level)) == claimed["analysis"]
+    assert count(lambda: model.synthesis(y, level)) == claimed["synthesis"]
+    assert count(lambda: model.hyper_analysis(y)) == claimed["hyper analysis"]
+
+    def entropy_networks():
+        features, mean, _ = model.exact.first(z, 50, 16, 16)
+        model.exact.second(features, mean, torch.zeros_like(mean), 50)
+
+    h, hyper = config.entropy_channels, config.hyper_channels
+    unseen = 9 * (hyper * 64 + h * 256 * (2 + config.context_blocks)) + 4 * config.leading_channels // 2 * 256
+    expected = sum(claimed[name] for name in ("hyper synthesis", "first pass", "second pass"))
+    assert count(entropy_networks) + unseen == expected
+
+
+def test_shipped_decoder_stays_within_its_budget():
+    counts = models.read_config(models.default_path()).macs_per_pixel()
+    assert sum(value for name, value in counts.items() if name not in complexity.ENCODER_ONLY) <= 20_000
+
+
+def test_complexity_command(capsys):
+    main(["complexity", "--weights", str(TINY)])
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("decoder") and "kMAC/px" in line for line in lines)
+    assert any(line.startswith("parameters") for line in lines)
+
+
+def test_coding_command(capsys, tmp_path, astronaut):
+    from PIL import Image
+
+    Image.fromarray(astronaut[:128, :128]).save(tmp_path / "a.png")
+    main(["coding", str(tmp_path), "--weights", str(TINY)])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 + len(coding.QUALITIES)
+    over_ideal = float(lines[-1].split()[3])
+    assert 0 <= over_ideal < 2
+
+
+@pytest.mark.parametrize("size", [(1, 1), (500, 301), (2000, 10)])
+def test_mosaic(size):
+    picture = speed.mosaic(*size)
+    assert picture.shape == (size[1], size[0], 3)
+    assert picture.dtype == np.uint8
+
+
+def test_speed_command(capsys, tmp_path):
+    out = tmp_path / "speed.csv"
+    main(["speed", "--sizes", "100x80", "--codecs", "webp", "--repeat", "1", "--out", str(out)])
+    with open(out, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["codec"] for row in rows] == ["jpeg", "webp"]
+    assert float(rows[0]["encode_ratio"]) == 1
+    assert all(float(row["encode_mps"]) > 0 and float(row["peak_mb"]) > 10 and float(row["bpp"]) > 0 for row in rows)
+    assert "encode_mps" in capsys.readouterr().out
+
+
+def test_peer_restores_the_size():
+    job = speed.Job(speed.PEER, 0, (70, 600), 1, 1, "cpu")
+    timing = speed.measure(job)
+    assert timing.bpp is None
+    assert len(timing.encode) == len(timing.decode) == 2
+
+
+@pytest.mark.parametrize(
+    "changes", [{"sizes": ["100"]}, {"sizes": ["0x5"]}, {"codecs": ["mp3"]}, {"reference": "mp3"}, {"repeat": 0}]
+)
+def test_bad_options(changes):
+    parser = argparse.ArgumentParser()
+    speed.add_arguments(parser)
+    arguments = argparse.Namespace(**vars(parser.parse_args([])) | {"sizes": ["9x9"], "codecs": ["jpeg"]} | changes)
+    with pytest.raises(CaeError):
+        speed.run(arguments)
