@@ -16,12 +16,12 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from . import entropy
-from .config import Config
+from .config import QUALITIES, Config
 from .errors import CaeError
 from .exact import ExactEntropy
 from .hyperprior import HyperAnalysis
 from .quantisation import bit_costs
-from .transforms import Analysis, Synthesis
+from .transforms import Analysis, Synthesis, interpolate_levels
 
 WEIGHTS_FOLDER = Path(__file__).with_name("weights")
 Network = TypeVar("Network", bound=nn.Module)
@@ -111,21 +111,26 @@ def load(path: Path, device: torch.device | str = "cpu") -> Model:
     device = torch.device(device)
     config = read_config(path)
     try:
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return _build(path, config, tensors, device)
+        return _build(path, config, read_tensors(path), device)
     except (SafetensorError, KeyError, RuntimeError, ValueError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
         raise CaeError(f"{path}: not a whole weights file of this codec ({error})") from None
 
 
-def _build(path: Path, config: Config, tensors: Mapping[str, Tensor], device: torch.device) -> Model:
+def read_tensors(path: Path) -> dict[str, dict[str, Tensor]]:
+    """Tensors of a weights file by group (what stands before the slash) and name."""
     parts: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        group, _, rest = name.partition("/")
-        parts.setdefault(group, {})[rest] = tensor
+    with safe_open(path, "pt") as file:
+        for name in file.keys():  # noqa: SIM118
+            group, _, rest = name.partition("/")
+            parts.setdefault(group, {})[rest] = file.get_tensor(name)
+    return parts
+
+
+def _build(path: Path, config: Config, parts: Mapping[str, Mapping[str, Tensor]], device: torch.device) -> Model:
     scale_tables = _tables(parts["tables"], "scale")
+    levels = torch.tensor([config.level(quality) for quality in QUALITIES])
     return Model(
         path=path,
         id=model_id(path),
@@ -134,7 +139,7 @@ def _build(path: Path, config: Config, tensors: Mapping[str, Tensor], device: to
         hyper_analysis=_network(HyperAnalysis, config, parts["hyper_analysis"], device),
         synthesis=_network(Synthesis, config, parts["synthesis"], device),
         exact=ExactEntropy({name: value.to(device) for name, value in parts["exact"].items()}, config),
-        gain=parts["gain"]["gain"].to(device),
+        gain=interpolate_levels(parts["levels"]["log_gain"], levels)[:, 0, 0].exp().to(device),
         scale_tables=scale_tables,
         hyper_tables=_tables(parts["tables"], "hyper"),
         costs=bit_costs(scale_tables).to(device),

@@ -153,8 +153,8 @@ def test_symbols_do_not_depend_on_how_they_are_decoded(default_model, default, a
 
 
 GOLDEN = {
-    "tiny_rgb_v1.cae": "4645a60094ca810e4f8ab2add8b320db42b1782efce4b587f9e3e251905ec0cb",
-    "tiny_gray_alpha_v1.cae": "d74ed13e9f85ff3ed67df9aa089faf2b73782c8db6fa539c36ec8014a309789f",
+    "tiny_rgb_v1.cae": "f3b8aa917ff70f49aa9051f6b3bc21879c3c456037db6d4ad5ceaa404165a09c",
+    "tiny_gray_alpha_v1.cae": "4ae8eb45e12c0a92b8bfd842796bad7929237c2e6912c2f1056455062449cdc6",
 }
 
 

@@ -16,11 +16,11 @@ from safetensors.torch import load_file
 import codec
 from codec import models
 from codec.training.data import find_images, load_images, random_patches
-from codec.training.export import export, fraction_bits
+from codec.training.export import export, fraction_bits, restore
 from codec.training.train import Options, Run, train
 
-from .conftest import psnr
-from .make_tiny_weights import CONFIG
+from .conftest import TINY, psnr
+from .make_tiny_weights import CONFIG, make_model
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +86,6 @@ def test_training_lowers_the_loss_and_exports(folder, tmp_path):
 
 def test_exported_rate_is_close_to_the_float_models(tmp_path):
     """Files are not longer than the float networks estimate (but may be shorter: tables fit the symbols seen)."""
-    torch.manual_seed(0)
-    from .make_tiny_weights import make_model
-
     model = make_model().eval()
     crop = skimage.data.astronaut()[:256, :256]
     path = tmp_path / "weights.safetensors"
@@ -98,6 +95,19 @@ def test_exported_rate_is_close_to_the_float_models(tmp_path):
         _, bits_y, bits_z = model(x, torch.tensor([CONFIG.level(60)]))
     length = 8 * len(codec.Codec(weights=path, device="cpu", bf16=False).encode(crop, 60))
     assert 0.8 < length / (bits_y + bits_z).item() < 1.01
+
+
+def test_fine_tuning_starts_from_exported_weights(folder, tmp_path):
+    """What is restored from a weights file codes as the original model did, up to rounding."""
+    original, restored = make_model().eval(), restore(TINY).eval()
+    x = torch.from_numpy(skimage.data.coffee()[None, :128, :128].copy()).float() / 255
+    with torch.inference_mode():
+        for level in (0.0, 2.5):
+            results = [model(x, torch.tensor([level])) for model in (original, restored)]
+            assert abs(results[1][1] / results[0][1] - 1) < 0.01
+            assert (results[1][0] - results[0][0]).square().mean() < 1e-6
+    run = train(options(folder, tmp_path, 1, start_from=TINY), models.read_config(TINY))
+    assert run.step == 1
 
 
 def test_patches_are_reproducible_and_varied():

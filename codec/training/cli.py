@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--memory-gib", type=float, default=6, help="images to hold in memory (default: 6)")
+    p.add_argument("--start-from", type=Path, metavar="FILE", help="weights file to fine-tune (default: start afresh)")
     p.add_argument("--export", type=Path, metavar="FILE", help="weights file (.safetensors) to write when the budget is used")
     p.add_argument("--licence", default="MIT", help="licence of the weights, for their metadata (default: MIT)")
     p.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -43,9 +44,11 @@ def main() -> None:
     arguments = p.parse_args()
     with reporting(p.prog):
         from ..config import Config
+        from ..models import read_config
         from .train import Options, train
 
-        train(Options(**vars(arguments)), Config())
+        config = read_config(arguments.start_from) if arguments.start_from else Config()
+        train(Options(**vars(arguments)), config)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from .. import entropy
-from ..config import HYPER_STRIDE, QUALITIES
+from .. import entropy, models
+from ..config import HYPER_STRIDE, QUALITIES, Config
+from ..errors import CaeError
 from ..exact import LIMIT, MEAN_BITS, SCALE_BITS, ExactEntropy, pack
 from ..hyperprior import SCALE_MAX, SCALE_MIN, SCALES, EntropyBlock, EntropyModel
 from ..transforms import interpolate_levels
@@ -32,6 +33,17 @@ TAIL_DEVIATIONS = 5.0
 PRIOR_COUNTS = 2000.0
 """How many observed symbols the analytic distribution counts for in a table."""
 CALIBRATION_QUALITIES = (1, 15, 30, 45, 60, 75, 90, 100)
+
+
+HEADS = ("first_head", "second_head")
+LEVEL_PARAMETERS = ("log_gain", "quality_bias", "z_mean", "z_log_scale")
+"""Parameters of the entropy model that a weights file keeps in floating point as well."""
+
+
+def head_units(config: Config) -> Tensor:
+    """Units of the heads' integer outputs, means and then scale indices, to one of the float networks' (2N,)."""
+    units = torch.tensor([2.0**MEAN_BITS, 2.0**SCALE_BITS / SCALE_STEP], dtype=torch.float64)
+    return units.repeat_interleave(config.latent_channels)
 
 
 def fraction_bits(largest: float) -> int:
@@ -112,10 +124,9 @@ def quantise_networks(model: EntropyModel, ranges: Ranges) -> dict[str, Tensor]:
     for name in blocks:
         made.add_block(name, model.get_submodule(name), ranges, stream)
     made.add_linear("embed", model.embed, compress, stream)
-    for name in ("first_head", "second_head"):
+    units = head_units(model.config)
+    for name in HEADS:
         head = model.get_submodule(name)
-        means = head.out_features // 2
-        units = torch.tensor([2.0**MEAN_BITS, 2.0**SCALE_BITS / SCALE_STEP], dtype=torch.float64).repeat_interleave(means)
         made.add(name, head.weight.double() * units[:, None], head.bias.double() * units, stream, 0)
     made.add("neighbour", model.neighbour_weight, torch.zeros(1), 0, MEAN_BITS)
     del made.tensors["neighbour.bias"]
@@ -249,11 +260,10 @@ def export(
     if held_out:
         cost = integer_cost(model, collect(model, exact, held_out), tables, held_out)
         metadata["integer_cost"] = f"{100 * cost:+.3f} % rate against the float networks' estimate, on {len(held_out)} images"
-    levels = torch.tensor([model.config.level(quality) for quality in QUALITIES])
     groups = {
         "exact": integers,
         "tables": tables,
-        "gain": {"gain": interpolate_levels(model.entropy.log_gain, levels)[:, 0, 0].exp()},
+        "levels": {name: getattr(model.entropy, name) for name in LEVEL_PARAMETERS},
         "analysis": _compact(model.analysis),
         "hyper_analysis": _compact(model.entropy.hyper_analysis),
         "synthesis": _compact(model.synthesis),
@@ -271,3 +281,31 @@ def _compact(module: nn.Module) -> dict[str, Tensor]:
         name: value.half() if "block" in name and value.ndim > 1 else value.float()
         for name, value in module.state_dict().items()
     }
+
+
+def restore(path: Path) -> Model:
+    """A float model from a weights file, to train on from: equal to the exported one up to the files' rounding."""
+    groups = models.read_tensors(path)
+    model = Model(models.read_config(path))
+    for name, module in (
+        ("analysis", model.analysis),
+        ("hyper_analysis", model.entropy.hyper_analysis),
+        ("synthesis", model.synthesis),
+    ):
+        module.load_state_dict(groups[name])
+    integers = groups["exact"]
+    state = {name: groups["levels"][name] for name in LEVEL_PARAMETERS}
+    for name in (key.removesuffix(".format") for key in integers if key.endswith(".format")):
+        into, bits, _ = integers[f"{name}.format"].tolist()
+        unit = head_units(model.config) if name in HEADS else torch.ones(1)
+        weight = integers[f"{name}.weight"].double() / 2.0**bits
+        if name == "neighbour":
+            state["neighbour_weight"] = weight
+            continue
+        weight = weight / unit[:, None]
+        state[f"{name}.weight"] = weight.reshape(-1, 1, 3, 3) if name.endswith("depthwise") else weight
+        state[f"{name}.bias"] = integers[f"{name}.bias"].double() / 2.0 ** (into + bits) / unit
+    missing, unexpected = model.entropy.load_state_dict(state, strict=False)
+    if unexpected or any(not name.startswith("hyper_analysis.") for name in missing):
+        raise CaeError(f"{path}: its integer networks are not those of this version")
+    return model

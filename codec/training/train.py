@@ -23,7 +23,7 @@ from ..config import HYPER_STRIDE, Config
 from ..errors import CaeError
 from . import checkpoint
 from .data import find_images, load_images, random_patches
-from .export import export
+from .export import export, restore
 from .model import Model, rate_weights, start_from_components
 
 RATE_BALANCE = 0.45
@@ -48,6 +48,7 @@ class Options:
     average: float = 0.999
     device: str = "cpu"
     seed: int = 0
+    start_from: Path | None = None
     export: Path | None = None
     licence: str = "MIT"
     log_every: int = 100
@@ -110,11 +111,16 @@ class Run:
         return self.options.learning_rate * min(1, (self.step + 1) / 200, max(left, 0.002))
 
     def start(self, images: list[np.ndarray]) -> None:
-        """Resumes where the folder holds a state (before its decay, where that was finished); else starts from components."""
+        """Resumes where the folder holds a state (before its decay, where that was finished); else starts from the weights
+        that the options name, or from components."""
         if self.state.exists():
             decayed = self._load(self.state)
             if decayed and self.progress() < 1 - self.options.decay:
                 self._load(self.stable)
+            return
+        if self.options.start_from is not None:
+            self.model.load_state_dict(restore(self.options.start_from).state_dict())
+            self.average.load_state_dict(self.model.state_dict())
             return
         rng = np.random.default_rng(self.options.seed)
         start_from_components(self.model, random_patches(images, 6000, 16, rng))
