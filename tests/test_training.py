@@ -132,6 +132,15 @@ def test_bad_folders(tmp_path):
         load_images(find_images(tmp_path), 64, 2**30, quiet=True)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"steps": 0}, {"steps": None}, {"minutes": 1.0}, {"patch": 100}, {"batch": 0}, {"decay": 0.0}, {"device": "tpu"}],
+)
+def test_bad_options(folder, tmp_path, changes):
+    with pytest.raises(codec.CaeError):
+        Run(dataclasses.replace(options(folder, tmp_path, 5), **changes), CONFIG)
+
+
 def test_no_pickle(folder, tmp_path):
     """State and weights are safetensors files."""
     train(options(folder, tmp_path, 1), CONFIG)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from .. import devices
 from ..config import HYPER_STRIDE, Config
 from ..errors import CaeError
 from . import checkpoint
@@ -90,6 +91,11 @@ class Run:
     def __init__(self, options: Options, config: Config) -> None:
         if (options.steps is None) == (options.minutes is None):
             raise CaeError("training needs either a number of steps or of minutes")
+        if options.patch < HYPER_STRIDE or options.patch % HYPER_STRIDE:
+            raise CaeError(f"patches of {options.patch} pixels: use a multiple of {HYPER_STRIDE}")
+        if options.batch < 1 or not 0 < options.decay <= 1 or (options.steps or options.minutes or 0) <= 0:
+            raise CaeError("the batch and the budget must be positive, the decay more than 0 and at most 1")
+        devices.choose(options.device)
         self.options = options
         torch.manual_seed(options.seed)
         self.model = Model(config).to(options.device)
@@ -101,9 +107,9 @@ class Run:
 
     def progress(self) -> float:
         """How much of the budget is used, 0 to 1."""
-        if self.options.steps is not None:
-            return self.step / self.options.steps
-        return self.seconds / (60 * self.options.minutes)
+        if self.options.minutes is not None:
+            return self.seconds / (60 * self.options.minutes)
+        return self.step / (self.options.steps or 1)
 
     def learning_rate(self) -> float:
         """Warm-up, constant, then linear decay to zero over the last part of the budget."""
