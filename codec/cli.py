@@ -87,7 +87,7 @@ def encode_main(arguments: list[str] | None = None) -> None:
     with reporting(parser.prog):
         from . import images
 
-        images.check_target(given.output, image=False)
+        images.check_target(given.output, given.input)
         picture = images.read(given.input)
 
         from . import Codec
@@ -109,7 +109,8 @@ def decode_main(arguments: list[str] | None = None) -> None:
     with reporting(parser.prog):
         from . import images
 
-        images.check_target(given.output, image=True)
+        images.check_target(given.output, given.input)
+        images.check_format(given.output)
         data = _read_bytes(given.input)
         with _naming(given.input):
             info(data)

@@ -128,18 +128,24 @@ def _large_images() -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = before
 
 
-def check_target(path: Path, *, image: bool) -> None:
-    """CaeError where a file cannot be written there, or, for an image, where the suffix names no known format."""
+def check_target(path: Path, source: Path) -> None:
+    """CaeError where a file made from `source` cannot be written to `path`."""
     if path.is_dir():
         raise CaeError(f"{path}: is a folder; name a file")
     if not path.parent.is_dir():
         raise CaeError(f"{path}: the folder {path.parent} does not exist")
     if not os.access(path.parent, os.W_OK):
         raise CaeError(f"{path}: the folder {path.parent} is not writable")
-    if image:
-        kind = Image.registered_extensions().get(path.suffix.lower())
-        if kind not in Image.SAVE:
-            raise CaeError(f"{path}: {path.suffix or 'no suffix'} names no image format to write; use .png")
+    if path.exists() and source.exists() and path.samefile(source):
+        raise CaeError(f"{path}: would replace its own source; name another file")
+
+
+def check_format(path: Path) -> str:
+    """The image format that a file's suffix names; CaeError where Pillow writes none of that name."""
+    kind = Image.registered_extensions().get(path.suffix.lower(), "")
+    if kind not in Image.SAVE:
+        raise CaeError(f"{path}: {path.suffix or 'no suffix'} names no image format to write; use .png")
+    return kind
 
 
 @contextlib.contextmanager
@@ -158,11 +164,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 def write(path: Path, picture: Picture) -> None:
     """Writes an image file in the format that the suffix names, with the metadata that the format takes."""
-    check_target(path, image=True)
+    kind = check_format(path)
     image = to_pillow(picture)
     options = {key: image.info[key] for key in ("icc_profile", "exif", "xmp") if key in image.info}
     try:
         with replacing(path) as file:
-            image.save(file, Image.registered_extensions()[path.suffix.lower()], **options)
+            image.save(file, kind, **options)
     except (ValueError, KeyError) as error:
         raise CaeError(f"{path}: this format does not take the picture ({error})") from None

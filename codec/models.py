@@ -118,6 +118,12 @@ def load(path: Path, device: torch.device | str = "cpu") -> Model:
         raise CaeError(f"{path}: not a whole weights file of this codec ({error})") from None
 
 
+@functools.lru_cache(maxsize=2)
+def on_cpu(path: Path) -> Model:
+    """The model of a weights file on the CPU, kept for the next time."""
+    return load(path, "cpu")
+
+
 def read_tensors(path: Path) -> dict[str, dict[str, Tensor]]:
     """Tensors of a weights file by group (what stands before the slash) and name."""
     parts: dict[str, dict[str, Tensor]] = {}

@@ -54,7 +54,8 @@ def encode(
 
     def code(cell: tuple[int, Rect]) -> bytes:
         rows, columns = cell[1].outward(LATENT_STRIDE).slices
-        return entropy.encode(tile_groups(latent[None, rows, columns], model, settings, quality))
+        y = latent[None, rows, columns]
+        return entropy.encode(_with_fallback(lambda m, s: tile_groups(y, m, s, quality), model, settings, windows=False))
 
     payloads = devices.run_parallel(code, grid(bounds, tile), settings.threads)
     return bitstream.write(header, metadata, payloads)
@@ -97,7 +98,8 @@ def decode_latent(
         number, place = cell
         place = place.outward(LATENT_STRIDE)
         try:
-            tile = _decode_tile(bitstream.payload(data, container, number), place, model, header.quality)
+            payload = bitstream.payload(data, container, number)
+            tile = _with_fallback(lambda m, _: _decode_tile(payload, place, m, header.quality), model, settings, windows=False)
         except CaeError as error:
             raise CaeError(f"tile {number}: {error}") from None
         latent[place.relative_to(covered).slices] = tile
@@ -106,22 +108,25 @@ def decode_latent(
     return latent, covered
 
 
-def _with_fallback(work: Callable[[models.Model, Settings], Result], model: models.Model, settings: Settings) -> Result:
-    """Runs `work`; out of memory on a GPU, tries again with smaller windows, and at last on the CPU."""
-    original = settings
+def _with_fallback(
+    work: Callable[[models.Model, Settings], Result], model: models.Model, settings: Settings, *, windows: bool = True
+) -> Result:
+    """Runs `work`; out of memory on a GPU, tries again with smaller windows (if it uses any), and at last on the CPU."""
+    attempt, smaller = model, settings
     while True:
         try:
-            return work(model, settings)
+            return work(attempt, smaller)
         except torch.OutOfMemoryError:
-            if model.device.type == "cpu":
+            if attempt.device.type == "cpu":
                 raise
-            if settings is original:
-                warnings.warn("out of GPU memory: going on with smaller pieces, then on the CPU", RuntimeWarning, stacklevel=4)
+            if smaller is settings:
+                message = "out of GPU memory: going on with smaller pieces, then on the CPU"
+                warnings.warn(message, RuntimeWarning, stacklevel=2)
             torch.cuda.empty_cache()
-            if settings.window > WINDOW_MIN:
-                settings = dataclasses.replace(settings, window=settings.window // 2)
+            if windows and smaller.window > WINDOW_MIN:
+                smaller = dataclasses.replace(smaller, window=smaller.window // 2)
             else:
-                model, settings = models.load(model.path, "cpu"), original
+                attempt, smaller = models.on_cpu(model.path), settings
 
 
 def analyse(pixels: np.ndarray, model: models.Model, settings: Settings, quality: int) -> Tensor:

@@ -102,6 +102,7 @@ def test_bad_input_to_encode(tmp_path, photograph, capsys):
     assert "weights" in refused(capsys, cli.encode_main, photograph, out, "--weights", photograph)
     assert "invalid choice" in refused(capsys, cli.encode_main, photograph, out, "--device", "tpu")
     assert "folder" in refused(capsys, cli.encode_main, photograph, tmp_path)
+    assert "its own source" in refused(capsys, cli.encode_main, photograph, photograph)
     assert "does not exist" in refused(capsys, cli.encode_main, photograph, tmp_path / "none" / "out.cae")
     assert set(tmp_path.iterdir()) == before
 

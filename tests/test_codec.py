@@ -275,6 +275,11 @@ def test_out_of_gpu_memory(tiny_model):
     assert tried == [("cuda", 1024), ("cuda", 512), ("cuda", 256), ("cuda", 128), ("cpu", 1024)]
     assert len(warned) == 1
 
+    tried.clear()
+    with pytest.warns(RuntimeWarning, match="out of GPU memory"):
+        assert pipeline._with_fallback(work, on_gpu, pipeline.Settings(1), windows=False) == "done"
+    assert tried == [("cuda", 1024), ("cpu", 1024)]
+
     def hopeless(model, settings):
         raise torch.OutOfMemoryError
 
