@@ -10,7 +10,8 @@ import warnings
 from codec import CaeError
 
 COMMANDS = {
-    "run": ("benchmarks.run", "measure codecs on images: rate-distortion points, BD-rates, CSV, JSON and plots"),
+    "run": ("benchmarks.run", "measure codecs on images: rate-distortion points, BD-rates, CSV, JSON, plots and a page"),
+    "page": ("benchmarks.page", "show the results of a finished run as one HTML file that needs no network"),
     "list": ("benchmarks.listing", "list the codecs, metrics and published curves, and say what is missing here"),
     "check-jpeg": ("benchmarks.check_jpeg", "compare Pillow's JPEG on the Kodak images with the published JPEG curve"),
     "speed": ("benchmarks.speed", "time encoding and decoding, and measure peak memory"),
@@ -25,7 +26,7 @@ def parser_for(given: list[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m benchmarks",
         description="Compare image codecs on real file sizes and decoded pictures.",
-        epilog="Example: python -m benchmarks run --codecs cae,jpeg,webp --out results; then look at results/*.png. "
+        epilog="Example: python -m benchmarks run --codecs cae,jpeg,webp --out results; then open results/page.html. "
         "Add --help after a command for its options.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)

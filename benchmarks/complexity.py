@@ -21,8 +21,8 @@ def parameters(path: Path) -> int:
     total = 0
     with safe_open(path, "np") as file:
         for name in file.keys():  # noqa: SIM118
-            learned = not name.startswith(("tables/", "gain/")) and name.endswith(("weight", "bias", "log_feature_gain"))
-            if learned and name != "exact/quality_bias":
+            learned = name.startswith("levels/") or name.endswith((".weight", ".bias", "log_feature_gain"))
+            if learned:
                 count = 1
                 for side in file.get_slice(name).get_shape():
                     count *= side

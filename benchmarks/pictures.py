@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import base64
-import dataclasses
 import io
 import math
 import warnings
@@ -37,17 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def choose(names: str | None, images: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The images of these names in the order given; CaeError where one is unknown."""
-    if names is None:
-        return list(images[:_COUNT])
-    chosen = []
-    for name in [] if names == "none" else [part.strip() for part in names.split(",") if part.strip()]:
-        known = [image for image in images if image["name"] == name]
-        if not known:
-            raise CaeError(f"--pictures: there is no image {name!r}; there are {', '.join(image['name'] for image in images)}")
-        chosen += known
-    return chosen
+def choose(text: str | None, known: Sequence[str]) -> list[str]:
+    """The names of images that a text lists, by default the first few; CaeError where one is unknown."""
+    if text is None:
+        return list(known[:_COUNT])
+    names = [] if text == "none" else [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in known:
+            raise CaeError(f"--pictures: there is no image {name!r}; there are {', '.join(known)}")
+    return list(dict.fromkeys(names))
 
 
 def nearest(points: Sequence[dict[str, Any]], rate: float) -> dict[str, Any]:
@@ -55,30 +52,23 @@ def nearest(points: Sequence[dict[str, Any]], rate: float) -> dict[str, Any]:
     return min(points, key=lambda point: (abs(math.log(point["bpp"] / rate)), point["setting"]))
 
 
-@dataclasses.dataclass(frozen=True)
-class _Decoded:
-    facts: dict[str, Any]
-    pixels: np.ndarray
-
-
-def _again(point: dict[str, Any], pixels: np.ndarray, codec: Codec) -> _Decoded:
-    """Encodes and decodes once more; the figures are of this file and of the whole picture."""
+def _again(point: dict[str, Any], pixels: np.ndarray, codec: Codec) -> tuple[dict[str, Any], np.ndarray]:
+    """Encodes and decodes once more: figures of this file and of the whole picture, and the picture."""
     data = codec.encode(pixels, point["setting"])
     decoded = codec.decode(data)
     if len(data) != point["bytes"]:
         warnings.warn(
             f"{codec.name} at {point['setting']:g} made {len(data)} bytes of {point['image']}, not {point['bytes']} as when "
-            "it was measured; the page shows the new figures of the picture beside the old curves",
+            "it was measured; the page shows the new figures beside the picture and the old ones in the curves",
             stacklevel=2,
         )
     facts = {
-        "codec": codec.name,
         "setting": point["setting"],
         "bytes": len(data),
         "bpp": len(data) * 8 / (point["width"] * point["height"]),
         "psnr": psnr_rgb(pixels, decoded),
     }
-    return _Decoded(facts, _middle(decoded, SIDE))
+    return facts, decoded
 
 
 def _middle(pixels: np.ndarray, side: int) -> np.ndarray:
@@ -95,11 +85,11 @@ def _uri(pixels: np.ndarray, side: int) -> str:
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def _embed(decoded: Sequence[_Decoded]) -> tuple[list[str], int]:
-    """Data URIs of the largest crops that fit the budget together, and the crops' greatest side."""
+def _embed(crops: Sequence[np.ndarray]) -> tuple[list[str], int]:
+    """Data URIs of the pictures, cropped to the greatest side with which they fit the budget together, and that side."""
     side = SIDE
     while True:
-        uris = [_uri(item.pixels, side) for item in decoded]
+        uris = [_uri(pixels, side) for pixels in crops]
         total = sum(map(len, uris))
         if total <= _BUDGET or side <= _SIDE_MIN:
             return uris, side
@@ -107,11 +97,8 @@ def _embed(decoded: Sequence[_Decoded]) -> tuple[list[str], int]:
 
 
 def make(
-    everything: Mapping[str, Any],
-    chosen: Sequence[dict[str, Any]],
-    samples: Mapping[str, Sample],
-    codecs: Sequence[Codec],
-) -> list[dict[str, Any]]:
+    everything: Mapping[str, Any], chosen: Sequence[dict[str, Any]], samples: Mapping[str, Sample], codecs: Sequence[Codec]
+) -> dict[str, Any]:
     """Encodes and decodes the chosen images with each codec, at its settings nearest to `RATES`.
 
     Args:
@@ -121,49 +108,30 @@ def make(
         codecs: those to show, of the versions that were measured.
 
     Returns:
-        For each image its name and size, that of the crop, the original and a list of decoded pictures as data URIs with
-        their figures, and for each codec the places in that list that belong to `RATES`.
+        JSON values: `rates`; `uris`, pictures as data URIs; `side`, the greatest side of their crops; and `images`, each with
+        its name and size, the place of the original in `uris`, and for each codec and rate the figures and such a place.
     """
-    jobs = []
+    images, crops = [], []
+    bar = tqdm(total=len(chosen) * len(codecs), unit="codec", desc="pictures for the page", disable=not chosen)
     for image in chosen:
+        pixels = samples[image["digest"]].load()
+        shown: dict[str, list[dict[str, Any]]] = {}
+        crops.append(_middle(pixels, SIDE))
+        images.append({key: image[key] for key in ("name", "width", "height")} | {"original": len(crops) - 1, "codecs": shown})
         for codec in codecs:
-            own = [
-                point for point in everything["points"] if point["digest"] == image["digest"] and point["codec"] == codec.name
-            ]
-            if own:
-                jobs.append((image, codec, [nearest(own, rate) for rate in RATES]))
-    shown: dict[tuple[str, str, float], _Decoded] = {}
-    originals = {}
-    with tqdm(total=len(jobs), unit="codec", desc="pictures for the page", disable=not jobs) as bar:
-        for image, codec, points in jobs:
-            pixels = samples[image["digest"]].load()
-            originals[image["digest"]] = _Decoded({}, _middle(pixels, SIDE))
-            for point in points:
-                key = (image["digest"], codec.name, point["setting"])
-                if key not in shown:
-                    shown[key] = _again(point, pixels, codec)
+            points = [point for point in everything["points"] if _is_of(point, image, codec)]
+            done: dict[float, dict[str, Any]] = {}
+            for point in (nearest(points, rate) for rate in RATES if points):
+                if point["setting"] not in done:
+                    facts, decoded = _again(point, pixels, codec)
+                    crops.append(_middle(decoded, SIDE))
+                    done[point["setting"]] = {**facts, "place": len(crops) - 1}
+                shown.setdefault(codec.name, []).append(done[point["setting"]])
             bar.update()
-    uris, side = _embed([*originals.values(), *shown.values()])
-    original_uris = dict(zip(originals, uris, strict=False))
-    coded_uris = dict(zip(shown, uris[len(originals) :], strict=True))
-    pictures = []
-    for image in chosen:
-        if image["digest"] not in originals:
-            continue
-        keys = [key for key in shown if key[0] == image["digest"]]
-        pictures.append(
-            {
-                "name": image["name"],
-                "width": image["width"],
-                "height": image["height"],
-                "crop": [min(side, image["width"]), min(side, image["height"])],
-                "original": original_uris[image["digest"]],
-                "coded": [{**shown[key].facts, "uri": coded_uris[key]} for key in keys],
-                "places": {
-                    codec.name: [keys.index((image["digest"], codec.name, point["setting"])) for point in points]
-                    for owner, codec, points in jobs
-                    if owner is image
-                },
-            }
-        )
-    return pictures
+    bar.close()
+    uris, side = _embed(crops)
+    return {"rates": RATES, "side": side, "images": images, "uris": uris}
+
+
+def _is_of(point: dict[str, Any], image: dict[str, Any], codec: Codec) -> bool:
+    return point["digest"] == image["digest"] and point["codec"] == codec.name

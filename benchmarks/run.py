@@ -11,7 +11,7 @@ from pathlib import Path
 
 from codec import CaeError
 
-from . import images, metrics, report
+from . import images, metrics, pictures, report
 from .codecs import Codec, registry
 from .curves import Curve, choose_published
 from .results import CodecFacts, Results, derive
@@ -52,9 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.epilog = (
         "Into the output folder go points.jsonl (every measurement, reused next time), results.json, points.csv, curves.csv, "
-        "bd_rates.csv, bd_rates.md, and a plot of each metric as PNG and SVG. An interrupted run goes on when it is repeated; "
-        "a codec of another version, or changed weights, are measured anew. Rates are sizes of whole files. Seconds are kept "
-        "as they came and are no clean timing: for that there is the command speed."
+        "bd_rates.csv, bd_rates.md, a plot of each metric as PNG and SVG, and page.html, which shows all of it. An "
+        "interrupted run goes on when it is repeated; a codec of another version, or changed weights, are measured anew. "
+        "Rates are sizes of whole files. Seconds are kept as they came and are no clean timing: for that there is the "
+        "command speed."
     )
     add_image_arguments(parser)
     parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="output folder (default: results)")
@@ -76,6 +77,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-j", "--jobs", type=int, default=2, metavar="N", help="processes, and threads of our codec (default: 2)"
     )
+    pictures.add_arguments(parser)
+    parser.add_argument("--no-page", action="store_true", help="leave out page.html, for which some images are coded again")
     add_codec_arguments(parser)
 
 
@@ -127,11 +130,10 @@ def _published(text: str | None, samples: Sequence[images.Sample]) -> list[Curve
     return list(published().values()) if text == "all" else choose_published(_names(text))
 
 
-def benchmark(arguments: argparse.Namespace) -> Results:
-    """Measures what is not measured yet, and derives the results."""
+def benchmark(arguments: argparse.Namespace, known: dict[str, Codec]) -> Results:
+    """Measures what is not measured yet, and derives the results. `known` are all codecs by name."""
     if arguments.jobs < 1:
         raise CaeError(f"--jobs {arguments.jobs}: use at least 1")
-    known = registry(arguments.weights, arguments.device, arguments.jobs, arguments.checkpoints)
     settings = _settings(arguments.settings, known)
     codecs, missing = choose_codecs(arguments.codecs, known, arguments.anchor)
     chosen = metrics.choose(_names(arguments.metrics))
@@ -141,6 +143,7 @@ def benchmark(arguments: argparse.Namespace) -> Results:
         raise CaeError("none of the metrics can be computed here: " + "; ".join(missing.values()))
     samples = images.gather(arguments.dataset, arguments.folder)
     curves = _published(arguments.published, samples)
+    pictures.choose(arguments.pictures, [item.name for item in samples])  # an unknown name shall not end a long run
     facts = [CodecFacts(codec.name, codec.label, codec.version, settings.get(codec.name, codec.settings)) for codec in codecs]
     tasks = [
         Task(item, codec, fact.version, setting)
@@ -156,11 +159,15 @@ def benchmark(arguments: argparse.Namespace) -> Results:
 
 def run(arguments: argparse.Namespace) -> None:
     """Measures, writes the files, prints the table."""
-    from . import plots
+    # imported before anything is measured, lest a missing library end a long run
+    from . import page, plots
 
-    results = benchmark(arguments)
+    known = registry(arguments.weights, arguments.device, arguments.jobs, arguments.checkpoints)
+    results = benchmark(arguments, known)
     paths = [*report.write(results, arguments.out), *plots.write(results, arguments.out)]
     print(report.markdown(results))
+    if not arguments.no_page:
+        paths.append(page.write(report.as_json(results), arguments.out, results.samples, known, arguments.pictures))
     print(f"wrote {', '.join(path.name for path in paths)} in {os.fspath(arguments.out)}", file=sys.stderr)
     if results.failures:
         raise CaeError(f"{len(results.failures)} points failed; they are listed above and tried again next time")

@@ -124,6 +124,11 @@ def unpack(first: Tensor, second: Tensor) -> Tensor:
     return torch.stack([torch.where(odd, second, first), torch.where(odd, first, second)], -1).flatten(-2)
 
 
+def deviation(y: Tensor, mean: Tensor, number: int) -> Tensor:
+    """What the latents y (B, h, w, N) of a pass differ by from their means, in quantisation steps (float64, packed)."""
+    return pack(y, number).double() - mean * 2.0**-MEAN_BITS
+
+
 class ExactEntropy:
     """Hyper synthesis and both context passes on integers, for tiles of one size at a time.
 

@@ -20,7 +20,7 @@ from .config import QUALITIES, Config
 from .errors import CaeError
 from .exact import ExactEntropy
 from .hyperprior import HyperAnalysis
-from .quantisation import bit_costs
+from .quantisation import Quantiser
 from .transforms import Analysis, Synthesis, interpolate_levels
 
 WEIGHTS_FOLDER = Path(__file__).with_name("weights")
@@ -33,8 +33,7 @@ ID_BYTES = 8
 class Model:
     """Networks and tables of one weights file, on one device, ready to run.
 
-    `gain` (100, N) float32 holds the factor from pixel units to quantisation steps of each quality, `costs` the bits
-    of each magnitude under each scale table.
+    `gain` (100, N) float32 holds the factor from pixel units to quantisation steps of each quality.
     """
 
     path: Path
@@ -47,7 +46,7 @@ class Model:
     gain: Tensor
     scale_tables: list[entropy.Table]
     hyper_tables: list[entropy.Table]
-    costs: Tensor
+    quantiser: Quantiser
     device: torch.device
 
     def level(self, quality: int) -> Tensor:
@@ -148,7 +147,7 @@ def _build(path: Path, config: Config, parts: Mapping[str, Mapping[str, Tensor]]
         gain=interpolate_levels(parts["levels"]["log_gain"], levels)[:, 0, 0].exp().to(device),
         scale_tables=scale_tables,
         hyper_tables=_tables(parts["tables"], "hyper"),
-        costs=bit_costs(scale_tables).to(device),
+        quantiser=Quantiser(scale_tables, device),
         device=device,
     )
 

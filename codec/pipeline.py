@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from . import bitstream, devices, entropy, models
 from .config import FEATURE_STRIDE, HYPER_STRIDE, LATENT_STRIDE
 from .errors import CaeError
-from .exact import LIMIT, MEAN_BITS, pack, unpack
-from .quantisation import choose_symbols, distortion_weight
+from .exact import LIMIT, MEAN_BITS, deviation, unpack
 from .tiling import Rect, grid
 
 WINDOW = 1024
@@ -197,10 +196,9 @@ def tile_groups(y: Tensor, model: models.Model, settings: Settings, quality: int
         z = model.hyper_analysis(_pad_to_hyper(y)).round_().clamp_(-LIMIT, LIMIT)
     with torch.inference_mode():
         features, mean, index = model.exact.first(z, quality, h, w)
-        weight = distortion_weight(quality)
-        symbols = choose_symbols(_deviation(y, mean, 0), index, model.costs, weight)
+        symbols = model.quantiser.choose(deviation(y, mean, 0), index, quality)
         mean_second, index_second = model.exact.second(features, mean, symbols, quality)
-        symbols_second = choose_symbols(_deviation(y, mean_second, 1), index_second, model.costs, weight)
+        symbols_second = model.quantiser.choose(deviation(y, mean_second, 1), index_second, quality)
     hyper = z[0].reshape(-1, z.shape[-1]).T.to(torch.int32).cpu().numpy()
     groups = list(zip(model.hyper_tables, hyper, strict=True))
     for values, tables in ((symbols, index), (symbols_second, index_second)):
@@ -240,8 +238,3 @@ def _pad_to_hyper(y: Tensor) -> Tensor:
     if not (rows or columns):
         return y
     return nn.functional.pad(y.permute(0, 3, 1, 2), (0, columns, 0, rows), mode="replicate").permute(0, 2, 3, 1)
-
-
-def _deviation(y: Tensor, mean: Tensor, number: int) -> Tensor:
-    """What the latents of a pass differ by from their means (float64, packed), in quantisation steps."""
-    return pack(y, number).double() - mean * 2.0**-MEAN_BITS

@@ -100,7 +100,8 @@ def test_our_codec(folder, tmp_path):
 def test_missing_things_are_reported(folder, tmp_path, monkeypatch, capsys):
     from benchmarks.codecs import pillow
 
-    monkeypatch.setattr(pillow.importlib.util, "find_spec", lambda name: None)
+    find = pillow.importlib.util.find_spec
+    monkeypatch.setattr(pillow.importlib.util, "find_spec", lambda name: None if name == "pillow_heif" else find(name))
     monkeypatch.setenv("PATH", "")
     metrics = "psnr_rgb,ssimulacra2"
     run(folder, "--codecs", "jpeg,heic", "--out", tmp_path, "--jobs", 1, "--metrics", metrics)

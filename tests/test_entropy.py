@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from codec import CaeError
 from codec.entropy import Decoder, Table, encode, group_values
-from codec.training.export import frequencies, gaussian_mass
+from codec.training.calibration import frequencies, gaussian_mass
 
 TABLES = [Table(np.array([1, 900, 1, 1])), Table(np.array([10, 100, 700, 100, 10, 1])), Table(np.arange(1, 43))]
 INT32 = st.integers(-(2**31) + 1, 2**31 - 1)

@@ -18,23 +18,18 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from .. import entropy, models
-from ..config import HYPER_STRIDE, QUALITIES, Config
+from .. import models
+from ..config import QUALITIES, Config
 from ..errors import CaeError
-from ..exact import LIMIT, MEAN_BITS, SCALE_BITS, ExactEntropy, pack
-from ..hyperprior import SCALE_MAX, SCALE_MIN, SCALES, EntropyBlock, EntropyModel
+from ..exact import LIMIT, MEAN_BITS, SCALE_BITS, ExactEntropy
+from ..hyperprior import SCALE_MIN, EntropyBlock, EntropyModel
+from ..quantisation import Quantiser
 from ..transforms import interpolate_levels
+from .calibration import SCALE_STEP, calibration, collect, integer_cost, make_tables, scale_tables
 from .model import Model
 
 HEADROOM = 2.0
-SCALE_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALES - 1)
-TABLE_TOTAL = 2**20
-TAIL_DEVIATIONS = 5.0
-PRIOR_COUNTS = 2000.0
-"""How many observed symbols the analytic distribution counts for in a table."""
-CALIBRATION_QUALITIES = (1, 15, 30, 45, 60, 75, 90, 100)
-
-
+"""Factor by which ranges of activations are widened beyond what calibration saw."""
 HEADS = ("first_head", "second_head")
 LEVEL_PARAMETERS = ("log_gain", "quality_bias", "z_mean", "z_log_scale")
 """Parameters of the entropy model that a weights file keeps in floating point as well."""
@@ -141,105 +136,6 @@ def quantise_networks(model: EntropyModel, ranges: Ranges) -> dict[str, Tensor]:
     }
 
 
-def gaussian_mass(scale: float, radius: int) -> np.ndarray:
-    """Probabilities of the integers -radius to radius under a zero-mean Gaussian."""
-    edges = torch.arange(-radius, radius + 2, dtype=torch.float64) - 0.5
-    upper = torch.special.ndtr(-edges.abs() / scale)
-    below = torch.where(edges < 0, upper, 1 - upper)
-    mass = below.diff()
-    mass[radius + 1 :] = mass[:radius].flip(0)
-    return mass.numpy()
-
-
-def logistic_mass(mean: float, scale: float, radius: int) -> np.ndarray:
-    """Probabilities of the integers -radius to radius under a logistic distribution."""
-    edges = torch.arange(-radius, radius + 2, dtype=torch.float64) - 0.5
-    return torch.sigmoid((edges - mean) / scale).diff().numpy()
-
-
-def frequencies(mass: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Table of positive integers from analytic masses and observed counts of -radius … radius and of all else (last)."""
-    mass = np.append(mass, max(0.0, 1 - mass.sum()))
-    mixed = mass * PRIOR_COUNTS + counts
-    return np.maximum(1, np.round(mixed / mixed.sum() * TABLE_TOTAL)).astype(np.int32)
-
-
-def histogram(values: np.ndarray, radius: int) -> np.ndarray:
-    """Counts of -radius … radius and, last, of everything outside."""
-    inside = values[np.abs(values) <= radius] + radius
-    return np.append(np.bincount(inside, minlength=2 * radius + 1), len(values) - len(inside))
-
-
-@dataclasses.dataclass
-class Symbols:
-    """What the integer networks make of the calibration images: hyper-latents, and symbols by scale index."""
-
-    hyper: list[np.ndarray]
-    scaled: list[list[np.ndarray]]
-
-
-@torch.inference_mode()
-def collect(model: Model, exact: ExactEntropy, images: list[np.ndarray]) -> Symbols:
-    """Codes images (H, W, 3) uint8, sides multiples of 64, at a range of qualities, and keeps all symbols."""
-    hyper, scaled = [], [[] for _ in range(SCALES)]
-    for x, level, quality in _calibration(model, images):
-        gain = interpolate_levels(model.entropy.log_gain, level).exp()
-        y = model.analysis(x - 0.5, level) * gain
-        z = model.entropy.hyper_analysis(y).round().clamp(-LIMIT, LIMIT)
-        hyper.append(z.reshape(-1, z.shape[-1]).to(torch.int32).numpy())
-        features, mean, index = exact.first(z, quality, y.shape[1], y.shape[2])
-        for number in (0, 1):
-            symbols = (pack(y, number).double() - mean / 2**MEAN_BITS).round()
-            flat, order = symbols.to(torch.int32).numpy().ravel(), index.numpy().ravel()
-            for scale in range(SCALES):
-                scaled[scale].append(flat[order == scale])
-            if number == 0:
-                mean, index = exact.second(features, mean, symbols, quality)
-    return Symbols(hyper, scaled)
-
-
-def _calibration(model: Model, images: list[np.ndarray]):
-    for image in images:
-        height, width = (side // HYPER_STRIDE * HYPER_STRIDE for side in image.shape[:2])
-        x = torch.from_numpy(image[None, :height, :width].copy()).float() / 255
-        for quality in CALIBRATION_QUALITIES:
-            yield x, torch.tensor([model.config.level(quality)], dtype=torch.float32), quality
-
-
-def make_tables(model: EntropyModel, symbols: Symbols) -> dict[str, Tensor]:
-    """Integer tables: for each scale index, and for each channel of the hyper-latent."""
-    by_scale, by_channel = [], []
-    for index, parts in enumerate(symbols.scaled):
-        scale = SCALE_MIN * math.exp(SCALE_STEP * index)
-        radius = max(3, math.ceil(TAIL_DEVIATIONS * scale))
-        counts = histogram(np.concatenate(parts), radius)
-        counts[:-1] = counts[:-1] + counts[-2::-1]
-        counts[-1] *= 2
-        by_scale.append(frequencies(gaussian_mass(scale, radius), counts))
-    hyper = np.concatenate(symbols.hyper)
-    for channel in range(hyper.shape[1]):
-        mean, scale = model.z_mean[channel].item(), model.z_log_scale[channel].exp().item()
-        radius = int(max(4, np.abs(hyper[:, channel]).max() + 2, abs(mean) + 12 * scale))
-        by_channel.append(frequencies(logistic_mass(mean, scale, radius), histogram(hyper[:, channel], radius)))
-    made = {}
-    for name, tables in (("scale", by_scale), ("hyper", by_channel)):
-        made[f"{name}.frequencies"] = torch.from_numpy(np.concatenate(tables))
-        made[f"{name}.lengths"] = torch.tensor([len(table) for table in tables], dtype=torch.int32)
-    return made
-
-
-@torch.inference_mode()
-def integer_cost(model: Model, symbols: Symbols, tables: dict[str, Tensor], images: list[np.ndarray]) -> float:
-    """Ideal code length of the integer networks' symbols under the integer tables, over the float networks' estimate, - 1."""
-    estimate = sum(sum(bits.item() for bits in model(x, level)[1:]) for x, level, _ in _calibration(model, images))
-    length = 0.0
-    hyper = np.concatenate(symbols.hyper).T
-    for name, groups in (("scale", [np.concatenate(parts) for parts in symbols.scaled]), ("hyper", hyper)):
-        made = entropy.tables_from_arrays(tables[f"{name}.frequencies"].numpy(), tables[f"{name}.lengths"].numpy())
-        length += sum(table.ideal_bits(values) for table, values in zip(made, groups, strict=True))
-    return length / estimate - 1
-
-
 def export(
     model: Model, images: list[np.ndarray], path: Path, record: Mapping[str, str], held_out: list[np.ndarray] | None = None
 ) -> None:
@@ -250,7 +146,7 @@ def export(
     model = model.cpu().eval().requires_grad_(False)
     ranges = Ranges(model.entropy)
     with torch.inference_mode():
-        for x, level, _ in _calibration(model, images[: max(8, len(images) // 8)]):
+        for x, level, _ in calibration(model.config, images[: max(8, len(images) // 8)]):
             model(x, level)
     ranges.remove()
     integers = quantise_networks(model.entropy, ranges)
@@ -260,6 +156,8 @@ def export(
     if held_out:
         cost = integer_cost(model, collect(model, exact, held_out), tables, held_out)
         metadata["integer_cost"] = f"{100 * cost:+.3f} % rate against the float networks' estimate, on {len(held_out)} images"
+    # the encoder does not just round, so the tables that it uses are those of what it chooses
+    tables = make_tables(model.entropy, collect(model, exact, images, Quantiser(scale_tables(tables))))
     groups = {
         "exact": integers,
         "tables": tables,
