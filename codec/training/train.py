@@ -10,6 +10,7 @@ import json
 import math
 import signal
 import time
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -48,6 +49,7 @@ class Options:
     decay: float = 0.25
     average: float = 0.999
     device: str = "cpu"
+    workers: int = 1
     seed: int = 0
     start_from: Path | None = None
     export: Path | None = None
@@ -93,8 +95,13 @@ class Run:
             raise CaeError("training needs either a number of steps or of minutes")
         if options.patch < HYPER_STRIDE or options.patch % HYPER_STRIDE:
             raise CaeError(f"patches of {options.patch} pixels: use a multiple of {HYPER_STRIDE}")
-        if options.batch < 1 or not 0 < options.decay <= 1 or (options.steps or options.minutes or 0) <= 0:
-            raise CaeError("the batch and the budget must be positive, the decay more than 0 and at most 1")
+        if (
+            options.batch < 1
+            or options.workers < 1
+            or not 0 < options.decay <= 1
+            or (options.steps or options.minutes or 0) <= 0
+        ):
+            raise CaeError("the batch, the workers and the budget must be positive, the decay more than 0 and at most 1")
         devices.choose(options.device)
         self.options = options
         torch.manual_seed(options.seed)
@@ -143,17 +150,19 @@ class Run:
         checkpoint.save(path, self.model, self.average, self.optimizer, progress)
 
     def batches(self, images: list[np.ndarray]) -> Iterator[Tensor]:
-        """Endless batches (B, P, P, 3) in [0, 1], each a function of the seed and the step; one is made ahead."""
+        """Endless batches (B, P, P, 3) in [0, 1], each a function of the seed and the step, made ahead by threads."""
         options = self.options
 
         def make(step: int) -> np.ndarray:
             return random_patches(images, options.batch, options.patch, np.random.default_rng([options.seed, step]))
 
-        with ThreadPoolExecutor(1) as pool:
-            upcoming = pool.submit(make, self.step)
+        with ThreadPoolExecutor(options.workers) as pool:
+            upcoming = deque(pool.submit(make, self.step + ahead) for ahead in range(2 * options.workers))
+            following = self.step + len(upcoming)
             while True:
-                patches = upcoming.result()
-                upcoming = pool.submit(make, self.step + 1)
+                patches = upcoming.popleft().result()
+                upcoming.append(pool.submit(make, following))
+                following += 1
                 yield torch.from_numpy(patches).to(options.device).float() / 255
 
     def train_step(self, x: Tensor) -> tuple[float, float, float, float]:
