@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from codec import CaeError
-from codec.images import read
+from codec.files import read_image
 
 DATASETS = ("scikit-image", "kodak")
 KODAK_PAGE = "https://r0k.us/graphics/kodak/"
@@ -38,7 +38,7 @@ class Sample:
 
 @functools.lru_cache(maxsize=2)
 def _load(path: Path) -> np.ndarray:
-    colour = read(path).colour
+    colour = read_image(path).colour
     pixels = np.repeat(colour, 3, axis=2) if colour.shape[2] == 1 else np.ascontiguousarray(colour)
     pixels.flags.writeable = False  # the cache hands the same array to every codec
     return pixels

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import functools
+import operator
 import os
+import warnings
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from . import bitstream, devices, images, models, pipeline
+from .config import PIXELS_MAX
 from .errors import CaeError
 from .tiling import Rect
 
@@ -23,21 +27,22 @@ Region = tuple[int, int, int, int]
 class Codec:
     """A codec that keeps its weights loaded from call to call. Safe to use from several threads.
 
-    Args:
-        weights: a weights file (.safetensors); None takes the ones that come with the package.
-        device: "auto" or None (CUDA where it works, else the CPU), "cpu" or "cuda".
-        threads: how many CPU threads to use; None takes all processors of this process.
-        bf16: run the transforms in bfloat16 (True), float32 (False), or whichever is faster here (None).
-        pixels_max: largest picture or region that `decode` makes.
+        Args:
+            weights: a weights file (.safetensors); None takes the ones that come with the package.
+            device: "auto" or None (CUDA where it works, else the CPU), "cpu" or "cuda".
+            threads: how many CPU threads to use; None takes all processors of this process.
+            bf16: run the transforms in bfloat16 (True), float32 (False), or whichever is faster here (None).
+            pixels_max: largest picture or region that `decode` makes.
 
-    Raises:
-        CaeError: for weights, a device or a number of threads that cannot be used.
+        Raises:
+            CaeError: for weights, a device or a number of threads that cannot be used.
 
-    >>> import numpy as np
-    >>> codec = Codec(device="cpu")
-    >>> gray = np.full((20, 30), 128, np.uint8)
-    >>> codec.decode(codec.encode(gray, quality=90)).shape
-    (20, 30)
+        >>> import numpy as np
+    import torch
+        >>> codec = Codec(device="cpu")
+        >>> gray = np.full((20, 30), 128, np.uint8)
+        >>> codec.decode(codec.encode(gray, quality=90)).shape
+        (20, 30)
     """
 
     def __init__(
@@ -47,12 +52,19 @@ class Codec:
         device: str | None = None,
         threads: int | None = None,
         bf16: bool | None = None,
-        pixels_max: int = pipeline.PIXELS_MAX,
+        pixels_max: int = PIXELS_MAX,
     ) -> None:
         self._device = devices.choose(device)
         self._settings = pipeline.Settings(devices.thread_count(threads), bf16=bf16, pixels_max=pixels_max)
         path = models.default_path() if weights is None else Path(weights)
-        self._model = models.load(path, self._device)
+        try:
+            self._model = models.load(path, self._device)
+        except torch.OutOfMemoryError:
+            if device == "cuda":
+                raise CaeError("device cuda: its memory is used up; use --device cpu") from None
+            warnings.warn("out of GPU memory: going on on the CPU", RuntimeWarning, stacklevel=2)
+            self._device = torch.device("cpu")
+            self._model = models.load(path, self._device)
         self._others: dict[bytes, models.Model] = {}
 
     def encode(self, image: Image.Image | np.ndarray, /, quality: int = DEFAULT_QUALITY, *, tile: int = DEFAULT_TILE) -> bytes:
@@ -111,6 +123,8 @@ class Codec:
         metadata = dict(container.metadata)
         alpha = None
         if (png := metadata.pop("alph", None)) is not None:
+            if header.width * header.height > self._settings.pixels_max:
+                raise CaeError("the alpha channel, which is decoded whole, has more pixels than pixels_max")
             alpha = images.alpha_from_png(png, header.width, header.height)[place.slices]
         return images.Picture(colour, alpha, metadata)
 
@@ -124,19 +138,25 @@ class Codec:
 
 def _rectangle(region: Region) -> Rect:
     try:
-        x, y, width, height = (int(value) for value in region)
+        x, y, width, height = map(operator.index, region)
     except (TypeError, ValueError):
         raise CaeError(f"region {region!r} is not (x, y, width, height)") from None
     return Rect(y, x, y + height, x + width)
 
 
-def _text(weights: str | PathLike[str] | None) -> str | None:
-    return None if weights is None else os.fspath(weights)
-
-
 @functools.lru_cache(maxsize=4)
-def _shared(weights: str | None, device: str | None, threads: int | None) -> Codec:
+def _cached(weights: str | None, _model_id: bytes, device: str | None, threads: int | None) -> Codec:
     return Codec(weights=weights, device=device, threads=threads)
+
+
+def _shared(weights: str | PathLike[str] | None, device: str | None, threads: int | None) -> Codec:
+    """A codec kept from earlier calls, as long as the weights file stays the same."""
+    path = models.default_path() if weights is None else Path(weights)
+    try:
+        current = models.model_id(path)
+    except OSError as error:
+        raise CaeError(f"{path}: {error.strerror or error}") from None
+    return _cached(os.fspath(path), current, device, threads)
 
 
 def encode(
@@ -158,7 +178,7 @@ def encode(
     >>> decoded.shape, bool(abs(decoded.astype(int) - ramp).mean() < 3)
     ((48, 64, 3), True)
     """
-    return _shared(_text(weights), device, threads).encode(image, quality, tile=tile)
+    return _shared(weights, device, threads).encode(image, quality, tile=tile)
 
 
 def decode(
@@ -177,7 +197,7 @@ def decode(
     >>> codec.decode(data, region=(150, 0, 50, 20)).shape
     (20, 50, 3)
     """
-    return _shared(_text(weights), device, threads).decode(data, region=region)
+    return _shared(weights, device, threads).decode(data, region=region)
 
 
 def decode_image(
@@ -196,4 +216,4 @@ def decode_image(
     >>> codec.decode_image(codec.encode(Image.new("LA", (5, 7)))).mode
     'LA'
     """
-    return _shared(_text(weights), device, threads).decode_image(data, region=region)
+    return _shared(weights, device, threads).decode_image(data, region=region)

@@ -92,6 +92,8 @@ def write(header: Header, metadata: Mapping[str, bytes], payloads: Sequence[byte
 
 def read(data: Data) -> Container:
     """Parses a file and checks all of it but the payloads' CRCs; CaeError says which rule of FORMAT.md it breaks."""
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise CaeError(f"a {type(data).__name__} is no file's bytes; read the file first")
     data = memoryview(data)
     header, count = _read_header(data)
     metadata, offset = _read_sections(data, count)
@@ -168,8 +170,8 @@ def _read_index(data: memoryview, header: Header, offset: int) -> list[tuple[int
     for number, (start, length, _) in enumerate(index):
         if start != end:
             raise CaeError(f"tile {number} does not begin where the one before ends")
-        if length % 4:
-            raise CaeError(f"tile {number} has {length} bytes, which is no multiple of 4")
+        if length % 4 or not length:
+            raise CaeError(f"tile {number} has {length} bytes, which is no positive multiple of 4")
         end += length
     if end > len(data):
         raise CaeError(f"the file is cut off: {len(data)} of {end} bytes")

@@ -39,15 +39,19 @@ def reporting(program: str) -> Iterator[None]:
     def show(message, *_args, **_kwargs) -> None:
         print(f"{program}: warning: {message}", file=sys.stderr)
 
-    warnings.showwarning = show
-    try:
-        yield
-    except CaeError as error:
-        sys.exit(f"{program}: {error}")
-    except MemoryError:
-        sys.exit(f"{program}: out of memory; use fewer threads (-j 1) or smaller pieces (--region)")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        try:
+            yield
+        except CaeError as error:
+            sys.exit(f"{program}: {error}")
+        except (MemoryError, RuntimeError) as error:
+            # torch reports the CPU's memory as a plain RuntimeError
+            if not isinstance(error, MemoryError) and "memory" not in str(error):
+                raise
+            sys.exit(f"{program}: out of memory; use fewer threads (-j 1), smaller tiles, or --region")
+        except KeyboardInterrupt:
+            sys.exit(130)
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -85,16 +89,16 @@ def encode_main(arguments: list[str] | None = None) -> None:
     _add_running(parser)
     given = parser.parse_args(arguments)
     with reporting(parser.prog):
-        from . import images
+        from . import files
 
-        images.check_target(given.output, given.input)
-        picture = images.read(given.input)
+        files.check_target(given.output, given.input)
+        picture = files.read_image(given.input)
 
         from . import Codec
 
         codec = Codec(weights=given.weights, device=given.device, threads=given.threads)
         data = codec.encode_picture(picture, given.quality, tile=given.tile)
-        with images.replacing(given.output) as file:
+        with files.replacing(given.output) as file:
             file.write(data)
 
 
@@ -107,19 +111,20 @@ def decode_main(arguments: list[str] | None = None) -> None:
     _add_running(parser)
     given = parser.parse_args(arguments)
     with reporting(parser.prog):
-        from . import images
+        from . import files
 
-        images.check_target(given.output, given.input)
-        images.check_format(given.output)
+        files.check_target(given.output, given.input)
+        files.check_format(given.output)
         data = _read_bytes(given.input)
         with _naming(given.input):
             info(data)
 
-            from . import Codec
+        from . import Codec
 
-            codec = Codec(weights=given.weights, device=given.device, threads=given.threads)
+        codec = Codec(weights=given.weights, device=given.device, threads=given.threads)
+        with _naming(given.input):
             picture = codec.decode_picture(data, given.region)
-        images.write(given.output, picture)
+        files.write_image(given.output, picture)
 
 
 def info_main(arguments: list[str] | None = None) -> None:

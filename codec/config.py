@@ -11,6 +11,8 @@ LATENT_STRIDE = 16
 HYPER_STRIDE = 64
 """Pixels per position of the hyper-latent z."""
 QUALITIES = range(1, 101)
+PIXELS_MAX = 2**28
+"""Largest picture that is read or decoded to one array unless told otherwise."""
 
 
 @dataclasses.dataclass(frozen=True)

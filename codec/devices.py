@@ -45,6 +45,11 @@ def _cuda_works() -> bool:
         return False
 
 
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether an error of torch means that a GPU's memory is used up."""
+    return isinstance(error, torch.OutOfMemoryError) or "ALLOC_FAILED" in str(error)
+
+
 def fast_bf16(device: torch.device) -> bool:
     """Whether bf16 matrix products run faster than float32 on this device."""
     if device.type == "cuda":
@@ -55,7 +60,7 @@ def fast_bf16(device: torch.device) -> bool:
 
 @contextlib.contextmanager
 def precision(device: torch.device, bf16: bool | None = None) -> Iterator[None]:
-    """Runs the transforms' inner products in bf16 where that is fast (or as told); TF32 stays off."""
+    """Runs the transforms' inner products in bf16 where that is fast (or as told)."""
     enabled = fast_bf16(device) if bf16 is None else bf16
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=enabled):
         yield
@@ -65,8 +70,8 @@ def thread_count(wanted: int | None) -> int:
     """Threads to use: as wanted, else one for each processor that this process may use."""
     if wanted is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if wanted < 1:
-        raise CaeError(f"{wanted} threads: use at least 1")
+    if not isinstance(wanted, int) or wanted < 1:
+        raise CaeError(f"{wanted!r} threads: use a whole number, at least 1")
     return wanted
 
 

@@ -22,6 +22,8 @@ from .transforms import depth_to_space
 
 LIMIT = 2**15 - 1
 """Largest magnitude of an activation."""
+SUM_LIMIT = 2**52
+"""Largest magnitude of a sum: below it float64 holds every integer, and half an integer too."""
 MEAN_BITS = 6
 """Fractional bits of means and of the reconstructed latent."""
 SCALE_BITS = 4
@@ -44,6 +46,9 @@ class Layer:
 
     def __init__(self, tensors: Tensors, name: str, rows: slice | Tensor = slice(None), columns: slice = slice(None)) -> None:
         factor = scale_factor(tensors, name)
+        sizes = tensors[f"{name}.weight"].double().abs().sum(1) * (LIMIT + 1) + tensors[f"{name}.bias"].double().abs()
+        if sizes.max() > SUM_LIMIT:
+            raise ValueError(f"{name}: sums could exceed what float64 holds exactly")
         self.weight = tensors[f"{name}.weight"][rows][:, columns].double().T.contiguous() * factor
         self.bias = tensors[f"{name}.bias"][rows].double() * factor + 0.5
 

@@ -1,23 +1,21 @@
-"""Pictures: image files, Pillow images and arrays on one side, colour, alpha and metadata apart on the other."""
+"""Pictures: Pillow images and arrays on one side, colour, alpha and metadata apart on the other."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import io
-import os
-import warnings
-from collections.abc import Iterator
-from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, PngImagePlugin
 
 from .errors import CaeError
 
-PIXELS_MAX = 2**29
 _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+_GRAY_MODES = ("1", "L", "LA", "La")
+# colour spaces of whose ICC profiles none fits the RGB that the pixels become
+_FOREIGN_MODES = ("CMYK", "YCbCr", "LAB", "HSV")
+# tags that describe the picture; TIFF files mix them with tags that describe how its pixels are stored
+_EXIF_TAGS = (270, 271, 272, 274, 305, 306, 315, 33432, 34665, 34853)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,22 +50,47 @@ def to_array(picture: Picture) -> np.ndarray:
 
 
 def from_pillow(image: Image.Image) -> Picture:
-    """A picture of a Pillow image with 8 bits a channel, its alpha and its metadata."""
-    if image.mode in _DEEP_MODES:
-        raise CaeError(f"the image has mode {image.mode}, more than 8 bits a channel; convert it to 8 bits first")
+    """A picture of a Pillow image with 8 bits a channel, its alpha and its metadata; CaeError for more bits or damage."""
+    # a 16-bit colour PNG opens in an 8-bit mode: only the name of its raw pixels tells
+    deep = image.mode in _DEEP_MODES or any(";16" in str(tile) for tile in getattr(image, "tile", ()))
+    if deep:
+        raise CaeError("the image has more than 8 bits a channel; convert it to 8 bits first")
     if 0 in image.size:
         raise CaeError(f"the image is {image.width} x {image.height}: a picture needs at least one pixel")
-    metadata = {}
-    for name, key in (("iccp", "icc_profile"), ("xmp ", "xmp")):
-        if data := image.info.get(key):
-            metadata[name] = data.encode() if isinstance(data, str) else bytes(data)
-    if exif := image.getexif():
-        metadata["exif"] = exif.tobytes()
-    gray = image.mode in ("1", "L", "LA", "La")
-    colour = "L" if gray else "RGB"
-    if image.has_transparency_data:
-        return dataclasses.replace(from_array(np.asarray(image.convert("LA" if gray else "RGBA"))), metadata=metadata)
-    return dataclasses.replace(from_array(np.asarray(image.convert(colour))), metadata=metadata)
+    mode = "L" if image.mode in _GRAY_MODES else "RGB"
+    try:
+        if image.has_transparency_data:
+            mode = {"L": "LA", "RGB": "RGBA"}[mode]
+        pixels = np.asarray(image.convert(mode))
+        metadata = _metadata(image)
+    # Pillow's many formats raise many kinds of errors for damaged files
+    except Exception as error:
+        raise CaeError(f"damaged image ({error})") from None
+    return dataclasses.replace(from_array(pixels), metadata=metadata)
+
+
+def _metadata(image: Image.Image) -> dict[str, bytes]:
+    found = {}
+    if image.mode not in _FOREIGN_MODES and (profile := image.info.get("icc_profile")):
+        found["iccp"] = bytes(profile)
+    if exif := image.info.get("exif") or _rebuilt_exif(image):
+        found["exif"] = bytes(exif)
+    if xmp := image.info.get("xmp"):
+        found["xmp "] = xmp.encode() if isinstance(xmp, str) else bytes(xmp)
+    return found
+
+
+def _rebuilt_exif(image: Image.Image) -> bytes:
+    """An EXIF block of those tags that tell of the picture, for formats that hold tags but no block; b"" without any."""
+    tags = image.getexif()
+    kept = Image.Exif()
+    for tag in _EXIF_TAGS:
+        if tag in tags:
+            kept[tag] = tags.get_ifd(tag) if tag in (34665, 34853) else tags[tag]
+    try:
+        return kept.tobytes() if len(kept) else b""
+    except Exception:  # values of the wrong type in a damaged file
+        return b""
 
 
 def to_pillow(picture: Picture) -> Image.Image:
@@ -89,86 +112,12 @@ def alpha_to_png(alpha: np.ndarray) -> bytes:
 def alpha_from_png(data: bytes, width: int, height: int) -> np.ndarray:
     """Inverse of `alpha_to_png`; CaeError where it is not a gray PNG of that size."""
     try:
-        with _large_images(), Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        # not Image.open: its limit on pixels is one for the whole process, and the caller has checked the size
+        with PngImagePlugin.PngImageFile(io.BytesIO(data)) as image:
             if image.size != (width, height) or image.mode != "L":
                 raise CaeError(f"the alpha channel is {image.mode} {image.size}, not L {(width, height)}")
             return np.asarray(image)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise CaeError(f"the alpha channel is damaged: {error}") from None
-
-
-def read(path: Path) -> Picture:
-    """Reads an image file of any kind that Pillow knows (of several frames, the first)."""
-    try:
-        with _large_images(), Image.open(path) as image:
-            if image.width * image.height > PIXELS_MAX:
-                raise CaeError(f"{path}: {image.width} x {image.height} pixels are more than the limit of {PIXELS_MAX}")
-            image.load()
-            return from_pillow(image)
-    except CaeError as error:
-        raise CaeError(f"{path}: {error}") from None
-    except UnidentifiedImageError:
-        raise CaeError(f"{path}: not an image that Pillow can read") from None
-    except OSError as error:
-        raise CaeError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, SyntaxError, EOFError, MemoryError) as error:
-        raise CaeError(f"{path}: damaged image ({error})") from None
-
-
-@contextlib.contextmanager
-def _large_images() -> Iterator[None]:
-    """Lifts Pillow's limit on pixels, in favour of `PIXELS_MAX`."""
-    before = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = before
-
-
-def check_target(path: Path, source: Path) -> None:
-    """CaeError where a file made from `source` cannot be written to `path`."""
-    if path.is_dir():
-        raise CaeError(f"{path}: is a folder; name a file")
-    if not path.parent.is_dir():
-        raise CaeError(f"{path}: the folder {path.parent} does not exist")
-    if not os.access(path.parent, os.W_OK):
-        raise CaeError(f"{path}: the folder {path.parent} is not writable")
-    if path.exists() and source.exists() and path.samefile(source):
-        raise CaeError(f"{path}: would replace its own source; name another file")
-
-
-def check_format(path: Path) -> str:
-    """The image format that a file's suffix names; CaeError where Pillow writes none of that name."""
-    kind = Image.registered_extensions().get(path.suffix.lower(), "")
-    if kind not in Image.SAVE:
-        raise CaeError(f"{path}: {path.suffix or 'no suffix'} names no image format to write; use .png")
-    return kind
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file beside `path` that takes its place when the block ends well, and vanishes when it does not."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with open(temporary, "xb") as file:
-            yield file
-        os.replace(temporary, path)
-    except OSError as error:
-        raise CaeError(f"{path}: {error.strerror or error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write(path: Path, picture: Picture) -> None:
-    """Writes an image file in the format that the suffix names, with the metadata that the format takes."""
-    kind = check_format(path)
-    image = to_pillow(picture)
-    options = {key: image.info[key] for key in ("icc_profile", "exif", "xmp") if key in image.info}
-    try:
-        with replacing(path) as file:
-            image.save(file, kind, **options)
-    except (ValueError, KeyError) as error:
-        raise CaeError(f"{path}: this format does not take the picture ({error})") from None
+    except CaeError:
+        raise
+    except Exception as error:
+        raise CaeError(f"the alpha channel is damaged ({error})") from None

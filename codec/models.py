@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from . import entropy
 from .config import QUALITIES, Config
 from .errors import CaeError
 from .exact import ExactEntropy
-from .hyperprior import HyperAnalysis
+from .hyperprior import SCALES, HyperAnalysis
 from .quantisation import Quantiser
 from .transforms import Analysis, Synthesis, interpolate_levels
 
@@ -90,17 +91,32 @@ def default_path() -> Path:
 
 def read_metadata(path: Path) -> dict[str, str]:
     """Metadata of a weights file: configuration, training record, licence."""
+    return _metadata(path, _read(path))
+
+
+def _read(path: Path) -> bytes:
     try:
-        with safe_open(path, "np") as file:
-            return file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise CaeError(f"{path}: not a readable weights file ({error})") from None
+        return path.read_bytes()
+    except OSError as error:
+        raise CaeError(f"{path}: {error.strerror or error}") from None
+
+
+def _metadata(path: Path, data: bytes) -> dict[str, str]:
+    try:
+        length = int.from_bytes(data[:8], "little")
+        return json.loads(data[8 : 8 + length]).get("__metadata__", {})
+    except (ValueError, AttributeError):
+        raise CaeError(f"{path}: not a readable weights file") from None
 
 
 def read_config(path: Path) -> Config:
     """Configuration of a weights file; CaeError where it is none."""
+    return _config(path, _read(path))
+
+
+def _config(path: Path, data: bytes) -> Config:
     try:
-        return Config(**json.loads(read_metadata(path)["config"]))
+        return Config(**json.loads(_metadata(path, data)["config"]))
     except (KeyError, TypeError, ValueError) as error:
         raise CaeError(f"{path}: not a weights file of this codec ({error!r})") from None
 
@@ -108,37 +124,43 @@ def read_config(path: Path) -> Config:
 def load(path: Path, device: torch.device | str = "cpu") -> Model:
     """Loads a weights file onto a device; CaeError where it is none."""
     device = torch.device(device)
-    config = read_config(path)
+    # read once: the id must be that of the very tensors, and a file that is replaced later must not matter
+    data = _read(path)
     try:
-        return _build(path, config, read_tensors(path), device)
-    except (SafetensorError, KeyError, RuntimeError, ValueError) as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise
+        return _build(path, data, device)
+    except torch.OutOfMemoryError:
+        raise
+    except (SafetensorError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise CaeError(f"{path}: not a whole weights file of this codec ({error})") from None
 
 
 @functools.lru_cache(maxsize=2)
-def on_cpu(path: Path) -> Model:
-    """The model of a weights file on the CPU, kept for the next time."""
-    return load(path, "cpu")
+def on_cpu(path: Path, wanted: bytes) -> Model:
+    """The model of a weights file on the CPU, kept for the next time; CaeError where the file is no longer the one wanted."""
+    model = load(path, "cpu")
+    if model.id != wanted:
+        raise CaeError(f"{path}: has been replaced by other weights since it was loaded")
+    return model
 
 
-def read_tensors(path: Path) -> dict[str, dict[str, Tensor]]:
-    """Tensors of a weights file by group (what stands before the slash) and name."""
+def read_tensors(data: bytes) -> dict[str, dict[str, Tensor]]:
+    """Tensors of a weights file's bytes by group (what stands before the slash) and name."""
     parts: dict[str, dict[str, Tensor]] = {}
-    with safe_open(path, "pt") as file:
-        for name in file.keys():  # noqa: SIM118
-            group, _, rest = name.partition("/")
-            parts.setdefault(group, {})[rest] = file.get_tensor(name)
+    for name, tensor in safetensors.torch.load(data).items():
+        group, _, rest = name.partition("/")
+        parts.setdefault(group, {})[rest] = tensor
     return parts
 
 
-def _build(path: Path, config: Config, parts: Mapping[str, Mapping[str, Tensor]], device: torch.device) -> Model:
-    scale_tables = _tables(parts["tables"], "scale")
+def _build(path: Path, data: bytes, device: torch.device) -> Model:
+    config, parts = _config(path, data), read_tensors(data)
+    scale_tables, hyper_tables = (_tables(parts["tables"], name) for name in ("scale", "hyper"))
+    if len(scale_tables) != SCALES or len(hyper_tables) != config.hyper_channels:
+        raise ValueError("the number of tables is wrong")
     levels = torch.tensor([config.level(quality) for quality in QUALITIES])
     return Model(
         path=path,
-        id=model_id(path),
+        id=hashlib.sha256(data).digest()[:ID_BYTES],
         config=config,
         analysis=_network(Analysis, config, parts["analysis"], device),
         hyper_analysis=_network(HyperAnalysis, config, parts["hyper_analysis"], device),
@@ -146,7 +168,7 @@ def _build(path: Path, config: Config, parts: Mapping[str, Mapping[str, Tensor]]
         exact=ExactEntropy({name: value.to(device) for name, value in parts["exact"].items()}, config),
         gain=interpolate_levels(parts["levels"]["log_gain"], levels)[:, 0, 0].exp().to(device),
         scale_tables=scale_tables,
-        hyper_tables=_tables(parts["tables"], "hyper"),
+        hyper_tables=hyper_tables,
         quantiser=Quantiser(scale_tables, device),
         device=device,
     )
@@ -162,4 +184,6 @@ def _network(kind: Callable[[Config], Network], config: Config, tensors: Mapping
 
 def _tables(tensors: Mapping[str, Tensor], name: str) -> list[entropy.Table]:
     frequencies, lengths = (np.asarray(tensors[f"{name}.{part}"]) for part in ("frequencies", "lengths"))
+    if lengths.sum() != len(frequencies) or lengths.min() < 4 or frequencies.min() < 1:
+        raise ValueError(f"bad {name} tables")
     return entropy.tables_from_arrays(frequencies, lengths)

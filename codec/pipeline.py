@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from . import bitstream, devices, entropy, models
-from .config import FEATURE_STRIDE, HYPER_STRIDE, LATENT_STRIDE
+from .config import FEATURE_STRIDE, HYPER_STRIDE, LATENT_STRIDE, PIXELS_MAX
 from .errors import CaeError
 from .exact import LIMIT, MEAN_BITS, deviation, unpack
 from .tiling import Rect, grid
@@ -22,8 +22,6 @@ WINDOW = 1024
 WINDOW_MIN = 128
 Result = TypeVar("Result")
 Groups = list[tuple[entropy.Table, np.ndarray]]
-PIXELS_MAX = 2**29
-"""Largest picture that is decoded to one array unless told otherwise."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +70,7 @@ def decode(
     if region.height * region.width > settings.pixels_max:
         raise CaeError(
             f"{region.width} x {region.height} pixels are more than the limit of {settings.pixels_max}; "
-            "decode it region by region, or raise the limit"
+            "decode it region by region, or raise Codec's pixels_max"
         )
     latent, origin = decode_latent(data, container, model, settings, region)
     return _with_fallback(lambda m, s: _synthesise(latent, origin, region, header, m, s), model, settings)
@@ -115,17 +113,17 @@ def _with_fallback(
     while True:
         try:
             return work(attempt, smaller)
-        except torch.OutOfMemoryError:
-            if attempt.device.type == "cpu":
+        except RuntimeError as error:
+            if attempt.device.type == "cpu" or not devices.out_of_memory(error):
                 raise
-            if smaller is settings:
-                message = "out of GPU memory: going on with smaller pieces, then on the CPU"
-                warnings.warn(message, RuntimeWarning, stacklevel=2)
-            torch.cuda.empty_cache()
-            if windows and smaller.window > WINDOW_MIN:
-                smaller = dataclasses.replace(smaller, window=smaller.window // 2)
-            else:
-                attempt, smaller = models.on_cpu(model.path), settings
+        # outside the handler, which would keep the tensors alive
+        if smaller is settings:
+            warnings.warn("out of GPU memory: going on with smaller pieces, then on the CPU", RuntimeWarning, stacklevel=1)
+        torch.cuda.empty_cache()
+        if windows and smaller.window > WINDOW_MIN:
+            smaller = dataclasses.replace(smaller, window=smaller.window // 2)
+        else:
+            attempt, smaller = models.on_cpu(model.path, model.id), settings
 
 
 def analyse(pixels: np.ndarray, model: models.Model, settings: Settings, quality: int) -> Tensor:

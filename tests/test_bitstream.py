@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from codec import CaeError, bitstream, info
 
 HEADER = bitstream.Header(200, 100, 3, 50, 64, b"modelid8")
-FILE = bitstream.write(HEADER, {"exif": b"II*\0", "iccp": b"profile"}, [bytes(4 * n) for n in range(8)])
+FILE = bitstream.write(HEADER, {"exif": b"II*\0", "iccp": b"profile"}, [bytes(4 * n) for n in range(1, 9)])
 
 
 @given(
@@ -27,7 +27,7 @@ FILE = bitstream.write(HEADER, {"exif": b"II*\0", "iccp": b"profile"}, [bytes(4 
     st.data(),
 )
 def test_round_trip(header, metadata, data):
-    payloads = [data.draw(st.binary(max_size=5)) * 4 for _ in range(header.tile_count)]
+    payloads = [data.draw(st.binary(min_size=1, max_size=5)) * 4 for _ in range(header.tile_count)]
     file = bitstream.write(header, metadata, payloads)
     container = bitstream.read(file)
     assert container.header == header
@@ -100,10 +100,10 @@ def test_refused_headers(changes, message):
 def with_section(name: bytes, data: bytes = b"data") -> bytes:
     start = struct.pack("<4sI", name, len(data))
     section = start + struct.pack("<I", zlib.crc32(start + data)) + data
-    empty = bitstream.write(bitstream.Header(1, 1, 1, 1, 64, bytes(8)), {}, [b""])
+    empty = bitstream.write(bitstream.Header(1, 1, 1, 1, 64, bytes(8)), {}, [b"word"])
     fixed = empty[:18] + struct.pack("<H", 1) + empty[20:28]
-    entries = struct.pack("<QII", 32 + len(section) + 20, 0, 0)
-    return fixed + struct.pack("<I", zlib.crc32(fixed)) + section + entries + struct.pack("<I", zlib.crc32(entries))
+    entries = struct.pack("<QII", 32 + len(section) + 20, 4, zlib.crc32(b"word"))
+    return fixed + struct.pack("<I", zlib.crc32(fixed)) + section + entries + struct.pack("<I", zlib.crc32(entries)) + b"word"
 
 
 def test_unknown_sections():
@@ -112,6 +112,16 @@ def test_unknown_sections():
         bitstream.read(with_section(b"Soon"))
     with pytest.raises(CaeError, match="bad name"):
         bitstream.read(with_section(b"\xff000"))
+
+
+def test_empty_payloads_are_refused():
+    with pytest.raises(CaeError, match="tile 0 has 0 bytes"):
+        bitstream.read(bitstream.write(bitstream.Header(1, 1, 1, 1, 64, bytes(8)), {}, [b""]))
+
+
+def test_what_is_no_bytes():
+    with pytest.raises(CaeError, match="read the file first"):
+        info("photo.cae")
 
 
 def test_text_and_nothing():

@@ -104,16 +104,35 @@ def test_no_seams(default_model, default, chelsea, size):
         assert abs(tiled.astype(int) - whole).max() <= 1
 
 
-def test_halo_covers_the_receptive_field(tiny_model):
-    """Pixels beyond the halo have no influence at all, and the halo is not wider than a latent more than needed."""
-    synthesis = tiny_model.synthesis
-    y = torch.zeros(1, 17, 17, tiny_model.config.latent_channels, requires_grad=True)
-    level = tiny_model.level(50)
-    middle = synthesis(y, level)[:, 128:144, 128:144]
-    (gradient,) = torch.autograd.grad(middle.sum(), y)
-    rows = torch.nonzero(gradient.abs().sum((0, 2, 3)))
+def test_windows_do_not_matter_to_the_analysis(default_model, astronaut):
+    settings = [pipeline.Settings(2, window=window, bf16=False) for window in (64, 4096)]
+    small, whole = (pipeline.analyse(astronaut[:300, :333], default_model, each, 90) for each in settings)
+    assert abs(small - whole).max() < 2e-3
+
+
+def test_regions_and_windows(default_model, chelsea, default):
+    """A region that crosses windows is the crop to the bit, in either precision."""
+    data = default.encode(chelsea, 40, tile=128)
+    container = bitstream.read(data)
+    for bf16 in (True, False):
+        settings = pipeline.Settings(2, window=128, bf16=bf16)
+        region = Rect(100, 60, 290, 400)
+        part = pipeline.decode(data, container, default_model, settings, region)
+        assert np.array_equal(part, decode(data, default_model, window=128, bf16=bf16)[region.slices])
+
+
+@pytest.mark.parametrize("name", ["analysis", "synthesis"])
+def test_halo_covers_the_receptive_field(tiny_model, name):
+    """What lies beyond the halo has no influence at all, and the halo is as narrow as whole latents allow."""
+    network = getattr(tiny_model, name)
+    unit, channels = (1, tiny_model.config.latent_channels) if name == "synthesis" else (16, 3)
+    x = torch.zeros(1, 17 * unit, 17 * unit, channels, requires_grad=True)
+    out = network(x, tiny_model.level(50))
+    middle = slice(8 * 16 // unit, 9 * 16 // unit)
+    (gradient,) = torch.autograd.grad(out[:, middle, middle].sum(), x)
+    rows = torch.nonzero(gradient.abs().sum((0, 2, 3))) // unit
     reach = int(max(8 - rows.min(), rows.max() - 8))
-    assert pipeline.halo(synthesis) == 16 * reach
+    assert pipeline.halo(network) == 16 * reach
 
 
 @pytest.mark.parametrize("region", [(0, 0, 1, 1), (450, 299, 1, 1), (63, 64, 130, 65), (100, 0, 7, 300), (0, 0, 451, 300)])
@@ -133,7 +152,21 @@ def test_region_reads_only_what_it_needs(tiny, astronaut):
         tiny.decode(data)
 
 
-@pytest.mark.parametrize("region", [(0, 0, 0, 5), (-1, 0, 5, 5), (0, 0, 452, 5), (450, 0, 2, 5), (0, 0, 5), "abcd", 5])
+@pytest.mark.parametrize(
+    "region",
+    [
+        (0, 0, 0, 5),
+        (-1, 0, 5, 5),
+        (0, 0, 452, 5),
+        (450, 0, 2, 5),
+        (0, 0, 5),
+        "abcd",
+        "1234",
+        (0, 0, 5.0, 5),
+        (0, 0, float("inf"), 5),
+        5,
+    ],
+)
 def test_bad_regions(tiny, chelsea, region):
     data = tiny.encode(chelsea)
     with pytest.raises(codec.CaeError, match="region"):
@@ -183,7 +216,7 @@ def test_forged_payloads_are_refused_or_decode(tiny, tiny_model):
     """Right CRCs around random words: never anything but a picture or CaeError."""
     rng = np.random.default_rng(5)
     for _ in range(40):
-        payload = rng.integers(0, 2**32, rng.integers(0, 40), np.uint32).astype("<u4").tobytes()
+        payload = rng.integers(0, 2**32, rng.integers(1, 40), np.uint32).astype("<u4").tobytes()
         file = bitstream.write(bitstream.Header(90, 70, 3, int(rng.integers(1, 101)), 128, tiny_model.id), {}, [payload])
         with contextlib.suppress(codec.CaeError):
             assert tiny.decode(file).shape == (70, 90, 3)
@@ -191,7 +224,7 @@ def test_forged_payloads_are_refused_or_decode(tiny, tiny_model):
 
 def test_claimed_sizes_allocate_nothing(tiny, tiny_model):
     header = bitstream.Header(60_000, 60_000, 3, 50, 4096, tiny_model.id)
-    file = bitstream.write(header, {}, [b""] * header.tile_count)
+    file = bitstream.write(header, {}, [b"word"] * header.tile_count)
     with pytest.raises(codec.CaeError, match="limit"):
         tiny.decode(file)
 
@@ -223,6 +256,7 @@ def test_metadata_and_alpha_survive():
         (np.zeros((0, 4), np.uint8), "at least one pixel"),
         (np.zeros(4, np.uint8), "shape"),
         (Image.new("I;16", (4, 4)), "8 bits"),
+        (Image.open(DATA / "rgb16.png"), "8 bits"),
         ("photo.png", "cannot encode a str"),
     ],
 )
@@ -250,7 +284,7 @@ def test_bad_options(tiny, chelsea, options):
 
 
 def test_bad_construction(tmp_path):
-    for options in ({"device": "tpu"}, {"threads": 0}, {"weights": tmp_path / "none.safetensors"}):
+    for options in ({"device": "tpu"}, {"threads": 0}, {"threads": "2"}, {"weights": tmp_path / "none.safetensors"}):
         with pytest.raises(codec.CaeError):
             codec.Codec(**options)
     broken = tmp_path / "broken.safetensors"

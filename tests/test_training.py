@@ -134,7 +134,17 @@ def test_bad_folders(tmp_path):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"steps": 0}, {"steps": None}, {"minutes": 1.0}, {"patch": 100}, {"batch": 0}, {"decay": 0.0}, {"device": "tpu"}],
+    [
+        {"steps": 0},
+        {"steps": None},
+        {"minutes": 1.0},
+        {"patch": 100},
+        {"batch": 0},
+        {"decay": 0.0},
+        {"device": "tpu"},
+        {"seed": -1},
+        {"export": Path("none/x.safetensors")},
+    ],
 )
 def test_bad_options(folder, tmp_path, changes):
     with pytest.raises(codec.CaeError):

@@ -14,7 +14,7 @@ from .. import entropy
 from ..config import HYPER_STRIDE, Config
 from ..exact import LIMIT, ExactEntropy, deviation
 from ..hyperprior import SCALE_MAX, SCALE_MIN, SCALES, EntropyModel
-from ..quantisation import Quantiser
+from ..quantisation import ESCAPE_BITS, Quantiser
 from ..transforms import interpolate_levels
 from .model import Model
 
@@ -24,6 +24,16 @@ TAIL_DEVIATIONS = 5.0
 PRIOR_COUNTS = 2000.0
 """How many observed symbols the analytic distribution counts for in a table."""
 CALIBRATION_QUALITIES = (1, 15, 30, 45, 60, 75, 90, 100)
+
+
+def scale_of(index: int) -> float:
+    """Standard deviation, in steps, that a scale index stands for."""
+    return SCALE_MIN * math.exp(SCALE_STEP * index)
+
+
+def table_radius(index: int) -> int:
+    """Largest magnitude in the table of a scale index."""
+    return max(3, math.ceil(TAIL_DEVIATIONS * scale_of(index)))
 
 
 def gaussian_mass(scale: float, radius: int) -> np.ndarray:
@@ -57,10 +67,14 @@ def histogram(values: np.ndarray, radius: int) -> np.ndarray:
 
 @dataclasses.dataclass
 class Symbols:
-    """What the integer networks make of the calibration images: hyper-latents, and symbols by scale index."""
+    """What the integer networks make of the calibration images.
 
-    hyper: list[np.ndarray]
-    scaled: list[list[np.ndarray]]
+    `hyper` is the hyper-latents (positions, Z); `counts` has, for each scale index, how often each value of its table
+    occurs, and last how often any other.
+    """
+
+    hyper: np.ndarray
+    counts: list[np.ndarray]
 
 
 @torch.inference_mode()
@@ -70,7 +84,7 @@ def collect(model: Model, exact: ExactEntropy, images: Sequence[np.ndarray], qua
     Without a quantiser the symbols are the nearest integers.
     """
     hyper: list[np.ndarray] = []
-    scaled: list[list[np.ndarray]] = [[] for _ in range(SCALES)]
+    counts = [np.zeros(2 * radius + 2, np.int64) for radius in map(table_radius, range(SCALES))]
     for x, level, quality in calibration(model.config, images):
         gain = interpolate_levels(model.entropy.log_gain, level).exp()
         y = model.analysis(x - 0.5, level) * gain
@@ -82,10 +96,10 @@ def collect(model: Model, exact: ExactEntropy, images: Sequence[np.ndarray], qua
             symbols = away.round() if quantiser is None else quantiser.choose(away, index, quality)
             flat, tables = symbols.to(torch.int32).numpy().ravel(), index.numpy().ravel()
             for scale in range(SCALES):
-                scaled[scale].append(flat[tables == scale])
+                counts[scale] += histogram(flat[tables == scale], table_radius(scale))
             if number == 0:
                 mean, index = exact.second(features, mean, symbols, quality)
-    return Symbols(hyper, scaled)
+    return Symbols(np.concatenate(hyper), counts)
 
 
 def scale_tables(tables: Mapping[str, Tensor]) -> list[entropy.Table]:
@@ -105,14 +119,10 @@ def calibration(config: Config, images: Sequence[np.ndarray]) -> Iterator[tuple[
 def make_tables(model: EntropyModel, symbols: Symbols) -> dict[str, Tensor]:
     """Integer tables: for each scale index, and for each channel of the hyper-latent."""
     by_scale, by_channel = [], []
-    for index, parts in enumerate(symbols.scaled):
-        scale = SCALE_MIN * math.exp(SCALE_STEP * index)
-        radius = max(3, math.ceil(TAIL_DEVIATIONS * scale))
-        counts = histogram(np.concatenate(parts), radius)
-        counts[:-1] = counts[:-1] + counts[-2::-1]
-        counts[-1] *= 2
-        by_scale.append(frequencies(gaussian_mass(scale, radius), counts))
-    hyper = np.concatenate(symbols.hyper)
+    for index, counts in enumerate(symbols.counts):
+        mirrored = np.append(counts[-2::-1], counts[-1])
+        by_scale.append(frequencies(gaussian_mass(scale_of(index), table_radius(index)), counts + mirrored))
+    hyper = symbols.hyper
     for channel in range(hyper.shape[1]):
         mean, scale = model.z_mean[channel].item(), model.z_log_scale[channel].exp().item()
         radius = int(max(4, np.abs(hyper[:, channel]).max() + 2, abs(mean) + 12 * scale))
@@ -128,9 +138,10 @@ def make_tables(model: EntropyModel, symbols: Symbols) -> dict[str, Tensor]:
 def integer_cost(model: Model, symbols: Symbols, tables: dict[str, Tensor], images: Sequence[np.ndarray]) -> float:
     """Ideal code length of the integer networks' symbols under the integer tables, over the float networks' estimate, - 1."""
     estimate = sum(sum(bits.item() for bits in model(x, level)[1:]) for x, level, _ in calibration(model.config, images))
-    length = 0.0
-    hyper = np.concatenate(symbols.hyper).T
-    for name, groups in (("scale", [np.concatenate(parts) for parts in symbols.scaled]), ("hyper", hyper)):
-        made = entropy.tables_from_arrays(tables[f"{name}.frequencies"].numpy(), tables[f"{name}.lengths"].numpy())
-        length += sum(table.ideal_bits(values) for table, values in zip(made, groups, strict=True))
+    hyper = entropy.tables_from_arrays(tables["hyper.frequencies"].numpy(), tables["hyper.lengths"].numpy())
+    length = sum(table.ideal_bits(values) for table, values in zip(hyper, symbols.hyper.T, strict=True))
+    for table, counts in zip(scale_tables(tables), symbols.counts, strict=True):
+        bits = np.log2(table.frequencies.sum() / table.frequencies)
+        bits[-1] += ESCAPE_BITS
+        length += float((counts * bits).sum())
     return length / estimate - 1

@@ -12,6 +12,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..errors import CaeError
+
 
 def _pack(prefix: str, state: dict[str, Any]) -> dict[str, Tensor]:
     return {f"{prefix}/{name}": torch.as_tensor(value).detach().cpu().contiguous() for name, value in state.items()}
@@ -35,8 +37,11 @@ def load(path: Path, model: nn.Module, average: nn.Module, optimizer: torch.opti
             group, _, rest = name.rpartition("/")
             groups.setdefault(group, {})[rest] = file.get_tensor(name)
         progress = json.loads(file.metadata()["progress"])
-    model.load_state_dict(groups["model"])
-    average.load_state_dict(groups["average"])
+    try:
+        model.load_state_dict(groups["model"])
+        average.load_state_dict(groups["average"])
+    except RuntimeError:
+        raise CaeError(f"{path}: is the state of a model of other sizes; use another folder for this run") from None
     state = optimizer.state_dict()
     prefix = "optimizer/"
     state["state"] = {int(name[len(prefix) :]): value for name, value in groups.items() if name.startswith(prefix)}

@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from tqdm import tqdm
 
 from ..errors import CaeError
+from ..files import read_image
 
 SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 RESCALE_PROBABILITY, RESCALE_MAX = 0.2, 1.6
@@ -28,9 +29,8 @@ def find_images(folder: Path) -> list[Path]:
 
 def _load(path: Path, minimum: int) -> np.ndarray | None:
     try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+        pixels = np.broadcast_to(colour := read_image(path).colour, (*colour.shape[:2], 3))
+    except CaeError:
         return None
     return pixels if min(pixels.shape[:2]) >= minimum else None
 
@@ -43,8 +43,8 @@ def load_images(files: Sequence[Path], minimum: int, limit_bytes: int, *, quiet:
     images: list[np.ndarray] = []
     held = 0
     with ThreadPoolExecutor() as pool, tqdm(total=len(files), desc="images", unit="", disable=quiet) as bar:
-        for start in range(0, len(files), 64):
-            for pixels in pool.map(lambda path: _load(path, minimum), files[start : start + 64]):
+        for start in range(0, len(files), 16):
+            for pixels in pool.map(lambda path: _load(path, minimum), files[start : start + 16]):
                 bar.update()
                 if pixels is not None and held + pixels.nbytes <= limit_bytes:
                     images.append(pixels)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from .. import models
 from ..config import QUALITIES, Config
 from ..errors import CaeError
-from ..exact import LIMIT, MEAN_BITS, SCALE_BITS, ExactEntropy
+from ..exact import LIMIT, MEAN_BITS, SCALE_BITS, SUM_LIMIT, ExactEntropy
 from ..hyperprior import SCALE_MIN, EntropyBlock, EntropyModel
 from ..quantisation import Quantiser
 from ..transforms import interpolate_levels
@@ -81,6 +81,9 @@ class Integers:
         """A layer from `into` to `out` fractional bits; weight (out, in), bias (out,)."""
         weight, bias = weight.double(), bias.double()
         bits = fraction_bits(weight.abs().max().item())
+        # sums must stay exact in float64, with room to spare
+        while ((weight.abs().sum(1) * (LIMIT + 1) + bias.abs() * 2.0**into) * 2.0**bits).max() > SUM_LIMIT / 2:
+            bits -= 1
         self.tensors[f"{name}.weight"] = (weight * 2.0**bits).round().to(torch.int16)
         self.tensors[f"{name}.bias"] = (bias * 2.0 ** (into + bits)).round().to(torch.int64)
         self.tensors[f"{name}.format"] = torch.tensor([into, bits, out], dtype=torch.int32)
@@ -183,7 +186,7 @@ def _compact(module: nn.Module) -> dict[str, Tensor]:
 
 def restore(path: Path) -> Model:
     """A float model from a weights file, to train on from: equal to the exported one up to the files' rounding."""
-    groups = models.read_tensors(path)
+    groups = models.read_tensors(path.read_bytes())
     model = Model(models.read_config(path))
     for name, module in (
         ("analysis", model.analysis),

@@ -23,6 +23,7 @@ from tqdm import tqdm
 from .. import devices
 from ..config import HYPER_STRIDE, Config
 from ..errors import CaeError
+from ..files import check_target
 from . import checkpoint
 from .data import find_images, load_images, random_patches
 from .export import export, restore
@@ -102,7 +103,11 @@ class Run:
             or (options.steps or options.minutes or 0) <= 0
         ):
             raise CaeError("the batch, the workers and the budget must be positive, the decay more than 0 and at most 1")
-        devices.choose(options.device)
+        if options.seed < 0:
+            raise CaeError(f"seed {options.seed}: use 0 or more")
+        if options.export is not None:
+            check_target(options.export)
+        options = dataclasses.replace(options, device=devices.choose(options.device).type)
         self.options = options
         torch.manual_seed(options.seed)
         self.model = Model(config).to(options.device)
@@ -128,7 +133,7 @@ class Run:
         that the options name, or from components."""
         if self.state.exists():
             decayed = self._load(self.state)
-            if decayed and self.progress() < 1 - self.options.decay:
+            if decayed and self.progress() < 1 - self.options.decay and self.stable.exists():
                 self._load(self.stable)
             return
         if self.options.start_from is not None:

@@ -1,0 +1,127 @@
+"""Image files and other files: reading, and writing so that no half-written file is ever left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
+
+from .config import PIXELS_MAX
+from .errors import CaeError
+from .images import Picture, from_pillow, to_pillow
+
+_LOSSY = {"JPEG": {"quality": 95, "subsampling": "4:4:4"}, "WEBP": {"lossless": True}, "AVIF": {"quality": 95}}
+"""Options for formats whose own defaults would add a visible loss of their own."""
+_XMP_TIFF_TAG = 700
+
+
+def read_image(path: Path) -> Picture:
+    """Reads an image file of any kind that Pillow knows (of several frames, the first)."""
+    try:
+        with warnings.catch_warnings():
+            # the limit below stands in for Pillow's
+            warnings.simplefilter("ignore")
+            image = _open_of_any_size(path)
+        with image:
+            if image.width * image.height > PIXELS_MAX:
+                raise CaeError(f"{image.width} x {image.height} pixels are more than the limit of {PIXELS_MAX}")
+            return from_pillow(image)
+    except CaeError as error:
+        raise CaeError(f"{path}: {error}") from None
+    except UnidentifiedImageError:
+        raise CaeError(f"{path}: not an image that Pillow can read") from None
+    except OSError as error:
+        raise CaeError(f"{path}: {error.strerror or error}") from None
+    except Exception as error:  # Pillow's many formats raise many kinds of errors for damaged files
+        raise CaeError(f"{path}: damaged image ({error})") from None
+
+
+def _open_of_any_size(path: Path) -> Image.Image:
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        return Image.open(path)
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+def check_target(path: Path, source: Path | None = None) -> None:
+    """CaeError where a file (made from `source`) cannot be written to `path`."""
+    if path.is_dir():
+        raise CaeError(f"{path}: is a folder; name a file")
+    if path.exists() and not path.is_file():
+        raise CaeError(f"{path}: is no regular file; name a file")
+    if not path.parent.is_dir():
+        raise CaeError(f"{path}: the folder {path.parent} does not exist")
+    if not os.access(path.resolve().parent, os.W_OK):
+        raise CaeError(f"{path}: the folder {path.resolve().parent} is not writable")
+    if source is not None and path.exists() and source.exists() and path.samefile(source):
+        raise CaeError(f"{path}: would replace its own source; name another file")
+
+
+def check_format(path: Path) -> str:
+    """The image format that a file's suffix names; CaeError where Pillow writes none of that name."""
+    kind = Image.registered_extensions().get(path.suffix.lower(), "")
+    if kind not in Image.SAVE:
+        raise CaeError(f"{path}: {path.suffix or 'no suffix'} names no image format to write; use .png")
+    return kind
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file beside `path` that takes its place when the block ends well, and vanishes when it does not."""
+    target = path.resolve()
+    temporary = target.with_name(f".{uuid.uuid4().hex}.partial")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+        os.replace(temporary, target)
+    except OSError as error:
+        raise CaeError(f"{path}: {error.strerror or error}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_image(path: Path, picture: Picture) -> None:
+    """Writes an image file in the format that the suffix names, with the metadata that the format takes."""
+    kind = check_format(path)
+    image = to_pillow(picture)
+    options: dict[str, Any] = dict(_LOSSY.get(kind, {}))
+    options |= {key: image.info[key] for key in ("icc_profile", "exif", "xmp") if key in image.info}
+    if "xmp" in options and kind == "PNG":
+        text = PngImagePlugin.PngInfo()
+        text.add_itxt("XML:com.adobe.xmp", options.pop("xmp").decode("utf-8", "replace"))
+        options["pnginfo"] = text
+    if "xmp" in options and kind == "TIFF":
+        packet = options.pop("xmp")
+        with contextlib.suppress(Exception):  # a damaged EXIF block: it will be refused below
+            tags = image.getexif()
+            tags[_XMP_TIFF_TAG] = packet
+            options["exif"] = tags
+    try:
+        _save(path, image, kind, options)
+    except CaeError:
+        if "exif" not in options:
+            raise
+        del options["exif"]
+        image.info.pop("exif")
+        _save(path, image, kind, options)
+        warnings.warn(f"{path}: this format does not take the EXIF block, which is left out", RuntimeWarning, stacklevel=2)
+
+
+def _save(path: Path, image: Image.Image, kind: str, options: dict[str, Any]) -> None:
+    with replacing(path) as file:
+        try:
+            image.save(file, kind, **options)
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise CaeError(f"{path}: this format does not take the picture ({error})") from None
+        except Exception as error:  # Pillow's many formats raise many kinds of errors
+            raise CaeError(f"{path}: this format does not take the picture ({error})") from None

@@ -1,0 +1,114 @@
+"""Image files: what they hold comes back, odd ones are refused, and nothing that is no file is ever replaced."""
+
+import os
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image, ImageCms
+
+from codec import CaeError
+from codec.files import check_target, read_image, replacing, write_image
+from codec.images import from_pillow
+
+from .conftest import DATA
+
+
+@pytest.fixture
+def cat() -> Image.Image:
+    return Image.fromarray(skimage.data.chelsea()[:40, :50])
+
+
+def test_exif_is_kept_to_the_byte(cat, tmp_path):
+    exif = Image.Exif()
+    exif[0x010E] = "a cat"
+    block = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x0e\0\x02\0\0\0\x04cat\0\0\0\0\0"
+    cat.save(tmp_path / "big_endian.jpg", exif=block)
+    assert read_image(tmp_path / "big_endian.jpg").metadata["exif"] == block
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "avif", "tif"])
+def test_metadata_reaches_every_format(cat, tmp_path, suffix):
+    exif = Image.Exif()
+    exif[0x010E] = "a cat"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    cat.info.update(exif=exif.tobytes(), icc_profile=profile, xmp=b"<x:xmpmeta/>")
+    path = tmp_path / f"cat.{suffix}"
+    write_image(path, from_pillow(cat))
+    again = read_image(path)
+    assert again.metadata["iccp"] == profile
+    assert again.metadata["xmp "].strip(b"\0") == b"<x:xmpmeta/>"
+    with Image.open(path) as image:
+        assert image.getexif()[0x010E] == "a cat"
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "P", "L", "RGB", "RGBA"])
+def test_tiff_to_tiff(cat, tmp_path, mode):
+    """Tags that say how a TIFF file's pixels are stored must not reach another file."""
+    cat.convert(mode).save(tmp_path / "in.tif", compression="tiff_lzw", description="a cat")
+    picture = read_image(tmp_path / "in.tif")
+    write_image(tmp_path / "out.tif", picture)
+    with Image.open(tmp_path / "out.tif") as image:
+        assert image.size == cat.size
+        assert image.getexif()[0x010E] == "a cat"
+        image.load()
+
+
+def test_profiles_of_other_colour_spaces_are_dropped(cat, tmp_path):
+    cat.convert("CMYK").save(tmp_path / "in.tif", icc_profile=b"a CMYK profile")
+    assert "iccp" not in read_image(tmp_path / "in.tif").metadata
+
+
+def test_exif_that_a_format_refuses_is_left_out(cat, tmp_path):
+    cat.info["exif"] = b"Exif\0\0" + bytes(70_000)
+    with pytest.warns(RuntimeWarning, match="EXIF"):
+        write_image(tmp_path / "cat.jpg", from_pillow(cat))
+    with Image.open(tmp_path / "cat.jpg") as image:
+        assert image.size == cat.size
+
+
+def test_sixteen_bits_are_refused():
+    with pytest.raises(CaeError, match="8 bits"):
+        read_image(DATA / "rgb16.png")
+
+
+def test_links_are_followed(tmp_path):
+    real = tmp_path / "real"
+    real.write_bytes(b"old")
+    link = tmp_path / "link"
+    link.symlink_to(real)
+    with replacing(link) as file:
+        file.write(b"new")
+    assert link.is_symlink()
+    assert real.read_bytes() == b"new"
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path, message in ((pipe, "regular"), (tmp_path, "folder"), (tmp_path / "none" / "x", "does not exist")):
+        with pytest.raises(CaeError, match=message):
+            check_target(path)
+
+
+def test_unwritable_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(CaeError, match="not writable"):
+        check_target(tmp_path / "x")
+
+
+def test_long_names_and_failures(tmp_path):
+    name = tmp_path / ("x" * 250)
+    with replacing(name) as file:
+        file.write(b"data")
+    assert name.read_bytes() == b"data"
+    with pytest.raises(ZeroDivisionError), replacing(name) as file:
+        file.write(b"half")
+        raise ZeroDivisionError
+    assert name.read_bytes() == b"data"
+    assert list(tmp_path.iterdir()) == [name]
+
+
+def test_pixels_survive_a_lossless_file(cat, tmp_path):
+    write_image(tmp_path / "cat.webp", from_pillow(cat))
+    assert np.array_equal(read_image(tmp_path / "cat.webp").colour, np.asarray(cat))
