@@ -2,11 +2,16 @@
 
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import skimage.data
 
 import codec
+
+# the same examples every time, and no clock: a busy machine must not fail a test
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("repeatable")
 
 DATA = Path(__file__).with_name("data")
 TINY = DATA / "tiny.safetensors"

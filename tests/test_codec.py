@@ -58,7 +58,7 @@ def test_quality_raises_size_and_fidelity(default, chelsea):
     assert sorted(fidelity) == fidelity
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 150), st.integers(1, 150), st.sampled_from([(), (1,), (2,), (3,), (4,)]), st.integers(1, 100))
 def test_every_size_and_mode_comes_back(tiny, height, width, channels, quality):
     pixels = np.random.default_rng(height).integers(0, 256, (height, width, *channels), np.uint8)
