@@ -185,6 +185,21 @@ def test_symbols_do_not_depend_on_how_they_are_decoded(default_model, default, a
     assert abs(psnr(low, astronaut) - psnr(full, astronaut)) < 0.01
 
 
+@pytest.mark.parametrize(("content", "levels"), [("page", 1), ("noise", 1), ("black and white noise", 4)])
+def test_precisions_agree(default_model, default, content, levels):
+    """bf16 and float32 transforms: one level apart at most, a few more where every pixel jumps from black to white."""
+    rng = np.random.default_rng(0)
+    picture = {
+        "page": skimage.data.page()[:128, :128, None].repeat(3, -1),
+        "noise": rng.integers(0, 256, (128, 128, 3), np.uint8),
+        "black and white noise": rng.integers(0, 2, (128, 128, 1), np.uint8).repeat(3, -1) * 255,
+    }[content]
+    for quality in (5, 50, 100):
+        data = default.encode(picture, quality)
+        low, full = (decode(data, default_model, bf16=bf16).astype(int) for bf16 in (True, False))
+        assert abs(low - full).max() <= levels
+
+
 GOLDEN = {
     "tiny_rgb_v1.cae": "0cb2f06cd7f559160972e0edd15bbbc4315a774c7617d7685274c67aaedabfb7",
     "tiny_gray_alpha_v1.cae": "4ae8eb45e12c0a92b8bfd842796bad7929237c2e6912c2f1056455062449cdc6",
