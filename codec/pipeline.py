@@ -126,6 +126,11 @@ def _with_fallback(
             attempt, smaller = models.on_cpu(model.path, model.id), settings
 
 
+def _windows_at_once(model: models.Model, settings: Settings) -> int:
+    # a GPU is filled by one window, and two would need twice its memory
+    return settings.threads if model.device.type == "cpu" else 1
+
+
 def analyse(pixels: np.ndarray, model: models.Model, settings: Settings, quality: int) -> Tensor:
     """The latent (h, w, N) float32 on the CPU, in quantisation steps, of a whole picture."""
     height, width, _ = pixels.shape
@@ -147,7 +152,7 @@ def analyse(pixels: np.ndarray, model: models.Model, settings: Settings, quality
             y = model.analysis(x[None].float() / 255 - 0.5, level, halo=core.margins_in(window))[0] * gain
             latent[core.slices] = y.cpu()
 
-    devices.run_parallel(run, grid(bounds, settings.window), settings.threads)
+    devices.run_parallel(run, grid(bounds, settings.window), _windows_at_once(model, settings))
     return latent
 
 
@@ -182,7 +187,8 @@ def _synthesise(
             x = x.add(0.5).mul_(255).round_().clamp_(0, 255).to(torch.uint8)
         out[wanted.relative_to(region).slices] = x.cpu().numpy()
 
-    devices.run_parallel(synthesise, grid(bounds, settings.window, touching=region), settings.threads)
+    cells = grid(bounds, settings.window, touching=region)
+    devices.run_parallel(synthesise, cells, _windows_at_once(model, settings))
     return out
 
 
