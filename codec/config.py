@@ -19,9 +19,9 @@ PIXELS_MAX = 2**28
 class Config:
     """Sizes of the networks and the range of rate points that they were trained for.
 
-    Quality 100 is the last of `levels` gain vectors, quality 1 lies at `lowest_level`, a little below the first
-    (number 0), and all between are interpolated, or extrapolated below 0. The first level stands for `lambda_min`,
-    the last for `lambda_max`: the loss is lambda * 255**2 * MSE + bits per pixel, with pixels in [0, 1].
+    Qualities 1 to 100 are spread evenly over `levels` gain vectors, from `levels_below` the first (number 0) to
+    `levels_above` the last; between them gains are interpolated, beyond them extrapolated. The first level stands for
+    `lambda_min`, the last for `lambda_max`: the loss is lambda * 255**2 * MSE + bits per pixel, with pixels in [0, 1].
     """
 
     channels: int = 128
@@ -33,14 +33,15 @@ class Config:
     context_blocks: int = 2
     leading_channels: int = 64
     levels: int = 16
-    lowest_level: float = -0.75
+    levels_below: float = 0.75
+    levels_above: float = 0.5
     lambda_min: float = 0.0007
     lambda_max: float = 0.25
 
     def level(self, quality: float) -> float:
-        """Position of a quality in 1 to 100 on the scale of gain levels: `lowest_level` to `levels` - 1."""
+        """Position of a quality in 1 to 100 on the scale of gain levels."""
         fraction = (quality - QUALITIES[0]) / (len(QUALITIES) - 1)
-        return self.lowest_level + fraction * (self.levels - 1 - self.lowest_level)
+        return fraction * (self.levels - 1 + self.levels_above + self.levels_below) - self.levels_below
 
     def macs_per_pixel(self) -> dict[str, float]:
         """Multiply-accumulates per pixel of each network, as the encoder and decoder run them."""

@@ -200,9 +200,9 @@ def tile_groups(y: Tensor, model: models.Model, settings: Settings, quality: int
         z = model.hyper_analysis(_pad_to_hyper(y)).round_().clamp_(-LIMIT, LIMIT)
     with torch.inference_mode():
         features, mean, index = model.exact.first(z, quality, h, w)
-        symbols = model.quantiser.choose(deviation(y, mean, 0), index, quality)
+        symbols = model.quantiser.choose(deviation(y, mean, 0), index)
         mean_second, index_second = model.exact.second(features, mean, symbols, quality)
-        symbols_second = model.quantiser.choose(deviation(y, mean_second, 1), index_second, quality)
+        symbols_second = model.quantiser.choose(deviation(y, mean_second, 1), index_second)
     hyper = z[0].reshape(-1, z.shape[-1]).T.to(torch.int32).cpu().numpy()
     groups = list(zip(model.hyper_tables, hyper, strict=True))
     for values, tables in ((symbols, index), (symbols_second, index_second)):

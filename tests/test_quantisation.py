@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codec.entropy import Table
-from codec.quantisation import Quantiser, distortion_weight
+from codec.quantisation import DISTORTION_WEIGHT, Quantiser
 from codec.training.calibration import frequencies, gaussian_mass
 
 SCALES = (0.2, 1.0, 5.0)
@@ -14,8 +14,8 @@ TABLES = [Table(frequencies(gaussian_mass(scale, 30), np.zeros(62))) for scale i
 QUANTISER = Quantiser(TABLES)
 
 
-@given(st.lists(st.tuples(st.floats(-25, 25), st.integers(0, 2)), min_size=1, max_size=30), st.integers(1, 100))
-def test_choice_minimises_the_cost(values, quality):
+@given(st.lists(st.tuples(st.floats(-25, 25), st.integers(0, 2)), min_size=1, max_size=30))
+def test_choice_minimises_the_cost(values):
     deviation = torch.tensor([value for value, _ in values], dtype=torch.float64)
     index = torch.tensor([table for _, table in values], dtype=torch.uint8)
     nearest = deviation.round()
@@ -23,9 +23,9 @@ def test_choice_minimises_the_cost(values, quality):
     def cost(symbols: torch.Tensor) -> torch.Tensor:
         magnitude = symbols.abs()
         bits = torch.tensor([TABLES[i].ideal_bits(np.array([int(k)])) for i, k in zip(index, magnitude, strict=True)])
-        return bits + distortion_weight(quality) * (deviation.abs() - magnitude).square()
+        return bits + DISTORTION_WEIGHT * (deviation.abs() - magnitude).square()
 
-    chosen = QUANTISER.choose(deviation, index, quality)
+    chosen = QUANTISER.choose(deviation, index)
     towards_zero = nearest - nearest.sign()
     assert ((chosen == nearest) | (chosen == towards_zero)).all()
     assert (cost(chosen) <= torch.minimum(cost(nearest), cost(towards_zero)) + 1e-3).all()
@@ -33,10 +33,5 @@ def test_choice_minimises_the_cost(values, quality):
 
 def test_huge_values_stay_close():
     deviation = torch.tensor([1e6, -3e5, 40.4], dtype=torch.float64)
-    chosen = QUANTISER.choose(deviation, torch.zeros(3, dtype=torch.uint8), 50)
+    chosen = QUANTISER.choose(deviation, torch.zeros(3, dtype=torch.uint8))
     assert (chosen - deviation).abs().max() <= 1.5
-
-
-def test_weight_rises_with_quality():
-    weights = [distortion_weight(quality) for quality in range(1, 101)]
-    assert sorted(weights) == weights

@@ -93,7 +93,7 @@ def collect(model: Model, exact: ExactEntropy, images: Sequence[np.ndarray], qua
         features, mean, index = exact.first(z, quality, y.shape[1], y.shape[2])
         for number in (0, 1):
             away = deviation(y, mean, number)
-            symbols = away.round() if quantiser is None else quantiser.choose(away, index, quality)
+            symbols = away.round() if quantiser is None else quantiser.choose(away, index)
             flat, tables = symbols.to(torch.int32).numpy().ravel(), index.numpy().ravel()
             for scale in range(SCALES):
                 counts[scale] += histogram(flat[tables == scale], table_radius(scale))

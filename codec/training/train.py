@@ -21,7 +21,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .. import devices
-from ..config import HYPER_STRIDE, Config
+from ..config import HYPER_STRIDE, QUALITIES, Config
 from ..errors import CaeError
 from ..files import check_target
 from . import checkpoint
@@ -177,7 +177,8 @@ class Run:
         # one sample from each of B equal parts of the range of levels
         fraction = (torch.randperm(count) + torch.rand(count)) / count
         config = self.model.config
-        level = torch.lerp(torch.tensor(config.lowest_level), torch.tensor(config.levels - 1.0), fraction).to(x.device)
+        lowest, highest = (torch.tensor(config.level(quality)) for quality in (QUALITIES[0], QUALITIES[-1]))
+        level = torch.lerp(lowest, highest, fraction).to(x.device)
         rate = self.learning_rate()
         self.optimizer.zero_grad()
         for group in self.optimizer.param_groups:
