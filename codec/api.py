@@ -38,7 +38,6 @@ class Codec:
             CaeError: for weights, a device or a number of threads that cannot be used.
 
         >>> import numpy as np
-    import torch
         >>> codec = Codec(device="cpu")
         >>> gray = np.full((20, 30), 128, np.uint8)
         >>> codec.decode(codec.encode(gray, quality=90)).shape
