@@ -27,21 +27,21 @@ Region = tuple[int, int, int, int]
 class Codec:
     """A codec that keeps its weights loaded from call to call. Safe to use from several threads.
 
-        Args:
-            weights: a weights file (.safetensors); None takes the ones that come with the package.
-            device: "auto" or None (CUDA where it works, else the CPU), "cpu" or "cuda".
-            threads: how many CPU threads to use; None takes all processors of this process.
-            bf16: run the transforms in bfloat16 (True), float32 (False), or whichever is faster here (None).
-            pixels_max: largest picture or region that `decode` makes.
+    Args:
+        weights: a weights file (.safetensors); None takes the ones that come with the package.
+        device: "auto" or None (CUDA where it works, else the CPU), "cpu" or "cuda".
+        threads: how many CPU threads to use; None takes all processors of this process.
+        bf16: run the transforms in bfloat16 (True), float32 (False), or whichever is faster here (None).
+        pixels_max: largest picture or region that `decode` makes.
 
-        Raises:
-            CaeError: for weights, a device or a number of threads that cannot be used.
+    Raises:
+        CaeError: for weights, a device or a number of threads that cannot be used.
 
-        >>> import numpy as np
-        >>> codec = Codec(device="cpu")
-        >>> gray = np.full((20, 30), 128, np.uint8)
-        >>> codec.decode(codec.encode(gray, quality=90)).shape
-        (20, 30)
+    >>> import numpy as np
+    >>> codec = Codec(device="cpu")
+    >>> gray = np.full((20, 30), 128, np.uint8)
+    >>> codec.decode(codec.encode(gray, quality=90)).shape
+    (20, 30)
     """
 
     def __init__(

@@ -237,11 +237,12 @@ def _loop(run: Run, images: list[np.ndarray], held_out: list[np.ndarray], stop: 
         writer = csv.writer(log)
         if fresh:
             writer.writerow(COLUMNS)
-        sums, last, saved = np.zeros(4), time.monotonic(), time.monotonic()
+        rows: list[tuple[float, ...]] = []
+        last = saved = time.monotonic()
         for x in run.batches(images):
             if run.progress() >= 1 or stop:
                 break
-            sums += run.train_step(x)
+            rows.append(run.train_step(x))
             steady = run.progress() < 1 - options.decay
             now = time.monotonic()
             run.step, run.seconds, last = run.step + 1, run.seconds + now - last, now
@@ -251,8 +252,8 @@ def _loop(run: Run, images: list[np.ndarray], held_out: list[np.ndarray], stop: 
                 score = ""
                 if held_out and run.step % options.validate_every == 0:
                     score = f"{validate(run.average, held_out, options.device, torch.bfloat16):.5f}"
-                loss, bpp, mse, norm = sums / options.log_every
-                sums[:] = 0
+                loss, bpp, mse, norm = np.mean(rows, axis=0)
+                rows.clear()
                 values = (f"{loss:.5f}", f"{bpp:.4f}", f"{-10 * math.log10(mse):.3f}", f"{norm:.3f}", score)
                 writer.writerow((run.step, f"{run.seconds / 3600:.4f}", f"{run.learning_rate():.2e}", *values))
                 log.flush()
