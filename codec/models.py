@@ -154,7 +154,7 @@ def read_tensors(data: bytes) -> dict[str, dict[str, Tensor]]:
 
 def _build(path: Path, data: bytes, device: torch.device) -> Model:
     config, parts = _config(path, data), read_tensors(data)
-    scale_tables, hyper_tables = (_tables(parts["tables"], name) for name in ("scale", "hyper"))
+    scale_tables, hyper_tables = (read_tables(parts["tables"], name) for name in ("scale", "hyper"))
     if len(scale_tables) != SCALES or len(hyper_tables) != config.hyper_channels:
         raise ValueError("the number of tables is wrong")
     levels = torch.tensor([config.level(quality) for quality in QUALITIES])
@@ -182,7 +182,8 @@ def _network(kind: Callable[[Config], Network], config: Config, tensors: Mapping
     return module.to(device).eval().requires_grad_(False)
 
 
-def _tables(tensors: Mapping[str, Tensor], name: str) -> list[entropy.Table]:
+def read_tables(tensors: Mapping[str, Tensor], name: str) -> list[entropy.Table]:
+    """The coder's tables "scale" or "hyper" from a weights file's group of tables; ValueError where they are none."""
     frequencies, lengths = (np.asarray(tensors[f"{name}.{part}"]) for part in ("frequencies", "lengths"))
     if lengths.sum() != len(frequencies) or lengths.min() < 4 or frequencies.min() < 1:
         raise ValueError(f"bad {name} tables")

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .. import entropy
-from ..config import HYPER_STRIDE, Config
+from ..config import Config
 from ..exact import LIMIT, ExactEntropy, deviation
 from ..hyperprior import SCALE_MAX, SCALE_MIN, SCALES, EntropyModel
+from ..models import read_tables
 from ..quantisation import ESCAPE_BITS, Quantiser
 from ..transforms import interpolate_levels
+from .data import whole_blocks
 from .model import Model
 
 SCALE_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALES - 1)
@@ -102,16 +103,10 @@ def collect(model: Model, exact: ExactEntropy, images: Sequence[np.ndarray], qua
     return Symbols(np.concatenate(hyper), counts)
 
 
-def scale_tables(tables: Mapping[str, Tensor]) -> list[entropy.Table]:
-    """The coder's tables by scale index, from the tensors that `make_tables` gives."""
-    return entropy.tables_from_arrays(tables["scale.frequencies"].numpy(), tables["scale.lengths"].numpy())
-
-
 def calibration(config: Config, images: Sequence[np.ndarray]) -> Iterator[tuple[Tensor, Tensor, int]]:
     """Each image at each of a range of qualities: pixels (1, H, W, 3) in [0, 1], gain level (1,), quality."""
     for image in images:
-        height, width = (side // HYPER_STRIDE * HYPER_STRIDE for side in image.shape[:2])
-        x = torch.from_numpy(image[None, :height, :width].copy()).float() / 255
+        x = whole_blocks(image)
         for quality in CALIBRATION_QUALITIES:
             yield x, torch.tensor([config.level(quality)], dtype=torch.float32), quality
 
@@ -138,9 +133,9 @@ def make_tables(model: EntropyModel, symbols: Symbols) -> dict[str, Tensor]:
 def integer_cost(model: Model, symbols: Symbols, tables: dict[str, Tensor], images: Sequence[np.ndarray]) -> float:
     """Ideal code length of the integer networks' symbols under the integer tables, over the float networks' estimate, - 1."""
     estimate = sum(sum(bits.item() for bits in model(x, level)[1:]) for x, level, _ in calibration(model.config, images))
-    hyper = entropy.tables_from_arrays(tables["hyper.frequencies"].numpy(), tables["hyper.lengths"].numpy())
+    hyper, scale = (read_tables(tables, name) for name in ("hyper", "scale"))
     length = sum(table.ideal_bits(values) for table, values in zip(hyper, symbols.hyper.T, strict=True))
-    for table, counts in zip(scale_tables(tables), symbols.counts, strict=True):
+    for table, counts in zip(scale, symbols.counts, strict=True):
         bits = np.log2(table.frequencies.sum() / table.frequencies)
         bits[-1] += ESCAPE_BITS
         length += float((counts * bits).sum())

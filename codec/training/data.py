@@ -7,9 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
 from tqdm import tqdm
 
+from ..config import HYPER_STRIDE
 from ..errors import CaeError
 from ..files import read_image
 
@@ -73,3 +76,9 @@ def random_patches(images: Sequence[np.ndarray], count: int, size: int, rng: np.
             crop = crop[:, ::-1]
         patch[:] = np.rot90(crop, rng.integers(4))
     return patches
+
+
+def whole_blocks(image: np.ndarray) -> Tensor:
+    """An image (H, W, 3) uint8 as a batch of one in [0, 1], cut to the multiples of 64 that the networks take."""
+    height, width = (side // HYPER_STRIDE * HYPER_STRIDE for side in image.shape[:2])
+    return torch.from_numpy(image[None, :height, :width].copy()).float() / 255

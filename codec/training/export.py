@@ -25,7 +25,7 @@ from ..exact import LIMIT, MEAN_BITS, SCALE_BITS, SUM_LIMIT, ExactEntropy
 from ..hyperprior import SCALE_MIN, EntropyBlock, EntropyModel
 from ..quantisation import Quantiser
 from ..transforms import interpolate_levels
-from .calibration import SCALE_STEP, calibration, collect, integer_cost, make_tables, scale_tables
+from .calibration import SCALE_STEP, calibration, collect, integer_cost, make_tables
 from .model import Model
 
 HEADROOM = 2.0
@@ -160,7 +160,7 @@ def export(
         cost = integer_cost(model, collect(model, exact, held_out), tables, held_out)
         metadata["integer_cost"] = f"{100 * cost:+.3f} % rate against the float networks' estimate, on {len(held_out)} images"
     # the encoder does not just round, so the tables that it uses are those of what it chooses
-    tables = make_tables(model.entropy, collect(model, exact, images, Quantiser(scale_tables(tables))))
+    tables = make_tables(model.entropy, collect(model, exact, images, Quantiser(models.read_tables(tables, "scale"))))
     groups = {
         "exact": integers,
         "tables": tables,

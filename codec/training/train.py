@@ -25,7 +25,7 @@ from ..config import HYPER_STRIDE, QUALITIES, Config
 from ..errors import CaeError
 from ..files import check_target
 from . import checkpoint
-from .data import find_images, load_images, random_patches
+from .data import find_images, load_images, random_patches, whole_blocks
 from .export import export, restore
 from .model import Model, rate_weights, start_from_components
 
@@ -80,8 +80,7 @@ def validate(model: Model, images: list[np.ndarray], device: str, stream: torch.
     losses = []
     with torch.inference_mode():
         for image in images:
-            height, width = (side // HYPER_STRIDE * HYPER_STRIDE for side in image.shape[:2])
-            x = torch.from_numpy(image[None, :height, :width].copy()).to(device).float() / 255
+            x = whole_blocks(image).to(device)
             for level in np.linspace(0, model.config.levels - 1, 4):
                 at = torch.tensor([level], dtype=torch.float32, device=device)
                 losses.append(rate_distortion(model, x, at, noise=False, stream=stream)[0].item())
