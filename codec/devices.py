@@ -61,10 +61,9 @@ def fast_bf16(device: torch.device) -> bool:
 
 
 @contextlib.contextmanager
-def precision(device: torch.device, bf16: bool | None = None) -> Iterator[None]:
-    """Runs the transforms' inner products in bf16 where that is fast (or as told)."""
-    enabled = fast_bf16(device) if bf16 is None else bf16
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=enabled):
+def precision(device: torch.device, bf16: bool) -> Iterator[None]:
+    """Runs networks without gradients, with the products of residual branches in bf16 or everything in float32."""
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         yield
 
 

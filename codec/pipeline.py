@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import numpy as np
@@ -26,12 +27,22 @@ Groups = list[tuple[entropy.Table, np.ndarray]]
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How a codec runs: `bf16` None means where it is fast; `pixels_max` bounds what a file can make it allocate."""
+    """How a codec runs.
+
+    `bf16` None means that the encoder uses it where it is fast, and the decoder does not, so that its pixels agree
+    everywhere. `pixels_max` bounds what a file can make the decoder allocate.
+    """
 
     threads: int
     bf16: bool | None = None
     window: int = WINDOW
     pixels_max: int = PIXELS_MAX
+
+    def encoding_precision(self, device: torch.device) -> AbstractContextManager[None]:
+        return devices.precision(device, devices.fast_bf16(device) if self.bf16 is None else self.bf16)
+
+    def decoding_precision(self, device: torch.device) -> AbstractContextManager[None]:
+        return devices.precision(device, bool(self.bf16))
 
 
 def halo(network: nn.Module) -> int:
@@ -147,7 +158,7 @@ def analyse(pixels: np.ndarray, model: models.Model, settings: Settings, quality
         need = window.height * LATENT_STRIDE - piece.shape[0], window.width * LATENT_STRIDE - piece.shape[1]
         if any(need):
             piece = np.pad(piece, ((0, need[0]), (0, need[1]), (0, 0)), mode="edge")
-        with devices.precision(model.device, settings.bf16):
+        with settings.encoding_precision(model.device):
             x = torch.from_numpy(piece).to(model.device).expand(-1, -1, 3)
             y = model.analysis(x[None].float() / 255 - 0.5, level, halo=core.margins_in(window))[0] * gain
             latent[core.slices] = y.cpu()
@@ -178,7 +189,7 @@ def _synthesise(
             canvas = torch.zeros(window.height, window.width, y.shape[-1], dtype=y.dtype)
             canvas[held.relative_to(window).slices] = y
             y = canvas
-        with devices.precision(model.device, settings.bf16):
+        with settings.decoding_precision(model.device):
             x = model.synthesis(y[None].to(model.device).float() / gain, level, halo=core.margins_in(window))[0]
             wanted = cell[1] & region
             x = x[wanted.relative_to(core.scaled(LATENT_STRIDE)).slices]
@@ -196,7 +207,7 @@ def tile_groups(y: Tensor, model: models.Model, settings: Settings, quality: int
     """Symbols of a tile's scaled latent (1, h, w, N), grouped by table, in decoding order."""
     _, h, w, _ = y.shape
     y = y.to(model.device)
-    with devices.precision(model.device, settings.bf16):
+    with settings.encoding_precision(model.device):
         z = model.hyper_analysis(_pad_to_hyper(y)).round_().clamp_(-LIMIT, LIMIT)
     with torch.inference_mode():
         features, mean, index = model.exact.first(z, quality, h, w)

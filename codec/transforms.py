@@ -40,6 +40,19 @@ def interpolate_levels(table: Tensor, level: Tensor) -> Tensor:
     return torch.lerp(table[low], table[low + 1], fraction)[:, None, None, :]
 
 
+class Pointwise(nn.Linear):
+    """1x1 convolution of a channels-last tensor."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.is_grad_enabled() or x.device.type != "cpu" or x.dtype != torch.float32:
+            return super().forward(x)
+        # as a convolution of a batch of rows, torch gives it to oneDNN, which can be twice as fast as its linear layer
+        *shape, channels = x.shape
+        rows = x.reshape(-1, 1, shape[-1], channels).permute(0, 3, 1, 2)
+        out = F.conv2d(rows, self.weight[:, :, None, None], self.bias)
+        return out.permute(0, 2, 3, 1).reshape(*shape, -1)
+
+
 class Depthwise(nn.Conv2d):
     """3x3 depthwise convolution of a channels-last tensor, zero-padded to keep its size."""
 
@@ -55,11 +68,11 @@ class TransformBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.mix_in = nn.Linear(channels, channels)
+        self.mix_in = Pointwise(channels, channels)
         self.depthwise = Depthwise(channels)
-        self.mix_out = nn.Linear(channels, channels)
-        self.up = nn.Linear(channels, 4 * channels)
-        self.down = nn.Linear(2 * channels, channels)
+        self.mix_out = Pointwise(channels, channels)
+        self.up = Pointwise(channels, 4 * channels)
+        self.down = Pointwise(2 * channels, channels)
         for last in (self.mix_out, self.down):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
@@ -69,7 +82,7 @@ class TransformBlock(nn.Module):
         if torch.is_grad_enabled():
             return x + self._feed_forward(x)
         # slice by slice and in place the hidden features stay in the cache: a fifth faster
-        for rows in x.split(ROWS_AT_ONCE, dim=1):
+        for rows in x.tensor_split(max(1, x.shape[1] // ROWS_AT_ONCE), dim=1):
             rows += self._feed_forward(rows)
         return x
 
@@ -106,13 +119,13 @@ class Analysis(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         c = config.channels
-        self.patch_in = nn.Linear(PATCH_VALUES, c)
+        self.patch_in = Pointwise(PATCH_VALUES, c)
         self.log_feature_gain = nn.Parameter(torch.zeros(config.levels, c))
         self.blocks = nn.Sequential(*[TransformBlock(c) for _ in range(config.analysis_blocks)])
-        self.to_latent = nn.Linear(4 * c, config.latent_channels)
+        self.to_latent = Pointwise(4 * c, config.latent_channels)
 
     def forward(self, x: Tensor, level: Tensor, stream: torch.dtype = torch.float32, halo: Halo = (0, 0, 0, 0)) -> Tensor:
-        """`stream` is the type of the residual stream; the first and last products are float32 always.
+        """`stream` is the type of the residual stream; the first and last products keep the input's.
 
         The result leaves `halo` away, which counts in positions of the latent.
         """
@@ -120,7 +133,7 @@ class Analysis(nn.Module):
             f = self.patch_in(space_to_depth(x, FEATURE_STRIDE)) * interpolate_levels(self.log_feature_gain, level).exp()
         f = _apply_blocks(self.blocks, f.to(stream), tuple(2 * side for side in halo))
         with torch.autocast(x.device.type, enabled=False):
-            return self.to_latent(space_to_depth(f, 2).float())
+            return self.to_latent(space_to_depth(f, 2).to(x.dtype))
 
 
 class Synthesis(nn.Module):
@@ -129,13 +142,13 @@ class Synthesis(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         c = config.channels
-        self.from_latent = nn.Linear(config.latent_channels, 4 * c)
+        self.from_latent = Pointwise(config.latent_channels, 4 * c)
         self.log_feature_gain = nn.Parameter(torch.zeros(config.levels, c))
         self.blocks = nn.Sequential(*[TransformBlock(c) for _ in range(config.synthesis_blocks)])
-        self.patch_out = nn.Linear(c, PATCH_VALUES)
+        self.patch_out = Pointwise(c, PATCH_VALUES)
 
     def forward(self, y: Tensor, level: Tensor, stream: torch.dtype = torch.float32, halo: Halo = (0, 0, 0, 0)) -> Tensor:
-        """`stream` is the type of the residual stream; the first and last products are float32 always.
+        """`stream` is the type of the residual stream; the first and last products keep the input's.
 
         The result leaves `halo` away, which counts in positions of the latent.
         """
@@ -143,4 +156,4 @@ class Synthesis(nn.Module):
             f = depth_to_space(self.from_latent(y), 2) * interpolate_levels(self.log_feature_gain, level).exp()
         f = _apply_blocks(self.blocks, f.to(stream), tuple(2 * side for side in halo))
         with torch.autocast(y.device.type, enabled=False):
-            return depth_to_space(self.patch_out(f.float()), FEATURE_STRIDE)
+            return depth_to_space(self.patch_out(f.to(y.dtype)), FEATURE_STRIDE)
