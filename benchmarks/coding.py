@@ -27,9 +27,10 @@ def measure(sample: Sample, model: models.Model, quality: int) -> np.ndarray:
     """Symbols, ideal bits, coded bits, file bits, seconds of encoding and of decoding of one image's tiles."""
     settings = pipeline.Settings(threads=devices.thread_count(None))
     pixels = sample.load()
-    latent = pipeline.analyse(pixels, model, settings, quality)
+    bounds = Rect(0, 0, *pixels.shape[:2])
+    latent = pipeline.analyse(pixels, bounds, model, settings, quality)
     totals = np.zeros(6)
-    for _, cell in grid(Rect(0, 0, *pixels.shape[:2]), 1024):
+    for _, cell in grid(bounds, 1024):
         rows, columns = cell.outward(16).slices
         groups = pipeline.tile_groups(latent[None, rows, columns], model, settings, quality)
         start = time.perf_counter()

@@ -118,7 +118,7 @@ class Codec:
         """`decode` to a picture whose colour, alpha and metadata are apart."""
         container = bitstream.read(data)
         header = container.header
-        place = Rect(0, 0, header.height, header.width) if region is None else _rectangle(region)
+        place = header.bounds if region is None else _rectangle(region)
         colour = pipeline.decode(data, container, self._model_for(header.model_id), self._settings, place)
         metadata = dict(container.metadata)
         alpha = None

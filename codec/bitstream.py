@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 
 from .errors import CaeError
+from .tiling import Rect
 
 Data = bytes | bytearray | memoryview
 MAGIC = b"\x89CAE"
@@ -48,6 +49,11 @@ class Header:
             )
         if len(self.model_id) != 8:
             raise CaeError(f"model id has {len(self.model_id)} bytes, not 8")
+
+    @property
+    def bounds(self) -> Rect:
+        """The whole picture."""
+        return Rect(0, 0, self.height, self.width)
 
     @property
     def tile_count(self) -> int:

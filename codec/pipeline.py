@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
@@ -16,13 +17,17 @@ from . import bitstream, devices, entropy, models
 from .config import FEATURE_STRIDE, HYPER_STRIDE, LATENT_STRIDE, PIXELS_MAX
 from .errors import CaeError
 from .exact import LIMIT, MEAN_BITS, deviation, unpack
-from .tiling import Rect, grid
+from .tiling import Rect, bands, grid
 
 WINDOW = 1024
 """Side in pixels of the square pieces in which the transforms run."""
 WINDOW_MIN = 128
+BAND_CELLS = 4
+"""Windows for each thread in a band, the part of a picture that is worked on at a time."""
 Result = TypeVar("Result")
 Groups = list[tuple[entropy.Table, np.ndarray]]
+Tiles = dict[int, Tensor]
+"""Reconstructed latents (h, w, N) int32 by the numbers of their tiles."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,66 +59,114 @@ def halo(network: nn.Module) -> int:
 def encode(
     pixels: np.ndarray, model: models.Model, settings: Settings, quality: int, tile: int, metadata: Mapping[str, bytes]
 ) -> bytes:
-    """Codes pixels (H, W, C) uint8, C = 1 or 3, to the bytes of a `.cae` file."""
+    """Codes pixels (H, W, C) uint8, C = 1 or 3, to the bytes of a `.cae` file.
+
+    It reads them once, from top to bottom, so that they may lie in a file mapped to memory.
+    """
     height, width, channels = pixels.shape
     header = bitstream.Header(width, height, channels, quality, tile, model.id)
-    latent = _with_fallback(lambda m, s: analyse(pixels, m, s, quality), model, settings)
     bounds = Rect(0, 0, height, width)
+    payloads: list[bytes] = []
+    for band in bands(bounds, tile * -(-settings.window // tile), BAND_CELLS * settings.threads):
+        payloads += _encode_band(pixels, band, model, settings, quality, tile)
+    return bitstream.write(header, metadata, payloads)
+
+
+def _encode_band(
+    pixels: np.ndarray, band: Rect, model: models.Model, settings: Settings, quality: int, tile: int
+) -> list[bytes]:
+    """Payloads of the tiles of a band, which holds whole rows of them."""
+    latent = _with_fallback(lambda m, s: analyse(pixels, band, m, s, quality), model, settings)
+    origin = band.outward(LATENT_STRIDE)
 
     def code(cell: tuple[int, Rect]) -> bytes:
-        rows, columns = cell[1].outward(LATENT_STRIDE).slices
+        rows, columns = cell[1].outward(LATENT_STRIDE).relative_to(origin).slices
         y = latent[None, rows, columns]
         return entropy.encode(_with_fallback(lambda m, s: tile_groups(y, m, s, quality), model, settings, windows=False))
 
-    payloads = devices.run_parallel(code, grid(bounds, tile), settings.threads)
-    return bitstream.write(header, metadata, payloads)
+    return devices.run_parallel(code, grid(band, tile), settings.threads)
 
 
 def decode(
     data: bitstream.Data, container: bitstream.Container, model: models.Model, settings: Settings, region: Rect
 ) -> np.ndarray:
     """Decodes one region (or all) of a file, which `bitstream.read` has parsed, to pixels (h, w, C) uint8."""
-    header = container.header
-    bounds = Rect(0, 0, header.height, header.width)
-    if region.height <= 0 or region.width <= 0 or region & bounds != region:
-        where = f"x {region.left}, y {region.top}, {region.width} x {region.height}"
-        raise CaeError(f"the region ({where}) is not within the picture's {header.width} x {header.height} pixels")
     if region.height * region.width > settings.pixels_max:
         raise CaeError(
             f"{region.width} x {region.height} pixels are more than the limit of {settings.pixels_max}; "
             "decode it region by region, or raise Codec's pixels_max"
         )
-    latent, origin = decode_latent(data, container, model, settings, region)
-    return _with_fallback(lambda m, s: _synthesise(latent, origin, region, header, m, s), model, settings)
+    out = np.empty((max(0, region.height), max(0, region.width), container.header.channels), np.uint8)
+    top = 0
+    for rows in decode_bands(data, container, model, settings, region):
+        out[top : top + len(rows)] = rows
+        top += len(rows)
+    return out
+
+
+def decode_bands(
+    data: bitstream.Data, container: bitstream.Container, model: models.Model, settings: Settings, region: Rect
+) -> Iterator[np.ndarray]:
+    """Decodes a region to bands of it, (h, w, C) uint8, from top to bottom.
+
+    No more memory is in use at a time than the tiles need that a band and its halo touch.
+    """
+    header = container.header
+    bounds = header.bounds
+    if region.height <= 0 or region.width <= 0 or region & bounds != region:
+        where = f"x {region.left}, y {region.top}, {region.width} x {region.height}"
+        raise CaeError(f"the region ({where}) is not within the picture's {header.width} x {header.height} pixels")
+    tiles: Tiles = {}
+    # the windows lie on one grid whatever the region, so that a region comes out as the whole picture's crop to the bit
+    for band in bands(bounds, settings.window, BAND_CELLS * settings.threads, touching=region):
+        part = band & region
+        tiles = _decode_tiles(data, container, model, settings, part, tiles)
+        yield _with_fallback(functools.partial(_synthesise, tiles, part, header), model, settings)
 
 
 def decode_latent(
     data: bitstream.Data, container: bitstream.Container, model: models.Model, settings: Settings, region: Rect
-) -> tuple[Tensor, Rect]:
-    """Entropy-decodes the tiles that a region needs.
+) -> Tensor:
+    """The reconstructed latent (h, w, N) int32 of a region, in units of 2**-MEAN_BITS quantisation steps.
 
-    Returns the reconstructed latent (h, w, N) int32 in units of 2**-MEAN_BITS quantisation steps, exact on every
-    machine, and the rectangle of latent positions that it covers; positions of tiles that are not needed are zero.
+    It is exact on every machine.
     """
-    header = container.header
-    bounds = Rect(0, 0, header.height, header.width)
-    needed = region.grow(halo(model.synthesis), bounds)
-    cells = list(grid(bounds, header.tile, touching=needed))
-    covered = Rect(cells[0][1].top, cells[0][1].left, cells[-1][1].bottom, cells[-1][1].right).outward(LATENT_STRIDE)
-    latent = torch.zeros(covered.height, covered.width, model.config.latent_channels, dtype=torch.int32)
+    tiles = _decode_tiles(data, container, model, settings, region, {})
+    return _gather(tiles, region.outward(LATENT_STRIDE), container.header)
 
-    def decode_one(cell: tuple[int, Rect]) -> None:
+
+def _decode_tiles(
+    data: bitstream.Data, container: bitstream.Container, model: models.Model, settings: Settings, region: Rect, known: Tiles
+) -> Tiles:
+    """Latents of the tiles that the synthesis of a region reads; of those that are `known` already, the very same."""
+    header = container.header
+    needed = region.grow(halo(model.synthesis), header.bounds)
+    cells = list(grid(header.bounds, header.tile, touching=needed))
+
+    def decode_one(cell: tuple[int, Rect]) -> Tensor:
         number, place = cell
+        if number in known:
+            return known[number]
         place = place.outward(LATENT_STRIDE)
         try:
             payload = bitstream.payload(data, container, number)
-            tile = _with_fallback(lambda m, _: _decode_tile(payload, place, m, header.quality), model, settings, windows=False)
+            return _with_fallback(lambda m, _: _decode_tile(payload, place, m, header.quality), model, settings, windows=False)
         except CaeError as error:
             raise CaeError(f"tile {number}: {error}") from None
-        latent[place.relative_to(covered).slices] = tile
 
-    devices.run_parallel(decode_one, cells, settings.threads)
-    return latent, covered
+    latents = devices.run_parallel(decode_one, cells, settings.threads)
+    return {number: latent for (number, _), latent in zip(cells, latents, strict=True)}
+
+
+def _gather(tiles: Tiles, window: Rect, header: bitstream.Header) -> Tensor:
+    """The latent (h, w, N) int32 of a rectangle of latent positions, zero where a tile is not at hand."""
+    latent = torch.zeros(window.height, window.width, next(iter(tiles.values())).shape[-1], dtype=torch.int32)
+    for number, place in grid(header.bounds, header.tile, touching=window.scaled(LATENT_STRIDE) & header.bounds):
+        if number in tiles:
+            place = place.outward(LATENT_STRIDE)
+            shared = place & window
+            latent[shared.relative_to(window).slices] = tiles[number][shared.relative_to(place).slices]
+    return latent
 
 
 def _with_fallback(
@@ -142,12 +195,12 @@ def _windows_at_once(model: models.Model, settings: Settings) -> int:
     return settings.threads if model.device.type == "cpu" else 1
 
 
-def analyse(pixels: np.ndarray, model: models.Model, settings: Settings, quality: int) -> Tensor:
-    """The latent (h, w, N) float32 on the CPU, in quantisation steps, of a whole picture."""
+def analyse(pixels: np.ndarray, region: Rect, model: models.Model, settings: Settings, quality: int) -> Tensor:
+    """The latent (h, w, N) float32 on the CPU, in quantisation steps, of a region whose corner is a latent position's."""
     height, width, _ = pixels.shape
-    bounds = Rect(0, 0, height, width)
-    whole = bounds.outward(LATENT_STRIDE)
-    latent = torch.empty(whole.height, whole.width, model.config.latent_channels)
+    whole = Rect(0, 0, height, width).outward(LATENT_STRIDE)
+    origin = region.outward(LATENT_STRIDE)
+    latent = torch.empty(origin.height, origin.width, model.config.latent_channels)
     margin = halo(model.analysis)
     level, gain = model.level(quality), model.gain[quality - 1]
 
@@ -161,21 +214,15 @@ def analyse(pixels: np.ndarray, model: models.Model, settings: Settings, quality
         with settings.encoding_precision(model.device):
             x = torch.from_numpy(piece).to(model.device).expand(-1, -1, 3)
             y = model.analysis(x[None].float() / 255 - 0.5, level, halo=core.margins_in(window))[0] * gain
-            latent[core.slices] = y.cpu()
+            latent[core.relative_to(origin).slices] = y.cpu()
 
-    devices.run_parallel(run, grid(bounds, settings.window), _windows_at_once(model, settings))
+    devices.run_parallel(run, grid(region, settings.window), _windows_at_once(model, settings))
     return latent
 
 
-def _synthesise(
-    latent: Tensor, origin: Rect, region: Rect, header: bitstream.Header, model: models.Model, settings: Settings
-) -> np.ndarray:
-    """Pixels (h, w, C) uint8 of a region.
-
-    The windows lie on one grid whatever the region, so that a region comes out as the whole picture's crop to the bit.
-    """
-    bounds = Rect(0, 0, header.height, header.width)
-    whole = bounds.outward(LATENT_STRIDE)
+def _synthesise(tiles: Tiles, region: Rect, header: bitstream.Header, model: models.Model, settings: Settings) -> np.ndarray:
+    """Pixels (h, w, C) uint8 of a region."""
+    whole = header.bounds.outward(LATENT_STRIDE)
     margin = halo(model.synthesis) // LATENT_STRIDE
     level, gain = model.level(header.quality), model.gain[header.quality - 1] * 2**MEAN_BITS
     out = np.empty((region.height, region.width, header.channels), np.uint8)
@@ -183,12 +230,7 @@ def _synthesise(
     def synthesise(cell: tuple[int, Rect]) -> None:
         core = cell[1].outward(LATENT_STRIDE)
         window = core.grow(margin, whole)
-        held = window & origin
-        y = latent[held.relative_to(origin).slices]
-        if held != window:
-            canvas = torch.zeros(window.height, window.width, y.shape[-1], dtype=y.dtype)
-            canvas[held.relative_to(window).slices] = y
-            y = canvas
+        y = _gather(tiles, window, header)
         with settings.decoding_precision(model.device):
             x = model.synthesis(y[None].to(model.device).float() / gain, level, halo=core.margins_in(window))[0]
             wanted = cell[1] & region
@@ -198,7 +240,7 @@ def _synthesise(
             x = x.add(0.5).mul_(255).round_().clamp_(0, 255).to(torch.uint8)
         out[wanted.relative_to(region).slices] = x.cpu().numpy()
 
-    cells = grid(bounds, settings.window, touching=region)
+    cells = grid(header.bounds, settings.window, touching=region)
     devices.run_parallel(synthesise, cells, _windows_at_once(model, settings))
     return out
 

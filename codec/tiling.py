@@ -62,13 +62,28 @@ class Rect(NamedTuple):
 
 
 def grid(bounds: Rect, step: int, touching: Rect | None = None) -> Iterator[tuple[int, Rect]]:
-    """Cells of `bounds` (which starts at 0, 0) with their row-major numbers: all, or those that `touching` overlaps.
+    """Cells of `bounds`, from its top left, with their row-major numbers: all, or those that `touching` overlaps.
 
     >>> list(grid(Rect(0, 0, 5, 9), 4, touching=Rect(4, 3, 5, 5)))
     [(3, Rect(top=4, left=0, bottom=5, right=4)), (4, Rect(top=4, left=4, bottom=5, right=8))]
     """
-    columns = -(-bounds.right // step)
-    chosen = (bounds if touching is None else touching).outward(step)
+    columns = -(-bounds.width // step)
+    chosen = (bounds if touching is None else touching).relative_to(bounds).outward(step)
     for row in range(chosen.top, chosen.bottom):
+        top = bounds.top + row * step
         for column in range(chosen.left, chosen.right):
-            yield row * columns + column, Rect(row * step, column * step, (row + 1) * step, (column + 1) * step) & bounds
+            left = bounds.left + column * step
+            yield row * columns + column, Rect(top, left, top + step, left + step) & bounds
+
+
+def bands(bounds: Rect, step: int, cells: int, touching: Rect | None = None) -> Iterator[Rect]:
+    """Whole rows of the grid's cells that `touching` overlaps, as few rows together as make `cells` such cells.
+
+    >>> list(bands(Rect(0, 0, 50, 30), 10, 4, touching=Rect(15, 5, 45, 15)))
+    [Rect(top=10, left=0, bottom=30, right=30), Rect(top=30, left=0, bottom=50, right=30)]
+    """
+    chosen = (bounds if touching is None else touching).relative_to(bounds).outward(step)
+    height = -(-cells // chosen.width) * step
+    for top in range(bounds.top + chosen.top * step, bounds.top + chosen.bottom * step, height):
+        bottom = min(top + height, bounds.top + chosen.bottom * step)
+        yield Rect(top, bounds.left, bottom, bounds.right) & bounds

@@ -25,14 +25,14 @@ from .conftest import DATA, TINY, psnr
 def latent(data: bytes, model: models.Model, **changes) -> torch.Tensor:
     """The exact reconstructed latent of a file."""
     container = bitstream.read(data)
-    bounds = Rect(0, 0, container.header.height, container.header.width)
-    return pipeline.decode_latent(data, container, model, pipeline.Settings(**{"threads": 2} | changes), bounds)[0]
+    settings = pipeline.Settings(**{"threads": 2} | changes)
+    return pipeline.decode_latent(data, container, model, settings, container.header.bounds)
 
 
 def decode(data: bytes, model: models.Model, **changes) -> np.ndarray:
     container = bitstream.read(data)
-    bounds = Rect(0, 0, container.header.height, container.header.width)
-    return pipeline.decode(data, container, model, pipeline.Settings(**{"threads": 2} | changes), bounds)
+    settings = pipeline.Settings(**{"threads": 2} | changes)
+    return pipeline.decode(data, container, model, settings, container.header.bounds)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_no_seams(default_model, default, chelsea, size):
 
 def test_windows_do_not_matter_to_the_analysis(default_model, astronaut):
     settings = [pipeline.Settings(2, window=window, bf16=False) for window in (64, 4096)]
-    small, whole = (pipeline.analyse(astronaut[:300, :333], default_model, each, 90) for each in settings)
+    small, whole = (pipeline.analyse(astronaut, Rect(0, 0, 300, 333), default_model, each, 90) for each in settings)
     assert abs(small - whole).max() < 2e-3
 
 
@@ -121,6 +121,32 @@ def test_regions_and_windows(default_model, chelsea, default):
         region = Rect(100, 60, 290, 400)
         part = pipeline.decode(data, container, default_model, settings, region)
         assert np.array_equal(part, decode(data, default_model, window=128, bf16=bf16)[region.slices])
+
+
+def test_bands_bound_what_is_held(tiny, tiny_model, monkeypatch):
+    """A tall picture is decoded band by band: each tile once, and no more of them held than a band touches."""
+    tall = np.random.default_rng(0).integers(0, 256, (1500, 70), np.uint8)
+    data = tiny.encode(tall, 30, tile=64)
+    container = bitstream.read(data)
+    read, held = [], []
+    payload, gather = bitstream.payload, pipeline._gather
+    monkeypatch.setattr(bitstream, "payload", lambda data, container, n: read.append(n) or payload(data, container, n))
+    monkeypatch.setattr(pipeline, "_gather", lambda tiles, *rest: held.append(len(tiles)) or gather(tiles, *rest))
+    settings = pipeline.Settings(1, window=64)
+    rows = list(pipeline.decode_bands(data, container, tiny_model, settings, container.header.bounds))
+    assert len(rows) == 12
+    assert np.array_equal(np.concatenate(rows), decode(data, tiny_model, window=64))
+    assert read[:48] == list(range(48))
+    assert max(held) <= 2 * 6
+
+
+def test_bands_do_not_show(tiny_model, chelsea):
+    """Encoding and decoding in many bands gives what one band gives."""
+    many, one = (pipeline.Settings(1, window=window, bf16=False) for window in (64, 1024))
+    files = [pipeline.encode(chelsea, tiny_model, settings, 60, 64, {}) for settings in (many, one)]
+    assert abs(len(files[0]) - len(files[1])) <= 8
+    pictures = [decode(file, tiny_model, window=64, bf16=False).astype(int) for file in files]
+    assert (pictures[0] != pictures[1]).mean() < 1e-3
 
 
 @pytest.mark.parametrize("name", ["analysis", "synthesis"])

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codec.tiling import Rect, grid
+from codec.tiling import Rect, bands, grid
 
 SIDES = st.integers(1, 300)
 
@@ -27,3 +27,12 @@ def test_touching_is_just_what_overlaps(height, width, step, data):
     bounds = Rect(0, 0, height, width)
     overlapping = [(n, cell) for n, cell in grid(bounds, step) if (cell & region).height > 0 and (cell & region).width > 0]
     assert list(grid(bounds, step, touching=region)) == overlapping
+
+
+@given(SIDES, SIDES, st.integers(1, 100), st.integers(1, 20))
+def test_bands_hold_whole_rows_of_cells(height, width, step, cells):
+    bounds = Rect(0, 0, height, width)
+    found = list(bands(bounds, step, cells))
+    assert [cell for band in found for _, cell in grid(band, step)] == [cell for _, cell in grid(bounds, step)]
+    assert all(len(list(grid(band, step))) >= cells for band in found[:-1])
+    assert all(len(list(grid(band, step))) < cells + -(-width // step) for band in found)
