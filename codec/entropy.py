@@ -15,6 +15,9 @@ from .errors import CaeError
 
 Model = constriction.stream.model.Categorical
 
+VALUE_LIMIT = 2**23 - 1
+"""Largest magnitude of a value that a file may hold."""
+
 _LENGTHS = constriction.stream.model.Uniform(32)
 _SIGNS = constriction.stream.model.Uniform(2)
 _BITS = constriction.stream.model.Uniform()
@@ -122,8 +125,8 @@ class Decoder:
                 excess[chosen] += field.astype(np.int64) << shift
         excess += (1 << bits.astype(np.int64)) - 1
         values = np.where(negative, -1, 1) * (radius + excess)
-        if np.abs(values).max() > np.iinfo(np.int32).max:
-            raise CaeError("a tile's payload holds a value beyond 32 bits, which no encoder writes")
+        if np.abs(values).max() > VALUE_LIMIT:
+            raise CaeError("a tile's payload holds a value beyond 24 bits, which no encoder writes")
         return values.astype(np.int32)
 
 

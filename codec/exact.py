@@ -1,12 +1,12 @@
 """The entropy networks in integer arithmetic: the same means and scale indices on every machine.
 
-Every value is an integer held in float64. A layer computes
+Every value is a 32-bit integer. A layer computes
 
-    clamp(floor((weight @ x + bias) / 2**shift + 1/2), low, high)
+    clamp((weight @ x + bias) >> shift, low, high)
 
-with 16-bit weights and activations, so that each partial sum is an integer below 2**53 and exact in any order, on
-any BLAS, on a CPU or a GPU. Depthwise convolutions are sums of shifted products. The layers mirror those of
-`codec.hyperprior`, from which `codec.training.export` makes the integers.
+with 8-bit weights, 16-bit activations, a shift (which rounds down) for each output, and sums that 32 bits hold, so
+that the order of summation cannot matter. Depthwise convolutions are sums of shifted products. The layers mirror
+those of `codec.hyperprior`, from which `codec.training.export` makes the integers.
 """
 
 from __future__ import annotations
@@ -18,67 +18,80 @@ from torch import Tensor
 
 from .config import Config
 from .hyperprior import NEIGHBOURS, SCALES
+from .products import LIMIT, product
 from .transforms import depth_to_space
 
-LIMIT = 2**15 - 1
-"""Largest magnitude of an activation."""
-SUM_LIMIT = 2**52
-"""Largest magnitude of a sum: below it float64 holds every integer, and half an integer too."""
+HYPER_BITS = 6
+"""Fractional bits of the hyper-latent where it enters the networks."""
 MEAN_BITS = 6
 """Fractional bits of means and of the reconstructed latent."""
 SCALE_BITS = 4
 """Fractional bits of the scale index before it is rounded."""
+MEAN_LIMIT = 2**28
+"""Largest magnitude of a mean before neighbours are added to it."""
+ROWS_AT_ONCE = 1024
+"""Positions that a layer takes at a time on a CPU, so that its sums stay in the cache."""
 
 Tensors = Mapping[str, Tensor]
 
 
-def scale_factor(tensors: Tensors, name: str) -> float:
-    """2**-shift of a layer."""
-    into, weight, out = tensors[f"{name}.format"].tolist()
-    return 2.0 ** (out - into - weight)
-
-
 class Layer:
-    """One integer layer's operands, scaled by 2**-shift beforehand, which is exact.
-
-    `name`.format holds the fractional bits of the input, the weight and the output: shift = input + weight - output.
-    """
+    """One integer layer from `name`.weight (out, in) int8, `name`.bias (out,) int32 and `name`.shift (out,) int32."""
 
     def __init__(self, tensors: Tensors, name: str, rows: slice | Tensor = slice(None), columns: slice = slice(None)) -> None:
-        factor = scale_factor(tensors, name)
-        sizes = tensors[f"{name}.weight"].double().abs().sum(1) * (LIMIT + 1) + tensors[f"{name}.bias"].double().abs()
-        if sizes.max() > SUM_LIMIT:
-            raise ValueError(f"{name}: sums could exceed what float64 holds exactly")
-        self.weight = tensors[f"{name}.weight"][rows][:, columns].double().T.contiguous() * factor
-        self.bias = tensors[f"{name}.bias"][rows].double() * factor + 0.5
+        self.shift = read_shift(tensors, name)[rows]
+        self.product = product(tensors[f"{name}.weight"][rows][:, columns], tensors[f"{name}.bias"][rows])
 
     def __call__(self, x: Tensor, low: int = -LIMIT, high: int = LIMIT) -> Tensor:
         """Applies a linear layer to x (..., in), giving (..., out)."""
-        out = torch.addmm(self.bias, x.reshape(-1, x.shape[-1]), self.weight)
-        return out.floor_().clamp_(low, high).reshape(*x.shape[:-1], len(self.bias))
+        flat = x.reshape(-1, x.shape[-1])
+        out = flat.new_empty(len(flat), len(self.shift))
+        step = ROWS_AT_ONCE if x.device.type == "cpu" else max(1, len(flat))
+        for rows, into in zip(flat.split(step), out.split(step), strict=True):
+            if not len(rows):
+                break
+            torch.clamp(self.product(rows).bitwise_right_shift_(self.shift), low, high, out=into)
+        return out.reshape(*x.shape[:-1], len(self.shift))
 
-    def depthwise(self, x: Tensor) -> Tensor:
-        """Applies a 3x3 depthwise layer (weight 9 x C once transposed) to x (B, h, w, C), zero-padded."""
+
+class Depthwise:
+    """A 3x3 depthwise layer, from the tensors of a `Layer` whose inputs are the taps, row by row."""
+
+    def __init__(self, tensors: Tensors, name: str) -> None:
+        self.shift = read_shift(tensors, name)
+        self.weight = tensors[f"{name}.weight"].T.to(torch.int32).contiguous()
+        self.bias = tensors[f"{name}.bias"]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Applies the layer to x (B, h, w, C), zero-padded to keep its size."""
         _, h, w, _ = x.shape
         padded = torch.nn.functional.pad(x, (0, 0, 1, 1, 1, 1))
         out = self.bias.expand_as(x).clone()
-        for tap in range(9):
+        for tap, weight in enumerate(self.weight):
             row, column = divmod(tap, 3)
-            out.addcmul_(padded[:, row : row + h, column : column + w], self.weight[tap])
-        return out.floor_().clamp_(-LIMIT, LIMIT)
+            out.addcmul_(padded[:, row : row + h, column : column + w], weight)
+        return out.bitwise_right_shift_(self.shift).clamp_(-LIMIT, LIMIT)
+
+
+def read_shift(tensors: Tensors, name: str) -> Tensor:
+    """The shifts of a layer's outputs; ValueError where they cannot be."""
+    shift = tensors[f"{name}.shift"]
+    if shift.min() < 1 or shift.max() > 31:
+        raise ValueError(f"{name}: shifts must be 1 to 31")
+    return shift
 
 
 class Block:
     """Integer twin of `hyperprior.EntropyBlock`."""
 
     def __init__(self, tensors: Tensors, name: str) -> None:
-        self.mix_in, self.around, self.mix_out, self.up, self.down = (
-            Layer(tensors, f"{name}.{layer}") for layer in ("mix_in", "depthwise", "mix_out", "up", "down")
+        self.mix_in, self.mix_out, self.up, self.down = (
+            Layer(tensors, f"{name}.{layer}") for layer in ("mix_in", "mix_out", "up", "down")
         )
+        self.depthwise = Depthwise(tensors, f"{name}.depthwise")
 
     def __call__(self, x: Tensor) -> Tensor:
-        hidden = self.around.depthwise(self.mix_in(x, low=0))
-        x = self.mix_out(hidden).add_(x).clamp_(-LIMIT, LIMIT)
+        x = self.mix_out(self.depthwise(self.mix_in(x, low=0))).add_(x).clamp_(-LIMIT, LIMIT)
         return self.down(self.up(x, low=0)).add_(x).clamp_(-LIMIT, LIMIT)
 
 
@@ -98,15 +111,15 @@ class Pass:
             self.heads.append(Layer(tensors, name, rows=torch.cat([chosen, chosen + channels])))
 
     def __call__(self, features: Tensor, odd: Tensor, log_gain: Tensor) -> tuple[Tensor, Tensor]:
-        """Means (in units of 2**-MEAN_BITS, float64) and scale indices (uint8), packed; `log_gain` is packed as well."""
+        """Means (in units of 2**-MEAN_BITS) and scale indices (uint8), packed; `log_gain` is packed as well."""
         b, h, w, c = features.shape
         out = features.new_empty(b, h * w, 2 * self.half)
         flat = features.reshape(b, h * w, c)
         for parity, head in enumerate(self.heads):
             chosen = odd == parity
-            out[:, chosen] = head(flat[:, chosen], low=-(2**30), high=2**30)
+            out[:, chosen] = head(flat[:, chosen], low=-MEAN_LIMIT, high=MEAN_LIMIT)
         mean, scale = out.reshape(b, h, w, -1).split(self.half, -1)
-        index = scale.add(log_gain).add_(2 ** (SCALE_BITS - 1)).mul_(2.0**-SCALE_BITS).floor_()
+        index = scale.add(log_gain).add_(2 ** (SCALE_BITS - 1)).bitwise_right_shift_(SCALE_BITS)
         return mean, index.clamp_(0, SCALES - 1).to(torch.uint8)
 
 
@@ -130,8 +143,8 @@ def unpack(first: Tensor, second: Tensor) -> Tensor:
 
 
 def deviation(y: Tensor, mean: Tensor, number: int) -> Tensor:
-    """What the latents y (B, h, w, N) of a pass differ by from their means, in quantisation steps (float64, packed)."""
-    return pack(y, number).double() - mean * 2.0**-MEAN_BITS
+    """What the latents y (B, h, w, N) of a pass differ by from their means, in quantisation steps (packed)."""
+    return pack(y, number) - mean * 2.0**-MEAN_BITS
 
 
 class ExactEntropy:
@@ -143,9 +156,9 @@ class ExactEntropy:
     def __init__(self, tensors: Tensors, config: Config) -> None:
         n = config.latent_channels
         self.leading = config.leading_channels
-        self.quality_bias = tensors["quality_bias"].double()
-        self.log_gain = tensors["log_gain"].double()
-        self.compress = tensors["compress"].double()
+        self.quality_bias = tensors["quality_bias"]
+        self.log_gain = tensors["log_gain"]
+        self.compress = tensors["compress"].to(torch.int32)
         self.enter, self.upsample = Layer(tensors, "hyper_synthesis.enter"), Layer(tensors, "hyper_synthesis.upsample")
         self.block_half, self.block = Block(tensors, "hyper_synthesis.block_half"), Block(tensors, "hyper_synthesis.block")
         self.first_block = Block(tensors, "first_block")
@@ -153,16 +166,18 @@ class ExactEntropy:
         self.embed = [Layer(tensors, "embed", columns=slice(odd, None, 2)) for odd in (0, 1)]
         self.second_blocks = [Block(tensors, f"second_blocks.{i}") for i in range(config.context_blocks)]
         self.second_pass = Pass(tensors, "second_head", 1, n)
-        self.neighbours = tensors["neighbour.weight"].double() * scale_factor(tensors, "neighbour")
+        self.neighbours = tensors["neighbour.weight"].T.to(torch.int32).contiguous()
+        self.neighbour_bias, self.neighbour_shift = tensors["neighbour.bias"], read_shift(tensors, "neighbour")
 
     def _packed(self, values: Tensor, odd: Tensor, number: int, shape: tuple[int, ...]) -> Tensor:
         """A per-channel vector (C,) in the packed layout of a pass: (h, w, C/2)."""
         return torch.stack([values[number % 2 :: 2], values[(number + 1) % 2 :: 2]])[odd].reshape(*shape, -1)
 
     def first(self, z: Tensor, quality: int, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
-        """From the hyper-latent z (B, ceil(height/4), ceil(width/4), Z) to the features (B, height, width, H) of the
+        """From the hyper-latent z (B, ceil(height/4), ceil(width/4), Z) int32 to the features (B, height, width, H) of the
         second pass, and the means and scale indices of the first (packed)."""
-        x = depth_to_space(self.enter(z.double().clamp(-LIMIT, LIMIT)), 2)
+        largest = LIMIT >> HYPER_BITS
+        x = depth_to_space(self.enter(z.clamp(-largest, largest).bitwise_left_shift_(HYPER_BITS)), 2)
         x = depth_to_space(self.upsample(self.block_half(x)), 2)[:, :height, :width]
         x = self.block((x + self.quality_bias[quality - 1]).clamp_(-LIMIT, LIMIT))
         features = self.first_block(x)
@@ -171,12 +186,12 @@ class ExactEntropy:
         return (features, *self.first_pass(features, odd, log_gain))
 
     def second(self, features: Tensor, mean: Tensor, symbols: Tensor, quality: int) -> tuple[Tensor, Tensor]:
-        """Means and scale indices of the second pass (packed), given the first one's means and symbols."""
+        """Means and scale indices of the second pass (packed), given the first one's means and symbols (int32)."""
         b, h, w, c = features.shape
         odd = parity(h, w, features.device).flatten()
         known = torch.add(mean, symbols, alpha=2**MEAN_BITS)
-        known = self.compress[known.clamp_(-LIMIT - 1, LIMIT).add_(LIMIT + 1).long()]
-        flat, known = features.reshape(b, h * w, c).clone(), known.reshape(b, h * w, -1)
+        known = known.clamp_(-LIMIT - 1, LIMIT).add_(LIMIT + 1).flatten()
+        flat, known = features.reshape(b, h * w, c).clone(), self.compress.index_select(0, known).reshape(b, h * w, -1)
         for position in (0, 1):
             chosen = odd == position
             flat[:, chosen] += self.embed[position](known[:, chosen])
@@ -193,8 +208,10 @@ class ExactEntropy:
         _, h, w, _ = symbols.shape
         known = symbols[..., : self.leading // 2].clamp(-LIMIT, LIMIT)
         padded = torch.nn.functional.pad(known, (0, 0, 1, 1, 1, 1))
-        total = torch.full_like(known, 0.5)
-        for (row, column), weight in zip(NEIGHBOURS, self.neighbours, strict=True):
-            shifted = padded[:, 1 + row : 1 + row + h, 1 + column : 1 + column + w]
-            total.addcmul_(shifted, self._packed(weight, odd, 1, (h, w)))
-        return total.floor_()
+        bias, shift, *weights = (
+            self._packed(values, odd, 1, (h, w)) for values in (self.neighbour_bias, self.neighbour_shift, *self.neighbours)
+        )
+        total = bias.expand_as(known).clone()
+        for (row, column), weight in zip(NEIGHBOURS, weights, strict=True):
+            total.addcmul_(padded[:, 1 + row : 1 + row + h, 1 + column : 1 + column + w], weight)
+        return total.bitwise_right_shift_(shift)

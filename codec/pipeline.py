@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from . import bitstream, devices, entropy, models
 from .config import FEATURE_STRIDE, HYPER_STRIDE, LATENT_STRIDE, PIXELS_MAX
 from .errors import CaeError
-from .exact import LIMIT, MEAN_BITS, deviation, unpack
+from .exact import MEAN_BITS, deviation, unpack
+from .products import LIMIT
 from .tiling import Rect, bands, grid
 
 WINDOW = 1024
@@ -250,18 +251,16 @@ def tile_groups(y: Tensor, model: models.Model, settings: Settings, quality: int
     _, h, w, _ = y.shape
     y = y.to(model.device)
     with settings.encoding_precision(model.device):
-        z = model.hyper_analysis(_pad_to_hyper(y)).round_().clamp_(-LIMIT, LIMIT)
+        z = model.hyper_analysis(_pad_to_hyper(y)).round_().clamp_(-LIMIT, LIMIT).to(torch.int32)
     with torch.inference_mode():
         features, mean, index = model.exact.first(z, quality, h, w)
         symbols = model.quantiser.choose(deviation(y, mean, 0), index)
         mean_second, index_second = model.exact.second(features, mean, symbols, quality)
         symbols_second = model.quantiser.choose(deviation(y, mean_second, 1), index_second)
-    hyper = z[0].reshape(-1, z.shape[-1]).T.to(torch.int32).cpu().numpy()
+    hyper = z[0].reshape(-1, z.shape[-1]).T.cpu().numpy()
     groups = list(zip(model.hyper_tables, hyper, strict=True))
     for values, tables in ((symbols, index), (symbols_second, index_second)):
-        groups += entropy.group_values(
-            values.to(torch.int32).cpu().numpy().ravel(), tables.cpu().numpy().ravel(), model.scale_tables
-        )
+        groups += entropy.group_values(values.cpu().numpy().ravel(), tables.cpu().numpy().ravel(), model.scale_tables)
     return groups
 
 
@@ -279,13 +278,12 @@ def _decode_tile(payload: memoryview, place: Rect, model: models.Model, quality:
 
     with torch.inference_mode():
         features, mean, index = model.exact.first(torch.from_numpy(z).to(model.device), quality, h, w)
-        symbols = read(index).double()
+        symbols = read(index)
         mean_second, index_second = model.exact.second(features, mean, symbols, quality)
-        symbols_second = read(index_second).double()
+        symbols_second = read(index_second)
         decoder.finish()
-        scale = 2**MEAN_BITS
-        reconstructed = unpack(mean + symbols * scale, mean_second + symbols_second * scale)[0]
-        return reconstructed.clamp_(-(2**30), 2**30).to(torch.int32).cpu()
+        first = mean.add_(symbols, alpha=2**MEAN_BITS)
+        return unpack(first, mean_second.add_(symbols_second, alpha=2**MEAN_BITS))[0].cpu()
 
 
 def _pad_to_hyper(y: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .entropy import Table
+from .entropy import VALUE_LIMIT, Table
 
 ESCAPE_BITS = 16.0
 DISTORTION_WEIGHT = 45.0
@@ -31,12 +31,12 @@ class Quantiser:
         self.bits = bits.to(device)
 
     def choose(self, deviation: Tensor, index: Tensor) -> Tensor:
-        """Integers for deviations from the mean (any shape, in steps): each the nearest, or the next one towards zero.
+        """Integers (int32) for deviations from the mean (any shape, in steps): each the nearest, or the next towards zero.
 
         The smaller magnitude is taken where the bits it saves, under the table that `index` (same shape) names, outweigh
         the increase of the squared error.
         """
-        symbols = deviation.round()
+        symbols = deviation.round().clamp_(-VALUE_LIMIT, VALUE_LIMIT)
         flat = symbols.flatten()
         chosen = flat.nonzero()[:, 0]
         nearest = flat[chosen]
@@ -47,4 +47,4 @@ class Quantiser:
         saved = self.bits[row, place] - self.bits[row, place - 1]
         smaller = saved > DISTORTION_WEIGHT * (2 * error + 1)
         flat[chosen] = torch.where(smaller, nearest - nearest.sign(), nearest)
-        return flat.reshape(symbols.shape)
+        return flat.reshape(symbols.shape).to(torch.int32)

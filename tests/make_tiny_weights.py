@@ -1,9 +1,4 @@
-"""Makes tests/data/tiny.safetensors: a small untrained model whose entropy networks are random but lively.
-
-Run once; the file is frozen, because the golden files beside it name it.
-"""
-
-from pathlib import Path
+"""A small untrained model whose entropy networks are random but lively: that of tests/data/tiny.safetensors."""
 
 import numpy as np
 import skimage.data
@@ -12,7 +7,6 @@ import torch
 from codec.config import Config
 from codec.hyperprior import EntropyBlock
 from codec.training.data import random_patches
-from codec.training.export import export
 from codec.training.model import Model, start_from_components
 
 CONFIG = Config(
@@ -37,8 +31,3 @@ def make_model() -> Model:
             block.down.weight.normal_(0, 0.002)
         model.entropy.neighbour_weight.fill_(0.2)
     return model
-
-
-if __name__ == "__main__":
-    crops = [skimage.data.astronaut()[:256, :256], skimage.data.coffee()[:256, :256]]
-    export(make_model(), crops, Path(__file__).with_name("data") / "tiny.safetensors", {"licence": "MIT"})

@@ -1,19 +1,22 @@
 """The entropy coder: round trips, exact words, and lengths."""
 
+import bisect
+
+import constriction
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from codec import CaeError
-from codec.entropy import Decoder, Table, encode, group_values
+from codec.entropy import VALUE_LIMIT, Decoder, Table, encode, group_values
 from codec.training.calibration import frequencies, gaussian_mass
 
 TABLES = [Table(np.array([1, 900, 1, 1])), Table(np.array([10, 100, 700, 100, 10, 1])), Table(np.arange(1, 43))]
-INT32 = st.integers(-(2**31) + 1, 2**31 - 1)
+VALUES = st.integers(-VALUE_LIMIT, VALUE_LIMIT)
 
 
-@given(st.lists(st.tuples(st.integers(0, 2), st.lists(st.one_of(st.integers(-3, 3), INT32), max_size=20)), max_size=6))
+@given(st.lists(st.tuples(st.integers(0, 2), st.lists(st.one_of(st.integers(-3, 3), VALUES), max_size=20)), max_size=6))
 def test_round_trip(groups):
     payload = encode([(TABLES[number], np.array(values, np.int32)) for number, values in groups])
     decoder = Decoder(payload)
@@ -47,12 +50,78 @@ def test_length_is_close_to_the_ideal(scale):
     assert 8 * len(encode([(table, values)])) < 1.002 * table.ideal_bits(values) + 64
 
 
+class ReferenceCoder:
+    """The coder of FORMAT.md, with Python's integers and nothing shared with `codec.entropy`."""
+
+    def __init__(self, payload: bytes) -> None:
+        self.words = [int.from_bytes(payload[i : i + 4], "little") for i in range(0, len(payload), 4)]
+        self.state = 0
+        while self.state < 2**32 and self.words:
+            self.take()
+
+    def take(self) -> None:
+        self.state = self.state << 32 | self.words.pop()
+
+    def pop(self, starts: list[int]) -> int:
+        place = self.state % 2**24
+        entry = bisect.bisect_right(starts, place) - 1
+        self.state = (self.state >> 24) * (starts[entry + 1] - starts[entry]) + place - starts[entry]
+        if self.state < 2**32 and self.words:
+            self.take()
+        return entry
+
+
+def starts_of(frequencies: list[int]) -> list[int]:
+    scale = (2**24 - len(frequencies)) / sum(frequencies)
+    return [int(sum(frequencies[:i]) * scale) + i for i in range(len(frequencies))] + [2**24]
+
+
+@given(
+    st.lists(st.integers(1, 2**20), min_size=4, max_size=40).filter(lambda parts: len(parts) % 2 == 0),
+    st.lists(st.integers(-VALUE_LIMIT, VALUE_LIMIT) | st.integers(-30, 30), max_size=60),
+)
+def test_equals_the_specified_coder(frequencies, values):
+    """What FORMAT.md says of coder, tables and escapes decodes what the library encodes."""
+    table = Table(np.array(frequencies))
+    coder = ReferenceCoder(encode([(table, np.array(values, np.int32))]))
+    starts, radius = starts_of(frequencies), table.radius
+    found = [coder.pop(starts) - radius for _ in values]
+    escaped = [i for i, value in enumerate(found) if value > radius]
+    bits = [coder.pop(range(0, 2**24 + 1, 2**19)) for _ in escaped]
+    signs = [coder.pop([0, 2**23, 2**24]) for _ in escaped]
+    excess = [2**b for b in bits]
+    for low, width in ((0, lambda b: min(b, 16)), (16, lambda b: b - 16)):
+        for i, b in enumerate(bits):
+            if width(b) > 0:
+                excess[i] += coder.pop(range(0, 2**24 + 1, 2 ** (24 - width(b)))) << low
+    for i, e, sign in zip(escaped, excess, signs, strict=True):
+        found[i] = -(radius + e) if sign else radius + e
+    assert found == values
+    assert coder.state == 0 and not coder.words
+
+
+@given(st.binary(max_size=80).map(lambda data: data[: len(data) // 4 * 4]).filter(lambda data: any(data[-4:])))
+def test_equals_the_specified_coder_on_arbitrary_payloads(payload):
+    coder = constriction.stream.stack.AnsCoder(np.frombuffer(payload, "<u4").astype(np.uint32))
+    for table in TABLES * 3:
+        reference = ReferenceCoder(coder.get_compressed().astype("<u4").tobytes())
+        starts = starts_of(table.frequencies.tolist())
+        assert coder.decode(table.model, 20).tolist() == [reference.pop(starts) for _ in range(20)]
+
+
 def test_left_over_words_are_refused():
     payload = encode([(TABLES[1], np.array([1, 2, -2, 1] * 50, np.int32))])
     decoder = Decoder(payload)
     decoder.decode(TABLES[1], 100)
     with pytest.raises(CaeError, match="more than"):
         decoder.finish()
+
+
+@pytest.mark.parametrize("value", [VALUE_LIMIT + 1, -VALUE_LIMIT - 1, 2**31 - 1])
+def test_values_beyond_24_bits_are_refused(value):
+    payload = encode([(TABLES[1], np.array([value], np.int32))])
+    with pytest.raises(CaeError, match="24 bits"):
+        Decoder(payload).decode(TABLES[1], 1)
 
 
 def test_trailing_zero_word_is_refused():

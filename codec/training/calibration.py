@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from ..config import Config
-from ..exact import LIMIT, ExactEntropy, deviation
+from ..exact import ExactEntropy, deviation
 from ..hyperprior import SCALE_MAX, SCALE_MIN, SCALES, EntropyModel
 from ..models import read_tables
+from ..products import LIMIT
 from ..quantisation import ESCAPE_BITS, Quantiser
 from ..transforms import interpolate_levels
 from .data import whole_blocks
@@ -89,13 +90,13 @@ def collect(model: Model, exact: ExactEntropy, images: Sequence[np.ndarray], qua
     for x, level, quality in calibration(model.config, images):
         gain = interpolate_levels(model.entropy.log_gain, level).exp()
         y = model.analysis(x - 0.5, level) * gain
-        z = model.entropy.hyper_analysis(y).round().clamp(-LIMIT, LIMIT)
-        hyper.append(z.reshape(-1, z.shape[-1]).to(torch.int32).numpy())
+        z = model.entropy.hyper_analysis(y).round().clamp(-LIMIT, LIMIT).to(torch.int32)
+        hyper.append(z.reshape(-1, z.shape[-1]).numpy())
         features, mean, index = exact.first(z, quality, y.shape[1], y.shape[2])
         for number in (0, 1):
             away = deviation(y, mean, number)
-            symbols = away.round() if quantiser is None else quantiser.choose(away, index)
-            flat, tables = symbols.to(torch.int32).numpy().ravel(), index.numpy().ravel()
+            symbols = away.round().to(torch.int32) if quantiser is None else quantiser.choose(away, index)
+            flat, tables = symbols.numpy().ravel(), index.numpy().ravel()
             for scale in range(SCALES):
                 counts[scale] += histogram(flat[tables == scale], table_radius(scale))
             if number == 0:

@@ -1,7 +1,7 @@
 """From a trained model to a weights file: integer entropy networks, integer tables, float transforms.
 
-The entropy networks become 16-bit integers after training: activations get as many fractional bits as their range
-on calibration images leaves room for, weights as many as their largest value does.
+The entropy networks become integers after training: 16-bit activations get as many fractional bits as their range on
+calibration images leaves room for, the 8-bit weights of each output as many as their largest value does.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from .. import models
 from ..config import QUALITIES, Config
 from ..errors import CaeError
-from ..exact import LIMIT, MEAN_BITS, SCALE_BITS, SUM_LIMIT, ExactEntropy
+from ..exact import HYPER_BITS, MEAN_BITS, SCALE_BITS, ExactEntropy
 from ..hyperprior import SCALE_MIN, EntropyBlock, EntropyModel
+from ..products import LIMIT, SUM_LIMIT
 from ..quantisation import Quantiser
 from ..transforms import interpolate_levels
 from .calibration import SCALE_STEP, calibration, collect, integer_cost, make_tables
@@ -41,9 +42,9 @@ def head_units(config: Config) -> Tensor:
     return units.repeat_interleave(config.latent_channels)
 
 
-def fraction_bits(largest: float) -> int:
-    """Most fractional bits with which a 16-bit integer holds values up to `largest`."""
-    return min(24, math.floor(math.log2(LIMIT / max(largest, 1e-6))))
+def fraction_bits(largest: float, limit: int = LIMIT) -> int:
+    """Most fractional bits with which integers up to `limit` hold values up to `largest`."""
+    return min(24, math.floor(math.log2(limit / max(largest, 1e-6))))
 
 
 class Ranges:
@@ -77,16 +78,28 @@ class Integers:
     def __init__(self) -> None:
         self.tensors: dict[str, Tensor] = {}
 
-    def add(self, name: str, weight: Tensor, bias: Tensor, into: int, out: int) -> None:
+    def add(self, name: str, weight: Tensor, bias: Tensor, into: int, out: int, dtype: torch.dtype = torch.int8) -> None:
         """A layer from `into` to `out` fractional bits; weight (out, in), bias (out,)."""
-        weight, bias = weight.double(), bias.double()
-        bits = fraction_bits(weight.abs().max().item())
-        # sums must stay exact in float64, with room to spare
-        while ((weight.abs().sum(1) * (LIMIT + 1) + bias.abs() * 2.0**into) * 2.0**bits).max() > SUM_LIMIT / 2:
+        limit = torch.iinfo(dtype).max
+        made = [self._row(row, start, into, out, limit) for row, start in zip(weight.double(), bias.double(), strict=True)]
+        weights, biases, shifts = zip(*made, strict=True)
+        self.tensors[f"{name}.weight"] = torch.stack(weights).to(dtype)
+        self.tensors[f"{name}.bias"] = torch.tensor(biases, dtype=torch.int32)
+        self.tensors[f"{name}.shift"] = torch.tensor(shifts, dtype=torch.int32)
+        self.tensors[f"{name}.format"] = torch.tensor([into, out], dtype=torch.int32)
+
+    @staticmethod
+    def _row(weight: Tensor, bias: Tensor, into: int, out: int, limit: int) -> tuple[Tensor, int, int]:
+        """One output's weights, bias and shift: as many fractional bits as weights and 32-bit sums leave room for."""
+        bits = min(fraction_bits(weight.abs().max().item(), limit), 24 + out - into)
+        while True:
+            shift = into + bits - out
+            integers = (weight * 2.0**bits).round()
+            # half of 2**shift makes the shift round to the nearest
+            start = round(bias.item() * 2.0 ** (into + bits)) + 2 ** (shift - 1)
+            if integers.abs().sum().item() * (LIMIT + 1) + abs(start) <= SUM_LIMIT:
+                return integers, start, shift
             bits -= 1
-        self.tensors[f"{name}.weight"] = (weight * 2.0**bits).round().to(torch.int16)
-        self.tensors[f"{name}.bias"] = (bias * 2.0 ** (into + bits)).round().to(torch.int64)
-        self.tensors[f"{name}.format"] = torch.tensor([into, bits, out], dtype=torch.int32)
 
     def add_linear(self, name: str, layer: nn.Linear, into: int, out: int) -> None:
         self.add(name, layer.weight, layer.bias, into, out)
@@ -116,7 +129,7 @@ def quantise_networks(model: EntropyModel, ranges: Ranges) -> dict[str, Tensor]:
     known = torch.arange(-LIMIT - 1, LIMIT + 1, dtype=torch.float64) / 2**MEAN_BITS
 
     made = Integers()
-    made.add_linear("hyper_synthesis.enter", model.hyper_synthesis.enter, 0, half)
+    made.add_linear("hyper_synthesis.enter", model.hyper_synthesis.enter, HYPER_BITS, half)
     made.add_block("hyper_synthesis.block_half", model.hyper_synthesis.block_half, ranges, half)
     made.add_linear("hyper_synthesis.upsample", model.hyper_synthesis.upsample, half, stream)
     for name in blocks:
@@ -126,8 +139,8 @@ def quantise_networks(model: EntropyModel, ranges: Ranges) -> dict[str, Tensor]:
     for name in HEADS:
         head = model.get_submodule(name)
         made.add(name, head.weight.double() * units[:, None], head.bias.double() * units, stream, 0)
-    made.add("neighbour", model.neighbour_weight, torch.zeros(1), 0, MEAN_BITS)
-    del made.tensors["neighbour.bias"]
+    neighbours = model.neighbour_weight.T
+    made.add("neighbour", neighbours, torch.zeros(len(neighbours)), 0, MEAN_BITS, torch.int16)
 
     levels = torch.tensor([model.config.level(quality) for quality in QUALITIES])
     table = lambda values: interpolate_levels(values, levels)[:, 0, 0].double()  # noqa: E731
@@ -197,15 +210,15 @@ def restore(path: Path) -> Model:
     integers = groups["exact"]
     state = {name: groups["levels"][name] for name in LEVEL_PARAMETERS}
     for name in (key.removesuffix(".format") for key in integers if key.endswith(".format")):
-        into, bits, _ = integers[f"{name}.format"].tolist()
+        into, out = integers[f"{name}.format"].tolist()
+        shift = integers[f"{name}.shift"].double()
         unit = head_units(model.config) if name in HEADS else torch.ones(1)
-        weight = integers[f"{name}.weight"].double() / 2.0**bits
+        weight = integers[f"{name}.weight"].double() / 2.0 ** (shift + out - into)[:, None] / unit[:, None]
         if name == "neighbour":
-            state["neighbour_weight"] = weight
+            state["neighbour_weight"] = weight.T
             continue
-        weight = weight / unit[:, None]
         state[f"{name}.weight"] = weight.reshape(-1, 1, 3, 3) if name.endswith("depthwise") else weight
-        state[f"{name}.bias"] = integers[f"{name}.bias"].double() / 2.0 ** (into + bits) / unit
+        state[f"{name}.bias"] = (integers[f"{name}.bias"].double() - 2.0 ** (shift - 1)) / 2.0 ** (shift + out) / unit
     missing, unexpected = model.entropy.load_state_dict(state, strict=False)
     if unexpected or any(not name.startswith("hyper_analysis.") for name in missing):
         raise CaeError(f"{path}: its integer networks are not those of this version")

@@ -1,0 +1,55 @@
+"""Makes the golden files in tests/data and the digests of their latents.
+
+`python -m tests.make_golden_files` makes those of the shipped weights, which a change of these needs; with `--tiny`, the
+tiny weights and the files that need them, which only a change of the format before its first release may.
+"""
+
+import argparse
+import hashlib
+import json
+
+import numpy as np
+import skimage.data
+
+import codec
+from codec import bitstream, models, pipeline
+from codec.training.export import export
+
+from .conftest import DATA, TINY
+from .make_tiny_weights import make_model
+
+DIGESTS = DATA / "latents.json"
+
+
+def latent_digest(data: bytes, model: models.Model) -> str:
+    """SHA-256 of the reconstructed latent (int32, little-endian) of a file."""
+    container = bitstream.read(data)
+    latent = pipeline.decode_latent(data, container, model, pipeline.Settings(2), container.header.bounds)
+    return hashlib.sha256(latent.numpy().astype("<i4").tobytes()).hexdigest()
+
+
+def make(name: str, data: bytes, model: models.Model) -> None:
+    (DATA / name).write_bytes(data)
+    digests = json.loads(DIGESTS.read_text()) if DIGESTS.exists() else {}
+    digests[name] = latent_digest(data, model)
+    DIGESTS.write_text(json.dumps(digests, indent=2, sort_keys=True) + "\n")
+
+
+def make_tiny() -> None:
+    crops = [skimage.data.astronaut()[:256, :256], skimage.data.coffee()[:256, :256]]
+    export(make_model(), crops, TINY, {"licence": "MIT"})
+    held, model = codec.Codec(weights=TINY, device="cpu"), models.load(TINY)
+    chelsea = skimage.data.chelsea()
+    make("tiny_rgb_v1.cae", held.encode(chelsea[:150, :201], 55, tile=64), model)
+    ramp = np.arange(90 * 77, dtype=np.uint32).reshape(90, 77) * 255 // (90 * 77)
+    gray_alpha = np.stack([chelsea[100:190, 100:177, 1], ramp.astype(np.uint8)], -1)
+    make("tiny_gray_alpha_v1.cae", held.encode(gray_alpha, 80, tile=128), model)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tiny", action="store_true")
+    if parser.parse_args().tiny:
+        make_tiny()
+    astronaut = codec.Codec(device="cpu").encode(skimage.data.astronaut(), 50, tile=256)
+    make("base_astronaut_v1.cae", astronaut, models.load(models.default_path()))
