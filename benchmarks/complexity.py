@@ -8,6 +8,7 @@ from pathlib import Path
 from safetensors import safe_open
 
 from codec import models
+from codec.config import Config
 
 ENCODER_ONLY = ("analysis", "hyper analysis")
 
@@ -30,13 +31,18 @@ def parameters(path: Path) -> int:
     return total
 
 
+def encoder_and_decoder(config: Config) -> tuple[float, float]:
+    """Multiply-accumulates per pixel of all networks that the encoder runs, and of those that the decoder runs."""
+    counts = config.macs_per_pixel()
+    encoder = sum(count for name, count in counts.items() if name != "synthesis")
+    return encoder, sum(count for name, count in counts.items() if name not in ENCODER_ONLY)
+
+
 def run(arguments: argparse.Namespace) -> None:
     config = models.read_config(arguments.weights)
-    counts = config.macs_per_pixel()
-    for name, count in counts.items():
+    for name, count in config.macs_per_pixel().items():
         print(f"{name:<16}{count / 1000:8.3f} kMAC/px")
-    encoder = sum(count for name, count in counts.items() if name != "synthesis")
-    decoder = sum(count for name, count in counts.items() if name not in ENCODER_ONLY)
+    encoder, decoder = encoder_and_decoder(config)
     print(f"{'encoder':<16}{encoder / 1000:8.3f} kMAC/px\n{'decoder':<16}{decoder / 1000:8.3f} kMAC/px")
     print(f"{'parameters':<16}{parameters(arguments.weights) / 1e6:8.3f} million")
     print(f"{'weights file':<16}{arguments.weights.stat().st_size / 1e6:8.3f} MB")

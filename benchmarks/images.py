@@ -6,6 +6,8 @@ import dataclasses
 import functools
 import hashlib
 import importlib.util
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +16,13 @@ from PIL import Image
 from codec import CaeError
 from codec.files import read_image
 
-DATASETS = ("scikit-image", "kodak")
+DATASETS = ("scikit-image", "kodak", "clic")
 KODAK_PAGE = "https://r0k.us/graphics/kodak/"
+CLIC_ARCHIVE = "professional_valid_2020.zip"
+"""The 41 photographs of CLIC 2020's professional validation set."""
+CLIC_PAGE = f"https://data.vision.ee.ethz.ch/cvl/clic/{CLIC_ARCHIVE}"
+CLIC_MD5 = "7111ee240435911db04dbc5f40d50272"
+"""As NeuralCompression publishes it; that of the archive as a whole."""
 _KODAK_DIGESTS = Path(__file__).with_name("kodak.sha256")
 # photographs that are in scikit-image's wheel and have never been JPEG files: such a past would favour JPEG
 _SCIKIT_IMAGE = ("astronaut.png", "chelsea.png", "coffee.png", "ihc.png", "motorcycle_left.png")
@@ -108,6 +115,30 @@ def from_kodak(folder: Path | None) -> list[Sample]:
     return samples
 
 
+def from_clic(folder: Path | None) -> list[Sample]:
+    """CLIC's images from a folder that holds their archive and what it unpacks to, verified against the archive."""
+    where = f"get {CLIC_PAGE}, unpack it where it lies, and name that folder"
+    if folder is None:
+        raise CaeError(f"the CLIC images do not come with this program: {where}")
+    archive = folder / CLIC_ARCHIVE
+    if not archive.is_file():
+        raise CaeError(f"{archive}: is missing; {where}")
+    with open(archive, "rb") as file:
+        if hashlib.file_digest(file, "md5").hexdigest() != CLIC_MD5:
+            raise CaeError(f"{archive}: its MD5 checksum is not {CLIC_MD5}; {where}")
+    samples = []
+    for entry in zipfile.ZipFile(archive).infolist():
+        if not entry.filename.endswith(".png") or entry.filename.startswith("__MACOSX"):
+            continue
+        path = folder / entry.filename
+        if not path.is_file():
+            raise CaeError(f"{path}: is missing; {where}")
+        if zlib.crc32(path.read_bytes()) != entry.CRC:
+            raise CaeError(f"{path}: is not the file in the archive; {where}")
+        samples.append(sample(path))
+    return samples
+
+
 def gather(dataset: str | None, folder: Path | None) -> list[Sample]:
     """The images of a folder or of a known set; without either, those of scikit-image.
 
@@ -116,6 +147,8 @@ def gather(dataset: str | None, folder: Path | None) -> list[Sample]:
     """
     if dataset == "kodak":
         samples = from_kodak(folder)
+    elif dataset == "clic":
+        samples = from_clic(folder)
     elif folder is not None:
         if dataset is not None:
             raise CaeError(f"give a folder or --dataset {dataset}, not both")

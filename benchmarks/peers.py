@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from codec import devices
 
@@ -48,6 +49,15 @@ class MeanScaleHyperprior(nn.Module):
         self.device = devices.choose(device)
         self.threads = devices.thread_count(threads)
         self.to(self.device).eval()
+
+    def macs_per_pixel(self) -> tuple[float, float]:
+        """Multiply-accumulates per pixel of encoding and decoding, as torch counts them."""
+        side = 256
+        with FlopCounterMode(display=False) as encoding:
+            strips = self.encode(np.zeros((side, side, 3), np.uint8))
+        with FlopCounterMode(display=False) as decoding:
+            self.decode(strips)
+        return encoding.get_total_flops() / 2 / side**2, decoding.get_total_flops() / 2 / side**2
 
     @torch.inference_mode()
     def encode(self, pixels: np.ndarray) -> list[tuple[Tensor, Tensor, int]]:

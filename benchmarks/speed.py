@@ -26,7 +26,7 @@ SIZES = ("768x512", "4000x3000", "6000x4000")
 PEER = "mbt2018-mean"
 CODECS = ("cae", PEER, "jpeg", "webp", "avif-s6", "jpegxl", "heic")
 COLUMNS = ("codec", "size", "threads", "setting", "bpp", "encode_mps", "decode_mps", "encode_ratio", "decode_ratio",
-           "encode_first_s", "decode_first_s", "peak_mb")  # fmt: skip
+           "encode_first_s", "decode_first_s", "peak_mb", "encode_kmac", "decode_kmac")  # fmt: skip
 _PHOTOGRAPHS = ("astronaut.png", "coffee.png", "chelsea.png", "motorcycle_left.png")
 _CROP = (300, 451)
 
@@ -45,12 +45,16 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """Seconds of the first and of all later runs, peak resident memory of the process in MB, bits per pixel."""
+    """Seconds of the first and of all later runs, peak resident memory of the process in MB, bits per pixel.
+
+    `macs` is the multiply-accumulates per pixel of a learned codec's encoder and decoder.
+    """
 
     encode: list[float]
     decode: list[float]
     memory: float
     bpp: float | None
+    macs: tuple[float, float] | None
 
     def row(self, job: Job, reference: Timing | None) -> dict[str, object]:
         """Figures by column; the ratios are speeds over the reference codec's."""
@@ -61,6 +65,7 @@ class Timing:
             job.codec, f"{job.size[0]}x{job.size[1]}", job.threads, job.setting, self.bpp and round(self.bpp, 3),
             *(round(mine[name], 2) for name in mine), *(round(mine[name] / base[name], 3) if base else None for name in mine),
             round(self.encode[0], 3), round(self.decode[0], 3), round(self.memory),
+            *(self.macs and round(self.macs[side] / 1000, 1) for side in (0, 1)),
         )  # fmt: skip
         return dict(zip(COLUMNS, values, strict=True))
 
@@ -105,9 +110,11 @@ def measure(job: Job) -> Timing:
         from .peers import MeanScaleHyperprior
 
         peer = MeanScaleHyperprior(job.device, job.threads)
+        macs = peer.macs_per_pixel()
         encode, decode = (lambda: peer.encode(pixels)), peer.decode
     else:
         codec = registry(None, job.device, job.threads, None)[job.codec]
+        macs = _own_macs() if job.codec == "cae" else None
         encode, decode = (lambda: codec.encode(pixels, job.setting)), codec.decode
     seconds: dict[str, list[float]] = {"encode": [], "decode": []}
     for _ in range(job.repeat + 1):
@@ -118,9 +125,16 @@ def measure(job: Job) -> Timing:
         seconds["encode"].append(middle - start)
         seconds["decode"].append(time.perf_counter() - middle)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return Timing(
-        **seconds, memory=memory, bpp=len(data) * 8 / (job.size[0] * job.size[1]) if isinstance(data, bytes) else None
-    )
+    bpp = len(data) * 8 / (job.size[0] * job.size[1]) if isinstance(data, bytes) else None
+    return Timing(**seconds, memory=memory, bpp=bpp, macs=macs)
+
+
+def _own_macs() -> tuple[float, float]:
+    from codec import models
+
+    from .complexity import encoder_and_decoder
+
+    return encoder_and_decoder(models.read_config(models.default_path()))
 
 
 def measure_apart(job: Job) -> Timing:

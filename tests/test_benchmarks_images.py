@@ -1,5 +1,9 @@
 """Sets of test images."""
 
+import hashlib
+import io
+import zipfile
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -52,6 +56,9 @@ def test_pixels_are_not_for_writing(tmp_path, pixels):
         ("kodak", "empty", "kodim01.png: is missing; get kodim01.png"),
         ("kodak", "fake", "kodim01.png: its pixels are not those of the Kodak image"),
         ("kodak", "none", "none: no such folder; get kodim01.png"),
+        ("clic", None, "do not come with this program: get https://data.vision.ee.ethz.ch/"),
+        ("clic", "empty", "professional_valid_2020.zip: is missing; get https://"),
+        ("clic", "fake", "professional_valid_2020.zip: its MD5 checksum is not 7111ee24"),
     ],
 )
 def test_errors(tmp_path, dataset, folder, message, pixels):
@@ -59,6 +66,7 @@ def test_errors(tmp_path, dataset, folder, message, pixels):
         (tmp_path / name).mkdir()
     (tmp_path / "broken" / "bad.png").write_bytes(b"no PNG")
     Image.fromarray(pixels).save(tmp_path / "fake" / "kodim01.png")
+    (tmp_path / "fake" / images.CLIC_ARCHIVE).write_bytes(b"no archive")
     with pytest.raises(CaeError) as error:
         images.gather(dataset, folder and tmp_path / folder)
     assert message in str(error.value)
@@ -85,3 +93,24 @@ def test_kodak_accepts_the_images(tmp_path, pixels, monkeypatch):
     samples = images.gather("kodak", tmp_path)
     assert [sample.name for sample in samples] == ["kodim01"]
     assert images.is_kodak(samples)
+
+
+def test_clic_verifies_what_was_unpacked(tmp_path, pixels, monkeypatch):
+    archive = tmp_path / images.CLIC_ARCHIVE
+    with zipfile.ZipFile(archive, "w") as file:
+        for name, picture in (("valid/a.png", pixels), ("valid/b.png", pixels[::-1])):
+            buffer = io.BytesIO()
+            Image.fromarray(picture).save(buffer, "PNG")
+            file.writestr(name, buffer.getvalue())
+        file.writestr("__MACOSX/valid/._a.png", b"")
+        file.extractall(tmp_path)
+    monkeypatch.setattr(images, "CLIC_MD5", hashlib.md5(archive.read_bytes()).hexdigest())
+    first, second = images.gather("clic", tmp_path)
+    assert (first.name, second.name) == ("a", "b")
+    assert np.array_equal(first.load(), pixels)
+    Image.fromarray(pixels).save(tmp_path / "valid" / "b.png", compress_level=0)
+    with pytest.raises(CaeError, match=r"b\.png: is not the file in the archive"):
+        images.gather("clic", tmp_path)
+    (tmp_path / "valid" / "a.png").unlink()
+    with pytest.raises(CaeError, match=r"a\.png: is missing"):
+        images.gather("clic", tmp_path)
