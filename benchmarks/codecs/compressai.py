@@ -1,6 +1,6 @@
 """CompressAI's models from checkpoints on disk. The setting is a checkpoint's place in the list, from 1.
 
-Written against CompressAI 1.2 but not run in this project's tests, which do not install it: it holds NumPy below 2.
+Run by hand with CompressAI 1.2.8, but not in this project's tests, which do not install it: it holds NumPy below 2.
 The file that is counted is the model's strings behind a header of our own (the image's size, and of each string its
 length), since CompressAI defines none that names no enumerated model.
 """
