@@ -124,7 +124,7 @@ class Codec:
         alpha = None
         if (png := metadata.pop("alph", None)) is not None:
             if header.width * header.height > self._settings.pixels_max:
-                raise CaeError("the alpha channel, which is decoded whole, has more pixels than pixels_max")
+                raise CaeError("the alpha channel, which is decoded whole, has more pixels than the limit (--max-pixels)")
             alpha = images.alpha_from_png(png, header.width, header.height)[place.slices]
         return images.Picture(colour, alpha, metadata)
 

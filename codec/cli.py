@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from . import __version__
+from .config import PIXELS_MAX
 from .errors import CaeError
 from .information import info
 
@@ -29,6 +30,13 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-j", "--threads", type=int, metavar="N", help="CPU threads (default: all processors)")
     parser.add_argument(
         "--weights", type=Path, metavar="FILE", help="weights file (default: the one that comes with the codec)"
+    )
+    parser.add_argument(
+        "--max-pixels",
+        type=int,
+        default=PIXELS_MAX,
+        metavar="N",
+        help=f"refuse larger pictures, which may be forged to use up memory (default: {PIXELS_MAX})",
     )
 
 
@@ -92,7 +100,7 @@ def encode_main(arguments: list[str] | None = None) -> None:
         from . import files
 
         files.check_target(given.output, given.input)
-        picture = files.read_image(given.input)
+        picture = files.read_image(given.input, given.max_pixels)
 
         from . import Codec
 
@@ -121,7 +129,7 @@ def decode_main(arguments: list[str] | None = None) -> None:
 
         from . import Codec
 
-        codec = Codec(weights=given.weights, device=given.device, threads=given.threads)
+        codec = Codec(weights=given.weights, device=given.device, threads=given.threads, pixels_max=given.max_pixels)
         with _naming(given.input):
             picture = codec.decode_picture(data, given.region)
         files.write_image(given.output, picture)

@@ -21,16 +21,16 @@ _LOSSY = {"JPEG": {"quality": 95, "subsampling": "4:4:4"}, "WEBP": {"lossless": 
 _XMP_TIFF_TAG = 700
 
 
-def read_image(path: Path) -> Picture:
-    """Reads an image file of any kind that Pillow knows (of several frames, the first)."""
+def read_image(path: Path, pixels_max: int = PIXELS_MAX) -> Picture:
+    """Reads an image file of any kind that Pillow knows (of several frames, the first), of at most `pixels_max` pixels."""
     try:
         with warnings.catch_warnings():
             # the limit below stands in for Pillow's
             warnings.simplefilter("ignore")
             image = _open_of_any_size(path)
         with image:
-            if image.width * image.height > PIXELS_MAX:
-                raise CaeError(f"{image.width} x {image.height} pixels are more than the limit of {PIXELS_MAX}")
+            if image.width * image.height > pixels_max:
+                raise CaeError(f"{image.width} x {image.height} pixels are more than the limit of {pixels_max} (--max-pixels)")
             return from_pillow(image)
     except CaeError as error:
         raise CaeError(f"{path}: {error}") from None

@@ -95,7 +95,7 @@ def decode(
     if region.height * region.width > settings.pixels_max:
         raise CaeError(
             f"{region.width} x {region.height} pixels are more than the limit of {settings.pixels_max}; "
-            "decode it region by region, or raise Codec's pixels_max"
+            "decode it region by region, or raise the limit (--max-pixels, Codec's pixels_max)"
         )
     out = np.empty((max(0, region.height), max(0, region.width), container.header.channels), np.uint8)
     top = 0

@@ -102,7 +102,14 @@ def test_bad_input_to_encode(tmp_path, photograph, capsys):
     assert "folder" in refused(capsys, cli.encode_main, photograph, tmp_path)
     assert "its own source" in refused(capsys, cli.encode_main, photograph, photograph)
     assert "does not exist" in refused(capsys, cli.encode_main, photograph, tmp_path / "none" / "out.cae")
+    assert "limit of 1000 (--max-pixels)" in refused(capsys, cli.encode_main, photograph, out, "--max-pixels", 1000)
     assert set(tmp_path.iterdir()) == before
+
+
+def test_too_many_pixels_to_decode(tmp_path, encoded, capsys):
+    out = tmp_path / "out.png"
+    assert "--max-pixels" in refused(capsys, cli.decode_main, encoded, out, "--weights", TINY, "--max-pixels", 1000)
+    assert not out.exists()
 
 
 def test_bad_input_to_decode(tmp_path, photograph, encoded, capsys):
