@@ -64,7 +64,7 @@ def _from_program(program: str, original: np.ndarray, decoded: np.ndarray) -> fl
 
 
 def _program_missing(program: str) -> str | None:
-    return None if shutil.which(program) else f"needs the program {program} of libjxl 0.8 or later (libjxl-devtools) on the PATH"
+    return None if shutil.which(program) else f"needs the program {program} on the PATH: libjxl-devtools 0.8 or later"
 
 
 @functools.cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -24,11 +25,7 @@ _XMP_TIFF_TAG = 700
 def read_image(path: Path, pixels_max: int = PIXELS_MAX) -> Picture:
     """Reads an image file of any kind that Pillow knows (of several frames, the first), of at most `pixels_max` pixels."""
     try:
-        with warnings.catch_warnings():
-            # the limit below stands in for Pillow's
-            warnings.simplefilter("ignore")
-            image = _open_of_any_size(path)
-        with image:
+        with _any_size, Image.open(path) as image:
             if image.width * image.height > pixels_max:
                 raise CaeError(f"{image.width} x {image.height} pixels are more than the limit of {pixels_max} (--max-pixels)")
             return from_pillow(image)
@@ -42,13 +39,28 @@ def read_image(path: Path, pixels_max: int = PIXELS_MAX) -> Picture:
         raise CaeError(f"{path}: damaged image ({error})") from None
 
 
-def _open_of_any_size(path: Path) -> Image.Image:
-    before = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None
-    try:
-        return Image.open(path)
-    finally:
-        Image.MAX_IMAGE_PIXELS = before
+class _AnySize(contextlib.AbstractContextManager[None]):
+    """Lifts Pillow's limit of pixels, one for the whole process, while any thread is inside: ours stands in for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._limit: int | None = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            self._inside += 1
+
+    def __exit__(self, *_error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                Image.MAX_IMAGE_PIXELS = self._limit
+
+
+_any_size = _AnySize()
 
 
 def check_target(path: Path, source: Path | None = None) -> None:

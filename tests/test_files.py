@@ -112,3 +112,13 @@ def test_long_names_and_failures(tmp_path):
 def test_pixels_survive_a_lossless_file(cat, tmp_path):
     write_image(tmp_path / "cat.webp", from_pillow(cat))
     assert np.array_equal(read_image(tmp_path / "cat.webp").colour, np.asarray(cat))
+
+
+def test_the_limit_is_ours_not_pillows(tmp_path, monkeypatch):
+    cat = Image.fromarray(skimage.data.chelsea())
+    cat.save(tmp_path / "cat.tif", compression="tiff_lzw")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert np.array_equal(read_image(tmp_path / "cat.tif").colour, np.asarray(cat))
+    with pytest.raises(CaeError, match="limit of 5000"):
+        read_image(tmp_path / "cat.tif", 5000)
+    assert Image.MAX_IMAGE_PIXELS == 1000
