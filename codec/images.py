@@ -61,7 +61,8 @@ def from_pillow(image: Image.Image) -> Picture:
     try:
         if image.has_transparency_data:
             mode = {"L": "LA", "RGB": "RGBA"}[mode]
-        pixels = np.asarray(image.convert(mode))
+        # convert would copy a picture that has the mode already
+        pixels = np.asarray(image if image.mode == mode else image.convert(mode))
         metadata = _metadata(image)
     # Pillow's many formats raise many kinds of errors for damaged files
     except Exception as error:
