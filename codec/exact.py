@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .config import Config
 from .hyperprior import NEIGHBOURS, SCALES
-from .products import LIMIT, product
+from .products import LIMIT, check_sums, product
 from .transforms import depth_to_space
 
 HYPER_BITS = 6
@@ -59,8 +59,9 @@ class Depthwise:
 
     def __init__(self, tensors: Tensors, name: str) -> None:
         self.shift = read_shift(tensors, name)
-        self.weight = tensors[f"{name}.weight"].T.to(torch.int32).contiguous()
-        self.bias = tensors[f"{name}.bias"]
+        weight, self.bias = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
+        check_sums(weight, self.bias)
+        self.weight = weight.T.to(torch.int32).contiguous()
 
     def __call__(self, x: Tensor) -> Tensor:
         """Applies the layer to x (B, h, w, C), zero-padded to keep its size."""
@@ -166,8 +167,9 @@ class ExactEntropy:
         self.embed = [Layer(tensors, "embed", columns=slice(odd, None, 2)) for odd in (0, 1)]
         self.second_blocks = [Block(tensors, f"second_blocks.{i}") for i in range(config.context_blocks)]
         self.second_pass = Pass(tensors, "second_head", 1, n)
-        self.neighbours = tensors["neighbour.weight"].T.to(torch.int32).contiguous()
-        self.neighbour_bias, self.neighbour_shift = tensors["neighbour.bias"], read_shift(tensors, "neighbour")
+        weight, self.neighbour_bias = tensors["neighbour.weight"], tensors["neighbour.bias"]
+        check_sums(weight, self.neighbour_bias)
+        self.neighbours, self.neighbour_shift = weight.T.to(torch.int32).contiguous(), read_shift(tensors, "neighbour")
 
     def _packed(self, values: Tensor, odd: Tensor, number: int, shape: tuple[int, ...]) -> Tensor:
         """A per-channel vector (C,) in the packed layout of a pass: (h, w, C/2)."""

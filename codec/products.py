@@ -17,14 +17,15 @@ Product = Callable[[Tensor], Tensor]
 """From activations (rows, in) int32, within ±LIMIT, to weight @ x + bias (rows, out) int32."""
 
 
-def product(weight: Tensor, bias: Tensor) -> Product:
-    """The product by weight (out, in) int8, plus bias (out,) int32.
-
-    Raises ValueError where a sum could exceed 32 bits.
-    """
-    largest = weight.long().abs().sum(1) * (LIMIT + 1) + bias.long().abs()
-    if len(largest) and largest.max() > SUM_LIMIT:
+def check_sums(weight: Tensor, bias: Tensor) -> None:
+    """Raises ValueError where weight (out, in) @ activations + bias (out,) could exceed 32 bits."""
+    if (weight.long().abs().sum(1) * (LIMIT + 1) + bias.long().abs()).max() > SUM_LIMIT:
         raise ValueError("sums could exceed 32 bits")
+
+
+def product(weight: Tensor, bias: Tensor) -> Product:
+    """The product by weight (out, in) int8, plus bias (out,) int32; ValueError where a sum could exceed 32 bits."""
+    check_sums(weight, bias)
     # torch misreads a matrix of bytes with a single row
     in_bytes = weight.device.type == "cpu" and weight.shape[1] > 1 and bytes_work()
     return InBytes(weight, bias) if in_bytes else InFloat64(weight, bias)
