@@ -82,6 +82,14 @@ def read_shift(tensors: Tensors, name: str) -> Tensor:
     return shift
 
 
+def _bounded(tensors: Tensors, name: str, largest: int) -> Tensor:
+    """A tensor as int32; ValueError where it is not of integers up to `largest`."""
+    values = tensors[name]
+    if values.is_floating_point() or values.long().abs().max() > largest:
+        raise ValueError(f"{name}: not integers up to {largest}")
+    return values.to(torch.int32)
+
+
 class Block:
     """Integer twin of `hyperprior.EntropyBlock`."""
 
@@ -157,9 +165,9 @@ class ExactEntropy:
     def __init__(self, tensors: Tensors, config: Config) -> None:
         n = config.latent_channels
         self.leading = config.leading_channels
-        self.quality_bias = tensors["quality_bias"]
-        self.log_gain = tensors["log_gain"]
-        self.compress = tensors["compress"].to(torch.int32)
+        self.quality_bias = _bounded(tensors, "quality_bias", 2**30)
+        self.log_gain = _bounded(tensors, "log_gain", 2**30)
+        self.compress = _bounded(tensors, "compress", LIMIT + 1)
         self.enter, self.upsample = Layer(tensors, "hyper_synthesis.enter"), Layer(tensors, "hyper_synthesis.upsample")
         self.block_half, self.block = Block(tensors, "hyper_synthesis.block_half"), Block(tensors, "hyper_synthesis.block")
         self.first_block = Block(tensors, "first_block")

@@ -25,12 +25,14 @@ _XMP_TIFF_TAG = 700
 def read_image(path: Path, pixels_max: int = PIXELS_MAX) -> Picture:
     """Reads an image file of any kind that Pillow knows (of several frames, the first), of at most `pixels_max` pixels."""
     try:
-        with _any_size, Image.open(path) as image:
-            if image.width * image.height > pixels_max:
-                raise CaeError(f"{image.width} x {image.height} pixels are more than the limit of {pixels_max} (--max-pixels)")
-            return from_pillow(image)
+        with warnings.catch_warnings(), _pillow_limit.of(pixels_max):
+            # Pillow warns of what is refused below
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return _read(path, pixels_max)
     except CaeError as error:
         raise CaeError(f"{path}: {error}") from None
+    except Image.DecompressionBombError:
+        raise CaeError(f"{path}: more pixels than the limit of {pixels_max} (--max-pixels)") from None
     except UnidentifiedImageError:
         raise CaeError(f"{path}: not an image that Pillow can read") from None
     except OSError as error:
@@ -39,28 +41,40 @@ def read_image(path: Path, pixels_max: int = PIXELS_MAX) -> Picture:
         raise CaeError(f"{path}: damaged image ({error})") from None
 
 
-class _AnySize(contextlib.AbstractContextManager[None]):
-    """Lifts Pillow's limit of pixels, one for the whole process, while any thread is inside: ours stands in for it."""
+def _read(path: Path, pixels_max: int) -> Picture:
+    with Image.open(path) as image:
+        if image.width * image.height > pixels_max:
+            raise CaeError(f"{image.width} x {image.height} pixels are more than the limit of {pixels_max} (--max-pixels)")
+        return from_pillow(image)
+
+
+class _PillowLimit:
+    """Pillow's limit of pixels, which is one for the whole process: the largest that any thread inside asks for.
+
+    Pillow raises an error at twice its limit, also for pictures inside a file that claims fewer pixels.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._inside = 0
-        self._limit: int | None = None
+        self._outside: int | None = None
+        self._inside: list[int] = []
 
-    def __enter__(self) -> None:
+    @contextlib.contextmanager
+    def of(self, pixels: int) -> Iterator[None]:
         with self._lock:
-            if self._inside == 0:
-                self._limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-            self._inside += 1
+            if not self._inside:
+                self._outside = Image.MAX_IMAGE_PIXELS
+            self._inside.append(pixels)
+            Image.MAX_IMAGE_PIXELS = max(self._inside)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside.remove(pixels)
+                Image.MAX_IMAGE_PIXELS = max(self._inside, default=self._outside)
 
-    def __exit__(self, *_error: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                Image.MAX_IMAGE_PIXELS = self._limit
 
-
-_any_size = _AnySize()
+_pillow_limit = _PillowLimit()
 
 
 def check_target(path: Path, source: Path | None = None) -> None:

@@ -21,6 +21,7 @@ from .config import QUALITIES, Config
 from .errors import CaeError
 from .exact import ExactEntropy
 from .hyperprior import SCALES, HyperAnalysis
+from .products import LIMIT
 from .quantisation import Quantiser
 from .transforms import Analysis, Synthesis, interpolate_levels
 
@@ -158,6 +159,8 @@ def _build(path: Path, data: bytes, device: torch.device) -> Model:
     if len(scale_tables) != SCALES or len(hyper_tables) != config.hyper_channels:
         raise ValueError("the number of tables is wrong")
     levels = torch.tensor([config.level(quality) for quality in QUALITIES])
+    exact = ExactEntropy({name: value.to(device) for name, value in parts["exact"].items()}, config)
+    _try_out(exact, config, device)
     return Model(
         path=path,
         id=hashlib.sha256(data).digest()[:ID_BYTES],
@@ -165,13 +168,21 @@ def _build(path: Path, data: bytes, device: torch.device) -> Model:
         analysis=_network(Analysis, config, parts["analysis"], device),
         hyper_analysis=_network(HyperAnalysis, config, parts["hyper_analysis"], device),
         synthesis=_network(Synthesis, config, parts["synthesis"], device),
-        exact=ExactEntropy({name: value.to(device) for name, value in parts["exact"].items()}, config),
+        exact=exact,
         gain=interpolate_levels(parts["levels"]["log_gain"], levels)[:, 0, 0].exp().to(device),
         scale_tables=scale_tables,
         hyper_tables=hyper_tables,
         quantiser=Quantiser(scale_tables, device),
         device=device,
     )
+
+
+@torch.inference_mode()
+def _try_out(exact: ExactEntropy, config: Config, device: torch.device) -> None:
+    """Raises an error where the operands' shapes do not fit each other."""
+    z = torch.zeros(1, 1, 1, config.hyper_channels, dtype=torch.int32, device=device)
+    features, mean, _ = exact.first(z, QUALITIES[-1], 2, 2)
+    exact.second(features, mean, torch.full_like(mean, LIMIT), QUALITIES[-1])
 
 
 def _network(kind: Callable[[Config], Network], config: Config, tensors: Mapping[str, Tensor], device: torch.device) -> Network:

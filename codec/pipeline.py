@@ -62,7 +62,7 @@ def encode(
 ) -> bytes:
     """Codes pixels (H, W, C) uint8, C = 1 or 3, to the bytes of a `.cae` file.
 
-    It reads them once, from top to bottom, so that they may lie in a file mapped to memory.
+    It reads them band by band from top to bottom, so that they may lie in a file mapped to memory.
     """
     height, width, channels = pixels.shape
     header = bitstream.Header(width, height, channels, quality, tile, model.id)
@@ -92,12 +92,13 @@ def decode(
     data: bitstream.Data, container: bitstream.Container, model: models.Model, settings: Settings, region: Rect
 ) -> np.ndarray:
     """Decodes one region (or all) of a file, which `bitstream.read` has parsed, to pixels (h, w, C) uint8."""
+    _check_region(region, container.header)
     if region.height * region.width > settings.pixels_max:
         raise CaeError(
             f"{region.width} x {region.height} pixels are more than the limit of {settings.pixels_max}; "
             "decode it region by region, or raise the limit (--max-pixels, Codec's pixels_max)"
         )
-    out = np.empty((max(0, region.height), max(0, region.width), container.header.channels), np.uint8)
+    out = np.empty((region.height, region.width, container.header.channels), np.uint8)
     top = 0
     for rows in decode_bands(data, container, model, settings, region):
         out[top : top + len(rows)] = rows
@@ -113,16 +114,19 @@ def decode_bands(
     No more memory is in use at a time than the tiles need that a band and its halo touch.
     """
     header = container.header
-    bounds = header.bounds
-    if region.height <= 0 or region.width <= 0 or region & bounds != region:
-        where = f"x {region.left}, y {region.top}, {region.width} x {region.height}"
-        raise CaeError(f"the region ({where}) is not within the picture's {header.width} x {header.height} pixels")
+    _check_region(region, header)
     tiles: Tiles = {}
     # the windows lie on one grid whatever the region, so that a region comes out as the whole picture's crop to the bit
-    for band in bands(bounds, settings.window, BAND_CELLS * settings.threads, touching=region):
+    for band in bands(header.bounds, settings.window, BAND_CELLS * settings.threads, touching=region):
         part = band & region
         tiles = _decode_tiles(data, container, model, settings, part, tiles)
         yield _with_fallback(functools.partial(_synthesise, tiles, part, header), model, settings)
+
+
+def _check_region(region: Rect, header: bitstream.Header) -> None:
+    if region.height <= 0 or region.width <= 0 or region & header.bounds != region:
+        where = f"x {region.left}, y {region.top}, {region.width} x {region.height}"
+        raise CaeError(f"the region ({where}) is not within the picture's {header.width} x {header.height} pixels")
 
 
 def decode_latent(

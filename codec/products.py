@@ -24,7 +24,12 @@ def check_sums(weight: Tensor, bias: Tensor) -> None:
 
 
 def product(weight: Tensor, bias: Tensor) -> Product:
-    """The product by weight (out, in) int8, plus bias (out,) int32; ValueError where a sum could exceed 32 bits."""
+    """The product by weight (out, in) int8, plus bias (out,) int32.
+
+    Raises ValueError for other types, and where a sum could exceed 32 bits.
+    """
+    if (weight.dtype, bias.dtype) != (torch.int8, torch.int32):
+        raise ValueError(f"weights are {weight.dtype} and biases {bias.dtype}, not int8 and int32")
     check_sums(weight, bias)
     # torch misreads a matrix of bytes with a single row
     in_bytes = weight.device.type == "cpu" and weight.shape[1] > 1 and bytes_work()
@@ -57,12 +62,17 @@ class InBytes:
         return low.add_(high, alpha=256).add_(self.bias)
 
 
+def bytes_are_fast() -> bool:
+    """Whether this CPU multiplies bytes to 32-bit sums in one instruction, and torch has a product for it."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    known = any(capabilities.get(name) for name in ("avx512_vnni", "avx_vnni", "amx_int8"))
+    return known and hasattr(torch, "_int_mm")
+
+
 @functools.cache
 def bytes_work() -> bool:
-    """Whether products of bytes are fast on this CPU, and right at their extremes (instructions before VNNI saturate)."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    fast = any(capabilities.get(name) for name in ("avx512_vnni", "avx_vnni", "amx_int8"))
-    if not fast or not hasattr(torch, "_int_mm"):
+    """Whether products of bytes are fast here, and right at their extremes: older instructions saturate there."""
+    if not bytes_are_fast():
         return False
     x = torch.tensor([-LIMIT, -256, -129, -1, 0, 127, 128, LIMIT], dtype=torch.int32).repeat(64, 48)
     weight = torch.full((16, x.shape[1]), 127, dtype=torch.int8)

@@ -60,7 +60,11 @@ class Depthwise(nn.Conv2d):
         super().__init__(channels, channels, 3, padding=1, groups=channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        x = x.permute(0, 3, 1, 2)
+        if x.is_cuda and x.dtype == torch.float32 and not torch.is_autocast_enabled("cuda"):
+            # cuDNN would take it, and round to TF32; in this layout torch's own kernel takes it
+            x = x.contiguous()
+        return super().forward(x).permute(0, 2, 3, 1)
 
 
 class TransformBlock(nn.Module):

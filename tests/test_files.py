@@ -1,6 +1,8 @@
 """Image files: what they hold comes back, odd ones are refused, and nothing that is no file is ever replaced."""
 
+import io
 import os
+import struct
 
 import numpy as np
 import pytest
@@ -114,11 +116,22 @@ def test_pixels_survive_a_lossless_file(cat, tmp_path):
     assert np.array_equal(read_image(tmp_path / "cat.webp").colour, np.asarray(cat))
 
 
-def test_the_limit_is_ours_not_pillows(tmp_path, monkeypatch):
+@pytest.mark.parametrize("limit", [5000, 100_000])
+def test_the_limit_is_ours_not_pillows(tmp_path, monkeypatch, limit):
     cat = Image.fromarray(skimage.data.chelsea())
     cat.save(tmp_path / "cat.tif", compression="tiff_lzw")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     assert np.array_equal(read_image(tmp_path / "cat.tif").colour, np.asarray(cat))
-    with pytest.raises(CaeError, match="limit of 5000"):
-        read_image(tmp_path / "cat.tif", 5000)
+    with pytest.raises(CaeError, match=f"limit of {limit} "):
+        read_image(tmp_path / "cat.tif", limit)
     assert Image.MAX_IMAGE_PIXELS == 1000
+
+
+def test_a_large_picture_inside_a_small_one_is_not_decoded(tmp_path):
+    """An icon file may hold a PNG far larger than it says."""
+    inner = io.BytesIO()
+    Image.new("RGB", (900, 900)).save(inner, "PNG")
+    entry = struct.pack("<BBBBHHII", 16, 16, 0, 0, 1, 24, len(inner.getvalue()), 22)
+    (tmp_path / "bomb.ico").write_bytes(struct.pack("<HHH", 0, 1, 1) + entry + inner.getvalue())
+    with pytest.raises(CaeError, match="limit of 10000 "):
+        read_image(tmp_path / "bomb.ico", 10_000)

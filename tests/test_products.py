@@ -5,9 +5,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codec.products import LIMIT, InBytes, InFloat64, bytes_work, product
+from codec.products import LIMIT, InBytes, InFloat64, bytes_are_fast, bytes_work, product
 
-KINDS = [InFloat64, pytest.param(InBytes, marks=pytest.mark.skipif(not bytes_work(), reason="no fast products of bytes here"))]
+needs_bytes = pytest.mark.skipif(not bytes_are_fast(), reason="this CPU has no products of bytes")
+KINDS = [InFloat64, pytest.param(InBytes, marks=needs_bytes)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -22,6 +23,18 @@ def test_equals_integers(kind, rows, inputs, outputs, extreme, seed):
         weight = torch.where(weight < 0, -128, 127).to(torch.int8)
     expected = x.long() @ weight.long().T + bias
     assert torch.equal(kind(weight, bias)(x).long(), expected)
+
+
+@needs_bytes
+def test_bytes_work_where_they_are_fast():
+    assert bytes_work()
+
+
+def test_other_types_are_refused():
+    weight, bias = torch.zeros(2, 3, dtype=torch.int8), torch.zeros(2, dtype=torch.int32)
+    for wrong in ((weight.int(), bias), (weight, bias.float()), (weight, bias.long())):
+        with pytest.raises(ValueError, match="not int8 and int32"):
+            product(*wrong)
 
 
 def test_sums_beyond_32_bits_are_refused():

@@ -17,6 +17,7 @@ import codec
 from codec import models
 from codec.training.data import find_images, load_images, random_patches
 from codec.training.export import export, fraction_bits, restore
+from codec.training.model import Model
 from codec.training.train import Options, Run, train
 
 from .conftest import TINY, psnr
@@ -82,6 +83,26 @@ def test_training_lowers_the_loss_and_exports(folder, tmp_path):
     trained = codec.Codec(weights=path, device="cpu")
     data = trained.encode(crop, 100)
     assert psnr(trained.decode(data), crop) > 22
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_exports_whatever_the_size_of_activations(tmp_path, trained):
+    """Flat pictures and untrained networks leave activations far smaller than photographs do."""
+    torch.manual_seed(0)
+    model = make_model() if trained else Model(CONFIG)
+    path = tmp_path / "weights.safetensors"
+    export(model, [np.full((64, 64, 3), 128, np.uint8)], path, {})
+    held = codec.Codec(weights=path, device="cpu")
+    assert held.decode(held.encode(skimage.data.coffee()[:70, :80], 50)).shape == (70, 80, 3)
+
+
+def test_weights_too_large_for_8_bits_are_refused(tmp_path):
+    model = make_model()
+    with torch.no_grad():
+        model.entropy.hyper_synthesis.enter.weight.fill_(1e4)
+    with pytest.raises(codec.CaeError, match="too large for 8-bit"):
+        export(model, [skimage.data.coffee()[:64, :64]], tmp_path / "weights.safetensors", {})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_exported_rate_is_close_to_the_float_models(tmp_path):

@@ -31,6 +31,8 @@ from .model import Model
 
 HEADROOM = 2.0
 """Factor by which ranges of activations are widened beyond what calibration saw."""
+MOST_BITS = 15
+"""Most fractional bits of an activation."""
 HEADS = ("first_head", "second_head")
 LEVEL_PARAMETERS = ("log_gain", "quality_bias", "z_mean", "z_log_scale")
 """Parameters of the entropy model that a weights file keeps in floating point as well."""
@@ -51,6 +53,7 @@ class Ranges:
     """Largest magnitudes that a model's activations reach, by hooks on its layers."""
 
     def __init__(self, model: EntropyModel) -> None:
+        self.most_bits = MOST_BITS
         self.largest: dict[str, float] = {}
         self.handles = []
         for name, module in model.named_modules():
@@ -64,8 +67,8 @@ class Ranges:
         return record
 
     def bits(self, *names: str) -> int:
-        """Fractional bits that hold the outputs of all these layers, with headroom."""
-        return fraction_bits(HEADROOM * max(self.largest[name] for name in names))
+        """Fractional bits, at most `most_bits`, that hold the outputs of all these layers, with headroom."""
+        return min(self.most_bits, fraction_bits(HEADROOM * max(self.largest[name] for name in names)))
 
     def remove(self) -> None:
         for handle in self.handles:
@@ -121,7 +124,20 @@ class Integers:
 
 
 def quantise_networks(model: EntropyModel, ranges: Ranges) -> dict[str, Tensor]:
-    """Operands of `codec.exact.ExactEntropy` for a float entropy model whose ranges were recorded."""
+    """Operands of `codec.exact.ExactEntropy` for a float entropy model whose ranges were recorded.
+
+    Raises CaeError where a weight is too large for 8 bits.
+    """
+    while ranges.most_bits > 0:
+        tensors = _integers(model, ranges)
+        if all(value.min() > 0 for name, value in tensors.items() if name.endswith(".shift")):
+            return tensors
+        # small activations have more fractional bits than the products that lead to them
+        ranges.most_bits -= 1
+    raise CaeError("the entropy networks have weights too large for 8-bit integers; train on, or with a lower learning rate")
+
+
+def _integers(model: EntropyModel, ranges: Ranges) -> dict[str, Tensor]:
     half = ranges.bits("hyper_synthesis.enter", "hyper_synthesis.block_half")
     blocks = ["hyper_synthesis.block", "first_block", *(f"second_blocks.{i}" for i in range(len(model.second_blocks)))]
     stream = ranges.bits("hyper_synthesis.upsample", "embed", *blocks)
