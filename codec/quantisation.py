@@ -21,14 +21,17 @@ class Quantiser:
     """Chooses symbols by their bits under the scale tables and by their distance from the latent."""
 
     def __init__(self, tables: Sequence[Table], device: torch.device | str = "cpu") -> None:
-        largest = max(table.radius for table in tables) + 1
-        bits = torch.empty(len(tables), largest + 1)
+        self.width = max(table.radius for table in tables) + 2
+        bits = torch.empty(len(tables), self.width)
         for row, table in zip(bits, tables, strict=True):
             frequencies = torch.from_numpy(table.frequencies).double()
             cost = (frequencies.sum().log2() - frequencies.log2()).float()
             row[: table.radius + 1] = cost[table.radius : -1]
             row[table.radius + 1 :] = cost[-1] + ESCAPE_BITS
-        self.bits = bits.to(device)
+        # a magnitude m gives way to m - 1 where the deviation's is so far below m that
+        # bits saved > DISTORTION_WEIGHT * ((1 + error)**2 - error**2); zero never does
+        saved = bits.diff(dim=1)
+        self.limit = torch.nn.functional.pad((saved / DISTORTION_WEIGHT - 1) / 2, (1, 0), value=-1.0).flatten().to(device)
 
     def choose(self, deviation: Tensor, index: Tensor) -> Tensor:
         """Integers (int32) for deviations from the mean (any shape, in steps): each the nearest, or the next towards zero.
@@ -36,15 +39,8 @@ class Quantiser:
         The smaller magnitude is taken where the bits it saves, under the table that `index` (same shape) names, outweigh
         the increase of the squared error.
         """
-        symbols = deviation.round().clamp_(-VALUE_LIMIT, VALUE_LIMIT)
-        flat = symbols.flatten()
-        chosen = flat.nonzero()[:, 0]
-        nearest = flat[chosen]
-        magnitude = nearest.abs()
-        error = deviation.flatten()[chosen].abs() - magnitude
-        row = index.flatten()[chosen].long()
-        place = magnitude.long().clamp_(max=self.bits.shape[1] - 1)
-        saved = self.bits[row, place] - self.bits[row, place - 1]
-        smaller = saved > DISTORTION_WEIGHT * (2 * error + 1)
-        flat[chosen] = torch.where(smaller, nearest - nearest.sign(), nearest)
-        return flat.reshape(symbols.shape).to(torch.int32)
+        magnitude = deviation.abs()
+        nearest = magnitude.round().clamp_(max=VALUE_LIMIT)
+        place = nearest.clamp(max=self.width - 1).to(torch.int32).add_(index, alpha=self.width)
+        smaller = magnitude.sub_(nearest).flatten() < self.limit.index_select(0, place.flatten())
+        return nearest.sub_(smaller.reshape(nearest.shape).to(nearest.dtype)).copysign_(deviation).to(torch.int32)
