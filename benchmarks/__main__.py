@@ -7,7 +7,7 @@ import importlib
 import sys
 import warnings
 
-from codec import CaeError
+from codec import CaeError, environment
 
 COMMANDS = {
     "run": ("benchmarks.run", "measure codecs on images: rate-distortion points, BD-rates, CSV, JSON, plots and a page"),
@@ -39,6 +39,7 @@ def parser_for(given: list[str]) -> argparse.ArgumentParser:
 
 def main(given: list[str] | None = None) -> None:
     """Entry point: errors are one line on stderr and status 1."""
+    environment.prepare()
     given = sys.argv[1:] if given is None else given
     program = "benchmarks"
 

@@ -18,6 +18,9 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> object:
     if name in ("Codec", "decode", "decode_image", "encode"):
+        from . import environment
+
+        environment.prepare()
         from . import api
 
         return getattr(api, name)

@@ -13,9 +13,6 @@ import torch
 
 from .errors import CaeError
 
-# torch reads this at its first allocation; huge pages save a tenth to a fifth of the time on CPUs
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

@@ -1,6 +1,7 @@
 """The command lines as a user runs them: files in, files out, one line for every mistake."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,15 @@ def test_answers_without_torch(encoded, command):
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert result.stdout
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, "3000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "x"}, "")])
+def test_waiting_threads_do_not_spin_for_long(given, expected):
+    """Else two processes on the same processors slow each other down many times; what the user set stays."""
+    code = "import os, codec; codec.encode; print(os.environ.get('GOMP_SPINCOUNT', ''))"
+    others = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=others | given)
+    assert result.stdout.strip() == expected
 
 
 def refused(capsys, main, *arguments: object) -> str:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..cli import reporting
+from ..environment import prepare
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     p = parser()
     arguments = p.parse_args()
+    prepare()
     with reporting(p.prog):
         from ..config import Config
         from ..models import read_config
