@@ -132,7 +132,7 @@ class Codec:
         if wanted == self._model.id:
             return self._model
         if wanted not in self._others:
-            self._others[wanted] = models.load(models.find(wanted), self._device)
+            self._others[wanted] = models.load(models.find(wanted, tried=self._model), self._device)
         return self._others[wanted]
 
 

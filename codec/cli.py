@@ -6,10 +6,14 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import os
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 
 from . import __version__
 from .config import PIXELS_MAX
@@ -41,17 +45,43 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
 
 
 @contextlib.contextmanager
+def _on_sigterm(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
 def reporting(program: str) -> Iterator[None]:
-    """Turns errors and warnings into one line on stderr each; errors end the program with status 1."""
+    """Turns errors and warnings into one line on stderr each; errors end the program with status 1.
+
+    SIGTERM ends it as Ctrl-C does, so that no partial file stays behind.
+    """
 
     def show(message, *_args, **_kwargs) -> None:
         print(f"{program}: warning: {message}", file=sys.stderr)
 
-    with warnings.catch_warnings():
+    def end(number: int, _frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    with warnings.catch_warnings(), _on_sigterm(end):
         warnings.showwarning = show
         try:
             yield
+            sys.stdout.flush()
         except CaeError as error:
+            sys.exit(f"{program}: {error}")
+        except BrokenPipeError:
+            # whoever read the output has what it wanted; python would complain once more at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(128 + signal.SIGPIPE)
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(f"{program}: {error}")
         except (MemoryError, RuntimeError) as error:
             # torch reports the CPU's memory as a plain RuntimeError

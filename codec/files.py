@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from .config import PIXELS_MAX
 from .errors import CaeError
@@ -19,6 +19,10 @@ from .images import Picture, from_pillow, to_pillow
 
 _LOSSY = {"JPEG": {"quality": 95, "subsampling": "4:4:4"}, "WEBP": {"lossless": True}, "AVIF": {"quality": 95}}
 """Options for formats whose own defaults would add a visible loss of their own."""
+_WITH_EXIF = ("AVIF", "JPEG", "PNG", "TIFF", "WEBP")
+_FORMATS = (*_WITH_EXIF, "BMP", "JPEG2000", "PCX", "PPM", "SGI", "TGA")
+"""Formats that keep a picture's size and 8-bit pixels, or (JPEG, AVIF) change them too little to be seen."""
+_ANIMATED = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
 _XMP_TIFF_TAG = 700
 
 
@@ -45,6 +49,9 @@ def _read(path: Path, pixels_max: int) -> Picture:
     with Image.open(path) as image:
         if image.width * image.height > pixels_max:
             raise CaeError(f"{image.width} x {image.height} pixels are more than the limit of {pixels_max} (--max-pixels)")
+        frames = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
+        if frames > 1:
+            warnings.warn(f"{path}: holds {frames} frames; only the first is taken", RuntimeWarning, stacklevel=2)
         return from_pillow(image)
 
 
@@ -92,10 +99,10 @@ def check_target(path: Path, source: Path | None = None) -> None:
 
 
 def check_format(path: Path) -> str:
-    """The image format that a file's suffix names; CaeError where Pillow writes none of that name."""
+    """The image format that a file's suffix names; CaeError where it is none that keeps pictures as they are."""
     kind = Image.registered_extensions().get(path.suffix.lower(), "")
-    if kind not in Image.SAVE:
-        raise CaeError(f"{path}: {path.suffix or 'no suffix'} names no image format to write; use .png")
+    if kind not in _FORMATS or kind not in Image.SAVE:
+        raise CaeError(f"{path}: {path.suffix or 'no suffix'} names no image format that keeps the picture as it is; use .png")
     return kind
 
 
@@ -118,6 +125,10 @@ def write_image(path: Path, picture: Picture) -> None:
     """Writes an image file in the format that the suffix names, with the metadata that the format takes."""
     kind = check_format(path)
     image = to_pillow(picture)
+    if kind not in _WITH_EXIF:
+        # nothing in the file could tell a viewer to turn it
+        with contextlib.suppress(Exception):  # a damaged EXIF block
+            image = ImageOps.exif_transpose(image)
     options: dict[str, Any] = dict(_LOSSY.get(kind, {}))
     options |= {key: image.info[key] for key in ("icc_profile", "exif", "xmp") if key in image.info}
     if "xmp" in options and kind == "PNG":
@@ -148,6 +159,6 @@ def _save(path: Path, image: Image.Image, kind: str, options: dict[str, Any]) ->
         except OSError as error:
             if error.errno is not None:
                 raise
-            raise CaeError(f"{path}: this format does not take the picture ({error})") from None
+            raise CaeError(f"{path}: this format does not take the picture ({error}); use .png") from None
         except Exception as error:  # Pillow's many formats raise many kinds of errors
             raise CaeError(f"{path}: this format does not take the picture ({error})") from None

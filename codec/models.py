@@ -73,9 +73,14 @@ def installed() -> dict[bytes, Path]:
     return {model_id(path): path for path in sorted(WEIGHTS_FOLDER.glob("*.safetensors"))}
 
 
-def find(wanted: bytes) -> Path:
-    """The weights file with an id; CaeError where it is not installed."""
+def find(wanted: bytes, tried: Model | None = None) -> Path:
+    """The weights file with an id; CaeError, which names the ones that were `tried`, where it is not installed."""
     known = installed()
+    if wanted not in known and tried is not None and tried.id not in known:
+        raise CaeError(
+            f"the file needs the weights with id {wanted.hex()}, but {tried.path} has the id {tried.id.hex()}; "
+            "pass the weights file that made it"
+        )
     if wanted not in known:
         have = ", ".join(f"{key.hex()} ({path.stem})" for key, path in known.items())
         raise CaeError(

@@ -153,8 +153,8 @@ def _decode_tiles(
         if number in known:
             return known[number]
         place = place.outward(LATENT_STRIDE)
+        payload = bitstream.payload(data, container, number)
         try:
-            payload = bitstream.payload(data, container, number)
             return _with_fallback(lambda m, _: _decode_tile(payload, place, m, header.quality), model, settings, windows=False)
         except CaeError as error:
             raise CaeError(f"tile {number}: {error}") from None

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from codec import cli
+from codec import cli, files
 
 from .conftest import TINY, psnr
 
@@ -71,6 +72,40 @@ def test_waiting_threads_do_not_spin_for_long(given, expected):
     others = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=others | given)
     assert result.stdout.strip() == expected
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_cannot_be_written(encoded):
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([sys.executable, BIN / "cae-info", encoded], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1 and "No space left" in result.stderr
+
+
+def test_reader_that_has_enough(encoded):
+    """`cae-info FILE | true` ends quietly."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    result = subprocess.run([sys.executable, BIN / "cae-info", encoded], stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert result.stderr == ""
+    assert result.returncode == 128 + 13
+
+
+def test_sigterm_leaves_no_partial_file(tmp_path, monkeypatch):
+    """As Ctrl-C does, it ends the command by way of the code that removes the file begun."""
+    with pytest.raises(SystemExit) as stop, cli.reporting("cae-decode"), files.replacing(tmp_path / "out.png") as file:
+        file.write(b"half")
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.value.code == 143
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_weights_are_named(tmp_path, photograph, encoded, capsys):
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(TINY.read_bytes()[:8] + TINY.read_bytes()[8:].replace(b'"MIT"', b'"TIM"', 1))
+    line = refused(capsys, cli.decode_main, encoded, tmp_path / "out.png", "--weights", other)
+    assert str(other) in line and "pass the weights file that made it" in line
 
 
 def refused(capsys, main, *arguments: object) -> str:

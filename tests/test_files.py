@@ -7,7 +7,7 @@ import struct
 import numpy as np
 import pytest
 import skimage.data
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 
 from codec import CaeError
 from codec.files import check_target, read_image, replacing, write_image
@@ -135,3 +135,28 @@ def test_a_large_picture_inside_a_small_one_is_not_decoded(tmp_path):
     (tmp_path / "bomb.ico").write_bytes(struct.pack("<HHH", 0, 1, 1) + entry + inner.getvalue())
     with pytest.raises(CaeError, match="limit of 10000 "):
         read_image(tmp_path / "bomb.ico", 10_000)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif", "bmp", "ppm"])
+def test_pictures_come_back_upright(tmp_path, cat, suffix):
+    """A viewer that heeds EXIF's orientation shows the same picture, in formats with EXIF and without."""
+    exif = Image.Exif()
+    exif[274] = 6
+    cat.save(tmp_path / "in.png", exif=exif)
+    write_image(tmp_path / f"out.{suffix}", read_image(tmp_path / "in.png"))
+    shown = [np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / name))) for name in ("in.png", f"out.{suffix}")]
+    assert shown[0].shape == shown[1].shape == (50, 40, 3)
+    assert abs(shown[0].astype(int) - shown[1]).mean() < 2
+
+
+@pytest.mark.parametrize("suffix", ["gif", "ico", "icns", "pdf", "mpo", "cae", ""])
+def test_formats_that_change_pictures_are_refused(tmp_path, cat, suffix):
+    with pytest.raises(CaeError, match=r"use \.png"):
+        write_image(tmp_path / f"out.{suffix}", from_pillow(cat))
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png"])
+def test_of_an_animation_the_first_frame_is_taken(tmp_path, cat, suffix):
+    cat.save(tmp_path / f"a.{suffix}", save_all=True, append_images=[cat.rotate(180)], lossless=True)
+    with pytest.warns(RuntimeWarning, match="2 frames; only the first"):
+        assert read_image(tmp_path / f"a.{suffix}").colour.shape == (40, 50, 3)

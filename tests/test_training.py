@@ -3,6 +3,8 @@
 import csv
 import dataclasses
 import json
+import os
+import signal
 import warnings
 from pathlib import Path
 
@@ -18,10 +20,12 @@ from codec import models
 from codec.training.data import find_images, load_images, random_patches
 from codec.training.export import export, fraction_bits, restore
 from codec.training.model import Model
-from codec.training.train import Options, Run, train
+from codec.training.train import Interrupted, Options, Run, train
 
 from .conftest import TINY, psnr
 from .make_tiny_weights import CONFIG, make_model
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*are not readable:RuntimeWarning")
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +100,14 @@ def test_exports_whatever_the_size_of_activations(tmp_path, trained):
     assert held.decode(held.encode(skimage.data.coffee()[:70, :80], 50)).shape == (70, 80, 3)
 
 
+def test_equal_models_give_equal_weights_files(tmp_path):
+    """A file names its weights by a digest of all bytes: exporting once more must not orphan it."""
+    record = {name: name for name in ("licence", "training", "a", "b", "c", "d")}
+    for number in range(4):
+        export(make_model(), [skimage.data.coffee()[:64, :64]], tmp_path / f"{number}.safetensors", record)
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
 def test_weights_too_large_for_8_bits_are_refused(tmp_path):
     model = make_model()
     with torch.no_grad():
@@ -162,6 +174,10 @@ def test_bad_folders(tmp_path):
         {"patch": 100},
         {"batch": 0},
         {"decay": 0.0},
+        {"learning_rate": -1.0},
+        {"steps": None, "minutes": float("nan")},
+        {"memory_gib": 0.0},
+        {"run": Path(__file__)},
         {"device": "tpu"},
         {"seed": -1},
         {"export": Path("none/x.safetensors")},
@@ -177,3 +193,30 @@ def test_no_pickle(folder, tmp_path):
     train(options(folder, tmp_path, 1), CONFIG)
     with warnings.catch_warnings():
         assert len(load_file(tmp_path / "state.safetensors")) > 100
+
+
+def test_damaged_state_is_refused(folder, tmp_path):
+    train(options(folder, tmp_path, 1), CONFIG)
+    state = tmp_path / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(codec.CaeError, match="not a whole state"):
+        train(options(folder, tmp_path, 2), CONFIG)
+
+
+def test_asked_to_end_it_saves_and_says_so(folder, tmp_path, monkeypatch):
+    step = Run.train_step
+
+    def stopped(run, x):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return step(run, x)
+
+    monkeypatch.setattr(Run, "train_step", stopped)
+    with pytest.raises(Interrupted) as stop:
+        train(options(folder, tmp_path, 5, export=tmp_path / "weights.safetensors"), CONFIG)
+    assert stop.value.number == signal.SIGTERM
+    assert (tmp_path / "state.safetensors").exists() and not (tmp_path / "weights.safetensors").exists()
+
+
+def test_pictures_left_out_are_told(folder):
+    with pytest.warns(RuntimeWarning, match="1 images are not readable"):
+        load_images(find_images(folder), 64, 2**30, quiet=True)

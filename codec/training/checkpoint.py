@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -31,12 +31,15 @@ def save(path: Path, model: nn.Module, average: nn.Module, optimizer: torch.opti
 
 def load(path: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> dict:
     """Restores what `save` wrote, in place; returns the progress."""
-    with safe_open(path, "pt") as file:
-        groups: dict[str, dict[str, Tensor]] = {}
-        for name in file.keys():  # noqa: SIM118
-            group, _, rest = name.rpartition("/")
-            groups.setdefault(group, {})[rest] = file.get_tensor(name)
-        progress = json.loads(file.metadata()["progress"])
+    groups: dict[str, dict[str, Tensor]] = {}
+    try:
+        with safe_open(path, "pt") as file:
+            for name in file.keys():  # noqa: SIM118
+                group, _, rest = name.rpartition("/")
+                groups.setdefault(group, {})[rest] = file.get_tensor(name)
+            progress = json.loads(file.metadata()["progress"])
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError) as error:
+        raise CaeError(f"{path}: not a whole state of a run ({error}); delete it to start afresh") from None
     try:
         model.load_state_dict(groups["model"])
         average.load_state_dict(groups["average"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from ..cli import reporting
@@ -48,10 +49,15 @@ def main() -> None:
     with reporting(p.prog):
         from ..config import Config
         from ..models import read_config
-        from .train import Options, train
+        from .train import Interrupted, Options, train
 
         config = read_config(arguments.start_from) if arguments.start_from else Config()
-        train(Options(**vars(arguments)), config)
+        try:
+            run = train(Options(**vars(arguments)), config)
+        except Interrupted as stop:
+            print(f"{p.prog}: stopped; its state is saved, and the same command goes on", file=sys.stderr)
+            sys.exit(128 + stop.number)
+        print(f"{p.prog}: {run.step} steps done" + (f", wrote {arguments.export}" if arguments.export else ""), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -44,11 +45,12 @@ def load_images(files: Sequence[Path], minimum: int, limit_bytes: int, *, quiet:
     Unreadable files and images with a side under `minimum` pixels are passed over; CaeError where none is left.
     """
     images: list[np.ndarray] = []
-    held = 0
+    held, passed_over = 0, 0
     with ThreadPoolExecutor() as pool, tqdm(total=len(files), desc="images", unit="", disable=quiet) as bar:
         for start in range(0, len(files), 16):
             for pixels in pool.map(lambda path: _load(path, minimum), files[start : start + 16]):
                 bar.update()
+                passed_over += pixels is None
                 if pixels is not None and held + pixels.nbytes <= limit_bytes:
                     images.append(pixels)
                     held += pixels.nbytes
@@ -56,6 +58,9 @@ def load_images(files: Sequence[Path], minimum: int, limit_bytes: int, *, quiet:
                 break
     if not images:
         raise CaeError(f"none of {len(files)} images is readable and at least {minimum} pixels on its short side")
+    if passed_over:
+        message = f"{passed_over} images are not readable, or have a side under {minimum} pixels, and are left out"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
     return images
 
 

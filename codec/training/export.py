@@ -9,19 +9,19 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from .. import models
 from ..config import QUALITIES, Config
 from ..errors import CaeError
 from ..exact import HYPER_BITS, MEAN_BITS, SCALE_BITS, ExactEntropy
+from ..files import replacing
 from ..hyperprior import SCALE_MIN, EntropyBlock, EntropyModel
 from ..products import LIMIT, SUM_LIMIT
 from ..quantisation import Quantiser
@@ -199,10 +199,17 @@ def export(
         "synthesis": _compact(model.synthesis),
     }
     tensors = {f"{group}/{name}": value.contiguous() for group, part in groups.items() for name, value in part.items()}
-    temporary = path.with_suffix(".partial")
-    save_file(tensors, temporary, metadata=metadata)
-    temporary.chmod(0o644)
-    os.replace(temporary, path)
+    with replacing(path) as file:
+        file.write(_in_order(save(tensors, metadata)))
+
+
+def _in_order(data: bytes) -> bytes:
+    """A safetensors file's bytes with the header's entries sorted: the library shuffles them, and the model id is a digest
+    of all bytes."""
+    length = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[8 + length :]
 
 
 def _compact(module: nn.Module) -> dict[str, Tensor]:

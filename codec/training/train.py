@@ -93,15 +93,21 @@ class Run:
     def __init__(self, options: Options, config: Config) -> None:
         if (options.steps is None) == (options.minutes is None):
             raise CaeError("training needs either a number of steps or of minutes")
+        if not all(map(math.isfinite, (options.minutes or 0, options.learning_rate, options.memory_gib))):
+            raise CaeError("minutes, learning rate and memory must be numbers")
         if options.patch < HYPER_STRIDE or options.patch % HYPER_STRIDE:
             raise CaeError(f"patches of {options.patch} pixels: use a multiple of {HYPER_STRIDE}")
         if (
             options.batch < 1
             or options.workers < 1
             or not 0 < options.decay <= 1
+            or options.learning_rate <= 0
+            or options.memory_gib <= 0
             or (options.steps or options.minutes or 0) <= 0
         ):
-            raise CaeError("the batch, the workers and the budget must be positive, the decay more than 0 and at most 1")
+            raise CaeError(
+                "batch, workers, budget, learning rate and memory must be positive, the decay more than 0 and at most 1"
+            )
         if options.seed < 0:
             raise CaeError(f"seed {options.seed}: use 0 or more")
         if options.export is not None:
@@ -113,7 +119,10 @@ class Run:
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), options.learning_rate, weight_decay=1e-4)
         self.step, self.seconds = 0, 0.0
-        options.run.mkdir(parents=True, exist_ok=True)
+        try:
+            options.run.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CaeError(f"{options.run}: cannot be the run's folder: {error.strerror or error}") from None
         self.state, self.stable = options.run / "state.safetensors", options.run / "stable.safetensors"
 
     def progress(self) -> float:
@@ -193,8 +202,21 @@ class Run:
         return loss.mean().item(), bpp.mean().item(), mse.mean().item(), norm.item()
 
 
+class Interrupted(Exception):
+    """The process was asked to end; the run's state is saved. `number` is the signal's."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 def train(options: Options, config: Config) -> Run:
-    """Trains until the budget is used or the process is asked to end; with `options.export`, writes the weights then."""
+    """Trains until the budget is used; with `options.export`, writes the weights then.
+
+    Raises:
+        CaeError: for bad options, images or states.
+        Interrupted: for SIGINT or SIGTERM.
+    """
     run = Run(options, config)
     limit = int(options.memory_gib * 2**30)
     images = load_images(find_images(options.images), options.patch, limit, quiet=options.quiet)
@@ -204,7 +226,9 @@ def train(options: Options, config: Config) -> Run:
     run.start(images)
     with _signals_noted() as stop:
         _loop(run, images, held_out, stop)
-    if options.export is not None and not stop:
+    if stop:
+        raise Interrupted(stop[0])
+    if options.export is not None:
         record = {"steps": run.step, "hours": round(run.seconds / 3600, 2), "images": len(images)}
         record |= {name: getattr(options, name) for name in ("batch", "patch", "learning_rate", "decay", "average", "seed")}
         if held_out:
@@ -242,6 +266,7 @@ def _loop(run: Run, images: list[np.ndarray], held_out: list[np.ndarray], stop: 
             if run.progress() >= 1 or stop:
                 break
             rows.append(run.train_step(x))
+            bar.update(min(1, run.progress()) - bar.n)
             steady = run.progress() < 1 - options.decay
             now = time.monotonic()
             run.step, run.seconds, last = run.step + 1, run.seconds + now - last, now
@@ -257,7 +282,6 @@ def _loop(run: Run, images: list[np.ndarray], held_out: list[np.ndarray], stop: 
                 writer.writerow((run.step, f"{run.seconds / 3600:.4f}", f"{run.learning_rate():.2e}", *values))
                 log.flush()
                 bar.set_postfix_str(f"step {run.step}, loss {loss:.4f}, {bpp:.3f} bpp, validation {score or '-'}")
-                bar.update(min(1, run.progress()) - bar.n)
             if now - saved > 60 * options.save_every_minutes:
                 run.save(run.state)
                 saved = now
