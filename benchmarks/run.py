@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="CODEC=S,S,…",
-        help="settings of a codec in place of its default ones",
+        help="settings of a codec in place of its default ones; a BD-rate needs at least 4",
     )
     parser.add_argument("--metrics", default=",".join(metrics.DEFAULT), metavar="A,B,…", help="default: %(default)s")
     parser.add_argument("--anchor", default=ANCHOR, metavar="CODEC", help="codec that BD-rates refer to (default: %(default)s)")

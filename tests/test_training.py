@@ -195,6 +195,12 @@ def test_no_pickle(folder, tmp_path):
         assert len(load_file(tmp_path / "state.safetensors")) > 100
 
 
+def test_the_last_step_is_logged(folder, tmp_path):
+    train(dataclasses.replace(options(folder, tmp_path, 3, validation=folder), log_every=100), CONFIG)
+    (row,) = csv_rows(tmp_path)
+    assert row["step"] == "3" and float(row["validation_loss"]) > 0
+
+
 def test_damaged_state_is_refused(folder, tmp_path):
     train(options(folder, tmp_path, 1), CONFIG)
     state = tmp_path / "state.safetensors"

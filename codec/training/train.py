@@ -272,9 +272,10 @@ def _loop(run: Run, images: list[np.ndarray], held_out: list[np.ndarray], stop: 
             run.step, run.seconds, last = run.step + 1, run.seconds + now - last, now
             if steady and run.progress() >= 1 - options.decay:
                 run.save(run.stable)
-            if run.step % options.log_every == 0:
+            ends = run.progress() >= 1
+            if ends or run.step % options.log_every == 0:
                 score = ""
-                if held_out and run.step % options.validate_every == 0:
+                if held_out and (ends or run.step % options.validate_every == 0):
                     score = f"{validate(run.average, held_out, options.device, torch.bfloat16):.5f}"
                 loss, bpp, mse, norm = np.mean(rows, axis=0)
                 rows.clear()
