@@ -4,6 +4,9 @@ import contextlib
 import copy
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -246,6 +249,21 @@ def test_golden_files(tiny_model, default_model, name):
     """Files that another machine made decode for ever to the same latent."""
     model = tiny_model if name.startswith("tiny") else default_model
     assert latent_digest((DATA / name).read_bytes(), model) == GOLDEN[name]
+
+
+@pytest.mark.parametrize(("onednn", "aten"), [("AVX512_CORE", "avx2"), ("AVX2_VNNI", "avx2"), ("SSE41", "default")])
+def test_golden_files_on_lesser_processors(onednn, aten):
+    """With fewer instructions, among them such whose products of bytes saturate, the latents are the same."""
+    code = (
+        "from codec import models; from tests.make_golden_files import DATA, DIGESTS, TINY, latent_digest; import json\n"
+        "tiny, base = models.load(TINY), models.load(models.default_path())\n"
+        "for name, expected in json.loads(DIGESTS.read_text()).items():\n"
+        "    found = latent_digest((DATA / name).read_bytes(), tiny if name.startswith('tiny') else base)\n"
+        "    assert found == expected, name\n"
+    )
+    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": onednn, "ATEN_CPU_CAPABILITY": aten}
+    done = subprocess.run([sys.executable, "-c", code], cwd=DATA.parents[1], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_golden_pictures(tiny, default, chelsea, astronaut):
