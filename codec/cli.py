@@ -76,13 +76,11 @@ def reporting(program: str) -> Iterator[None]:
             sys.stdout.flush()
         except CaeError as error:
             sys.exit(f"{program}: {error}")
-        except BrokenPipeError:
-            # whoever read the output has what it wanted; python would complain once more at its end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(128 + signal.SIGPIPE)
         except OSError as error:
+            # python would complain once more at its end of what it cannot write
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(f"{program}: {error}")
+            # at a broken pipe, whoever read the output has what it wanted
+            sys.exit(128 + signal.SIGPIPE if isinstance(error, BrokenPipeError) else f"{program}: {error}")
         except (MemoryError, RuntimeError) as error:
             # torch reports the CPU's memory as a plain RuntimeError
             if not isinstance(error, MemoryError) and "memory" not in str(error):

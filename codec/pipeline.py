@@ -66,9 +66,8 @@ def encode(
     """
     height, width, channels = pixels.shape
     header = bitstream.Header(width, height, channels, quality, tile, model.id)
-    bounds = Rect(0, 0, height, width)
     payloads: list[bytes] = []
-    for band in bands(bounds, tile * -(-settings.window // tile), BAND_CELLS * settings.threads):
+    for band in bands(header.bounds, tile * -(-settings.window // tile), BAND_CELLS * settings.threads):
         payloads += _encode_band(pixels, band, model, settings, quality, tile)
     return bitstream.write(header, metadata, payloads)
 

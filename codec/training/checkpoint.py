@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..errors import CaeError
+from ..files import replacing
 
 
 def _pack(prefix: str, state: dict[str, Any]) -> dict[str, Tensor]:
@@ -24,9 +24,8 @@ def save(path: Path, model: nn.Module, average: nn.Module, optimizer: torch.opti
     tensors = _pack("model", model.state_dict()) | _pack("average", average.state_dict())
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= _pack(f"optimizer/{index}", state)
-    temporary = path.with_suffix(".partial")
-    save_file(tensors, temporary, metadata={"progress": json.dumps(progress)})
-    os.replace(temporary, path)
+    with replacing(path) as file:
+        file.write(safetensors.torch.save(tensors, {"progress": json.dumps(progress)}))
 
 
 def load(path: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> dict:

@@ -162,6 +162,10 @@ class Run:
         progress = {"step": self.step, "seconds": self.seconds, "decayed": decayed}
         checkpoint.save(path, self.model, self.average, self.optimizer, progress)
 
+    def validate(self, held_out: list[np.ndarray]) -> float:
+        """The averaged model's validation loss, to five digits."""
+        return round(validate(self.average, held_out, self.options.device, torch.bfloat16), 5)
+
     def batches(self, images: list[np.ndarray]) -> Iterator[Tensor]:
         """Endless batches (B, P, P, 3) in [0, 1], each a function of the seed and the step, made ahead by threads."""
         options = self.options
@@ -225,14 +229,14 @@ def train(options: Options, config: Config) -> Run:
         held_out = load_images(find_images(options.validation), HYPER_STRIDE, 2**30, quiet=options.quiet)
     run.start(images)
     with _signals_noted() as stop:
-        _loop(run, images, held_out, stop)
+        score = _loop(run, images, held_out, stop)
     if stop:
         raise Interrupted(stop[0])
     if options.export is not None:
         record = {"steps": run.step, "hours": round(run.seconds / 3600, 2), "images": len(images)}
         record |= {name: getattr(options, name) for name in ("batch", "patch", "learning_rate", "decay", "average", "seed")}
         if held_out:
-            record["validation_loss"] = round(validate(run.average, held_out, options.device, torch.bfloat16), 5)
+            record["validation_loss"] = run.validate(held_out) if score is None else score
         chosen = images[:: max(1, len(images) // CALIBRATION_IMAGES)]
         export(run.average, chosen, options.export, {"licence": options.licence, "training": json.dumps(record)}, held_out)
     return run
@@ -250,8 +254,11 @@ def _signals_noted() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _loop(run: Run, images: list[np.ndarray], held_out: list[np.ndarray], stop: list[int]) -> None:
-    """Steps, log lines, validation and saved states, until the budget is used or `stop` holds a signal."""
+def _loop(run: Run, images: list[np.ndarray], held_out: list[np.ndarray], stop: list[int]) -> float | None:
+    """Steps, log lines, validation and saved states, until the budget is used or `stop` holds a signal.
+
+    Returns the validation loss after the last step, where that was measured.
+    """
     options = run.options
     log_path = options.run / "log.csv"
     fresh = not log_path.exists()
@@ -262,6 +269,7 @@ def _loop(run: Run, images: list[np.ndarray], held_out: list[np.ndarray], stop: 
             writer.writerow(COLUMNS)
         rows: list[tuple[float, ...]] = []
         last = saved = time.monotonic()
+        score: float | None = None
         for x in run.batches(images):
             if run.progress() >= 1 or stop:
                 break
@@ -273,17 +281,19 @@ def _loop(run: Run, images: list[np.ndarray], held_out: list[np.ndarray], stop: 
             if steady and run.progress() >= 1 - options.decay:
                 run.save(run.stable)
             ends = run.progress() >= 1
+            score = None
             if ends or run.step % options.log_every == 0:
-                score = ""
                 if held_out and (ends or run.step % options.validate_every == 0):
-                    score = f"{validate(run.average, held_out, options.device, torch.bfloat16):.5f}"
+                    score = run.validate(held_out)
                 loss, bpp, mse, norm = np.mean(rows, axis=0)
                 rows.clear()
-                values = (f"{loss:.5f}", f"{bpp:.4f}", f"{-10 * math.log10(mse):.3f}", f"{norm:.3f}", score)
+                shown = "" if score is None else f"{score:.5f}"
+                values = (f"{loss:.5f}", f"{bpp:.4f}", f"{-10 * math.log10(mse):.3f}", f"{norm:.3f}", shown)
                 writer.writerow((run.step, f"{run.seconds / 3600:.4f}", f"{run.learning_rate():.2e}", *values))
                 log.flush()
-                bar.set_postfix_str(f"step {run.step}, loss {loss:.4f}, {bpp:.3f} bpp, validation {score or '-'}")
+                bar.set_postfix_str(f"step {run.step}, loss {loss:.4f}, {bpp:.3f} bpp, validation {shown or '-'}")
             if now - saved > 60 * options.save_every_minutes:
                 run.save(run.state)
                 saved = now
     run.save(run.state)
+    return score
