@@ -39,9 +39,9 @@ def round_straight_through(x: Tensor) -> Tensor:
     return x + (torch.round(x) - x).detach()
 
 
-def add_noise(x: Tensor) -> Tensor:
+def add_noise(x: Tensor, noise: torch.Generator) -> Tensor:
     """Adds uniform noise in [-1/2, 1/2): the differentiable stand-in for rounding in the rate."""
-    return x + torch.empty_like(x).uniform_(-0.5, 0.5)
+    return x + torch.empty_like(x).uniform_(-0.5, 0.5, generator=noise)
 
 
 def asinh(x: Tensor) -> Tensor:
@@ -143,19 +143,19 @@ class EntropyModel(nn.Module):
             with torch.no_grad():
                 head.weight.mul_(0.1)
 
-    def forward(self, y: Tensor, level: Tensor, noise: bool) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, y: Tensor, level: Tensor, noise: torch.Generator | None) -> tuple[Tensor, Tensor, Tensor]:
         """Quantises y (B, h, w, N) and estimates its rate.
 
-        `level` (B,) is each image's position on the gain levels; `noise` replaces rounding in the rate by
-        uniform noise, as training wants. Returns the reconstructed latent (B, h, w, N) and the bits of y and
-        of z (B,).
+        `level` (B,) is each image's position on the gain levels; with a generator, its uniform noise replaces
+        rounding in the rate, as training wants. Returns the reconstructed latent (B, h, w, N) and the bits of y
+        and of z (B,).
         """
         log_gain = interpolate_levels(self.log_gain, level)
         gain = log_gain.exp()
         y = y * gain
         z = self.hyper_analysis(y)
         z_hat = round_straight_through(z)
-        bits_z = self._bits_z(add_noise(z) if noise else z_hat)
+        bits_z = self._bits_z(z_hat if noise is None else add_noise(z, noise))
         features = self.hyper_synthesis(z_hat, interpolate_levels(self.quality_bias, level))
 
         first = checkerboard(y.shape[1], y.shape[2], y.shape[3], y.device)
@@ -169,7 +169,7 @@ class EntropyModel(nn.Module):
         log_scale = torch.where(first, log_scale, log_scale_second) + log_gain
         y_hat = mean + round_straight_through(y - mean)
 
-        deviation = add_noise(y - mean) if noise else torch.round(y - mean)
+        deviation = torch.round(y - mean) if noise is None else add_noise(y - mean, noise)
         return y_hat / gain, self._bits_y(deviation, log_scale), bits_z
 
     def _innovation(self, symbols: Tensor) -> Tensor:

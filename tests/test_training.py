@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import signal
+import sys
 import warnings
 from pathlib import Path
 
@@ -207,6 +208,20 @@ def test_damaged_state_is_refused(folder, tmp_path):
     state.write_bytes(state.read_bytes()[:1000])
     with pytest.raises(codec.CaeError, match="not a whole state"):
         train(options(folder, tmp_path, 2), CONFIG)
+
+
+def test_state_of_another_optimiser_is_refused(folder, tmp_path):
+    run = Run(options(folder, tmp_path, 1), CONFIG)
+    run.optimizer = torch.optim.AdamW(run.model.parameters())
+    run.save(run.state)
+    with pytest.raises(codec.CaeError, match="another optimiser"):
+        train(options(folder, tmp_path, 2), CONFIG)
+
+
+def test_without_the_extra_it_says_what_to_install(folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pytorch_optimizer", None)
+    with pytest.raises(codec.CaeError, match=r"cae-codec\[train\]"):
+        Run(options(folder, tmp_path, 1), CONFIG)
 
 
 def test_asked_to_end_it_saves_and_says_so(folder, tmp_path, monkeypatch):

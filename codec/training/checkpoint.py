@@ -15,37 +15,66 @@ from ..errors import CaeError
 from ..files import replacing
 
 
-def _pack(prefix: str, state: dict[str, Any]) -> dict[str, Tensor]:
-    return {f"{prefix}/{name}": torch.as_tensor(value).detach().cpu().contiguous() for name, value in state.items()}
+def _flatten(name: str, value: Any) -> dict[str, Tensor]:
+    """Tensors and numbers in nested dictionaries and lists, by path; an empty list is an empty tensor."""
+    if isinstance(value, (list, tuple)) and value:
+        value = dict(enumerate(value))
+    if isinstance(value, dict):
+        return {path: leaf for key, item in value.items() for path, leaf in _flatten(f"{name}/{key}", item).items()}
+    tensor = torch.tensor(value, dtype=torch.float64) if isinstance(value, float) else torch.as_tensor(value)
+    return {name: tensor.detach().cpu().contiguous()}
+
+
+def _nest(tensors: dict[str, Tensor]) -> dict[str, Any]:
+    """Inverse of `_flatten`, but for lists, which stay dictionaries."""
+    nested: dict[str, Any] = {}
+    for path, tensor in tensors.items():
+        *groups, name = path.split("/")
+        inner = nested
+        for group in groups:
+            inner = inner.setdefault(group, {})
+        inner[name] = tensor if tensor.ndim else tensor.item()
+    return nested
+
+
+def _list(numbered: dict[str, Any]) -> list[Any]:
+    return [numbered[str(number)] for number in range(len(numbered))]
 
 
 def save(path: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, progress: dict) -> None:
     """Writes the state to a temporary file beside `path` and renames it."""
-    tensors = _pack("model", model.state_dict()) | _pack("average", average.state_dict())
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= _pack(f"optimizer/{index}", state)
+    state = optimizer.state_dict()
+    # SOAP counts its steps in its group
+    optimizer_state = {"state": state["state"], "step": state["param_groups"][0].get("step", 0)}
+    tensors = _flatten("model", model.state_dict()) | _flatten("average", average.state_dict())
+    tensors |= _flatten("optimizer", optimizer_state)
+    metadata = {"progress": json.dumps(progress), "optimizer": type(optimizer).__name__}
     with replacing(path) as file:
-        file.write(safetensors.torch.save(tensors, {"progress": json.dumps(progress)}))
+        file.write(safetensors.torch.save(tensors, metadata))
 
 
 def load(path: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> dict:
     """Restores what `save` wrote, in place; returns the progress."""
-    groups: dict[str, dict[str, Tensor]] = {}
     try:
         with safe_open(path, "pt") as file:
-            for name in file.keys():  # noqa: SIM118
-                group, _, rest = name.rpartition("/")
-                groups.setdefault(group, {})[rest] = file.get_tensor(name)
-            progress = json.loads(file.metadata()["progress"])
-    except (SafetensorError, OSError, LookupError, TypeError, ValueError) as error:
+            groups = _nest({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            metadata = file.metadata()
+        progress = json.loads(metadata["progress"])
+        held, step = groups["optimizer"].get("state", {}), groups["optimizer"]["step"]
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise CaeError(f"{path}: not a whole state of a run ({error}); delete it to start afresh") from None
+    if metadata["optimizer"] != type(optimizer).__name__:
+        raise CaeError(f"{path}: is the state of a run with another optimiser; use another folder for this run")
     try:
         model.load_state_dict(groups["model"])
         average.load_state_dict(groups["average"])
     except RuntimeError:
         raise CaeError(f"{path}: is the state of a model of other sizes; use another folder for this run") from None
     state = optimizer.state_dict()
-    prefix = "optimizer/"
-    state["state"] = {int(name[len(prefix) :]): value for name, value in groups.items() if name.startswith(prefix)}
+    state["param_groups"][0]["step"] = step
+    state["state"] = {
+        int(number): {name: _list(value) if isinstance(value, dict) else value for name, value in values.items()}
+        for number, values in held.items()
+    }
     optimizer.load_state_dict(state)
     return progress

@@ -63,10 +63,11 @@ class Options:
 
 
 def rate_distortion(
-    model: Model, x: Tensor, level: Tensor, *, noise: bool, stream: torch.dtype
+    model: Model, x: Tensor, level: Tensor, *, noise: torch.Generator | None = None, stream: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Balanced loss, bits per pixel and mean squared error of each image of x (B, H, W, 3) in [0, 1]: (B,) each."""
-    with torch.autocast(x.device.type, torch.bfloat16, enabled=stream is torch.bfloat16):
+    # each weight is cast once: a cache would only be shared, and emptied, by several threads
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=stream is torch.bfloat16, cache_enabled=False):
         decoded, bits_y, bits_z = model(x, level, noise, stream)
     bpp = (bits_y + bits_z) / (x.shape[1] * x.shape[2])
     mse = (decoded.float() - x).square().mean((1, 2, 3))
@@ -83,8 +84,27 @@ def validate(model: Model, images: list[np.ndarray], device: str, stream: torch.
             x = whole_blocks(image).to(device)
             for level in np.linspace(0, model.config.levels - 1, 4):
                 at = torch.tensor([level], dtype=torch.float32, device=device)
-                losses.append(rate_distortion(model, x, at, noise=False, stream=stream)[0].item())
+                losses.append(rate_distortion(model, x, at, stream=stream)[0].item())
     return float(np.mean(losses))
+
+
+def make_optimizer(model: Model, learning_rate: float) -> torch.optim.Optimizer:
+    """SOAP (Vyas et al., 2025, arXiv:2409.11321), which trains codecs in far fewer steps than Adam (arXiv:2601.20769).
+
+    Sides of over 200 are left as they are: that halves what a step of SOAP takes, and the loss falls as fast.
+    """
+    try:
+        from pytorch_optimizer import SOAP
+    except ImportError:
+        raise CaeError("training needs pytorch_optimizer; install the extra: pip install 'cae-codec[train]'") from None
+    return SOAP(
+        model.parameters(),
+        learning_rate,
+        betas=(0.95, 0.95),
+        weight_decay=1e-4,
+        precondition_frequency=10,
+        max_precondition_dim=200,
+    )
 
 
 class Run:
@@ -117,7 +137,10 @@ class Run:
         torch.manual_seed(options.seed)
         self.model = Model(config).to(options.device)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), options.learning_rate, weight_decay=1e-4)
+        self.optimizer = make_optimizer(self.model, options.learning_rate)
+        self.parts = 1 if options.device != "cpu" else min(torch.get_num_threads(), options.batch)
+        threads = torch.get_num_threads() // self.parts
+        self.pool = ThreadPoolExecutor(self.parts, initializer=torch.set_num_threads, initargs=(threads,))
         self.step, self.seconds = 0, 0.0
         try:
             options.run.mkdir(parents=True, exist_ok=True)
@@ -183,27 +206,49 @@ class Run:
                 yield torch.from_numpy(patches).to(options.device).float() / 255
 
     def train_step(self, x: Tensor) -> tuple[float, float, float, float]:
-        """One update; returns loss, bits per pixel, mean squared error and gradient norm."""
-        torch.manual_seed(self.options.seed * 1_000_003 + self.step)
+        """One update; returns loss, bits per pixel, mean squared error and gradient norm.
+
+        On the CPU each thread takes a part of the batch: a third faster on two cores than sharing each operation.
+        """
         count = len(x)
+        random = self._random(0)
         # one sample from each of B equal parts of the range of levels
-        fraction = (torch.randperm(count) + torch.rand(count)) / count
+        fraction = (torch.randperm(count, generator=random) + torch.rand(count, generator=random)) / count
         config = self.model.config
         lowest, highest = (torch.tensor(config.level(quality)) for quality in (QUALITIES[0], QUALITIES[-1]))
         level = torch.lerp(lowest, highest, fraction).to(x.device)
+
+        def differentiate(number: int, x: Tensor, level: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+            noise = self._random(1 + number, x.device)
+            measured = torch.stack(rate_distortion(self.model, x, level, noise=noise, stream=torch.bfloat16))
+            means = measured.sum(1) / count
+            return torch.autograd.grad(means[0], parameters), means.detach()
+
+        parameters: list[Tensor] = list(self.model.parameters())
+        parts = (range(self.parts), x.tensor_split(self.parts), level.tensor_split(self.parts))
+        results = list(self.pool.map(differentiate, *parts))
+        gradients, means = results[0]
+        for more, others in results[1:]:
+            torch._foreach_add_(gradients, more)
+            means += others
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
         rate = self.learning_rate()
-        self.optimizer.zero_grad()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss, bpp, mse = rate_distortion(self.model, x, level, noise=True, stream=torch.bfloat16)
-        loss.mean().backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         if torch.isfinite(norm):
             self.optimizer.step()
         decay = min(self.options.average, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
-        return loss.mean().item(), bpp.mean().item(), mse.mean().item(), norm.item()
+            torch._foreach_lerp_(list(self.average.parameters()), parameters, 1 - decay)
+        loss, bpp, mse = means.tolist()
+        return loss, bpp, mse, norm.item()
+
+    def _random(self, number: int, device: torch.device | str = "cpu") -> torch.Generator:
+        """A step's source of random numbers, of several."""
+        seed = (self.options.seed * 1_000_003 + self.step) * 1_000 + number
+        return torch.Generator(device).manual_seed(seed % 2**63)
 
 
 class Interrupted(Exception):
