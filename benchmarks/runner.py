@@ -70,7 +70,7 @@ def _attempt(task: Task, metrics: Sequence[str]) -> Point | str:
     """The point, or what went wrong: one image too large for one format must not end a long run."""
     try:
         return measure(task, metrics)
-    except (CaeError, OSError, ValueError, RuntimeError) as error:
+    except Exception as error:  # every codec has its own kinds
         return f"{task}: {error}"
 
 
@@ -124,5 +124,7 @@ def run(tasks: Sequence[Task], metrics: Sequence[str], store: Store, jobs: int) 
     finally:
         if pool is not None:
             pool.shutdown(cancel_futures=True)
-    points = [point for task in tasks if (point := store.find(task.key, list(metrics))) is not None]
+    found = [point for task in tasks if (point := store.find(task.key, list(metrics))) is not None]
+    # an earlier run may have measured more of some points, and a curve needs the same of all
+    points = [dataclasses.replace(point, metrics={name: point.metrics[name] for name in metrics}) for point in found]
     return points, sorted(failures)

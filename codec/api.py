@@ -119,13 +119,12 @@ class Codec:
         container = bitstream.read(data)
         header = container.header
         place = header.bounds if region is None else _rectangle(region)
-        colour = pipeline.decode(data, container, self._model_for(header.model_id), self._settings, place)
         metadata = dict(container.metadata)
-        alpha = None
-        if (png := metadata.pop("alph", None)) is not None:
-            if header.width * header.height > self._settings.pixels_max:
-                raise CaeError("the alpha channel, which is decoded whole, has more pixels than the limit (--max-pixels)")
-            alpha = images.alpha_from_png(png, header.width, header.height)[place.slices]
+        png = metadata.pop("alph", None)
+        if png is not None and header.width * header.height > self._settings.pixels_max:
+            raise CaeError("the alpha channel, which is decoded whole, has more pixels than the limit (--max-pixels)")
+        colour = pipeline.decode(data, container, self._model_for(header.model_id), self._settings, place)
+        alpha = None if png is None else images.alpha_from_png(png, header.width, header.height)[place.slices]
         return images.Picture(colour, alpha, metadata)
 
     def _model_for(self, wanted: bytes) -> models.Model:

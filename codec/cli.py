@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -57,7 +58,7 @@ def _on_sigterm(handler: Callable[[int, FrameType | None], None]) -> Iterator[No
 
 
 @contextlib.contextmanager
-def reporting(program: str) -> Iterator[None]:
+def reporting(program: str, at_out_of_memory: str = "use fewer threads (-j 1), smaller tiles, or --region") -> Iterator[None]:
     """Turns errors and warnings into one line on stderr each; errors end the program with status 1.
 
     SIGTERM ends it as Ctrl-C does, so that no partial file stays behind.
@@ -73,19 +74,21 @@ def reporting(program: str) -> Iterator[None]:
         warnings.showwarning = show
         try:
             yield
-            sys.stdout.flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()
         except CaeError as error:
             sys.exit(f"{program}: {error}")
         except OSError as error:
-            # python would complain once more at its end of what it cannot write
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if sys.stdout is not None:
+                # python would complain once more at its end of what it cannot write
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             # at a broken pipe, whoever read the output has what it wanted
             sys.exit(128 + signal.SIGPIPE if isinstance(error, BrokenPipeError) else f"{program}: {error}")
         except (MemoryError, RuntimeError) as error:
             # torch reports the CPU's memory as a plain RuntimeError
-            if not isinstance(error, MemoryError) and "memory" not in str(error):
+            if not isinstance(error, MemoryError) and not re.search("(out of|allocate) memory", str(error)):
                 raise
-            sys.exit(f"{program}: out of memory; use fewer threads (-j 1), smaller tiles, or --region")
+            sys.exit(f"{program}: out of memory; {at_out_of_memory}")
         except KeyboardInterrupt:
             sys.exit(130)
 

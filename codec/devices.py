@@ -73,12 +73,18 @@ def thread_count(wanted: int | None) -> int:
     return wanted
 
 
-def run_parallel(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> list[Result]:
-    """Applies `work` to all items on up to `threads` threads; the threads that are left over go to each call's products."""
+def run_parallel(
+    work: Callable[[Item], Result], items: Iterable[Item], threads: int, *, among: int | None = None
+) -> list[Result]:
+    """Applies `work` to all items on up to `threads` threads; the threads that are left over go to each call's products.
+
+    Where the items are some `among` many, each call has as many threads as if all were there: floating-point sums depend
+    on their number.
+    """
     items = list(items)
     workers = max(1, min(threads, len(items)))
     before = torch.get_num_threads()
-    each = max(1, threads // workers)
+    each = max(1, threads // max(1, min(threads, among or len(items))))
     try:
         if workers == 1:
             torch.set_num_threads(each)

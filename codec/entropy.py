@@ -1,7 +1,7 @@
 """Entropy coding of integers under tables, with constriction's ANS coder. Knows NumPy only.
 
 Symbols are grouped by table, so that each group is one call under one fixed model. ANS is a stack: what is decoded
-first must be encoded last, so `Encoder` collects groups in decoding order and pushes them in reverse when it ends.
+first must be encoded last, so `encode` takes the groups in decoding order and pushes them in reverse.
 """
 
 from __future__ import annotations

@@ -13,12 +13,14 @@ from typing import Any, BinaryIO
 
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
-from .config import PIXELS_MAX
+from .config import PIXELS_MAX, check_size
 from .errors import CaeError
 from .images import Picture, from_pillow, to_pillow
 
-_LOSSY = {"JPEG": {"quality": 95, "subsampling": "4:4:4"}, "WEBP": {"lossless": True}, "AVIF": {"quality": 95}}
+_LOSSY = {"JPEG": {"quality": 95, "subsampling": "4:4:4"}, "WEBP": {"lossless": True, "exact": True}, "AVIF": {"quality": 95}}
 """Options for formats whose own defaults would add a visible loss of their own."""
+_WITHOUT_ALPHA = ("BMP", "PPM")
+"""Formats to which Pillow writes a picture with alpha as if it had none."""
 _WITH_EXIF = ("AVIF", "JPEG", "PNG", "TIFF", "WEBP")
 _FORMATS = (*_WITH_EXIF, "BMP", "JPEG2000", "PCX", "PPM", "SGI", "TGA")
 """Formats that keep a picture's size and 8-bit pixels, or (JPEG, AVIF) change them too little to be seen."""
@@ -47,8 +49,7 @@ def read_image(path: Path, pixels_max: int = PIXELS_MAX) -> Picture:
 
 def _read(path: Path, pixels_max: int) -> Picture:
     with Image.open(path) as image:
-        if image.width * image.height > pixels_max:
-            raise CaeError(f"{image.width} x {image.height} pixels are more than the limit of {pixels_max} (--max-pixels)")
+        check_size(image.width, image.height, pixels_max, " (--max-pixels)")
         frames = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
         if frames > 1:
             warnings.warn(f"{path}: holds {frames} frames; only the first is taken", RuntimeWarning, stacklevel=2)
@@ -124,6 +125,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 def write_image(path: Path, picture: Picture) -> None:
     """Writes an image file in the format that the suffix names, with the metadata that the format takes."""
     kind = check_format(path)
+    if picture.alpha is not None and kind in _WITHOUT_ALPHA:
+        raise CaeError(f"{path}: this format does not take the picture's alpha; use .png")
     image = to_pillow(picture)
     if kind not in _WITH_EXIF:
         # nothing in the file could tell a viewer to turn it
@@ -143,13 +146,17 @@ def write_image(path: Path, picture: Picture) -> None:
             options["exif"] = tags
     try:
         _save(path, image, kind, options)
-    except CaeError:
+    except _Refused:
         if "exif" not in options:
             raise
         del options["exif"]
-        image.info.pop("exif")
+        image.info.pop("exif", None)
         _save(path, image, kind, options)
         warnings.warn(f"{path}: this format does not take the EXIF block, which is left out", RuntimeWarning, stacklevel=2)
+
+
+class _Refused(CaeError):
+    """A format cannot hold the picture or its metadata."""
 
 
 def _save(path: Path, image: Image.Image, kind: str, options: dict[str, Any]) -> None:
@@ -159,6 +166,6 @@ def _save(path: Path, image: Image.Image, kind: str, options: dict[str, Any]) ->
         except OSError as error:
             if error.errno is not None:
                 raise
-            raise CaeError(f"{path}: this format does not take the picture ({error}); use .png") from None
+            raise _Refused(f"{path}: this format does not take the picture ({error}); use .png") from None
         except Exception as error:  # Pillow's many formats raise many kinds of errors
-            raise CaeError(f"{path}: this format does not take the picture ({error})") from None
+            raise _Refused(f"{path}: this format does not take the picture ({error})") from None

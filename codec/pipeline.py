@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from . import bitstream, devices, entropy, models
-from .config import FEATURE_STRIDE, HYPER_STRIDE, LATENT_STRIDE, PIXELS_MAX
+from .config import FEATURE_STRIDE, HYPER_STRIDE, LATENT_STRIDE, PIXELS_MAX, check_size
 from .errors import CaeError
 from .exact import MEAN_BITS, deviation, unpack
 from .products import LIMIT
@@ -92,11 +92,8 @@ def decode(
 ) -> np.ndarray:
     """Decodes one region (or all) of a file, which `bitstream.read` has parsed, to pixels (h, w, C) uint8."""
     _check_region(region, container.header)
-    if region.height * region.width > settings.pixels_max:
-        raise CaeError(
-            f"{region.width} x {region.height} pixels are more than the limit of {settings.pixels_max}; "
-            "decode it region by region, or raise the limit (--max-pixels, Codec's pixels_max)"
-        )
+    advice = "; decode it region by region, or raise the limit (--max-pixels, Codec's pixels_max)"
+    check_size(region.width, region.height, settings.pixels_max, advice)
     out = np.empty((region.height, region.width, container.header.channels), np.uint8)
     top = 0
     for rows in decode_bands(data, container, model, settings, region):
@@ -244,8 +241,9 @@ def _synthesise(tiles: Tiles, region: Rect, header: bitstream.Header, model: mod
             x = x.add(0.5).mul_(255).round_().clamp_(0, 255).to(torch.uint8)
         out[wanted.relative_to(region).slices] = x.cpu().numpy()
 
+    windows = -(-header.width // settings.window) * -(-header.height // settings.window)
     cells = grid(header.bounds, settings.window, touching=region)
-    devices.run_parallel(synthesise, cells, _windows_at_once(model, settings))
+    devices.run_parallel(synthesise, cells, _windows_at_once(model, settings), among=windows)
     return out
 
 

@@ -82,6 +82,13 @@ def test_output_that_cannot_be_written(encoded):
     assert len(result.stderr.splitlines()) == 1 and "No space left" in result.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="closes a stream by the shell")
+def test_without_an_output_stream(encoded):
+    command = f"'{sys.executable}' '{BIN / 'cae-info'}' '{encoded}' >&-"
+    result = subprocess.run(command, shell=True, stderr=subprocess.PIPE, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_reader_that_has_enough(encoded):
     """`cae-info FILE | true` ends quietly."""
     reading, writing = os.pipe()

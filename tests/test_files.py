@@ -1,5 +1,6 @@
 """Image files: what they hold comes back, odd ones are refused, and nothing that is no file is ever replaced."""
 
+import dataclasses
 import io
 import os
 import struct
@@ -111,9 +112,36 @@ def test_long_names_and_failures(tmp_path):
     assert list(tmp_path.iterdir()) == [name]
 
 
-def test_pixels_survive_a_lossless_file(cat, tmp_path):
-    write_image(tmp_path / "cat.webp", from_pillow(cat))
-    assert np.array_equal(read_image(tmp_path / "cat.webp").colour, np.asarray(cat))
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA"])
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp", "bmp", "jp2", "pcx", "ppm", "sgi", "tga"])
+def test_pixels_survive_a_lossless_file_or_are_refused(cat, tmp_path, suffix, mode):
+    picture = from_pillow(cat.convert(mode))
+    if picture.alpha is not None:
+        picture = dataclasses.replace(picture, alpha=np.where(picture.colour[..., 0] > 128, picture.colour[..., 0], 0))
+    path = tmp_path / f"cat.{suffix}"
+    try:
+        write_image(path, picture)
+    except CaeError:
+        assert picture.alpha is not None and suffix in ("bmp", "pcx", "ppm", "sgi") and not path.exists()
+        return
+    found = read_image(path)
+    assert (found.alpha is None) == (picture.alpha is None)
+    assert np.array_equal(np.broadcast_to(picture.colour, found.colour.shape), found.colour)
+    if picture.alpha is not None:
+        assert np.array_equal(found.alpha, picture.alpha)
+
+
+def test_xmp_alone_does_not_hide_a_failure(cat, tmp_path):
+    picture = dataclasses.replace(from_pillow(cat), metadata={"xmp ": b"<x/>"})
+    with pytest.raises(CaeError, match="No such file"):
+        write_image(tmp_path / "none" / "cat.tif", picture)
+
+
+def test_thin_pictures_count_as_the_memory_that_they_take(tmp_path):
+    Image.new("L", (2000, 1)).save(tmp_path / "line.png")
+    assert read_image(tmp_path / "line.png", 32_000).colour.shape == (1, 2000, 1)
+    with pytest.raises(CaeError, match="count as 16"):
+        read_image(tmp_path / "line.png", 31_999)
 
 
 @pytest.mark.parametrize("limit", [5000, 100_000])

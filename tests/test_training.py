@@ -161,6 +161,10 @@ def test_bad_folders(tmp_path):
     for folder in (tmp_path / "none", tmp_path):
         with pytest.raises(codec.CaeError):
             find_images(folder)
+    Image.new("RGB", (100, 100)).save(tmp_path / "large.png")
+    with pytest.raises(codec.CaeError, match="memory"):
+        load_images(find_images(tmp_path), 64, 10_000, quiet=True)
+    (tmp_path / "large.png").unlink()
     Image.new("RGB", (30, 30)).save(tmp_path / "small.png")
     with pytest.raises(codec.CaeError, match="at least 64"):
         load_images(find_images(tmp_path), 64, 2**30, quiet=True)
@@ -210,11 +214,38 @@ def test_damaged_state_is_refused(folder, tmp_path):
         train(options(folder, tmp_path, 2), CONFIG)
 
 
+def test_resumes_bit_for_bit_after_the_eigenbasis_was_renewed(folder, tmp_path):
+    whole = Run(options(folder, tmp_path / "whole", 30), CONFIG)
+    resumed = Run(options(folder, tmp_path / "resumed", 30), CONFIG)
+    images = load_images(find_images(folder), 64, 2**30, quiet=True)
+    whole.start(images)
+    for x in whole.batches(images):
+        whole.train_step(x)
+        whole.step += 1
+        if whole.step == 13:
+            whole.save(resumed.state)
+            resumed.start(images)
+        elif whole.step > 13:
+            resumed.train_step(x)
+            resumed.step += 1
+        if whole.step == 25:
+            break
+    for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_bad_weights_to_start_from_are_refused(folder, tmp_path):
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(TINY.read_bytes()[:-1000])
+    with pytest.raises(codec.CaeError, match="not a whole weights file"):
+        Run(options(folder, tmp_path, 1, start_from=cut), CONFIG)
+
+
 def test_state_of_another_optimiser_is_refused(folder, tmp_path):
     run = Run(options(folder, tmp_path, 1), CONFIG)
     run.optimizer = torch.optim.AdamW(run.model.parameters())
     run.save(run.state)
-    with pytest.raises(codec.CaeError, match="another optimiser"):
+    with pytest.raises(codec.CaeError, match="version's optimiser"):
         train(options(folder, tmp_path, 2), CONFIG)
 
 

@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from ..errors import CaeError
 from ..files import replacing
 
+BY_COLUMNS = "^T"
+"""Ending of the name of a matrix that lies in memory, and so in the file, by columns."""
+
 
 def _flatten(name: str, value: Any) -> dict[str, Tensor]:
     """Tensors and numbers in nested dictionaries and lists, by path; an empty list is an empty tensor."""
@@ -22,6 +25,9 @@ def _flatten(name: str, value: Any) -> dict[str, Tensor]:
     if isinstance(value, dict):
         return {path: leaf for key, item in value.items() for path, leaf in _flatten(f"{name}/{key}", item).items()}
     tensor = torch.tensor(value, dtype=torch.float64) if isinstance(value, float) else torch.as_tensor(value)
+    if tensor.ndim == 2 and not tensor.is_contiguous() and tensor.mT.is_contiguous():
+        # products round otherwise in another layout, and a resumed run is to be the same
+        name, tensor = name + BY_COLUMNS, tensor.mT
     return {name: tensor.detach().cpu().contiguous()}
 
 
@@ -33,6 +39,8 @@ def _nest(tensors: dict[str, Tensor]) -> dict[str, Any]:
         inner = nested
         for group in groups:
             inner = inner.setdefault(group, {})
+        if name.endswith(BY_COLUMNS):
+            name, tensor = name.removesuffix(BY_COLUMNS), tensor.mT
         inner[name] = tensor if tensor.ndim else tensor.item()
     return nested
 
@@ -57,17 +65,19 @@ def load(path: Path, model: nn.Module, average: nn.Module, optimizer: torch.opti
     """Restores what `save` wrote, in place; returns the progress."""
     try:
         with safe_open(path, "pt") as file:
-            groups = _nest({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-            metadata = file.metadata()
+            # cloned, since a product of tensors that are not aligned as torch's own may round otherwise
+            groups = _nest({name: file.get_tensor(name).clone() for name in file.keys()})  # noqa: SIM118
+            metadata = file.metadata() or {}
+        if metadata.get("optimizer") != type(optimizer).__name__:
+            raise CaeError(f"{path}: is no state of a run with this version's optimiser; use another folder for this run")
         progress = json.loads(metadata["progress"])
         held, step = groups["optimizer"].get("state", {}), groups["optimizer"]["step"]
+        parameters = groups["model"], groups["average"]
     except (SafetensorError, OSError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise CaeError(f"{path}: not a whole state of a run ({error}); delete it to start afresh") from None
-    if metadata["optimizer"] != type(optimizer).__name__:
-        raise CaeError(f"{path}: is the state of a run with another optimiser; use another folder for this run")
     try:
-        model.load_state_dict(groups["model"])
-        average.load_state_dict(groups["average"])
+        model.load_state_dict(parameters[0])
+        average.load_state_dict(parameters[1])
     except RuntimeError:
         raise CaeError(f"{path}: is the state of a model of other sizes; use another folder for this run") from None
     state = optimizer.state_dict()

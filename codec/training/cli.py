@@ -46,7 +46,7 @@ def main() -> None:
     p = parser()
     arguments = p.parse_args()
     prepare()
-    with reporting(p.prog):
+    with reporting(p.prog, "use smaller patches or batches, or less --memory-gib"):
         from ..config import Config
         from ..models import read_config
         from .train import Interrupted, Options, train

@@ -40,22 +40,24 @@ def _load(path: Path, minimum: int) -> np.ndarray | None:
 
 
 def load_images(files: Sequence[Path], minimum: int, limit_bytes: int, *, quiet: bool = False) -> list[np.ndarray]:
-    """Decodes images to uint8 arrays (H, W, 3) until `limit_bytes` are held, in the order given.
+    """Decodes images to uint8 arrays (H, W, 3), in the order given, up to the first beyond `limit_bytes` in all.
 
     Unreadable files and images with a side under `minimum` pixels are passed over; CaeError where none is left.
     """
     images: list[np.ndarray] = []
-    held, passed_over = 0, 0
+    room, passed_over = limit_bytes, 0
     with ThreadPoolExecutor() as pool, tqdm(total=len(files), desc="images", unit="", disable=quiet) as bar:
         for start in range(0, len(files), 16):
             for pixels in pool.map(lambda path: _load(path, minimum), files[start : start + 16]):
                 bar.update()
-                passed_over += pixels is None
-                if pixels is not None and held + pixels.nbytes <= limit_bytes:
+                if pixels is None:
+                    passed_over += 1
+                elif (room := room - pixels.nbytes) >= 0:
                     images.append(pixels)
-                    held += pixels.nbytes
-            if held > 0.98 * limit_bytes:
+            if room < 0:
                 break
+    if not images and room < 0:
+        raise CaeError(f"the first image does not fit in {limit_bytes} bytes of memory (--memory-gib)")
     if not images:
         raise CaeError(f"none of {len(files)} images is readable and at least {minimum} pixels on its short side")
     if passed_over:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -221,9 +222,19 @@ def _compact(module: nn.Module) -> dict[str, Tensor]:
 
 
 def restore(path: Path) -> Model:
-    """A float model from a weights file, to train on from: equal to the exported one up to the files' rounding."""
-    groups = models.read_tensors(path.read_bytes())
-    model = Model(models.read_config(path))
+    """A float model from a weights file, to train on from: equal to the exported one up to the files' rounding.
+
+    CaeError where the file is none.
+    """
+    config = models.read_config(path)
+    try:
+        return _restored(config, models.read_tensors(path.read_bytes()))
+    except (SafetensorError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise CaeError(f"{path}: not a whole weights file of this codec ({error})") from None
+
+
+def _restored(config: Config, groups: dict[str, dict[str, Tensor]]) -> Model:
+    model = Model(config)
     for name, module in (
         ("analysis", model.analysis),
         ("hyper_analysis", model.entropy.hyper_analysis),
@@ -244,5 +255,5 @@ def restore(path: Path) -> Model:
         state[f"{name}.bias"] = (integers[f"{name}.bias"].double() - 2.0 ** (shift - 1)) / 2.0 ** (shift + out) / unit
     missing, unexpected = model.entropy.load_state_dict(state, strict=False)
     if unexpected or any(not name.startswith("hyper_analysis.") for name in missing):
-        raise CaeError(f"{path}: its integer networks are not those of this version")
+        raise ValueError("its integer networks are not those of this version")
     return model
