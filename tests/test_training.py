@@ -269,6 +269,12 @@ def test_asked_to_end_it_saves_and_says_so(folder, tmp_path, monkeypatch):
     assert (tmp_path / "state.safetensors").exists() and not (tmp_path / "weights.safetensors").exists()
 
 
+def test_pictures_that_memory_does_not_hold_are_told(folder):
+    size = skimage.data.astronaut().nbytes + skimage.data.coffee().nbytes + skimage.data.chelsea().nbytes
+    with pytest.warns(RuntimeWarning, match="only 2 of 4 images"):
+        assert len(load_images(find_images(folder), 64, size - 1, quiet=True)) == 2
+
+
 def test_pictures_left_out_are_told(folder):
     with pytest.warns(RuntimeWarning, match="1 images are not readable"):
         load_images(find_images(folder), 64, 2**30, quiet=True)

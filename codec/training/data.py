@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -40,10 +41,12 @@ def _load(path: Path, minimum: int) -> np.ndarray | None:
 
 
 def load_images(files: Sequence[Path], minimum: int, limit_bytes: int, *, quiet: bool = False) -> list[np.ndarray]:
-    """Decodes images to uint8 arrays (H, W, 3), in the order given, up to the first beyond `limit_bytes` in all.
+    """Decodes images to uint8 arrays (H, W, 3), up to the first beyond `limit_bytes` in all.
 
-    Unreadable files and images with a side under `minimum` pixels are passed over; CaeError where none is left.
+    Their order is random, but always the same, so that those that memory holds are a fair sample. Unreadable files and
+    images with a side under `minimum` pixels are passed over, with a warning; CaeError where none is left.
     """
+    files = random.Random(0).sample(files, len(files))
     images: list[np.ndarray] = []
     room, passed_over = limit_bytes, 0
     with ThreadPoolExecutor() as pool, tqdm(total=len(files), desc="images", unit="", disable=quiet) as bar:
@@ -60,6 +63,9 @@ def load_images(files: Sequence[Path], minimum: int, limit_bytes: int, *, quiet:
         raise CaeError(f"the first image does not fit in {limit_bytes} bytes of memory (--memory-gib)")
     if not images:
         raise CaeError(f"none of {len(files)} images is readable and at least {minimum} pixels on its short side")
+    if room < 0:
+        message = f"only {len(images)} of {len(files)} images, taken at random, fit in the memory allowed (--memory-gib)"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
     if passed_over:
         message = f"{passed_over} images are not readable, or have a side under {minimum} pixels, and are left out"
         warnings.warn(message, RuntimeWarning, stacklevel=2)
