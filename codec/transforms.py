@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from .config import FEATURE_STRIDE, Config
 
 ROWS_AT_ONCE = 16
+FEATURE_LIMIT = 20.0
+"""Bound of the features after each block: photographs stay within 13, but noise can grow without end from block to block."""
 PATCH_VALUES = 3 * FEATURE_STRIDE**2
 
 
@@ -84,10 +86,11 @@ class TransformBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.mix_out(self.depthwise(F.leaky_relu(self.mix_in(x), 0.1)))
         if torch.is_grad_enabled():
-            return x + self._feed_forward(x)
+            return (x + self._feed_forward(x)).clamp(-FEATURE_LIMIT, FEATURE_LIMIT)
         # slice by slice and in place the hidden features stay in the cache: a fifth faster
         for rows in x.tensor_split(max(1, x.shape[1] // ROWS_AT_ONCE), dim=1):
             rows += self._feed_forward(rows)
+            rows.clamp_(-FEATURE_LIMIT, FEATURE_LIMIT)
         return x
 
     def _feed_forward(self, x: Tensor) -> Tensor:

@@ -151,6 +151,14 @@ def test_patches_are_reproducible_and_varied():
     assert len({patch.tobytes() for patch in first}) == 8
 
 
+def test_some_patches_are_noisy():
+    clean, noisy = (
+        random_patches([np.full((64, 64, 3), 128, np.uint8)], 200, 64, np.random.default_rng(0), share) for share in (0, 0.3)
+    )
+    assert (clean == 128).all()
+    assert 30 < sum(patch.std() > 1 for patch in noisy) < 90
+
+
 def test_fraction_bits():
     assert fraction_bits(1.0) == 14
     assert fraction_bits(2**15 - 1) == 0

@@ -72,8 +72,10 @@ def load_images(files: Sequence[Path], minimum: int, limit_bytes: int, *, quiet:
     return images
 
 
-def random_patches(images: Sequence[np.ndarray], count: int, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Patches (count, size, size, 3) at random positions, scales, flips and rotations."""
+def random_patches(
+    images: Sequence[np.ndarray], count: int, size: int, rng: np.random.Generator, noisy: float = 0
+) -> np.ndarray:
+    """Patches (count, size, size, 3) at random positions, scales, flips and rotations, a share (`noisy`) faded into noise."""
     patches = np.empty((count, size, size, 3), np.uint8)
     for patch in patches:
         image = images[rng.integers(len(images))]
@@ -88,7 +90,19 @@ def random_patches(images: Sequence[np.ndarray], count: int, size: int, rng: np.
         if rng.random() < 0.5:
             crop = crop[:, ::-1]
         patch[:] = np.rot90(crop, rng.integers(4))
+        if noisy and rng.random() < noisy:
+            patch[:] = _with_noise(patch, rng)
     return patches
+
+
+def _with_noise(patch: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A patch (P, P, 3) faded into noise: gray or in colours, of all levels or of two, of pixels or of larger squares."""
+    size, square = len(patch), 2 ** rng.integers(3)
+    noise = rng.random((-(-size // square), -(-size // square), rng.choice((1, 3))))
+    if rng.random() < 0.5:
+        noise = noise.round()
+    noise = noise.repeat(square, 0).repeat(square, 1)[:size, :size] * 255
+    return patch + rng.random() * (noise - patch)
 
 
 def whole_blocks(image: np.ndarray) -> Tensor:

@@ -31,6 +31,10 @@ from .model import Model, rate_weights, start_from_components
 
 RATE_BALANCE = 0.45
 """Exponent that weighs each sample's loss by (mean lambda / lambda): without it the highest rates own the gradient."""
+NOISY = 0.08
+"""Share of patches with noise: photographs alone leave networks free to do anything on noise, screens and dithering."""
+LOSS_LIMIT = 4.0
+"""Balanced loss beyond which a sample's gradient grows no more; photographs hardly reach it."""
 CALIBRATION_IMAGES = 64
 COLUMNS = ("step", "hours", "learning_rate", "loss", "bpp", "psnr", "gradient_norm", "validation_loss")
 
@@ -191,7 +195,8 @@ class Run:
         options = self.options
 
         def make(step: int) -> np.ndarray:
-            return random_patches(images, options.batch, options.patch, np.random.default_rng([options.seed, step]))
+            rng = np.random.default_rng([options.seed, step])
+            return random_patches(images, options.batch, options.patch, rng, NOISY)
 
         with ThreadPoolExecutor(options.workers) as pool:
             upcoming = deque(pool.submit(make, self.step + ahead) for ahead in range(2 * options.workers))
@@ -219,8 +224,10 @@ class Run:
         def differentiate(number: int, x: Tensor, level: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
             noise = self._random(1 + number, x.device)
             measured = torch.stack(rate_distortion(self.model, x, level, noise=noise, stream=torch.bfloat16))
-            means = measured.sum(1) / count
-            return torch.autograd.grad(means[0], parameters), means.detach()
+            losses = measured[0]
+            # what cannot be coded well must not own the gradient
+            bounded = losses * (LOSS_LIMIT / losses.detach()).clamp_max(1)
+            return torch.autograd.grad(bounded.sum() / count, parameters), measured.detach().sum(1) / count
 
         parameters: list[Tensor] = list(self.model.parameters())
         parts = (range(self.parts), x.tensor_split(self.parts), level.tensor_split(self.parts))
