@@ -1,4 +1,4 @@
-"""The whole codec on photographs: sizes, modes, seams, regions, exactness of symbols, damage."""
+"""The whole codec on photographs: sizes, modes, seams, exactness of symbols, damage."""
 
 import contextlib
 import copy
@@ -167,54 +167,6 @@ def test_halo_covers_the_receptive_field(tiny_model, name):
     rows = torch.nonzero(gradient.abs().sum((0, 2, 3))) // unit
     reach = int(max(8 - rows.min(), rows.max() - 8))
     assert pipeline.halo(network) == 16 * reach
-
-
-@pytest.mark.parametrize("region", [(0, 0, 1, 1), (450, 299, 1, 1), (63, 64, 130, 65), (100, 0, 7, 300), (0, 0, 451, 300)])
-def test_region_is_the_crop(default, chelsea, region):
-    data = default.encode(chelsea, 40, tile=128)
-    x, y, width, height = region
-    assert np.array_equal(default.decode(data, region=region), default.decode(data)[y : y + height, x : x + width])
-
-
-@pytest.mark.parametrize("region", [(1024, 0, 128, 100), (0, 0, 1000, 100), (1000, 30, 40, 20)])
-def test_region_is_the_crop_of_several_windows(default_model, astronaut, region):
-    """A region within one window comes from as many threads as the window does in the whole picture."""
-    wide = np.tile(astronaut[:100], (1, 3, 1))[:, :1152]
-    held = codec.Codec(device="cpu", threads=2)
-    data = held.encode(wide, 70)
-    x, y, width, height = region
-    assert np.array_equal(held.decode(data, region=region), held.decode(data)[y : y + height, x : x + width])
-
-
-def test_region_reads_only_what_it_needs(tiny, astronaut):
-    """With a damaged tile far away a region decodes; with a damaged tile beneath it, it does not."""
-    data = bytearray(tiny.encode(astronaut, 50, tile=64))
-    offset, length, _ = bitstream.read(data).index[-1]
-    data[offset + length // 2] ^= 1
-    assert tiny.decode(data, region=(0, 0, 300, 300)).shape == (300, 300, 3)
-    with pytest.raises(codec.CaeError, match="tile 63"):
-        tiny.decode(data)
-
-
-@pytest.mark.parametrize(
-    "region",
-    [
-        (0, 0, 0, 5),
-        (-1, 0, 5, 5),
-        (0, 0, 452, 5),
-        (450, 0, 2, 5),
-        (0, 0, 5),
-        "abcd",
-        "1234",
-        (0, 0, 5.0, 5),
-        (0, 0, float("inf"), 5),
-        5,
-    ],
-)
-def test_bad_regions(tiny, chelsea, region):
-    data = tiny.encode(chelsea)
-    with pytest.raises(codec.CaeError, match="region"):
-        tiny.decode(data, region=region)
 
 
 def test_symbols_do_not_depend_on_how_they_are_decoded(default_model, default, astronaut):

@@ -283,7 +283,8 @@ def train(options: Options, config: Config) -> Run:
     if stop:
         raise Interrupted(stop[0])
     if options.export is not None:
-        record = {"steps": run.step, "hours": round(run.seconds / 3600, 2), "images": len(images), "optimizer": "SOAP"}
+        record = {"steps": run.step, "hours": round(run.seconds / 3600, 2), "images": len(images)}
+        record["optimizer"] = type(run.optimizer).__name__
         record |= {name: getattr(options, name) for name in ("batch", "patch", "learning_rate", "decay", "average", "seed")}
         if held_out:
             record["validation_loss"] = run.validate(held_out) if score is None else score
