@@ -96,13 +96,17 @@ def random_patches(
 
 
 def _with_noise(patch: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A patch (P, P, 3) faded into noise: gray or in colours, of all levels or of two, of pixels or of larger squares."""
+    """A patch (P, P, 3) faded into noise: gray or in colours, of all levels or of two, of pixels or of larger squares.
+
+    Half of it repeats every few squares, as stripes, checkerboards and dithering do.
+    """
     size, square = len(patch), 2 ** rng.integers(3)
-    noise = rng.random((-(-size // square), -(-size // square), rng.choice((1, 3))))
+    noise = rng.random((size, size, rng.choice((1, 3))))
     if rng.random() < 0.5:
         noise = noise.round()
-    noise = noise.repeat(square, 0).repeat(square, 1)[:size, :size] * 255
-    return patch + rng.random() * (noise - patch)
+    periods = rng.integers(1, 5, 2) if rng.random() < 0.5 else (size, size)
+    rows, columns = (np.arange(size) // square % period for period in periods)
+    return patch + rng.random() * (255 * noise[rows[:, None], columns] - patch)
 
 
 def whole_blocks(image: np.ndarray) -> Tensor:

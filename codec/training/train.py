@@ -112,7 +112,7 @@ def make_optimizer(model: Model, learning_rate: float) -> torch.optim.Optimizer:
 
 
 class Run:
-    """One training run in a folder: `state.safetensors` (newest), `stable.safetensors` (before the rate decays), `log.csv`."""
+    """One training run in a folder: its newest state, `state.safetensors`, and `log.csv`."""
 
     def __init__(self, options: Options, config: Config) -> None:
         if (options.steps is None) == (options.minutes is None):
@@ -150,7 +150,7 @@ class Run:
             options.run.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CaeError(f"{options.run}: cannot be the run's folder: {error.strerror or error}") from None
-        self.state, self.stable = options.run / "state.safetensors", options.run / "stable.safetensors"
+        self.state = options.run / "state.safetensors"
 
     def progress(self) -> float:
         """How much of the budget is used, 0 to 1."""
@@ -159,32 +159,28 @@ class Run:
         return self.step / (self.options.steps or 1)
 
     def learning_rate(self) -> float:
-        """Warm-up, constant, then linear decay to zero over the last part of the budget."""
+        """Warm-up, constant, then linear decay to zero over the last part of the budget.
+
+        A finished run goes on from its decayed weights, back at the constant rate, which is soon ahead of going on from
+        before the decay (WSD-S: Wen et al., 2024, arXiv:2410.05192).
+        """
         left = (1 - self.progress()) / self.options.decay
         return self.options.learning_rate * min(1, (self.step + 1) / 200, max(left, 0.002))
 
     def start(self, images: list[np.ndarray]) -> None:
-        """Resumes where the folder holds a state (before its decay, where that was finished); else starts from the weights
-        that the options name, or from components."""
+        """Resumes where the folder holds a state; else starts from the weights that the options name, or from components."""
         if self.state.exists():
-            decayed = self._load(self.state)
-            if decayed and self.progress() < 1 - self.options.decay and self.stable.exists():
-                self._load(self.stable)
+            progress = checkpoint.load(self.state, self.model, self.average, self.optimizer)
+            self.step, self.seconds = progress["step"], progress["seconds"]
             return
         if self.options.start_from is None:
             rng = np.random.default_rng(self.options.seed)
             start_from_components(self.model, random_patches(images, 6000, 16, rng))
             self.average.load_state_dict(self.model.state_dict())
 
-    def _load(self, path: Path) -> bool:
-        progress = checkpoint.load(path, self.model, self.average, self.optimizer)
-        self.step, self.seconds = progress["step"], progress["seconds"]
-        return progress["decayed"]
-
-    def save(self, path: Path) -> None:
-        decayed = self.progress() > 1 - self.options.decay and path != self.stable
-        progress = {"step": self.step, "seconds": self.seconds, "decayed": decayed}
-        checkpoint.save(path, self.model, self.average, self.optimizer, progress)
+    def save(self) -> None:
+        progress = {"step": self.step, "seconds": self.seconds}
+        checkpoint.save(self.state, self.model, self.average, self.optimizer, progress)
 
     def validate(self, held_out: list[np.ndarray]) -> float:
         """The averaged model's validation loss, to five digits."""
@@ -326,11 +322,8 @@ def _loop(run: Run, images: list[np.ndarray], held_out: list[np.ndarray], stop: 
                 break
             rows.append(run.train_step(x))
             bar.update(min(1, run.progress()) - bar.n)
-            steady = run.progress() < 1 - options.decay
             now = time.monotonic()
             run.step, run.seconds, last = run.step + 1, run.seconds + now - last, now
-            if steady and run.progress() >= 1 - options.decay:
-                run.save(run.stable)
             ends = run.progress() >= 1
             score = None
             if ends or run.step % options.log_every == 0:
@@ -344,7 +337,7 @@ def _loop(run: Run, images: list[np.ndarray], held_out: list[np.ndarray], stop: 
                 log.flush()
                 bar.set_postfix_str(f"step {run.step}, loss {loss:.4f}, {bpp:.3f} bpp, validation {shown or '-'}")
             if now - saved > 60 * options.save_every_minutes:
-                run.save(run.state)
+                run.save()
                 saved = now
-    run.save(run.state)
+    run.save()
     return score
