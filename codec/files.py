@@ -17,7 +17,11 @@ from .config import PIXELS_MAX, check_size
 from .errors import CaeError
 from .images import Picture, from_pillow, to_pillow
 
-_LOSSY = {"JPEG": {"quality": 95, "subsampling": "4:4:4"}, "WEBP": {"lossless": True, "exact": True}, "AVIF": {"quality": 95}}
+_LOSSY: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 95, "subsampling": "4:4:4"},
+    "WEBP": {"lossless": True, "exact": True},
+    "AVIF": {"quality": 95},
+}
 """Options for formats whose own defaults would add a visible loss of their own."""
 _WITHOUT_ALPHA = ("BMP", "PPM")
 """Formats to which Pillow writes a picture with alpha as if it had none."""
@@ -132,7 +136,7 @@ def write_image(path: Path, picture: Picture) -> None:
         # nothing in the file could tell a viewer to turn it
         with contextlib.suppress(Exception):  # a damaged EXIF block
             image = ImageOps.exif_transpose(image)
-    options: dict[str, Any] = dict(_LOSSY.get(kind, {}))
+    options = dict(_LOSSY.get(kind, {}))
     options |= {key: image.info[key] for key in ("icc_profile", "exif", "xmp") if key in image.info}
     if "xmp" in options and kind == "PNG":
         text = PngImagePlugin.PngInfo()

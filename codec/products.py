@@ -64,7 +64,7 @@ class InBytes:
 
 def bytes_are_fast() -> bool:
     """Whether this CPU multiplies bytes to 32-bit sums in one instruction, and torch has a product for it."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     known = any(capabilities.get(name) for name in ("avx512_vnni", "avx_vnni", "amx_int8"))
     return known and hasattr(torch, "_int_mm")
 

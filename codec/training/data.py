@@ -78,7 +78,7 @@ def random_patches(
     """Patches (count, size, size, 3) at random positions, scales, flips and rotations, a share (`noisy`) faded into noise."""
     patches = np.empty((count, size, size, 3), np.uint8)
     for patch in patches:
-        image = images[rng.integers(len(images))]
+        image = images[int(rng.integers(len(images)))]
         height, width = image.shape[:2]
         side = size
         if rng.random() < RESCALE_PROBABILITY:
@@ -89,7 +89,7 @@ def random_patches(
             crop = np.asarray(Image.fromarray(crop).resize((size, size), Image.Resampling.LANCZOS))
         if rng.random() < 0.5:
             crop = crop[:, ::-1]
-        patch[:] = np.rot90(crop, rng.integers(4))
+        patch[:] = np.rot90(crop, int(rng.integers(4)))
         if noisy and rng.random() < noisy:
             patch[:] = _with_noise(patch, rng)
     return patches

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -279,7 +280,7 @@ def train(options: Options, config: Config) -> Run:
     if stop:
         raise Interrupted(stop[0])
     if options.export is not None:
-        record = {"steps": run.step, "hours": round(run.seconds / 3600, 2), "images": len(images)}
+        record: dict[str, Any] = {"steps": run.step, "hours": round(run.seconds / 3600, 2), "images": len(images)}
         record["optimizer"] = type(run.optimizer).__name__
         record |= {name: getattr(options, name) for name in ("batch", "patch", "learning_rate", "decay", "average", "seed")}
         if held_out:
