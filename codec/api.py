@@ -10,7 +10,6 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 from . import bitstream, devices, images, models, pipeline
@@ -57,15 +56,18 @@ class Codec:
         self._device = devices.choose(device)
         self._settings = pipeline.Settings(devices.thread_count(threads), bf16=bf16, pixels_max=pixels_max)
         path = models.default_path() if weights is None else Path(weights)
-        try:
-            self._model = models.load(path, self._device)
-        except torch.OutOfMemoryError:
-            if device == "cuda":
-                raise CaeError("device cuda: its memory is used up; use --device cpu") from None
-            warnings.warn("out of GPU memory: going on on the CPU", RuntimeWarning, stacklevel=2)
-            self._device = torch.device("cpu")
-            self._model = models.load(path, self._device)
+        self._model = self._load(path)
         self._others: dict[bytes, models.Model] = {}
+
+    @devices.fork_safe
+    def _load(self, path: Path) -> models.Model:
+        try:
+            return models.load(path, self._device)
+        except RuntimeError as error:
+            if not devices.out_of_memory(error):
+                raise
+        warnings.warn("out of GPU memory: going on on the CPU", RuntimeWarning, stacklevel=3)
+        return models.load(path, "cpu")
 
     def encode(self, image: Image.Image | np.ndarray, /, quality: int = DEFAULT_QUALITY, *, tile: int = DEFAULT_TILE) -> bytes:
         """Codes a picture to the bytes of a `.cae` file.
@@ -87,6 +89,7 @@ class Codec:
             raise CaeError(f"cannot encode a {type(image).__name__}; pass a Pillow image or a NumPy array")
         return self.encode_picture(picture, quality, tile=tile)
 
+    @devices.fork_safe
     def encode_picture(self, picture: images.Picture, quality: int, *, tile: int) -> bytes:
         """`encode` for a picture whose colour, alpha and metadata are already apart."""
         for name, value in (("quality", quality), ("tile", tile)):
@@ -114,6 +117,7 @@ class Codec:
         """Like `decode`, but gives a Pillow image, with ICC profile, EXIF and XMP in its `info`."""
         return images.to_pillow(self.decode_picture(data, region))
 
+    @devices.fork_safe
     def decode_picture(self, data: bitstream.Data, region: Region | None) -> images.Picture:
         """`decode` to a picture whose colour, alpha and metadata are apart."""
         container = bitstream.read(data)
@@ -131,7 +135,7 @@ class Codec:
         if wanted == self._model.id:
             return self._model
         if wanted not in self._others:
-            self._others[wanted] = models.load(models.find(wanted, tried=self._model), self._device)
+            self._others[wanted] = self._load(models.find(wanted, tried=self._model))
         return self._others[wanted]
 
 
@@ -146,6 +150,11 @@ def _rectangle(region: Region) -> Rect:
 @functools.lru_cache(maxsize=4)
 def _cached(weights: str | None, _model_id: bytes, device: str | None, threads: int | None) -> Codec:
     return Codec(weights=weights, device=device, threads=threads)
+
+
+# CUDA does not survive a fork: the child loads weights of its own
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_cached.cache_clear)
 
 
 def _shared(weights: str | PathLike[str] | None, device: str | None, threads: int | None) -> Codec:

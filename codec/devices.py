@@ -7,7 +7,7 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import torch
 
@@ -15,6 +15,7 @@ from .errors import CaeError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Parameters = ParamSpec("Parameters")
 
 
 def choose(name: str | None = None) -> torch.device:
@@ -23,14 +24,19 @@ def choose(name: str | None = None) -> torch.device:
     Raises CaeError for an unknown name, or "cuda" where CUDA does not work.
     """
     if name in (None, "auto"):
-        return torch.device("cuda" if _cuda_works() else "cpu")
+        return _current_cuda() if _cuda_works() else torch.device("cpu")
     if name == "cpu":
         return torch.device("cpu")
     if name == "cuda":
         if not _cuda_works():
             raise CaeError("device cuda: no CUDA device works here; use --device cpu or auto")
-        return torch.device("cuda")
+        return _current_cuda()
     raise CaeError(f"device {name!r} is unknown: use auto, cpu or cuda")
+
+
+def _current_cuda() -> torch.device:
+    # with its number, since a new thread's own current device is the first
+    return torch.device("cuda", torch.cuda.current_device())
 
 
 def _cuda_works() -> bool:
@@ -39,20 +45,22 @@ def _cuda_works() -> bool:
     try:
         ones = torch.ones(8, 8, dtype=torch.float64, device="cuda")
         return bool((ones @ ones == 8).all())
-    except RuntimeError:
+    except Exception:  # whatever is wrong with CUDA, the CPU works
         return False
 
 
 def out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error of torch means that a GPU's memory is used up."""
-    return isinstance(error, torch.OutOfMemoryError) or "ALLOC_FAILED" in str(error)
+    """Whether an error of torch means that a GPU's memory is used up, be it for tensors, for kernels or for cuBLAS."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return any(sign in str(error) for sign in ("CUDA error: out of memory", "ALLOC_FAILED", "cublasCreate"))
 
 
 @functools.cache
 def fast_bf16(device: torch.device) -> bool:
     """Whether bf16 matrix products run faster than float32 on this device."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.cuda.get_device_capability(device)[0] >= 8
     capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
@@ -62,6 +70,34 @@ def precision(device: torch.device, bf16: bool) -> Iterator[None]:
     """Runs networks without gradients, with the products of residual branches in bf16 or everything in float32."""
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         yield
+
+
+_forked = False
+
+
+def _note_fork() -> None:
+    global _forked
+    _forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
+
+
+def fork_safe(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Makes a function run in a thread of its own in a forked process.
+
+    In the thread that forked, GNU OpenMP would wait for ever for threads that only the parent has.
+    """
+
+    @functools.wraps(function)
+    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        if not _forked:
+            return function(*args, **kwargs)
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(function, *args, **kwargs).result()
+
+    return run
 
 
 def thread_count(wanted: int | None) -> int:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from . import entropy
 from .config import QUALITIES, Config
+from .devices import out_of_memory
 from .errors import CaeError
 from .exact import ExactEntropy
 from .hyperprior import SCALES, HyperAnalysis
@@ -128,15 +129,15 @@ def _config(path: Path, data: bytes) -> Config:
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> Model:
-    """Loads a weights file onto a device; CaeError where it is none."""
+    """Loads a weights file onto a device; CaeError where it is none, RuntimeError where a GPU's memory is used up."""
     device = torch.device(device)
     # read once: the id must be that of the very tensors, and a file that is replaced later must not matter
     data = _read(path)
     try:
         return _build(path, data, device)
-    except torch.OutOfMemoryError:
-        raise
     except (SafetensorError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        if isinstance(error, RuntimeError) and out_of_memory(error):
+            raise
         raise CaeError(f"{path}: not a whole weights file of this codec ({error})") from None
 
 
@@ -163,7 +164,7 @@ def _build(path: Path, data: bytes, device: torch.device) -> Model:
     scale_tables, hyper_tables = (read_tables(parts["tables"], name) for name in ("scale", "hyper"))
     if len(scale_tables) != SCALES or len(hyper_tables) != config.hyper_channels:
         raise ValueError("the number of tables is wrong")
-    levels = torch.tensor([config.level(quality) for quality in QUALITIES])
+    levels = torch.tensor([config.level(quality) for quality in QUALITIES], dtype=torch.float32, device="cpu")
     exact = ExactEntropy({name: value.to(device) for name, value in parts["exact"].items()}, config)
     _try_out(exact, config, device)
     return Model(

@@ -161,7 +161,8 @@ def _decode_tiles(
 
 def _gather(tiles: Tiles, window: Rect, header: bitstream.Header) -> Tensor:
     """The latent (h, w, N) int32 of a rectangle of latent positions, zero where a tile is not at hand."""
-    latent = torch.zeros(window.height, window.width, next(iter(tiles.values())).shape[-1], dtype=torch.int32)
+    channels = next(iter(tiles.values())).shape[-1]
+    latent = torch.zeros(window.height, window.width, channels, dtype=torch.int32, device="cpu")
     for number, place in grid(header.bounds, header.tile, touching=window.scaled(LATENT_STRIDE) & header.bounds):
         if number in tiles:
             place = place.outward(LATENT_STRIDE)
@@ -201,7 +202,8 @@ def analyse(pixels: np.ndarray, region: Rect, model: models.Model, settings: Set
     height, width, _ = pixels.shape
     whole = Rect(0, 0, height, width).outward(LATENT_STRIDE)
     origin = region.outward(LATENT_STRIDE)
-    latent = torch.empty(origin.height, origin.width, model.config.latent_channels)
+    channels = model.config.latent_channels
+    latent = torch.empty(origin.height, origin.width, channels, dtype=torch.float32, device="cpu")
     margin = halo(model.analysis)
     level, gain = model.level(quality), model.gain[quality - 1]
 

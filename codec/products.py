@@ -55,7 +55,7 @@ class InBytes:
         self.bias = bias + 128 * weight.sum(1, dtype=torch.int32)
 
     def __call__(self, x: Tensor) -> Tensor:
-        parts = torch.empty(2, *x.shape, dtype=torch.int8)
+        parts = torch.empty(2, *x.shape, dtype=torch.int8, device=x.device)
         torch.bitwise_right_shift(x, 8, out=parts[0])
         torch.bitwise_xor(x, 128, out=parts[1])
         high, low = torch._int_mm(parts.flatten(0, 1), self.weight).split(len(x))
@@ -74,10 +74,11 @@ def bytes_work() -> bool:
     """Whether products of bytes are fast here, and right at their extremes: older instructions saturate there."""
     if not bytes_are_fast():
         return False
-    x = torch.tensor([-LIMIT, -256, -129, -1, 0, 127, 128, LIMIT], dtype=torch.int32).repeat(64, 48)
-    weight = torch.full((16, x.shape[1]), 127, dtype=torch.int8)
+    extremes = [-LIMIT, -256, -129, -1, 0, 127, 128, LIMIT]
+    x = torch.tensor(extremes, dtype=torch.int32, device="cpu").repeat(64, 48)
+    weight = torch.full((16, x.shape[1]), 127, dtype=torch.int8, device="cpu")
     weight[1::2] = -128
-    bias = torch.arange(16, dtype=torch.int32)
+    bias = torch.arange(16, dtype=torch.int32, device="cpu")
     try:
         return torch.equal(InBytes(weight, bias)(x), InFloat64(weight, bias)(x))
     except RuntimeError:

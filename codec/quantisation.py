@@ -22,7 +22,7 @@ class Quantiser:
 
     def __init__(self, tables: Sequence[Table], device: torch.device | str = "cpu") -> None:
         self.width = max(table.radius for table in tables) + 2
-        bits = torch.empty(len(tables), self.width)
+        bits = torch.empty(len(tables), self.width, dtype=torch.float32, device="cpu")
         for row, table in zip(bits, tables, strict=True):
             frequencies = torch.from_numpy(table.frequencies).double()
             cost = (frequencies.sum().log2() - frequencies.log2()).float()

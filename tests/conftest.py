@@ -8,6 +8,7 @@ import pytest
 import skimage.data
 
 import codec
+from codec import models
 
 # the same examples every time, and no clock: a busy machine must not fail a test
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -25,6 +26,16 @@ def tiny() -> codec.Codec:
 @pytest.fixture(scope="session")
 def default() -> codec.Codec:
     return codec.Codec(device="cpu", threads=2)
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> models.Model:
+    return models.load(TINY)
+
+
+@pytest.fixture(scope="session")
+def default_model() -> models.Model:
+    return models.load(models.default_path())
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import dataclasses
 import json
 import os
 import subprocess
@@ -36,16 +35,6 @@ def decode(data: bytes, model: models.Model, **changes) -> np.ndarray:
     container = bitstream.read(data)
     settings = pipeline.Settings(**{"threads": 2} | changes)
     return pipeline.decode(data, container, model, settings, container.header.bounds)
-
-
-@pytest.fixture(scope="module")
-def tiny_model() -> models.Model:
-    return models.load(TINY)
-
-
-@pytest.fixture(scope="module")
-def default_model() -> models.Model:
-    return models.load(models.default_path())
 
 
 def test_photograph_with_shipped_weights(default, astronaut):
@@ -323,41 +312,3 @@ def test_bad_construction(tmp_path):
     broken.write_bytes(TINY.read_bytes()[:5000])
     with pytest.raises(codec.CaeError, match="weights file"):
         codec.Codec(weights=broken)
-
-
-def test_out_of_gpu_memory(tiny_model):
-    """Smaller windows first, then the CPU, with one warning; on the CPU the error stands."""
-    on_gpu = dataclasses.replace(tiny_model, device=torch.device("cuda"))
-    tried = []
-
-    def work(model, settings):
-        tried.append((model.device.type, settings.window))
-        if model.device.type == "cuda":
-            raise torch.OutOfMemoryError
-        return "done"
-
-    with pytest.warns(RuntimeWarning, match="out of GPU memory") as warned:
-        assert pipeline._with_fallback(work, on_gpu, pipeline.Settings(1)) == "done"
-    assert tried == [("cuda", 1024), ("cuda", 512), ("cuda", 256), ("cuda", 128), ("cpu", 1024)]
-    assert len(warned) == 1
-
-    tried.clear()
-    with pytest.warns(RuntimeWarning, match="out of GPU memory"):
-        assert pipeline._with_fallback(work, on_gpu, pipeline.Settings(1), windows=False) == "done"
-    assert tried == [("cuda", 1024), ("cpu", 1024)]
-
-    def hopeless(model, settings):
-        raise torch.OutOfMemoryError
-
-    with pytest.raises(torch.OutOfMemoryError):
-        pipeline._with_fallback(hopeless, tiny_model, pipeline.Settings(1))
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_cuda_and_cpu_agree(default_model, astronaut):
-    on_cpu, on_cuda = codec.Codec(device="cpu"), codec.Codec(device="cuda")
-    cuda_model = models.load(models.default_path(), "cuda")
-    for encoder in (on_cpu, on_cuda):
-        data = encoder.encode(astronaut, 70)
-        assert torch.equal(latent(data, default_model), latent(data, cuda_model))
-        assert abs(on_cpu.decode(data).astype(int) - on_cuda.decode(data)).max() <= 1

@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
     budget.add_argument("--steps", type=int, help="total number of steps")
     budget.add_argument("--minutes", type=float, help="total training time")
     p.add_argument("--validation", type=Path, help="folder of images that are only measured")
-    p.add_argument("--batch", type=int, default=8, help="patches per step (default: 8)")
+    p.add_argument("--batch", type=int, default=8, help="patches per step (default: 8; a GPU has room for many more)")
     p.add_argument("--patch", type=int, default=256, help="side of a patch, a multiple of 64 (default: 256)")
     p.add_argument("--learning-rate", type=float, default=1e-3, help="peak learning rate (default: 1e-3)")
     p.add_argument(

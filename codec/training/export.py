@@ -6,6 +6,7 @@ calibration images leaves room for, the 8-bit weights of each output as many as 
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import math
@@ -176,7 +177,7 @@ def export(
 
     On images `held_out` it measures what the integers cost in rate, and puts that into the metadata as well.
     """
-    model = model.cpu().eval().requires_grad_(False)
+    model = copy.deepcopy(model).cpu().eval().requires_grad_(False)
     ranges = Ranges(model.entropy)
     with torch.inference_mode():
         for x, level, _ in calibration(model.config, images[: max(8, len(images) // 8)]):

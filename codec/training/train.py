@@ -139,6 +139,7 @@ class Run:
             check_target(options.export)
         options = dataclasses.replace(options, device=devices.choose(options.device).type)
         self.options = options
+        self.stream = torch.bfloat16 if devices.fast_bf16(torch.device(options.device)) else torch.float32
         torch.manual_seed(options.seed)
         self.model = (restore(options.start_from) if options.start_from else Model(config)).to(options.device)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
@@ -185,7 +186,7 @@ class Run:
 
     def validate(self, held_out: list[np.ndarray]) -> float:
         """The averaged model's validation loss, to five digits."""
-        return round(validate(self.average, held_out, self.options.device, torch.bfloat16), 5)
+        return round(validate(self.average, held_out, self.options.device, self.stream), 5)
 
     def batches(self, images: list[np.ndarray]) -> Iterator[Tensor]:
         """Endless batches (B, P, P, 3) in [0, 1], each a function of the seed and the step, made ahead by threads."""
@@ -220,7 +221,7 @@ class Run:
 
         def differentiate(number: int, x: Tensor, level: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
             noise = self._random(1 + number, x.device)
-            measured = torch.stack(rate_distortion(self.model, x, level, noise=noise, stream=torch.bfloat16))
+            measured = torch.stack(rate_distortion(self.model, x, level, noise=noise, stream=self.stream))
             losses = measured[0]
             # what cannot be coded well must not own the gradient
             bounded = losses * (LOSS_LIMIT / losses.detach()).clamp_max(1)

@@ -1,0 +1,148 @@
+"""Where the codec runs: settings of the program around it, forked processes, a GPU and its limits."""
+
+import dataclasses
+import json
+import multiprocessing
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import codec
+from codec import devices, models, pipeline
+from codec.training.train import Options, train
+
+from .conftest import DATA, TINY
+from .make_golden_files import DIGESTS, latent_digest
+from .make_tiny_weights import CONFIG
+
+GOLDEN = json.loads(DIGESTS.read_text())
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@pytest.fixture(params=["dtype", "device"])
+def defaults_of_the_program(request):
+    """Torch's defaults as some programs set them: float64 for new tensors, or another device."""
+    if request.param == "device":
+        with torch.device("meta"):
+            yield
+    else:
+        torch.set_default_dtype(torch.float64)
+        yield
+        torch.set_default_dtype(torch.float32)
+
+
+def test_defaults_of_the_program_do_not_matter(tiny, chelsea, defaults_of_the_program):
+    held = codec.Codec(weights=TINY, device="cpu", threads=2)
+    data = held.encode(chelsea, 60, tile=128)
+    assert data == tiny.encode(chelsea, 60, tile=128)
+    assert np.array_equal(held.decode(data), tiny.decode(data))
+
+
+def _code_in_child(held, pixels, queue):
+    queue.put(held.encode(pixels, 50))
+    queue.put(codec.encode(pixels, 50, device="cpu"))
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_forked_processes_code(default, astronaut):
+    """They hang where they wait for OpenMP's threads, which only the parent has."""
+    expected = default.encode(astronaut, 50)
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=_code_in_child, args=(default, astronaut, queue))
+    child.start()
+    try:
+        assert [queue.get(timeout=60) for _ in range(2)] == [expected] * 2
+    finally:
+        child.kill()
+
+
+def test_out_of_gpu_memory(tiny_model):
+    """Smaller windows first, then the CPU, with one warning; on the CPU the error stands."""
+    on_gpu = dataclasses.replace(tiny_model, device=torch.device("cuda"))
+    tried = []
+
+    def work(model, settings):
+        tried.append((model.device.type, settings.window))
+        if model.device.type == "cuda":
+            raise torch.OutOfMemoryError
+        return "done"
+
+    with pytest.warns(RuntimeWarning, match="out of GPU memory") as warned:
+        assert pipeline._with_fallback(work, on_gpu, pipeline.Settings(1)) == "done"
+    assert tried == [("cuda", 1024), ("cuda", 512), ("cuda", 256), ("cuda", 128), ("cpu", 1024)]
+    assert len(warned) == 1
+
+    tried.clear()
+    with pytest.warns(RuntimeWarning, match="out of GPU memory"):
+        assert pipeline._with_fallback(work, on_gpu, pipeline.Settings(1), windows=False) == "done"
+    assert tried == [("cuda", 1024), ("cpu", 1024)]
+
+    def hopeless(model, settings):
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(torch.OutOfMemoryError):
+        pipeline._with_fallback(hopeless, tiny_model, pipeline.Settings(1))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError(),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"),
+    ],
+)
+def test_a_full_gpu_at_loading_means_the_cpu(monkeypatch, error, chelsea):
+    load = models.load
+
+    def full(path, device="cpu"):
+        if torch.device(device).type == "cuda":
+            raise error
+        return load(path, device)
+
+    monkeypatch.setattr(models, "load", full)
+    monkeypatch.setattr(devices, "choose", lambda _: torch.device("cuda", 0))
+    with pytest.warns(RuntimeWarning, match="going on on the CPU"):
+        held = codec.Codec(weights=TINY)
+    assert held.decode(held.encode(chelsea, 20)).shape == chelsea.shape
+
+
+def test_training_without_fast_bf16_runs_in_float32(monkeypatch, tmp_path, chelsea):
+    monkeypatch.setattr(devices, "fast_bf16", lambda _: False)
+    Image.fromarray(chelsea).save(tmp_path / "chelsea.png")
+    run = train(Options(tmp_path, tmp_path / "run", steps=2, batch=2, patch=64, quiet=True), CONFIG)
+    assert run.stream == torch.float32 and run.step == 2
+
+
+@needs_cuda
+def test_cuda_and_cpu_agree(default, astronaut):
+    on_cuda = codec.Codec(device="cuda")
+    for encoder in (default, on_cuda):
+        data = encoder.encode(astronaut, 70)
+        assert latent_digest(data, models.load(models.default_path())) == latent_digest(
+            data, models.load(models.default_path(), "cuda")
+        )
+        assert abs(default.decode(data).astype(int) - on_cuda.decode(data)).max() <= 1
+
+
+@needs_cuda
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_files_on_cuda(name):
+    path = TINY if name.startswith("tiny") else models.default_path()
+    assert latent_digest((DATA / name).read_bytes(), models.load(path, "cuda")) == GOLDEN[name]
+
+
+@needs_cuda
+def test_training_moves_between_devices(tmp_path, chelsea):
+    Image.fromarray(chelsea).save(tmp_path / "chelsea.png")
+    weights = tmp_path / "weights.safetensors"
+    for steps, device in ((12, "cuda"), (24, "cpu"), (36, "cuda")):
+        told = Options(tmp_path, tmp_path / "run", steps=steps, batch=2, patch=64, device=device, export=weights, quiet=True)
+        assert train(told, CONFIG).step == steps
+    held = codec.Codec(weights=weights, device="cuda")
+    assert held.decode(held.encode(chelsea, 50)).shape == chelsea.shape
