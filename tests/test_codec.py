@@ -169,7 +169,9 @@ def test_symbols_do_not_depend_on_how_they_are_decoded(default_model, default, a
     assert torch.equal(latent(data, default_model), expected)
 
 
-@pytest.mark.parametrize("content", ["photograph", "page", "noise", "black and white noise"])
+@pytest.mark.parametrize(
+    "content", ["photograph", "page", "noise", "black and white noise", "checkerboard", "two-valued noise"]
+)
 def test_pixels_agree_with_float64(default_model, default, astronaut, content):
     """Within one level and 0.01 dB of what the decoder would give without any error of rounding."""
     rng = np.random.default_rng(0)
@@ -178,6 +180,8 @@ def test_pixels_agree_with_float64(default_model, default, astronaut, content):
         "page": skimage.data.page()[:128, :128, None].repeat(3, -1),
         "noise": rng.integers(0, 256, (128, 128, 3), np.uint8),
         "black and white noise": rng.integers(0, 2, (128, 128, 1), np.uint8).repeat(3, -1) * 255,
+        "checkerboard": (np.indices((128, 128)).sum(0) % 2 * 255).astype(np.uint8)[..., None].repeat(3, -1),
+        "two-valued noise": rng.integers(0, 2, (128, 128, 3), np.uint8) * 255,
     }[content]
     synthesis = copy.deepcopy(default_model.synthesis).double()
     for quality in (5, 50, 100):
