@@ -6,6 +6,7 @@ not import torch: that happens at the first use of anything but `info` and `CaeE
 
 from typing import TYPE_CHECKING
 
+from . import forking as forking  # watches for forks from here on
 from .errors import CaeError
 from .information import Info, info
 

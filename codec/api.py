@@ -15,6 +15,7 @@ from PIL import Image
 from . import bitstream, devices, images, models, pipeline
 from .config import PIXELS_MAX
 from .errors import CaeError
+from .forking import fork_safe
 from .tiling import Rect
 
 DEFAULT_QUALITY = 50
@@ -28,7 +29,8 @@ class Codec:
 
     Args:
         weights: a weights file (.safetensors); None takes the ones that come with the package.
-        device: "auto" or None (CUDA where it works, else the CPU), "cpu" or "cuda".
+        device: "auto" or None (CUDA where it works, else the CPU), "cpu" or "cuda"; a GPU whose memory is used up gives way
+            to the CPU, with a warning.
         threads: how many CPU threads to use; None takes all processors of this process.
         bf16: run the transforms in bfloat16 (True) or float32 (False); None decodes in float32, so that pixels agree on
             every machine within one 8-bit level and 0.01 dB, and encodes in bfloat16 where that is faster.
@@ -59,14 +61,14 @@ class Codec:
         self._model = self._load(path)
         self._others: dict[bytes, models.Model] = {}
 
-    @devices.fork_safe
+    @fork_safe
     def _load(self, path: Path) -> models.Model:
         try:
             return models.load(path, self._device)
         except RuntimeError as error:
             if not devices.out_of_memory(error):
                 raise
-        warnings.warn("out of GPU memory: going on on the CPU", RuntimeWarning, stacklevel=3)
+        warnings.warn("out of GPU memory: going on on the CPU", RuntimeWarning, stacklevel=4)
         return models.load(path, "cpu")
 
     def encode(self, image: Image.Image | np.ndarray, /, quality: int = DEFAULT_QUALITY, *, tile: int = DEFAULT_TILE) -> bytes:
@@ -89,7 +91,7 @@ class Codec:
             raise CaeError(f"cannot encode a {type(image).__name__}; pass a Pillow image or a NumPy array")
         return self.encode_picture(picture, quality, tile=tile)
 
-    @devices.fork_safe
+    @fork_safe
     def encode_picture(self, picture: images.Picture, quality: int, *, tile: int) -> bytes:
         """`encode` for a picture whose colour, alpha and metadata are already apart."""
         for name, value in (("quality", quality), ("tile", tile)):
@@ -117,7 +119,7 @@ class Codec:
         """Like `decode`, but gives a Pillow image, with ICC profile, EXIF and XMP in its `info`."""
         return images.to_pillow(self.decode_picture(data, region))
 
-    @devices.fork_safe
+    @fork_safe
     def decode_picture(self, data: bitstream.Data, region: Region | None) -> images.Picture:
         """`decode` to a picture whose colour, alpha and metadata are apart."""
         container = bitstream.read(data)

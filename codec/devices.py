@@ -7,7 +7,7 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import TypeVar
 
 import torch
 
@@ -15,7 +15,6 @@ from .errors import CaeError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Parameters = ParamSpec("Parameters")
 
 
 def choose(name: str | None = None) -> torch.device:
@@ -70,34 +69,6 @@ def precision(device: torch.device, bf16: bool) -> Iterator[None]:
     """Runs networks without gradients, with the products of residual branches in bf16 or everything in float32."""
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         yield
-
-
-_forked = False
-
-
-def _note_fork() -> None:
-    global _forked
-    _forked = True
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_note_fork)
-
-
-def fork_safe(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Makes a function run in a thread of its own in a forked process.
-
-    In the thread that forked, GNU OpenMP would wait for ever for threads that only the parent has.
-    """
-
-    @functools.wraps(function)
-    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        if not _forked:
-            return function(*args, **kwargs)
-        with ThreadPoolExecutor(1) as pool:
-            return pool.submit(function, *args, **kwargs).result()
-
-    return run
 
 
 def thread_count(wanted: int | None) -> int:

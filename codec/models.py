@@ -138,6 +138,8 @@ def load(path: Path, device: torch.device | str = "cpu") -> Model:
     except (SafetensorError, LookupError, RuntimeError, TypeError, ValueError) as error:
         if isinstance(error, RuntimeError) and out_of_memory(error):
             raise
+        if "CUDA" in str(error):
+            raise CaeError(f"device {device}: {str(error).splitlines()[0]}; use --device cpu") from None
         raise CaeError(f"{path}: not a whole weights file of this codec ({error})") from None
 
 

@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import multiprocessing
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -42,7 +44,7 @@ def test_defaults_of_the_program_do_not_matter(tiny, chelsea, defaults_of_the_pr
 
 def _code_in_child(held, pixels, queue):
     queue.put(held.encode(pixels, 50))
-    queue.put(codec.encode(pixels, 50, device="cpu"))
+    queue.put(codec.encode(pixels, 50, device="cpu", threads=2))
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork")
@@ -58,6 +60,41 @@ def test_forked_processes_code(default, astronaut):
         assert [queue.get(timeout=60) for _ in range(2)] == [expected] * 2
     finally:
         child.kill()
+        child.join()
+
+
+BUSY_PARENT = """
+import torch
+torch.set_num_threads(2)
+torch.rand(1000, 1000).exp().sum()
+"""
+CHILD = """
+def work():
+    import codec, numpy
+    assert codec.decode(codec.encode(numpy.zeros((600, 600), numpy.uint8), device="cpu")).shape == (600, 600)
+"""
+BY_OS = """
+import os, sys
+child = os.fork()
+if child == 0:
+    work()
+    os._exit(0)
+sys.exit(os.waitpid(child, 0)[1])
+"""
+BY_MULTIPROCESSING = """
+import multiprocessing, sys
+child = multiprocessing.get_context("fork").Process(target=work)
+child.start()
+child.join()
+sys.exit(child.exitcode)
+"""
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork")
+@pytest.mark.parametrize(("first", "fork"), [("import codec", BY_OS), ("", BY_MULTIPROCESSING)])
+def test_forked_before_torch_was_the_codecs(first, fork):
+    """The parent's own use of torch is enough for OpenMP's threads to be missing in the child."""
+    subprocess.run([sys.executable, "-c", first + BUSY_PARENT + CHILD + fork], check=True, timeout=100)
 
 
 def test_out_of_gpu_memory(tiny_model):
@@ -107,9 +144,19 @@ def test_a_full_gpu_at_loading_means_the_cpu(monkeypatch, error, chelsea):
 
     monkeypatch.setattr(models, "load", full)
     monkeypatch.setattr(devices, "choose", lambda _: torch.device("cuda", 0))
-    with pytest.warns(RuntimeWarning, match="going on on the CPU"):
+    with pytest.warns(RuntimeWarning, match="going on on the CPU") as warned:
         held = codec.Codec(weights=TINY)
+    assert warned[0].filename == __file__
     assert held.decode(held.encode(chelsea, 20)).shape == chelsea.shape
+
+
+def test_other_errors_of_cuda_are_told(monkeypatch):
+    def fail(*_):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered\nCompile with …")
+
+    monkeypatch.setattr(models, "_build", fail)
+    with pytest.raises(codec.CaeError, match="illegal memory access was encountered; use --device cpu"):
+        models.load(TINY, "cuda")
 
 
 def test_training_without_fast_bf16_runs_in_float32(monkeypatch, tmp_path, chelsea):

@@ -107,9 +107,10 @@ def collect(model: Model, exact: ExactEntropy, images: Sequence[np.ndarray], qua
 
 
 def calibration(config: Config, images: Sequence[np.ndarray]) -> Iterator[tuple[Tensor, Tensor, int]]:
-    """The top left of each image at each of a range of qualities: pixels (1, H, W, 3) in [0, 1], gain level (1,), quality."""
+    """The middle of each image at each of a range of qualities: pixels (1, H, W, 3) in [0, 1], gain level (1,), quality."""
     for image in images:
-        x = whole_blocks(image[:CALIBRATION_SIDE, :CALIBRATION_SIDE])
+        top, left = (max(0, side - CALIBRATION_SIDE) // 2 for side in image.shape[:2])
+        x = whole_blocks(image[top : top + CALIBRATION_SIDE, left : left + CALIBRATION_SIDE])
         for quality in CALIBRATION_QUALITIES:
             yield x, torch.tensor([config.level(quality)], dtype=torch.float32), quality
 

@@ -163,8 +163,8 @@ class Run:
     def learning_rate(self) -> float:
         """Warm-up, constant, then linear decay to zero over the last part of the budget.
 
-        A finished run goes on from its decayed weights, back at the constant rate, which is soon ahead of going on from
-        before the decay (WSD-S: Wen et al., 2024, arXiv:2410.05192).
+        A finished run goes on from its decayed weights, at the rate that its larger budget gives, which is soon ahead of
+        going on from before the decay (WSD-S: Wen et al., 2024, arXiv:2410.05192).
         """
         left = (1 - self.progress()) / self.options.decay
         return self.options.learning_rate * min(1, (self.step + 1) / 200, max(left, 0.002))
