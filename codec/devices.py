@@ -48,11 +48,17 @@ def _cuda_works() -> bool:
         return False
 
 
-def out_of_memory(error: RuntimeError) -> bool:
+def out_of_memory(error: Exception) -> bool:
     """Whether an error of torch means that a GPU's memory is used up, be it for tensors, for kernels or for cuBLAS."""
     if isinstance(error, torch.OutOfMemoryError):
         return True
     return any(sign in str(error) for sign in ("CUDA error: out of memory", "ALLOC_FAILED", "cublasCreate"))
+
+
+def cpu_has(*capabilities: str) -> bool:
+    """Whether this CPU has any of these capabilities, by torch's names; False where torch does not tell."""
+    known: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(known.get(name) for name in capabilities)
 
 
 @functools.cache
@@ -60,8 +66,7 @@ def fast_bf16(device: torch.device) -> bool:
     """Whether bf16 matrix products run faster than float32 on this device."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device)[0] >= 8
-    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return cpu_has("avx512_bf16", "amx_bf16")
 
 
 @contextlib.contextmanager

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import functools
-import multiprocessing
 import os
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 Parameters = ParamSpec("Parameters")
@@ -16,7 +14,12 @@ Result = TypeVar("Result")
 
 def _was_forked() -> bool:
     """Whether multiprocessing forked this process, before this could watch, from one that had torch."""
-    if multiprocessing.parent_process() is None or "torch" not in sys.modules:
+    if "torch" not in sys.modules:
+        return False
+    # here and below: `import codec` and `cae-info` should not take the time of imports that only children need
+    import multiprocessing
+
+    if multiprocessing.parent_process() is None:
         return False
     spawned = isinstance(multiprocessing.current_process(), multiprocessing.get_context("spawn").Process)
     return not spawned and multiprocessing.get_start_method(allow_none=True) != "spawn"
@@ -44,6 +47,8 @@ def fork_safe(function: Callable[Parameters, Result]) -> Callable[Parameters, Re
     def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         if not _forked:
             return function(*args, **kwargs)
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(1) as pool:
             return pool.submit(function, *args, **kwargs).result()
 

@@ -136,7 +136,7 @@ def load(path: Path, device: torch.device | str = "cpu") -> Model:
     try:
         return _build(path, data, device)
     except (SafetensorError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        if isinstance(error, RuntimeError) and out_of_memory(error):
+        if out_of_memory(error):
             raise
         if "CUDA" in str(error):
             raise CaeError(f"device {device}: {str(error).splitlines()[0]}; use --device cpu") from None

@@ -8,6 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .devices import cpu_has
+
 SUM_LIMIT = 2**31 - 1
 """Largest magnitude of a sum: everything is held in 32 bits."""
 LIMIT = 2**15 - 1
@@ -64,9 +66,7 @@ class InBytes:
 
 def bytes_are_fast() -> bool:
     """Whether this CPU multiplies bytes to 32-bit sums in one instruction, and torch has a product for it."""
-    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    known = any(capabilities.get(name) for name in ("avx512_vnni", "avx_vnni", "amx_int8"))
-    return known and hasattr(torch, "_int_mm")
+    return cpu_has("avx512_vnni", "avx_vnni", "amx_int8") and hasattr(torch, "_int_mm")
 
 
 @functools.cache

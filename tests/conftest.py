@@ -6,6 +6,7 @@ import hypothesis
 import numpy as np
 import pytest
 import skimage.data
+import torch
 
 import codec
 from codec import models
@@ -16,6 +17,8 @@ hypothesis.settings.load_profile("repeatable")
 
 DATA = Path(__file__).with_name("data")
 TINY = DATA / "tiny.safetensors"
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
 @pytest.fixture(scope="session")

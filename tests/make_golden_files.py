@@ -7,6 +7,7 @@ tiny weights and the files that need them, which only a change of the format bef
 import argparse
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import skimage.data
@@ -26,6 +27,11 @@ def latent_digest(data: bytes, model: models.Model) -> str:
     container = bitstream.read(data)
     latent = pipeline.decode_latent(data, container, model, pipeline.Settings(2), container.header.bounds)
     return hashlib.sha256(latent.numpy().astype("<i4").tobytes()).hexdigest()
+
+
+def weights_of(name: str) -> Path:
+    """The weights that a golden file needs."""
+    return TINY if name.startswith("tiny") else models.default_path()
 
 
 def make(name: str, data: bytes, model: models.Model) -> None:

@@ -20,8 +20,8 @@ from codec import bitstream, models, pipeline
 from codec.exact import MEAN_BITS
 from codec.tiling import Rect
 
-from .conftest import DATA, TINY, psnr
-from .make_golden_files import DIGESTS, latent_digest
+from .conftest import DATA, TINY, needs_cuda, psnr
+from .make_golden_files import DIGESTS, latent_digest, weights_of
 
 
 def latent(data: bytes, model: models.Model, **changes) -> torch.Tensor:
@@ -198,21 +198,20 @@ def test_pixels_agree_with_float64(default_model, default, astronaut, content):
 GOLDEN = json.loads(DIGESTS.read_text())
 
 
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_cuda)])
 @pytest.mark.parametrize("name", GOLDEN)
-def test_golden_files(tiny_model, default_model, name):
+def test_golden_files(name, device):
     """Files that another machine made decode for ever to the same latent."""
-    model = tiny_model if name.startswith("tiny") else default_model
-    assert latent_digest((DATA / name).read_bytes(), model) == GOLDEN[name]
+    assert latent_digest((DATA / name).read_bytes(), models.load(weights_of(name), device)) == GOLDEN[name]
 
 
 @pytest.mark.parametrize(("onednn", "aten"), [("AVX512_CORE", "avx2"), ("AVX2_VNNI", "avx2"), ("SSE41", "default")])
 def test_golden_files_on_lesser_processors(onednn, aten):
     """With fewer instructions, among them such whose products of bytes saturate, the latents are the same."""
     code = (
-        "from codec import models; from tests.make_golden_files import DATA, DIGESTS, TINY, latent_digest; import json\n"
-        "tiny, base = models.load(TINY), models.load(models.default_path())\n"
+        "from codec import models; from tests.make_golden_files import DATA, DIGESTS, latent_digest, weights_of; import json\n"
         "for name, expected in json.loads(DIGESTS.read_text()).items():\n"
-        "    found = latent_digest((DATA / name).read_bytes(), tiny if name.startswith('tiny') else base)\n"
+        "    found = latent_digest((DATA / name).read_bytes(), models.load(weights_of(name)))\n"
         "    assert found == expected, name\n"
     )
     environment = os.environ | {"ONEDNN_MAX_CPU_ISA": onednn, "ATEN_CPU_CAPABILITY": aten}

@@ -1,7 +1,6 @@
 """Where the codec runs: settings of the program around it, forked processes, a GPU and its limits."""
 
 import dataclasses
-import json
 import multiprocessing
 import subprocess
 import sys
@@ -15,12 +14,11 @@ import codec
 from codec import devices, models, pipeline
 from codec.training.train import Options, train
 
-from .conftest import DATA, TINY
-from .make_golden_files import DIGESTS, latent_digest
+from .conftest import TINY, needs_cuda
+from .make_golden_files import latent_digest
 from .make_tiny_weights import CONFIG
 
-GOLDEN = json.loads(DIGESTS.read_text())
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+forks = pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork")
 
 
 @pytest.fixture(params=["dtype", "device"])
@@ -47,7 +45,7 @@ def _code_in_child(held, pixels, queue):
     queue.put(codec.encode(pixels, 50, device="cpu", threads=2))
 
 
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork")
+@forks
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_forked_processes_code(default, astronaut):
     """They hang where they wait for OpenMP's threads, which only the parent has."""
@@ -90,7 +88,7 @@ sys.exit(child.exitcode)
 """
 
 
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork")
+@forks
 @pytest.mark.parametrize(("first", "fork"), [("import codec", BY_OS), ("", BY_MULTIPROCESSING)])
 def test_forked_before_torch_was_the_codecs(first, fork):
     """The parent's own use of torch is enough for OpenMP's threads to be missing in the child."""
@@ -167,21 +165,12 @@ def test_training_without_fast_bf16_runs_in_float32(monkeypatch, tmp_path, chels
 
 
 @needs_cuda
-def test_cuda_and_cpu_agree(default, astronaut):
-    on_cuda = codec.Codec(device="cuda")
+def test_cuda_and_cpu_agree(default, default_model, astronaut):
+    on_cuda, cuda_model = codec.Codec(device="cuda"), models.load(models.default_path(), "cuda")
     for encoder in (default, on_cuda):
         data = encoder.encode(astronaut, 70)
-        assert latent_digest(data, models.load(models.default_path())) == latent_digest(
-            data, models.load(models.default_path(), "cuda")
-        )
+        assert latent_digest(data, default_model) == latent_digest(data, cuda_model)
         assert abs(default.decode(data).astype(int) - on_cuda.decode(data)).max() <= 1
-
-
-@needs_cuda
-@pytest.mark.parametrize("name", GOLDEN)
-def test_golden_files_on_cuda(name):
-    path = TINY if name.startswith("tiny") else models.default_path()
-    assert latent_digest((DATA / name).read_bytes(), models.load(path, "cuda")) == GOLDEN[name]
 
 
 @needs_cuda
