@@ -7,7 +7,8 @@ import importlib
 import sys
 import warnings
 
-from codec import CaeError, environment
+from codec import CaeError
+from codec.runtime import environment
 
 COMMANDS = {
     "run": ("benchmarks.run", "measure codecs on images: rate-distortion points, BD-rates, CSV, JSON, plots and a page"),

@@ -9,48 +9,52 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from codec import bitstream, devices, entropy, models, pipeline
-from codec.tiling import Rect, grid
+from codec.coding import pipeline
+from codec.format import entropy_coding
+from codec.format.tiling import LATENT_STRIDE, Rect, grid
+from codec.networks.model import Model, load
+from codec.networks.registry import default_path
+from codec.options import DEFAULT_TILE
+from codec.runtime.threads import thread_count
 
+from .arguments import add_image_arguments
 from .images import Sample, gather
-from .run import add_image_arguments
 
 QUALITIES = (1, 25, 50, 75, 100)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_image_arguments(parser)
-    parser.add_argument("--weights", type=Path, default=models.default_path(), help="weights file (default: the package's)")
+    parser.add_argument("--weights", type=Path, default=default_path(), help="weights file (default: the package's)")
 
 
-def measure(sample: Sample, model: models.Model, quality: int) -> np.ndarray:
+def measure(sample: Sample, model: Model, quality: int) -> np.ndarray:
     """Symbols, ideal bits, coded bits, file bits, seconds of encoding and of decoding of one image's tiles."""
-    settings = pipeline.Settings(threads=devices.thread_count(None))
+    settings = pipeline.Settings(threads=thread_count(None))
     pixels = sample.load()
     bounds = Rect(0, 0, *pixels.shape[:2])
     latent = pipeline.analyse(pixels, bounds, model, settings, quality)
     totals = np.zeros(6)
-    for _, cell in grid(bounds, 1024):
-        rows, columns = cell.outward(16).slices
+    for _, cell in grid(bounds, DEFAULT_TILE):
+        rows, columns = cell.outward(LATENT_STRIDE).slices
         groups = pipeline.tile_groups(latent[None, rows, columns], model, settings, quality)
         start = time.perf_counter()
-        payload = entropy.encode(groups)
+        payload = entropy_coding.encode(groups)
         middle = time.perf_counter()
-        decoder = entropy.Decoder(payload)
+        decoder = entropy_coding.Decoder(payload)
         for table, values in groups:
             decoder.decode(table, len(values))
         end = time.perf_counter()
         ideal = sum(table.ideal_bits(values) for table, values in groups)
         totals += (sum(len(values) for _, values in groups), ideal, 8 * len(payload), 0, middle - start, end - middle)
-    file = pipeline.encode(pixels, model, settings, quality, 1024, {})
-    bitstream.read(file)
+    file = pipeline.encode(pixels, model, settings, quality, DEFAULT_TILE, {})
     totals[3] = 8 * len(file)
     return totals
 
 
 def run(arguments: argparse.Namespace) -> None:
     samples = gather(arguments.dataset, arguments.folder)
-    model = models.load(arguments.weights)
+    model = load(arguments.weights)
     torch.set_num_threads(1)
     print("quality  bpp     symbols/px  coder over ideal  file over ideal  encode Msymbols/s  decode Msymbols/s")
     everything = np.zeros(6)

@@ -7,14 +7,16 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from codec import models
-from codec.config import Config
+from codec.format.tiling import HYPER_STRIDE, LATENT_STRIDE
+from codec.networks.config import FEATURE_STRIDE, Config
+from codec.networks.registry import default_path
+from codec.networks.weights import read_config
 
 ENCODER_ONLY = ("analysis", "hyper analysis")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--weights", type=Path, default=models.default_path(), help="weights file (default: the package's)")
+    parser.add_argument("--weights", type=Path, default=default_path(), help="weights file (default: the package's)")
 
 
 def parameters(path: Path) -> int:
@@ -31,16 +33,34 @@ def parameters(path: Path) -> int:
     return total
 
 
+def macs_per_pixel(config: Config) -> dict[str, float]:
+    """Multiply-accumulates per pixel of each network, as the encoder and decoder run them."""
+    c, n, z, h = config.channels, config.latent_channels, config.hyper_channels, config.entropy_channels
+    transform_block = 8 * c * c + 9 * c
+    entropy_block = lambda width: 6 * width * width + 9 * width  # noqa: E731
+    feature, latent, hyper = FEATURE_STRIDE**2, LATENT_STRIDE**2, HYPER_STRIDE**2
+    middle = (HYPER_STRIDE // 2) ** 2
+    return {
+        "analysis": (192 * c + config.analysis_blocks * transform_block) / feature + 4 * c * n / latent,
+        "hyper analysis": (n * h + entropy_block(h)) / latent + (4 * h * z + entropy_block(z)) / middle + 4 * z * z / hyper,
+        "hyper synthesis": 4 * z * z / hyper + (entropy_block(z) + 4 * z * h) / middle + entropy_block(h) / latent,
+        # each pass predicts a mean and a scale for half of the latents, and the second reads the other half
+        "first pass": (entropy_block(h) + h * n) / latent,
+        "second pass": (n // 2 * h + config.context_blocks * entropy_block(h) + h * n + 2 * config.leading_channels) / latent,
+        "synthesis": n * 4 * c / latent + (config.synthesis_blocks * transform_block + 192 * c) / feature,
+    }
+
+
 def encoder_and_decoder(config: Config) -> tuple[float, float]:
     """Multiply-accumulates per pixel of all networks that the encoder runs, and of those that the decoder runs."""
-    counts = config.macs_per_pixel()
+    counts = macs_per_pixel(config)
     encoder = sum(count for name, count in counts.items() if name != "synthesis")
     return encoder, sum(count for name, count in counts.items() if name not in ENCODER_ONLY)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    config = models.read_config(arguments.weights)
-    for name, count in config.macs_per_pixel().items():
+    config = read_config(arguments.weights)
+    for name, count in macs_per_pixel(config).items():
         print(f"{name:<16}{count / 1000:8.3f} kMAC/px")
     encoder, decoder = encoder_and_decoder(config)
     print(f"{'encoder':<16}{encoder / 1000:8.3f} kMAC/px\n{'decoder':<16}{decoder / 1000:8.3f} kMAC/px")

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from codec import CaeError
-from codec.files import read_image
+from codec.images.files import read_image
 
 DATASETS = ("scikit-image", "kodak", "clic")
 KODAK_PAGE = "https://r0k.us/graphics/kodak/"

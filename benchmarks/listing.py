@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from . import curves, metrics
+from .arguments import add_codec_arguments
 from .codecs import registry
-from .run import add_codec_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

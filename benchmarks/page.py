@@ -15,9 +15,9 @@ from plotly.offline import get_plotlyjs, get_plotlyjs_version
 from codec import CaeError
 
 from . import images, page_parts, pictures, report
+from .arguments import add_codec_arguments, add_image_arguments
 from .codecs import Codec, registry
 from .metrics import METRICS
-from .run import add_codec_arguments, add_image_arguments
 
 NAME = "page.html"
 _FOLDER = Path(__file__).parent

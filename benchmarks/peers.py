@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from codec import devices
+from codec.runtime import devices
+from codec.runtime.threads import thread_count
 
 
 class GDN(nn.Module):
@@ -47,7 +48,7 @@ class MeanScaleHyperprior(nn.Module):
             _up(n, m), activation, _up(m, m * 3 // 2), activation, _down(m * 3 // 2, 2 * m, 3, 1)
         )
         self.device = devices.choose(device)
-        self.threads = devices.thread_count(threads)
+        self.threads = thread_count(threads)
         self.to(self.device).eval()
 
     def macs_per_pixel(self) -> tuple[float, float]:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from codec import CaeError
 
-from . import images, metrics, pictures, report
+from . import images, metrics, page, pictures, plots, report
+from .arguments import add_codec_arguments, add_image_arguments
 from .codecs import Codec, registry
 from .curves import Curve, choose_published
 from .results import CodecFacts, Results, derive
@@ -22,30 +23,6 @@ from .store import Store
 ANCHOR = "jpeg"
 # as different in age and kind as the published curves go, and no more than a plot can bear
 _PUBLISHED_ON_KODAK = ("BPG 4:4:4", "VVC VTM intra", "mbt2018-mean", "cheng2020-anchor", "ELIC (paper)")
-
-
-def add_codec_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options that say which codecs there are."""
-    parser.add_argument(
-        "--weights", type=Path, action="append", metavar="FILE", help="weights file of our codec; repeat it to compare several"
-    )
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="cpu", help="where networks run (default: cpu)")
-    parser.add_argument(
-        "--checkpoints",
-        action="append",
-        metavar="ARCH=FILE,FILE…",
-        help="a CompressAI model: its checkpoints by ascending rate",
-    )
-
-
-def add_image_arguments(parser: argparse.ArgumentParser) -> None:
-    """The folder and the name of the images."""
-    parser.add_argument("folder", type=Path, nargs="?", metavar="FOLDER", help="folder of images (default: scikit-image's)")
-    parser.add_argument(
-        "--dataset",
-        choices=images.DATASETS,
-        help=f"a known set: scikit-image's photographs, or the 24 Kodak images in FOLDER, verified (from {images.KODAK_PAGE})",
-    )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -159,9 +136,6 @@ def benchmark(arguments: argparse.Namespace, known: dict[str, Codec]) -> Results
 
 def run(arguments: argparse.Namespace) -> None:
     """Measures, writes the files, prints the table."""
-    # imported before anything is measured, lest a missing library end a long run
-    from . import page, plots
-
     known = registry(arguments.weights, arguments.device, arguments.jobs, arguments.checkpoints)
     results = benchmark(arguments, known)
     paths = [*report.write(results, arguments.out), *plots.write(results, arguments.out)]

@@ -131,11 +131,12 @@ def measure(job: Job) -> Timing:
 
 
 def _own_macs() -> tuple[float, float]:
-    from codec import models
+    from codec.networks.registry import default_path
+    from codec.networks.weights import read_config
 
     from .complexity import encoder_and_decoder
 
-    return encoder_and_decoder(models.read_config(models.default_path()))
+    return encoder_and_decoder(read_config(default_path()))
 
 
 def measure_apart(job: Job) -> Timing:

@@ -6,9 +6,9 @@ not import torch: that happens at the first use of anything but `info` and `CaeE
 
 from typing import TYPE_CHECKING
 
-from . import forking as forking  # watches for forks from here on
 from .errors import CaeError
-from .information import Info, info
+from .format.information import Info, info
+from .runtime import forking as forking  # watches for forks from here on
 
 if TYPE_CHECKING:
     from .api import Codec, decode, decode_image, encode
@@ -19,7 +19,7 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> object:
     if name in ("Codec", "decode", "decode_image", "encode"):
-        from . import environment
+        from .runtime import environment
 
         environment.prepare()
         from . import api

@@ -12,14 +12,20 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from . import bitstream, devices, images, models, pipeline
-from .config import PIXELS_MAX
+from .coding import pipeline
 from .errors import CaeError
-from .forking import fork_safe
-from .tiling import Rect
-
-DEFAULT_QUALITY = 50
-DEFAULT_TILE = 1024
+from .format import container
+from .format.limits import PIXELS_MAX
+from .format.tiling import Rect
+from .images import picture as pictures
+from .images.picture import Picture
+from .networks import model as models
+from .networks import registry
+from .networks.model import Model
+from .options import DEFAULT_QUALITY, DEFAULT_TILE
+from .runtime import devices
+from .runtime.forking import fork_safe
+from .runtime.threads import thread_count
 
 Region = tuple[int, int, int, int]
 
@@ -56,13 +62,13 @@ class Codec:
         pixels_max: int = PIXELS_MAX,
     ) -> None:
         self._device = devices.choose(device)
-        self._settings = pipeline.Settings(devices.thread_count(threads), bf16=bf16, pixels_max=pixels_max)
-        path = models.default_path() if weights is None else Path(weights)
+        self._settings = pipeline.Settings(thread_count(threads), bf16=bf16, pixels_max=pixels_max)
+        path = registry.default_path() if weights is None else Path(weights)
         self._model = self._load(path)
-        self._others: dict[bytes, models.Model] = {}
+        self._others: dict[bytes, Model] = {}
 
     @fork_safe
-    def _load(self, path: Path) -> models.Model:
+    def _load(self, path: Path) -> Model:
         try:
             return models.load(path, self._device)
         except RuntimeError as error:
@@ -84,25 +90,25 @@ class Codec:
             CaeError: for an image, quality or tile size that cannot be coded.
         """
         if isinstance(image, Image.Image):
-            picture = images.from_pillow(image)
+            picture = pictures.from_pillow(image)
         elif isinstance(image, np.ndarray):
-            picture = images.from_array(image)
+            picture = pictures.from_array(image)
         else:
             raise CaeError(f"cannot encode a {type(image).__name__}; pass a Pillow image or a NumPy array")
         return self.encode_picture(picture, quality, tile=tile)
 
     @fork_safe
-    def encode_picture(self, picture: images.Picture, quality: int, *, tile: int) -> bytes:
+    def encode_picture(self, picture: Picture, quality: int, *, tile: int) -> bytes:
         """`encode` for a picture whose colour, alpha and metadata are already apart."""
         for name, value in (("quality", quality), ("tile", tile)):
             if isinstance(value, bool) or not isinstance(value, int | np.integer):
                 raise CaeError(f"{name} {value!r} is not an integer")
         metadata = dict(picture.metadata)
         if picture.alpha is not None:
-            metadata["alph"] = images.alpha_to_png(picture.alpha)
+            metadata["alph"] = pictures.alpha_to_png(picture.alpha)
         return pipeline.encode(picture.colour, self._model, self._settings, int(quality), int(tile), metadata)
 
-    def decode(self, data: bitstream.Data, /, *, region: Region | None = None) -> np.ndarray:
+    def decode(self, data: container.Data, /, *, region: Region | None = None) -> np.ndarray:
         """Decodes a `.cae` file's bytes to a uint8 array: (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), as it was encoded.
 
         Args:
@@ -113,31 +119,31 @@ class Codec:
         Raises:
             CaeError: for a damaged or foreign file, unknown weights, or a region outside the picture.
         """
-        return images.to_array(self.decode_picture(data, region))
+        return pictures.to_array(self.decode_picture(data, region))
 
-    def decode_image(self, data: bitstream.Data, /, *, region: Region | None = None) -> Image.Image:
+    def decode_image(self, data: container.Data, /, *, region: Region | None = None) -> Image.Image:
         """Like `decode`, but gives a Pillow image, with ICC profile, EXIF and XMP in its `info`."""
-        return images.to_pillow(self.decode_picture(data, region))
+        return pictures.to_pillow(self.decode_picture(data, region))
 
     @fork_safe
-    def decode_picture(self, data: bitstream.Data, region: Region | None) -> images.Picture:
+    def decode_picture(self, data: container.Data, region: Region | None) -> Picture:
         """`decode` to a picture whose colour, alpha and metadata are apart."""
-        container = bitstream.read(data)
-        header = container.header
+        file = container.read(data)
+        header = file.header
         place = header.bounds if region is None else _rectangle(region)
-        metadata = dict(container.metadata)
+        metadata = dict(file.metadata)
         png = metadata.pop("alph", None)
         if png is not None and header.width * header.height > self._settings.pixels_max:
             raise CaeError("the alpha channel, which is decoded whole, has more pixels than the limit (--max-pixels)")
-        colour = pipeline.decode(data, container, self._model_for(header.model_id), self._settings, place)
-        alpha = None if png is None else images.alpha_from_png(png, header.width, header.height)[place.slices]
-        return images.Picture(colour, alpha, metadata)
+        colour = pipeline.decode(data, file, self._model_for(header.model_id), self._settings, place)
+        alpha = None if png is None else pictures.alpha_from_png(png, header.width, header.height)[place.slices]
+        return Picture(colour, alpha, metadata)
 
-    def _model_for(self, wanted: bytes) -> models.Model:
+    def _model_for(self, wanted: bytes) -> Model:
         if wanted == self._model.id:
             return self._model
         if wanted not in self._others:
-            self._others[wanted] = self._load(models.find(wanted, tried=self._model))
+            self._others[wanted] = self._load(registry.find(wanted, tried=self._model))
         return self._others[wanted]
 
 
@@ -161,9 +167,9 @@ if hasattr(os, "register_at_fork"):
 
 def _shared(weights: str | PathLike[str] | None, device: str | None, threads: int | None) -> Codec:
     """A codec kept from earlier calls, as long as the weights file stays the same."""
-    path = models.default_path() if weights is None else Path(weights)
+    path = registry.default_path() if weights is None else Path(weights)
     try:
-        current = models.model_id(path)
+        current = registry.model_id(path)
     except OSError as error:
         raise CaeError(f"{path}: {error.strerror or error}") from None
     return _cached(os.fspath(path), current, device, threads)
@@ -192,7 +198,7 @@ def encode(
 
 
 def decode(
-    data: bitstream.Data,
+    data: container.Data,
     /,
     *,
     region: Region | None = None,
@@ -211,7 +217,7 @@ def decode(
 
 
 def decode_image(
-    data: bitstream.Data,
+    data: container.Data,
     /,
     *,
     region: Region | None = None,

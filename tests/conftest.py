@@ -9,7 +9,8 @@ import skimage.data
 import torch
 
 import codec
-from codec import models
+from codec.networks import registry
+from codec.networks.model import Model, load
 
 # the same examples every time, and no clock: a busy machine must not fail a test
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -32,13 +33,13 @@ def default() -> codec.Codec:
 
 
 @pytest.fixture(scope="session")
-def tiny_model() -> models.Model:
-    return models.load(TINY)
+def tiny_model() -> Model:
+    return load(TINY)
 
 
 @pytest.fixture(scope="session")
-def default_model() -> models.Model:
-    return models.load(models.default_path())
+def default_model() -> Model:
+    return load(registry.default_path())
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,10 @@ import numpy as np
 import skimage.data
 
 import codec
-from codec import bitstream, models, pipeline
+from codec.coding import pipeline
+from codec.format import container
+from codec.networks import registry
+from codec.networks.model import Model, load
 from codec.training.export import export
 
 from .conftest import DATA, TINY
@@ -22,19 +25,19 @@ from .make_tiny_weights import make_model
 DIGESTS = DATA / "latents.json"
 
 
-def latent_digest(data: bytes, model: models.Model) -> str:
+def latent_digest(data: bytes, model: Model) -> str:
     """SHA-256 of the reconstructed latent (int32, little-endian) of a file."""
-    container = bitstream.read(data)
-    latent = pipeline.decode_latent(data, container, model, pipeline.Settings(2), container.header.bounds)
+    file = container.read(data)
+    latent = pipeline.decode_latent(data, file, model, pipeline.Settings(2), file.header.bounds)
     return hashlib.sha256(latent.numpy().astype("<i4").tobytes()).hexdigest()
 
 
 def weights_of(name: str) -> Path:
     """The weights that a golden file needs."""
-    return TINY if name.startswith("tiny") else models.default_path()
+    return TINY if name.startswith("tiny") else registry.default_path()
 
 
-def make(name: str, data: bytes, model: models.Model) -> None:
+def make(name: str, data: bytes, model: Model) -> None:
     (DATA / name).write_bytes(data)
     digests = json.loads(DIGESTS.read_text()) if DIGESTS.exists() else {}
     digests[name] = latent_digest(data, model)
@@ -44,7 +47,7 @@ def make(name: str, data: bytes, model: models.Model) -> None:
 def make_tiny() -> None:
     crops = [skimage.data.astronaut()[:256, :256], skimage.data.coffee()[:256, :256]]
     export(make_model(), crops, TINY, {"licence": "MIT"})
-    held, model = codec.Codec(weights=TINY, device="cpu"), models.load(TINY)
+    held, model = codec.Codec(weights=TINY, device="cpu"), load(TINY)
     chelsea = skimage.data.chelsea()
     make("tiny_rgb_v1.cae", held.encode(chelsea[:150, :201], 55, tile=64), model)
     ramp = np.arange(90 * 77, dtype=np.uint32).reshape(90, 77) * 255 // (90 * 77)
@@ -58,4 +61,4 @@ if __name__ == "__main__":
     if parser.parse_args().tiny:
         make_tiny()
     astronaut = codec.Codec(device="cpu").encode(skimage.data.astronaut(), 50, tile=256)
-    make("base_astronaut_v1.cae", astronaut, models.load(models.default_path()))
+    make("base_astronaut_v1.cae", astronaut, load(registry.default_path()))

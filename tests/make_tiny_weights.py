@@ -4,10 +4,10 @@ import numpy as np
 import skimage.data
 import torch
 
-from codec.config import Config
-from codec.hyperprior import EntropyBlock
+from codec.networks.config import Config
+from codec.networks.hyper_analysis import EntropyBlock
+from codec.training.autoencoder import Autoencoder, start_from_components
 from codec.training.data import random_patches
-from codec.training.model import Model, start_from_components
 
 CONFIG = Config(
     channels=32, latent_channels=48, hyper_channels=8, entropy_channels=24, analysis_blocks=2, synthesis_blocks=2,
@@ -15,10 +15,10 @@ CONFIG = Config(
 )  # fmt: skip
 
 
-def make_model() -> Model:
+def make_model() -> Autoencoder:
     """A model that starts from principal components, with random residual branches."""
     torch.manual_seed(1)
-    model = Model(CONFIG)
+    model = Autoencoder(CONFIG)
     photographs = [skimage.data.astronaut(), skimage.data.coffee(), skimage.data.chelsea()]
     start_from_components(model, random_patches(photographs, 3000, 16, np.random.default_rng(1)))
     with torch.no_grad():

@@ -10,16 +10,19 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import coding, complexity, speed
 from benchmarks.__main__ import main
-from codec import CaeError, models, products
+from codec import CaeError
+from codec.networks import products, registry
+from codec.networks.model import Model, load
+from codec.networks.weights import read_config
 
 from .conftest import TINY
 
 
 @pytest.fixture
-def model(monkeypatch) -> models.Model:
+def model(monkeypatch) -> Model:
     """With products in float64: on bytes each multiplication is done as two."""
     monkeypatch.setattr(products, "bytes_work", lambda: False)
-    return models.load(TINY)
+    return load(TINY)
 
 
 def count(work) -> float:
@@ -32,7 +35,7 @@ def count(work) -> float:
 def test_macs_are_those_that_the_networks_run(model):
     """Counted by torch on a 256 x 256 picture; depthwise layers of the integer networks are no products that it sees."""
     config = model.config
-    claimed = {name: value * 256 * 256 for name, value in config.macs_per_pixel().items()}
+    claimed = {name: value * 256 * 256 for name, value in complexity.macs_per_pixel(config).items()}
     y = torch.zeros(1, 16, 16, config.latent_channels)
     z = torch.zeros(1, 4, 4, config.hyper_channels, dtype=torch.int32)
     level = model.level(50)
@@ -41,8 +44,8 @@ def test_macs_are_those_that_the_networks_run(model):
     assert count(lambda: model.hyper_analysis(y)) == claimed["hyper analysis"]
 
     def entropy_networks():
-        features, mean, _ = model.exact.first(z, 50, 16, 16)
-        model.exact.second(features, mean, torch.zeros_like(mean), 50)
+        features, mean, _ = model.entropy.first(z, 50, 16, 16)
+        model.entropy.second(features, mean, torch.zeros_like(mean), 50)
 
     h, hyper = config.entropy_channels, config.hyper_channels
     unseen = 9 * (hyper * 64 + h * 256 * (2 + config.context_blocks)) + 4 * config.leading_channels // 2 * 256
@@ -51,7 +54,7 @@ def test_macs_are_those_that_the_networks_run(model):
 
 
 def test_shipped_decoder_stays_within_its_budget():
-    counts = models.read_config(models.default_path()).macs_per_pixel()
+    counts = complexity.macs_per_pixel(read_config(registry.default_path()))
     assert sum(value for name, value in counts.items() if name not in complexity.ENCODER_ONLY) <= 20_000
 
 

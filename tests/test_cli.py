@@ -12,7 +12,8 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from codec import cli, files
+from codec.commands import common, decode, encode, info
+from codec.outputs import replacing
 
 from .conftest import TINY, psnr
 
@@ -33,7 +34,7 @@ def photograph(tmp_path) -> Path:
 @pytest.fixture
 def encoded(tmp_path, photograph) -> Path:
     path = tmp_path / "photo.cae"
-    cli.encode_main([str(photograph), str(path), "--weights", str(TINY), "--tile", "128"])
+    encode.main([str(photograph), str(path), "--weights", str(TINY), "--tile", "128"])
     return path
 
 
@@ -101,7 +102,7 @@ def test_reader_that_has_enough(encoded):
 
 def test_sigterm_leaves_no_partial_file(tmp_path, monkeypatch):
     """As Ctrl-C does, it ends the command by way of the code that removes the file begun."""
-    with pytest.raises(SystemExit) as stop, cli.reporting("cae-decode"), files.replacing(tmp_path / "out.png") as file:
+    with pytest.raises(SystemExit) as stop, common.reporting("cae-decode"), replacing(tmp_path / "out.png") as file:
         file.write(b"half")
         os.kill(os.getpid(), signal.SIGTERM)
     assert stop.value.code == 143
@@ -111,7 +112,7 @@ def test_sigterm_leaves_no_partial_file(tmp_path, monkeypatch):
 def test_wrong_weights_are_named(tmp_path, photograph, encoded, capsys):
     other = tmp_path / "other.safetensors"
     other.write_bytes(TINY.read_bytes()[:8] + TINY.read_bytes()[8:].replace(b'"MIT"', b'"TIM"', 1))
-    line = refused(capsys, cli.decode_main, encoded, tmp_path / "out.png", "--weights", other)
+    line = refused(capsys, decode.main, encoded, tmp_path / "out.png", "--weights", other)
     assert str(other) in line and "pass the weights file that made it" in line
 
 
@@ -142,25 +143,25 @@ def test_bad_input_to_encode(tmp_path, photograph, capsys):
         ("deep.png", "8 bits"),
         (".", "directory"),
     ):
-        line = refused(capsys, cli.encode_main, tmp_path / source, out)
+        line = refused(capsys, encode.main, tmp_path / source, out)
         assert any(part in line for part in message.split("|")), line
         assert str(tmp_path / source) in line
     tiny = ("--weights", TINY)
-    assert "quality 0" in refused(capsys, cli.encode_main, photograph, out, "-q", 0, *tiny)
-    assert "tile size 100" in refused(capsys, cli.encode_main, photograph, out, "--tile", 100, *tiny)
-    assert "threads" in refused(capsys, cli.encode_main, photograph, out, "-j", 0, *tiny)
-    assert "weights" in refused(capsys, cli.encode_main, photograph, out, "--weights", photograph)
-    assert "invalid choice" in refused(capsys, cli.encode_main, photograph, out, "--device", "tpu")
-    assert "folder" in refused(capsys, cli.encode_main, photograph, tmp_path)
-    assert "its own source" in refused(capsys, cli.encode_main, photograph, photograph)
-    assert "does not exist" in refused(capsys, cli.encode_main, photograph, tmp_path / "none" / "out.cae")
-    assert "limit of 1000 (--max-pixels)" in refused(capsys, cli.encode_main, photograph, out, "--max-pixels", 1000)
+    assert "quality 0" in refused(capsys, encode.main, photograph, out, "-q", 0, *tiny)
+    assert "tile size 100" in refused(capsys, encode.main, photograph, out, "--tile", 100, *tiny)
+    assert "threads" in refused(capsys, encode.main, photograph, out, "-j", 0, *tiny)
+    assert "weights" in refused(capsys, encode.main, photograph, out, "--weights", photograph)
+    assert "invalid choice" in refused(capsys, encode.main, photograph, out, "--device", "tpu")
+    assert "folder" in refused(capsys, encode.main, photograph, tmp_path)
+    assert "its own source" in refused(capsys, encode.main, photograph, photograph)
+    assert "does not exist" in refused(capsys, encode.main, photograph, tmp_path / "none" / "out.cae")
+    assert "limit of 1000 (--max-pixels)" in refused(capsys, encode.main, photograph, out, "--max-pixels", 1000)
     assert set(tmp_path.iterdir()) == before
 
 
 def test_too_many_pixels_to_decode(tmp_path, encoded, capsys):
     out = tmp_path / "out.png"
-    assert "--max-pixels" in refused(capsys, cli.decode_main, encoded, out, "--weights", TINY, "--max-pixels", 1000)
+    assert "--max-pixels" in refused(capsys, decode.main, encoded, out, "--weights", TINY, "--max-pixels", 1000)
     assert not out.exists()
 
 
@@ -182,15 +183,15 @@ def test_bad_input_to_decode(tmp_path, photograph, encoded, capsys):
         ("photo.png", "not a .cae file"),
         (".", "directory"),
     ):
-        line = refused(capsys, cli.decode_main, tmp_path / source, out, *tiny)
+        line = refused(capsys, decode.main, tmp_path / source, out, *tiny)
         assert message in line, line
         assert str(tmp_path / source) in line
-    assert "needs the weights" in refused(capsys, cli.decode_main, encoded, out)
-    assert "region" in refused(capsys, cli.decode_main, encoded, out, "--region", "400,0,100,100", *tiny)
-    assert "x,y,width,height" in refused(capsys, cli.decode_main, encoded, out, "--region", "1,2,3", *tiny)
-    assert "image format" in refused(capsys, cli.decode_main, encoded, tmp_path / "out.xyz", *tiny)
-    assert "image format" in refused(capsys, cli.decode_main, encoded, tmp_path / "out", *tiny)
-    assert "empty" in refused(capsys, cli.info_main, tmp_path / "empty.cae")
+    assert "needs the weights" in refused(capsys, decode.main, encoded, out)
+    assert "region" in refused(capsys, decode.main, encoded, out, "--region", "400,0,100,100", *tiny)
+    assert "x,y,width,height" in refused(capsys, decode.main, encoded, out, "--region", "1,2,3", *tiny)
+    assert "image format" in refused(capsys, decode.main, encoded, tmp_path / "out.xyz", *tiny)
+    assert "image format" in refused(capsys, decode.main, encoded, tmp_path / "out", *tiny)
+    assert "empty" in refused(capsys, info.main, tmp_path / "empty.cae")
     assert set(tmp_path.iterdir()) == before
 
 
@@ -199,9 +200,9 @@ def test_unsupported_mode_leaves_no_file(tmp_path, photograph, capsys):
     image = Image.open(photograph)
     image.putalpha(100)
     image.save(tmp_path / "alpha.png")
-    cli.encode_main([str(tmp_path / "alpha.png"), str(tmp_path / "alpha.cae"), "--weights", str(TINY)])
+    encode.main([str(tmp_path / "alpha.png"), str(tmp_path / "alpha.cae"), "--weights", str(TINY)])
     before = set(tmp_path.iterdir())
-    line = refused(capsys, cli.decode_main, tmp_path / "alpha.cae", tmp_path / "out.jpg", "--weights", TINY)
+    line = refused(capsys, decode.main, tmp_path / "alpha.cae", tmp_path / "out.jpg", "--weights", TINY)
     assert "RGBA" in line
     assert set(tmp_path.iterdir()) == before
 
@@ -210,10 +211,10 @@ def test_metadata_reaches_the_decoded_file(tmp_path, photograph):
     exif = Image.Exif()
     exif[0x010E] = "a cat"
     Image.open(photograph).save(tmp_path / "tagged.png", exif=exif, icc_profile=b"profile")
-    cli.encode_main([str(tmp_path / "tagged.png"), str(tmp_path / "tagged.cae"), "--weights", str(TINY)])
+    encode.main([str(tmp_path / "tagged.png"), str(tmp_path / "tagged.cae"), "--weights", str(TINY)])
     for suffix in ("png", "jpg", "webp"):
         out = tmp_path / f"out.{suffix}"
-        cli.decode_main([str(tmp_path / "tagged.cae"), str(out), "--weights", str(TINY)])
+        decode.main([str(tmp_path / "tagged.cae"), str(out), "--weights", str(TINY)])
         with Image.open(out) as image:
             assert image.getexif()[0x010E] == "a cat"
             assert image.info["icc_profile"] == b"profile"

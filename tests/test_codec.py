@@ -16,25 +16,27 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import codec
-from codec import bitstream, models, pipeline
-from codec.exact import MEAN_BITS
-from codec.tiling import Rect
+from codec.coding import pipeline
+from codec.format import container
+from codec.format.tiling import Rect
+from codec.networks.entropy_networks import MEAN_BITS
+from codec.networks.model import Model, load
 
 from .conftest import DATA, TINY, needs_cuda, psnr
 from .make_golden_files import DIGESTS, latent_digest, weights_of
 
 
-def latent(data: bytes, model: models.Model, **changes) -> torch.Tensor:
+def latent(data: bytes, model: Model, **changes) -> torch.Tensor:
     """The exact reconstructed latent of a file."""
-    container = bitstream.read(data)
+    file = container.read(data)
     settings = pipeline.Settings(**{"threads": 2} | changes)
-    return pipeline.decode_latent(data, container, model, settings, container.header.bounds)
+    return pipeline.decode_latent(data, file, model, settings, file.header.bounds)
 
 
-def decode(data: bytes, model: models.Model, **changes) -> np.ndarray:
-    container = bitstream.read(data)
+def decode(data: bytes, model: Model, **changes) -> np.ndarray:
+    file = container.read(data)
     settings = pipeline.Settings(**{"threads": 2} | changes)
-    return pipeline.decode(data, container, model, settings, container.header.bounds)
+    return pipeline.decode(data, file, model, settings, file.header.bounds)
 
 
 def test_photograph_with_shipped_weights(default, astronaut):
@@ -107,11 +109,11 @@ def test_windows_do_not_matter_to_the_analysis(default_model, astronaut):
 def test_regions_and_windows(default_model, chelsea, default):
     """A region that crosses windows is the crop to the bit, in either precision."""
     data = default.encode(chelsea, 40, tile=128)
-    container = bitstream.read(data)
+    file = container.read(data)
     for bf16 in (True, False):
         settings = pipeline.Settings(2, window=128, bf16=bf16)
         region = Rect(100, 60, 290, 400)
-        part = pipeline.decode(data, container, default_model, settings, region)
+        part = pipeline.decode(data, file, default_model, settings, region)
         assert np.array_equal(part, decode(data, default_model, window=128, bf16=bf16)[region.slices])
 
 
@@ -119,13 +121,13 @@ def test_bands_bound_what_is_held(tiny, tiny_model, monkeypatch):
     """A tall picture is decoded band by band: each tile once, and no more of them held than a band touches."""
     tall = np.random.default_rng(0).integers(0, 256, (1500, 70), np.uint8)
     data = tiny.encode(tall, 30, tile=64)
-    container = bitstream.read(data)
+    file = container.read(data)
     read, held = [], []
-    payload, gather = bitstream.payload, pipeline._gather
-    monkeypatch.setattr(bitstream, "payload", lambda data, container, n: read.append(n) or payload(data, container, n))
+    payload, gather = container.payload, pipeline._gather
+    monkeypatch.setattr(container, "payload", lambda data, file, n: read.append(n) or payload(data, file, n))
     monkeypatch.setattr(pipeline, "_gather", lambda tiles, *rest: held.append(len(tiles)) or gather(tiles, *rest))
     settings = pipeline.Settings(1, window=64)
-    rows = list(pipeline.decode_bands(data, container, tiny_model, settings, container.header.bounds))
+    rows = list(pipeline.decode_bands(data, file, tiny_model, settings, file.header.bounds))
     assert len(rows) == 12
     assert np.array_equal(np.concatenate(rows), decode(data, tiny_model, window=64))
     assert read[:48] == list(range(48))
@@ -202,16 +204,17 @@ GOLDEN = json.loads(DIGESTS.read_text())
 @pytest.mark.parametrize("name", GOLDEN)
 def test_golden_files(name, device):
     """Files that another machine made decode for ever to the same latent."""
-    assert latent_digest((DATA / name).read_bytes(), models.load(weights_of(name), device)) == GOLDEN[name]
+    assert latent_digest((DATA / name).read_bytes(), load(weights_of(name), device)) == GOLDEN[name]
 
 
 @pytest.mark.parametrize(("onednn", "aten"), [("AVX512_CORE", "avx2"), ("AVX2_VNNI", "avx2"), ("SSE41", "default")])
 def test_golden_files_on_lesser_processors(onednn, aten):
     """With fewer instructions, among them such whose products of bytes saturate, the latents are the same."""
     code = (
-        "from codec import models; from tests.make_golden_files import DATA, DIGESTS, latent_digest, weights_of; import json\n"
+        "import json; from codec.networks.model import load\n"
+        "from tests.make_golden_files import DATA, DIGESTS, latent_digest, weights_of\n"
         "for name, expected in json.loads(DIGESTS.read_text()).items():\n"
-        "    found = latent_digest((DATA / name).read_bytes(), models.load(weights_of(name)))\n"
+        "    found = latent_digest((DATA / name).read_bytes(), load(weights_of(name)))\n"
         "    assert found == expected, name\n"
     )
     environment = os.environ | {"ONEDNN_MAX_CPU_ISA": onednn, "ATEN_CPU_CAPABILITY": aten}
@@ -241,14 +244,14 @@ def test_forged_payloads_are_refused_or_decode(tiny, tiny_model):
     rng = np.random.default_rng(5)
     for _ in range(40):
         payload = rng.integers(0, 2**32, rng.integers(1, 40), np.uint32).astype("<u4").tobytes()
-        file = bitstream.write(bitstream.Header(90, 70, 3, int(rng.integers(1, 101)), 128, tiny_model.id), {}, [payload])
+        file = container.write(container.Header(90, 70, 3, int(rng.integers(1, 101)), 128, tiny_model.id), {}, [payload])
         with contextlib.suppress(codec.CaeError):
             assert tiny.decode(file).shape == (70, 90, 3)
 
 
 def test_claimed_sizes_allocate_nothing(tiny, tiny_model):
-    header = bitstream.Header(60_000, 60_000, 3, 50, 4096, tiny_model.id)
-    file = bitstream.write(header, {}, [b"word"] * header.tile_count)
+    header = container.Header(60_000, 60_000, 3, 50, 4096, tiny_model.id)
+    file = container.write(header, {}, [b"word"] * header.tile_count)
     with pytest.raises(codec.CaeError, match="limit"):
         tiny.decode(file)
 

@@ -11,7 +11,10 @@ import torch
 from PIL import Image
 
 import codec
-from codec import devices, models, pipeline
+from codec.coding import pipeline
+from codec.networks import model, registry
+from codec.networks.model import load
+from codec.runtime import devices
 from codec.training.train import Options, train
 
 from .conftest import TINY, needs_cuda
@@ -133,14 +136,13 @@ def test_out_of_gpu_memory(tiny_model):
     ],
 )
 def test_a_full_gpu_at_loading_means_the_cpu(monkeypatch, error, chelsea):
-    load = models.load
 
     def full(path, device="cpu"):
         if torch.device(device).type == "cuda":
             raise error
         return load(path, device)
 
-    monkeypatch.setattr(models, "load", full)
+    monkeypatch.setattr(model, "load", full)
     monkeypatch.setattr(devices, "choose", lambda _: torch.device("cuda", 0))
     with pytest.warns(RuntimeWarning, match="going on on the CPU") as warned:
         held = codec.Codec(weights=TINY)
@@ -152,9 +154,9 @@ def test_other_errors_of_cuda_are_told(monkeypatch):
     def fail(*_):
         raise RuntimeError("CUDA error: an illegal memory access was encountered\nCompile with …")
 
-    monkeypatch.setattr(models, "_build", fail)
+    monkeypatch.setattr(model, "_build", fail)
     with pytest.raises(codec.CaeError, match="illegal memory access was encountered; use --device cpu"):
-        models.load(TINY, "cuda")
+        load(TINY, "cuda")
 
 
 def test_training_without_fast_bf16_runs_in_float32(monkeypatch, tmp_path, chelsea):
@@ -166,7 +168,7 @@ def test_training_without_fast_bf16_runs_in_float32(monkeypatch, tmp_path, chels
 
 @needs_cuda
 def test_cuda_and_cpu_agree(default, default_model, astronaut):
-    on_cuda, cuda_model = codec.Codec(device="cuda"), models.load(models.default_path(), "cuda")
+    on_cuda, cuda_model = codec.Codec(device="cuda"), load(registry.default_path(), "cuda")
     for encoder in (default, on_cuda):
         data = encoder.encode(astronaut, 70)
         assert latent_digest(data, default_model) == latent_digest(data, cuda_model)

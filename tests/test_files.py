@@ -11,8 +11,9 @@ import skimage.data
 from PIL import Image, ImageCms, ImageOps
 
 from codec import CaeError
-from codec.files import check_target, read_image, replacing, write_image
-from codec.images import from_pillow
+from codec.images.files import read_image, write_image
+from codec.images.picture import from_pillow
+from codec.outputs import check_target, replacing
 
 from .conftest import DATA
 

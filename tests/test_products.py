@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codec.products import LIMIT, InBytes, InFloat64, bytes_are_fast, bytes_work, product
+from codec.networks.products import LIMIT, InBytes, InFloat64, bytes_are_fast, bytes_work, product
 
 needs_bytes = pytest.mark.skipif(not bytes_are_fast(), reason="this CPU has no products of bytes")
 KINDS = [InFloat64, pytest.param(InBytes, marks=needs_bytes)]

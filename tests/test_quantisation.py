@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codec.entropy import Table
-from codec.quantisation import DISTORTION_WEIGHT, Quantiser
+from codec.format.entropy_coding import Table
+from codec.networks.quantisation import DISTORTION_WEIGHT, Quantiser
 from codec.training.calibration import frequencies, gaussian_mass
 
 SCALES = (0.2, 1.0, 5.0)

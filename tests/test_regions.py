@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import codec
-from codec import bitstream
+from codec.format import container
 
 
 @pytest.mark.parametrize("region", [(0, 0, 1, 1), (450, 299, 1, 1), (63, 64, 130, 65), (100, 0, 7, 300), (0, 0, 451, 300)])
@@ -26,7 +26,7 @@ def test_region_is_the_crop_of_several_windows(default, astronaut, region):
 def test_region_reads_only_what_it_needs(tiny, astronaut):
     """With a damaged tile far away a region decodes; with a damaged tile beneath it, it does not."""
     data = bytearray(tiny.encode(astronaut, 50, tile=64))
-    offset, length, _ = bitstream.read(data).index[-1]
+    offset, length, _ = container.read(data).index[-1]
     data[offset + length // 2] ^= 1
     assert tiny.decode(data, region=(0, 0, 300, 300)).shape == (300, 300, 3)
     with pytest.raises(codec.CaeError, match="tile 63"):

@@ -18,10 +18,10 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import codec
-from codec import models
+from codec.networks.weights import read_config, read_metadata
+from codec.training.autoencoder import Autoencoder
 from codec.training.data import find_images, load_images, random_patches
 from codec.training.export import export, fraction_bits, restore
-from codec.training.model import Model
 from codec.training.train import Interrupted, Options, Run, train
 
 from .conftest import TINY, psnr
@@ -81,9 +81,9 @@ def test_training_lowers_the_loss_and_exports(folder, tmp_path):
     train(dataclasses.replace(told, batch=4), CONFIG)
     rows = csv_rows(tmp_path)
     assert 0 < float(rows[-1]["validation_loss"]) < 0.998 * float(rows[49]["validation_loss"])
-    assert json.loads(models.read_metadata(path)["training"])["steps"] == 200
-    assert models.read_metadata(path)["licence"] == "MIT"
-    assert "% rate" in models.read_metadata(path)["integer_cost"]
+    assert json.loads(read_metadata(path)["training"])["steps"] == 200
+    assert read_metadata(path)["licence"] == "MIT"
+    assert "% rate" in read_metadata(path)["integer_cost"]
     assert sorted(tmp_path.glob("*.partial")) == []
     crop = skimage.data.coffee()[:128, :128]
     trained = codec.Codec(weights=path, device="cpu")
@@ -95,7 +95,7 @@ def test_training_lowers_the_loss_and_exports(folder, tmp_path):
 def test_exports_whatever_the_size_of_activations(tmp_path, trained):
     """Flat pictures and untrained networks leave activations far smaller than photographs do."""
     torch.manual_seed(0)
-    model = make_model() if trained else Model(CONFIG)
+    model = make_model() if trained else Autoencoder(CONFIG)
     path = tmp_path / "weights.safetensors"
     export(model, [np.full((64, 64, 3), 128, np.uint8)], path, {})
     held = codec.Codec(weights=path, device="cpu")
@@ -141,7 +141,7 @@ def test_fine_tuning_starts_from_exported_weights(folder, tmp_path):
             results = [model(x, torch.tensor([level])) for model in (original, restored)]
             assert abs(results[1][1] / results[0][1] - 1) < 0.01
             assert (results[1][0] - results[0][0]).square().mean() < 1e-6
-    run = train(options(folder, tmp_path, 1, start_from=TINY), models.read_config(TINY))
+    run = train(options(folder, tmp_path, 1, start_from=TINY), read_config(TINY))
     assert run.step == 1
 
 

@@ -41,9 +41,9 @@ class Cae:
     @property
     def version(self) -> str:
         """The package's version and the id of the weights."""
-        from codec import models
+        from codec.networks import registry
 
-        return f"{codec.__version__}, weights {models.model_id(self._path()).hex()}"
+        return f"{codec.__version__}, weights {registry.model_id(self._path()).hex()}"
 
     def available(self) -> str | None:
         """What is missing, or None."""
@@ -63,9 +63,9 @@ class Cae:
         return self._codec().decode(data)
 
     def _path(self) -> Path:
-        from codec import models
+        from codec.networks import registry
 
-        return models.default_path() if self.weights is None else self.weights
+        return registry.default_path() if self.weights is None else self.weights
 
     def _codec(self) -> codec.Codec:
         return _loaded(self._path(), self.device, self.threads)

@@ -131,6 +131,6 @@ class CompressAi:
         return pixels.permute(1, 2, 0).cpu().numpy()
 
     def _device(self) -> str:
-        from codec import devices
+        from codec.runtime import devices
 
         return str(devices.choose(self.device))

@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..config import Config
-from ..exact import ExactEntropy, deviation
-from ..hyperprior import SCALE_MAX, SCALE_MIN, SCALES, EntropyModel
-from ..models import read_tables
-from ..products import LIMIT
-from ..quantisation import ESCAPE_BITS, Quantiser
-from ..transforms import interpolate_levels
+from ..networks.config import Config
+from ..networks.entropy_networks import SCALE_MAX, SCALE_MIN, SCALES, EntropyNetworks, deviation
+from ..networks.layers import interpolate_levels
+from ..networks.products import LIMIT
+from ..networks.quantisation import ESCAPE_BITS, Quantiser
+from ..networks.weights import read_tables
+from .autoencoder import Autoencoder
 from .data import whole_blocks
-from .model import Model
+from .entropy_model import EntropyModel
 
 SCALE_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALES - 1)
 TABLE_TOTAL = 2**20
@@ -82,7 +82,9 @@ class Symbols:
 
 
 @torch.inference_mode()
-def collect(model: Model, exact: ExactEntropy, images: Sequence[np.ndarray], quantiser: Quantiser | None = None) -> Symbols:
+def collect(
+    model: Autoencoder, networks: EntropyNetworks, images: Sequence[np.ndarray], quantiser: Quantiser | None = None
+) -> Symbols:
     """Codes images (H, W, 3) uint8, sides at least 64, at a range of qualities, and keeps all symbols.
 
     Without a quantiser the symbols are the nearest integers.
@@ -94,7 +96,7 @@ def collect(model: Model, exact: ExactEntropy, images: Sequence[np.ndarray], qua
         y = model.analysis(x - 0.5, level) * gain
         z = model.entropy.hyper_analysis(y).round().clamp(-LIMIT, LIMIT).to(torch.int32)
         hyper.append(z.reshape(-1, z.shape[-1]).numpy())
-        features, mean, index = exact.first(z, quality, y.shape[1], y.shape[2])
+        features, mean, index = networks.first(z, quality, y.shape[1], y.shape[2])
         for number in (0, 1):
             away = deviation(y, mean, number)
             symbols = away.round().to(torch.int32) if quantiser is None else quantiser.choose(away, index)
@@ -102,7 +104,7 @@ def collect(model: Model, exact: ExactEntropy, images: Sequence[np.ndarray], qua
             for scale in range(SCALES):
                 counts[scale] += histogram(flat[tables == scale], table_radius(scale))
             if number == 0:
-                mean, index = exact.second(features, mean, symbols, quality)
+                mean, index = networks.second(features, mean, symbols, quality)
     return Symbols(np.concatenate(hyper), counts)
 
 
@@ -134,7 +136,7 @@ def make_tables(model: EntropyModel, symbols: Symbols) -> dict[str, Tensor]:
 
 
 @torch.inference_mode()
-def integer_cost(model: Model, symbols: Symbols, tables: dict[str, Tensor], images: Sequence[np.ndarray]) -> float:
+def integer_cost(model: Autoencoder, symbols: Symbols, tables: dict[str, Tensor], images: Sequence[np.ndarray]) -> float:
     """Ideal code length of the integer networks' symbols under the integer tables, over the float networks' estimate, - 1."""
     estimate = sum(sum(bits.item() for bits in model(x, level)[1:]) for x, level, _ in calibration(model.config, images))
     hyper, scale = (read_tables(tables, name) for name in ("hyper", "scale"))

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ..errors import CaeError
-from ..files import replacing
+from ..outputs import replacing
 
 BY_COLUMNS = "^T"
 """Ending of the name of a matrix that lies in memory, and so in the file, by columns."""

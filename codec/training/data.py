@@ -14,9 +14,9 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from ..config import HYPER_STRIDE
 from ..errors import CaeError
-from ..files import read_image
+from ..format.tiling import HYPER_STRIDE
+from ..images.files import read_image
 
 SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 RESCALE_PROBABILITY, RESCALE_MAX = 0.2, 1.6

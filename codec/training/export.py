@@ -19,17 +19,19 @@ from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from .. import models
-from ..config import QUALITIES, Config
 from ..errors import CaeError
-from ..exact import HYPER_BITS, MEAN_BITS, SCALE_BITS, ExactEntropy
-from ..files import replacing
-from ..hyperprior import SCALE_MIN, EntropyBlock, EntropyModel
-from ..products import LIMIT, SUM_LIMIT
-from ..quantisation import Quantiser
-from ..transforms import interpolate_levels
+from ..networks.config import Config
+from ..networks.entropy_networks import HYPER_BITS, MEAN_BITS, SCALE_BITS, SCALE_MIN, EntropyNetworks
+from ..networks.hyper_analysis import EntropyBlock
+from ..networks.layers import interpolate_levels
+from ..networks.products import LIMIT, SUM_LIMIT
+from ..networks.quantisation import Quantiser
+from ..networks.weights import read_config, read_tables, read_tensors
+from ..options import QUALITIES
+from ..outputs import replacing
+from .autoencoder import Autoencoder
 from .calibration import SCALE_STEP, calibration, collect, integer_cost, make_tables
-from .model import Model
+from .entropy_model import EntropyModel
 
 HEADROOM = 2.0
 """Factor by which ranges of activations are widened beyond what calibration saw."""
@@ -126,7 +128,7 @@ class Integers:
 
 
 def quantise_networks(model: EntropyModel, ranges: Ranges) -> dict[str, Tensor]:
-    """Operands of `codec.exact.ExactEntropy` for a float entropy model whose ranges were recorded.
+    """Operands of `EntropyNetworks` for a float entropy model whose ranges were recorded.
 
     Raises CaeError where a weight is too large for 8 bits.
     """
@@ -171,7 +173,11 @@ def _integers(model: EntropyModel, ranges: Ranges) -> dict[str, Tensor]:
 
 
 def export(
-    model: Model, images: list[np.ndarray], path: Path, record: Mapping[str, str], held_out: list[np.ndarray] | None = None
+    model: Autoencoder,
+    images: list[np.ndarray],
+    path: Path,
+    record: Mapping[str, str],
+    held_out: list[np.ndarray] | None = None,
 ) -> None:
     """Writes a weights file; `images` (uint8 RGB) calibrate ranges and tables, `record` goes into the metadata.
 
@@ -184,14 +190,14 @@ def export(
             model(x, level)
     ranges.remove()
     integers = quantise_networks(model.entropy, ranges)
-    exact = ExactEntropy(integers, model.config)
-    tables = make_tables(model.entropy, collect(model, exact, images))
+    networks = EntropyNetworks(integers, model.config)
+    tables = make_tables(model.entropy, collect(model, networks, images))
     metadata = {"config": json.dumps(dataclasses.asdict(model.config)), **record}
     if held_out:
-        cost = integer_cost(model, collect(model, exact, held_out), tables, held_out)
+        cost = integer_cost(model, collect(model, networks, held_out), tables, held_out)
         metadata["integer_cost"] = f"{100 * cost:+.3f} % rate against the float networks' estimate, on {len(held_out)} images"
     # the encoder does not just round, so the tables that it uses are those of what it chooses
-    tables = make_tables(model.entropy, collect(model, exact, images, Quantiser(models.read_tables(tables, "scale"))))
+    tables = make_tables(model.entropy, collect(model, networks, images, Quantiser(read_tables(tables, "scale"))))
     groups = {
         "exact": integers,
         "tables": tables,
@@ -222,20 +228,20 @@ def _compact(module: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def restore(path: Path) -> Model:
+def restore(path: Path) -> Autoencoder:
     """A float model from a weights file, to train on from: equal to the exported one up to the files' rounding.
 
     CaeError where the file is none.
     """
-    config = models.read_config(path)
+    config = read_config(path)
     try:
-        return _restored(config, models.read_tensors(path.read_bytes()))
+        return _restored(config, read_tensors(path.read_bytes()))
     except (SafetensorError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise CaeError(f"{path}: not a whole weights file of this codec ({error})") from None
 
 
-def _restored(config: Config, groups: dict[str, dict[str, Tensor]]) -> Model:
-    model = Model(config)
+def _restored(config: Config, groups: dict[str, dict[str, Tensor]]) -> Autoencoder:
+    model = Autoencoder(config)
     for name, module in (
         ("analysis", model.analysis),
         ("hyper_analysis", model.entropy.hyper_analysis),

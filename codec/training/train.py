@@ -21,14 +21,16 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from .. import devices
-from ..config import HYPER_STRIDE, QUALITIES, Config
 from ..errors import CaeError
-from ..files import check_target
+from ..format.tiling import HYPER_STRIDE
+from ..networks.config import Config
+from ..options import QUALITIES
+from ..outputs import check_target
+from ..runtime import devices
 from . import checkpoint
+from .autoencoder import Autoencoder, rate_weights, start_from_components
 from .data import find_images, load_images, random_patches, whole_blocks
 from .export import export, restore
-from .model import Model, rate_weights, start_from_components
 
 RATE_BALANCE = 0.45
 """Exponent that weighs each sample's loss by (mean lambda / lambda): without it the highest rates own the gradient."""
@@ -68,7 +70,7 @@ class Options:
 
 
 def rate_distortion(
-    model: Model, x: Tensor, level: Tensor, *, noise: torch.Generator | None = None, stream: torch.dtype
+    model: Autoencoder, x: Tensor, level: Tensor, *, noise: torch.Generator | None = None, stream: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Balanced loss, bits per pixel and mean squared error of each image of x (B, H, W, 3) in [0, 1]: (B,) each."""
     # each weight is cast once: a cache would only be shared, and emptied, by several threads
@@ -81,7 +83,7 @@ def rate_distortion(
     return (lam * 255**2 * mse + bpp) * (middle / lam) ** RATE_BALANCE, bpp, mse
 
 
-def validate(model: Model, images: list[np.ndarray], device: str, stream: torch.dtype) -> float:
+def validate(model: Autoencoder, images: list[np.ndarray], device: str, stream: torch.dtype) -> float:
     """Mean balanced loss with real rounding over four levels of every image."""
     losses = []
     with torch.inference_mode():
@@ -93,7 +95,7 @@ def validate(model: Model, images: list[np.ndarray], device: str, stream: torch.
     return float(np.mean(losses))
 
 
-def make_optimizer(model: Model, learning_rate: float) -> torch.optim.Optimizer:
+def make_optimizer(model: Autoencoder, learning_rate: float) -> torch.optim.Optimizer:
     """SOAP (Vyas et al., 2025, arXiv:2409.11321), which trains codecs in far fewer steps than Adam (arXiv:2601.20769).
 
     Sides of over 200 are left as they are: that halves what a step of SOAP takes, and the loss falls as fast.
@@ -141,7 +143,7 @@ class Run:
         self.options = options
         self.stream = torch.bfloat16 if devices.fast_bf16(torch.device(options.device)) else torch.float32
         torch.manual_seed(options.seed)
-        self.model = (restore(options.start_from) if options.start_from else Model(config)).to(options.device)
+        self.model = (restore(options.start_from) if options.start_from else Autoencoder(config)).to(options.device)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.optimizer = make_optimizer(self.model, options.learning_rate)
         self.parts = 1 if options.device != "cpu" else min(torch.get_num_threads(), options.batch)

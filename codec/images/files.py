@@ -1,23 +1,22 @@
-"""Image files and other files: reading, and writing so that no half-written file is ever left."""
+"""Image files: reading and writing."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
-import uuid
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
-from .config import PIXELS_MAX, check_size
-from .errors import CaeError
-from .images import Picture, from_pillow, to_pillow
+from ..errors import CaeError
+from ..format.limits import PIXELS_MAX, check_size
+from ..outputs import replacing
+from .picture import Picture, from_pillow, to_pillow
 
-_LOSSY: dict[str, dict[str, Any]] = {
+_SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": "4:4:4"},
     "WEBP": {"lossless": True, "exact": True},
     "AVIF": {"quality": 95},
@@ -89,41 +88,12 @@ class _PillowLimit:
 _pillow_limit = _PillowLimit()
 
 
-def check_target(path: Path, source: Path | None = None) -> None:
-    """CaeError where a file (made from `source`) cannot be written to `path`."""
-    if path.is_dir():
-        raise CaeError(f"{path}: is a folder; name a file")
-    if path.exists() and not path.is_file():
-        raise CaeError(f"{path}: is no regular file; name a file")
-    if not path.parent.is_dir():
-        raise CaeError(f"{path}: the folder {path.parent} does not exist")
-    if not os.access(path.resolve().parent, os.W_OK):
-        raise CaeError(f"{path}: the folder {path.resolve().parent} is not writable")
-    if source is not None and path.exists() and source.exists() and path.samefile(source):
-        raise CaeError(f"{path}: would replace its own source; name another file")
-
-
 def check_format(path: Path) -> str:
     """The image format that a file's suffix names; CaeError where it is none that keeps pictures as they are."""
     kind = Image.registered_extensions().get(path.suffix.lower(), "")
     if kind not in _FORMATS or kind not in Image.SAVE:
         raise CaeError(f"{path}: {path.suffix or 'no suffix'} names no image format that keeps the picture as it is; use .png")
     return kind
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file beside `path` that takes its place when the block ends well, and vanishes when it does not."""
-    target = path.resolve()
-    temporary = target.with_name(f".{uuid.uuid4().hex}.partial")
-    try:
-        with open(temporary, "xb") as file:
-            yield file
-        os.replace(temporary, target)
-    except OSError as error:
-        raise CaeError(f"{path}: {error.strerror or error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_image(path: Path, picture: Picture) -> None:
@@ -136,7 +106,7 @@ def write_image(path: Path, picture: Picture) -> None:
         # nothing in the file could tell a viewer to turn it
         with contextlib.suppress(Exception):  # a damaged EXIF block
             image = ImageOps.exif_transpose(image)
-    options = dict(_LOSSY.get(kind, {}))
+    options = dict(_SAVE_OPTIONS.get(kind, {}))
     options |= {key: image.info[key] for key in ("icc_profile", "exif", "xmp") if key in image.info}
     if "xmp" in options and kind == "PNG":
         text = PngImagePlugin.PngInfo()

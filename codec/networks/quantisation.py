@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .entropy import VALUE_LIMIT, Table
+from ..format.entropy_coding import VALUE_LIMIT, Table
 
 ESCAPE_BITS = 16.0
 DISTORTION_WEIGHT = 45.0

@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..config import FEATURE_STRIDE, Config
-from ..hyperprior import EntropyModel
-from ..transforms import Analysis, Synthesis, space_to_depth
+from ..networks.config import FEATURE_STRIDE, Config
+from ..networks.layers import space_to_depth
+from ..networks.transforms import Analysis, Synthesis
+from .entropy_model import EntropyModel
 
 
-class Model(nn.Module):
+class Autoencoder(nn.Module):
     """Analysis transform, entropy model and synthesis transform, trained together."""
 
     def __init__(self, config: Config) -> None:
@@ -49,7 +50,7 @@ def rate_weights(config: Config, level: Tensor) -> Tensor:
     return torch.exp(low + (high - low) * level / (config.levels - 1))
 
 
-def start_from_components(model: Model, patches: np.ndarray) -> None:
+def start_from_components(model: Autoencoder, patches: np.ndarray) -> None:
     """Sets the linear layers to the principal components of uint8 patches (P, 16, 16, 3), and the scales to match.
 
     The first layer takes the components of 8x8 blocks, divided by the square root of their standard deviation

@@ -8,7 +8,7 @@ import io
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from .errors import CaeError
+from ..errors import CaeError
 
 _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 _GRAY_MODES = ("1", "L", "LA", "La")

@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..cli import reporting
-from ..environment import prepare
+from ..commands.common import reporting
+from ..runtime.environment import prepare
 
 
 def parser() -> argparse.ArgumentParser:
@@ -47,8 +47,8 @@ def main() -> None:
     arguments = p.parse_args()
     prepare()
     with reporting(p.prog, "use smaller patches or batches, or less --memory-gib"):
-        from ..config import Config
-        from ..models import read_config
+        from ..networks.config import Config
+        from ..networks.weights import read_config
         from .train import Interrupted, Options, train
 
         config = read_config(arguments.start_from) if arguments.start_from else Config()

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+LATENT_STRIDE = 16
+"""Pixels per position of the latent y."""
+HYPER_STRIDE = 64
+"""Pixels per position of the hyper-latent z."""
+
 
 class Rect(NamedTuple):
     """Rows top to bottom - 1 and columns left to right - 1.

@@ -7,15 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codec import CaeError, bitstream, info
+from codec import CaeError, info
+from codec.format import container
 
-HEADER = bitstream.Header(200, 100, 3, 50, 64, b"modelid8")
-FILE = bitstream.write(HEADER, {"exif": b"II*\0", "iccp": b"profile"}, [bytes(4 * n) for n in range(1, 9)])
+HEADER = container.Header(200, 100, 3, 50, 64, b"modelid8")
+FILE = container.write(HEADER, {"exif": b"II*\0", "iccp": b"profile"}, [bytes(4 * n) for n in range(1, 9)])
 
 
 @given(
     st.builds(
-        bitstream.Header,
+        container.Header,
         width=st.integers(1, 500),
         height=st.integers(1, 500),
         channels=st.sampled_from([1, 3]),
@@ -23,20 +24,20 @@ FILE = bitstream.write(HEADER, {"exif": b"II*\0", "iccp": b"profile"}, [bytes(4 
         tile=st.integers(1, 64).map(lambda units: 64 * units),
         model_id=st.binary(min_size=8, max_size=8),
     ),
-    st.dictionaries(st.sampled_from(bitstream.SECTIONS), st.binary(max_size=50)),
+    st.dictionaries(st.sampled_from(container.SECTIONS), st.binary(max_size=50)),
     st.data(),
 )
 def test_round_trip(header, metadata, data):
     payloads = [data.draw(st.binary(min_size=1, max_size=5)) * 4 for _ in range(header.tile_count)]
-    file = bitstream.write(header, metadata, payloads)
-    container = bitstream.read(file)
-    assert container.header == header
-    assert container.metadata == metadata
-    assert [bytes(bitstream.payload(file, container, tile)) for tile in range(header.tile_count)] == payloads
+    file = container.write(header, metadata, payloads)
+    parsed = container.read(file)
+    assert parsed.header == header
+    assert parsed.metadata == metadata
+    assert [bytes(container.payload(file, parsed, tile)) for tile in range(header.tile_count)] == payloads
 
 
 def test_bytes_are_as_the_specification_says():
-    file = bitstream.write(bitstream.Header(258, 3, 1, 7, 1024, bytes(range(8))), {}, [b"wordword"])
+    file = container.write(container.Header(258, 3, 1, 7, 1024, bytes(range(8))), {}, [b"wordword"])
     assert file[:28].hex() == "89434145010107000201000003000000100000000001020304050607"
     assert struct.unpack_from("<I", file, 28)[0] == zlib.crc32(file[:28])
     assert struct.unpack_from("<QII", file, 32) == (52, 8, zlib.crc32(b"wordword"))
@@ -47,7 +48,7 @@ def test_bytes_are_as_the_specification_says():
 def test_cut_off_anywhere():
     for length in range(len(FILE)):
         with pytest.raises(CaeError):
-            bitstream.read(FILE[:length])
+            container.read(FILE[:length])
 
 
 def test_every_flipped_bit_is_found():
@@ -55,16 +56,16 @@ def test_every_flipped_bit_is_found():
         damaged = bytearray(FILE)
         damaged[bit // 8] ^= 1 << bit % 8
         with pytest.raises(CaeError):
-            container = bitstream.read(damaged)
+            parsed = container.read(damaged)
             for tile in range(HEADER.tile_count):
-                bitstream.payload(damaged, container, tile)
+                container.payload(damaged, parsed, tile)
 
 
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes(data):
     for file in (data, b"\x89CAE\x01" + data):
         with pytest.raises(CaeError):
-            bitstream.read(file)
+            container.read(file)
 
 
 def forged(**changes) -> bytes:
@@ -94,29 +95,29 @@ def forged(**changes) -> bytes:
 )
 def test_refused_headers(changes, message):
     with pytest.raises(CaeError, match=message):
-        bitstream.read(forged(**changes))
+        container.read(forged(**changes))
 
 
 def with_section(name: bytes, data: bytes = b"data") -> bytes:
     start = struct.pack("<4sI", name, len(data))
     section = start + struct.pack("<I", zlib.crc32(start + data)) + data
-    empty = bitstream.write(bitstream.Header(1, 1, 1, 1, 64, bytes(8)), {}, [b"word"])
+    empty = container.write(container.Header(1, 1, 1, 1, 64, bytes(8)), {}, [b"word"])
     fixed = empty[:18] + struct.pack("<H", 1) + empty[20:28]
     entries = struct.pack("<QII", 32 + len(section) + 20, 4, zlib.crc32(b"word"))
     return fixed + struct.pack("<I", zlib.crc32(fixed)) + section + entries + struct.pack("<I", zlib.crc32(entries)) + b"word"
 
 
 def test_unknown_sections():
-    assert bitstream.read(with_section(b"soon")).metadata == {}
+    assert container.read(with_section(b"soon")).metadata == {}
     with pytest.raises(CaeError, match="critical section 'Soon'"):
-        bitstream.read(with_section(b"Soon"))
+        container.read(with_section(b"Soon"))
     with pytest.raises(CaeError, match="bad name"):
-        bitstream.read(with_section(b"\xff000"))
+        container.read(with_section(b"\xff000"))
 
 
 def test_empty_payloads_are_refused():
     with pytest.raises(CaeError, match="tile 0 has 0 bytes"):
-        bitstream.read(bitstream.write(bitstream.Header(1, 1, 1, 1, 64, bytes(8)), {}, [b""]))
+        container.read(container.write(container.Header(1, 1, 1, 1, 64, bytes(8)), {}, [b""]))
 
 
 def test_what_is_no_bytes():

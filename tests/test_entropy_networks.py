@@ -7,9 +7,10 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from codec import models, products
-from codec.exact import MEAN_LIMIT, pack, unpack
-from codec.products import LIMIT
+from codec.networks import products, registry
+from codec.networks.entropy_networks import MEAN_LIMIT, pack, unpack
+from codec.networks.model import Model, load
+from codec.networks.products import LIMIT
 
 from .conftest import TINY
 
@@ -17,14 +18,14 @@ QUALITY = 60
 
 
 @pytest.fixture(scope="module", params=["float64", "bytes"])
-def model(request) -> models.Model:
+def model(request) -> Model:
     if request.param == "bytes" and not products.bytes_are_fast():
         pytest.skip("this CPU has no products of bytes")
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "float64":
             patch.setattr(products, "bytes_work", lambda: False)
-        loaded = models.load(TINY)
-    assert type(loaded.exact.enter.product).__name__ == {"float64": "InFloat64", "bytes": "InBytes"}[request.param]
+        loaded = load(TINY)
+    assert type(loaded.entropy.enter.product).__name__ == {"float64": "InFloat64", "bytes": "InBytes"}[request.param]
     return loaded
 
 
@@ -34,11 +35,11 @@ def inputs(batch: int, height: int, width: int, channels: int) -> torch.Tensor:
     return torch.from_numpy(rng.integers(-9, 10, shape, np.int32))
 
 
-def run(model: models.Model, z: torch.Tensor, height: int, width: int) -> list[torch.Tensor]:
+def run(model: Model, z: torch.Tensor, height: int, width: int) -> list[torch.Tensor]:
     """Means and scale indices of both passes, with symbols made up from the first."""
-    features, mean, index = model.exact.first(z, QUALITY, height, width)
+    features, mean, index = model.entropy.first(z, QUALITY, height, width)
     symbols = (torch.arange(mean[0].numel()) % 7 - 3).reshape(mean.shape[1:]).expand_as(mean).to(torch.int32)
-    return [mean, index, *model.exact.second(features, mean, symbols, QUALITY)]
+    return [mean, index, *model.entropy.second(features, mean, symbols, QUALITY)]
 
 
 def digest(results: list[torch.Tensor]) -> str:
@@ -47,7 +48,7 @@ def digest(results: list[torch.Tensor]) -> str:
 
 
 class Integers:
-    """The arithmetic of FORMAT.md written a second time, with NumPy's int64 and nothing shared with `codec.exact`."""
+    """The arithmetic of FORMAT.md written a second time, with NumPy's int64 and nothing shared with `EntropyNetworks`."""
 
     def __init__(self, path) -> None:
         self.t = {
@@ -109,10 +110,10 @@ class Integers:
 def test_equals_integer_arithmetic(model, height, width):
     z = inputs(1, height, width, model.config.hyper_channels)
     reference = Integers(TINY)
-    features, mean, index = model.exact.first(z, QUALITY, height, width)
+    features, mean, index = model.entropy.first(z, QUALITY, height, width)
     rng = np.random.default_rng(3)
     symbols = torch.from_numpy(rng.integers(-40, 41, mean.shape, np.int32))
-    mean_second, index_second = model.exact.second(features, mean, symbols, QUALITY)
+    mean_second, index_second = model.entropy.second(features, mean, symbols, QUALITY)
 
     expected = reference.features(z[0].numpy(), height, width)
     assert np.array_equal(features[0].numpy(), expected)
@@ -156,7 +157,7 @@ def test_pack_and_unpack():
     assert pack(y, 0)[0, 0, 1].tolist() == y[0, 0, 1, 1::2].tolist()
 
 
-@pytest.mark.parametrize("path", sorted(models.WEIGHTS_FOLDER.glob("*.safetensors")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(registry.WEIGHTS_FOLDER.glob("*.safetensors")), ids=lambda path: path.stem)
 def test_shipped_sums_fit_32_bits(path):
     """No sum of products and bias can reach 2**31, whatever the activations."""
     tensors = {name: value for name, value in load_file(path).items() if name.startswith("exact/")}

@@ -1,20 +1,15 @@
-"""Where the networks run, with what precision, and on how many threads."""
+"""Where the networks run, and with what precision."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Iterator
 
 import torch
 
-from .errors import CaeError
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+from ..errors import CaeError
+from .processor import cpu_has
 
 
 def choose(name: str | None = None) -> torch.device:
@@ -55,12 +50,6 @@ def out_of_memory(error: Exception) -> bool:
     return any(sign in str(error) for sign in ("CUDA error: out of memory", "ALLOC_FAILED", "cublasCreate"))
 
 
-def cpu_has(*capabilities: str) -> bool:
-    """Whether this CPU has any of these capabilities, by torch's names; False where torch does not tell."""
-    known: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    return any(known.get(name) for name in capabilities)
-
-
 @functools.cache
 def fast_bf16(device: torch.device) -> bool:
     """Whether bf16 matrix products run faster than float32 on this device."""
@@ -74,34 +63,3 @@ def precision(device: torch.device, bf16: bool) -> Iterator[None]:
     """Runs networks without gradients, with the products of residual branches in bf16 or everything in float32."""
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         yield
-
-
-def thread_count(wanted: int | None) -> int:
-    """Threads to use: as wanted, else one for each processor that this process may use."""
-    if wanted is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not isinstance(wanted, int) or wanted < 1:
-        raise CaeError(f"{wanted!r} threads: use a whole number, at least 1")
-    return wanted
-
-
-def run_parallel(
-    work: Callable[[Item], Result], items: Iterable[Item], threads: int, *, among: int | None = None
-) -> list[Result]:
-    """Applies `work` to all items on up to `threads` threads; the threads that are left over go to each call's products.
-
-    Where the items are some `among` many, each call has as many threads as if all were there: floating-point sums depend
-    on their number.
-    """
-    items = list(items)
-    workers = max(1, min(threads, len(items)))
-    before = torch.get_num_threads()
-    each = max(1, threads // max(1, min(threads, among or len(items))))
-    try:
-        if workers == 1:
-            torch.set_num_threads(each)
-            return [work(item) for item in items]
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(each,)) as pool:
-            return list(pool.map(work, items))
-    finally:
-        torch.set_num_threads(before)

@@ -14,59 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import FEATURE_STRIDE, Config
+from .layers import Depthwise, Pointwise, depth_to_space, interpolate_levels, space_to_depth
 
-ROWS_AT_ONCE = 16
+SLICE_ROWS = 16
+"""Rows of features that a feed-forward takes at a time on a CPU, so that they stay in the cache."""
 FEATURE_LIMIT = 20.0
 """Bound of the features after each block: photographs stay within 13, but noise can grow without end from block to block."""
 PATCH_VALUES = 3 * FEATURE_STRIDE**2
-
-
-def space_to_depth(x: Tensor, factor: int) -> Tensor:
-    """(B, H, W, C) to (B, H/factor, W/factor, factor * factor * C), the row within a patch varying slowest."""
-    b, h, w, c = x.shape
-    x = x.reshape(b, h // factor, factor, w // factor, factor, c)
-    return x.transpose(2, 3).reshape(b, h // factor, w // factor, factor * factor * c)
-
-
-def depth_to_space(x: Tensor, factor: int) -> Tensor:
-    """Inverse of `space_to_depth`."""
-    b, h, w, c = x.shape
-    x = x.reshape(b, h, w, factor, factor, c // factor**2)
-    return x.transpose(2, 3).reshape(b, h * factor, w * factor, c // factor**2)
-
-
-def interpolate_levels(table: Tensor, level: Tensor) -> Tensor:
-    """Rows of `table` (levels, C) at real-valued positions `level` (B,), as (B, 1, 1, C); extrapolates beyond its ends."""
-    low = level.floor().clamp(0, len(table) - 2).long()
-    fraction = (level - low)[:, None]
-    return torch.lerp(table[low], table[low + 1], fraction)[:, None, None, :]
-
-
-class Pointwise(nn.Linear):
-    """1x1 convolution of a channels-last tensor."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        if torch.is_grad_enabled() or x.device.type != "cpu" or x.dtype != torch.float32:
-            return super().forward(x)
-        # as a convolution of a batch of rows, torch gives it to oneDNN, which can be twice as fast as its linear layer
-        *shape, channels = x.shape
-        rows = x.reshape(-1, 1, shape[-1], channels).permute(0, 3, 1, 2)
-        out = F.conv2d(rows, self.weight[:, :, None, None], self.bias)
-        return out.permute(0, 2, 3, 1).reshape(*shape, -1)
-
-
-class Depthwise(nn.Conv2d):
-    """3x3 depthwise convolution of a channels-last tensor, zero-padded to keep its size."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, channels, 3, padding=1, groups=channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x.permute(0, 3, 1, 2)
-        if x.is_cuda and not torch.is_grad_enabled():
-            # else cuDNN would take it, round to TF32, and plan anew for every size and thread
-            x = x.contiguous()
-        return super().forward(x).permute(0, 2, 3, 1)
 
 
 class TransformBlock(nn.Module):
@@ -88,7 +42,7 @@ class TransformBlock(nn.Module):
         if torch.is_grad_enabled():
             return (x + self._feed_forward(x)).clamp(-FEATURE_LIMIT, FEATURE_LIMIT)
         # slice by slice and in place the hidden features stay in a CPU's cache: a fifth faster
-        slices = max(1, x.shape[1] // ROWS_AT_ONCE) if x.device.type == "cpu" else 1
+        slices = max(1, x.shape[1] // SLICE_ROWS) if x.device.type == "cpu" else 1
         for rows in x.tensor_split(slices, dim=1):
             rows += self._feed_forward(rows)
             rows.clamp_(-FEATURE_LIMIT, FEATURE_LIMIT)

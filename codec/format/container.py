@@ -7,7 +7,7 @@ import struct
 import zlib
 from collections.abc import Mapping, Sequence
 
-from .errors import CaeError
+from ..errors import CaeError
 from .tiling import Rect
 
 Data = bytes | bytearray | memoryview

@@ -11,9 +11,7 @@ from collections.abc import Sequence
 import constriction
 import numpy as np
 
-from .errors import CaeError
-
-Model = constriction.stream.model.Categorical
+from ..errors import CaeError
 
 VALUE_LIMIT = 2**23 - 1
 """Largest magnitude of a value that a file may hold."""
@@ -37,7 +35,7 @@ class Table:
 
     def __init__(self, frequencies: np.ndarray) -> None:
         self.radius = (len(frequencies) - 2) // 2
-        self.model = Model(np.asarray(frequencies, np.float64), perfect=False)
+        self.model = constriction.stream.model.Categorical(np.asarray(frequencies, np.float64), perfect=False)
         self.frequencies = np.asarray(frequencies)
 
     def ideal_bits(self, values: np.ndarray) -> float:

@@ -13,12 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from . import bitstream, devices, entropy, models
-from .config import FEATURE_STRIDE, HYPER_STRIDE, LATENT_STRIDE, PIXELS_MAX, check_size
-from .errors import CaeError
-from .exact import MEAN_BITS, deviation, unpack
-from .products import LIMIT
-from .tiling import Rect, bands, grid
+from ..errors import CaeError
+from ..format import container, entropy_coding
+from ..format.limits import PIXELS_MAX, check_size
+from ..format.tiling import HYPER_STRIDE, LATENT_STRIDE, Rect, bands, grid
+from ..networks import model as models
+from ..networks.config import FEATURE_STRIDE
+from ..networks.entropy_networks import MEAN_BITS, deviation, unpack
+from ..networks.model import Model
+from ..networks.products import LIMIT
+from ..runtime import devices
+from ..runtime.threads import run_parallel
 
 WINDOW = 1024
 """Side in pixels of the square pieces in which the transforms run."""
@@ -26,7 +31,7 @@ WINDOW_MIN = 128
 BAND_CELLS = 4
 """Windows for each thread in a band, the part of a picture that is worked on at a time."""
 Result = TypeVar("Result")
-Groups = list[tuple[entropy.Table, np.ndarray]]
+Groups = list[tuple[entropy_coding.Table, np.ndarray]]
 Tiles = dict[int, Tensor]
 """Reconstructed latents (h, w, N) int32 by the numbers of their tiles."""
 
@@ -58,23 +63,21 @@ def halo(network: nn.Module) -> int:
 
 
 def encode(
-    pixels: np.ndarray, model: models.Model, settings: Settings, quality: int, tile: int, metadata: Mapping[str, bytes]
+    pixels: np.ndarray, model: Model, settings: Settings, quality: int, tile: int, metadata: Mapping[str, bytes]
 ) -> bytes:
     """Codes pixels (H, W, C) uint8, C = 1 or 3, to the bytes of a `.cae` file.
 
     It reads them band by band from top to bottom, so that they may lie in a file mapped to memory.
     """
     height, width, channels = pixels.shape
-    header = bitstream.Header(width, height, channels, quality, tile, model.id)
+    header = container.Header(width, height, channels, quality, tile, model.id)
     payloads: list[bytes] = []
     for band in bands(header.bounds, tile * -(-settings.window // tile), BAND_CELLS * settings.threads):
         payloads += _encode_band(pixels, band, model, settings, quality, tile)
-    return bitstream.write(header, metadata, payloads)
+    return container.write(header, metadata, payloads)
 
 
-def _encode_band(
-    pixels: np.ndarray, band: Rect, model: models.Model, settings: Settings, quality: int, tile: int
-) -> list[bytes]:
+def _encode_band(pixels: np.ndarray, band: Rect, model: Model, settings: Settings, quality: int, tile: int) -> list[bytes]:
     """Payloads of the tiles of a band, which holds whole rows of them."""
     latent = _with_fallback(lambda m, s: analyse(pixels, band, m, s, quality), model, settings)
     origin = band.outward(LATENT_STRIDE)
@@ -82,65 +85,61 @@ def _encode_band(
     def code(cell: tuple[int, Rect]) -> bytes:
         rows, columns = cell[1].outward(LATENT_STRIDE).relative_to(origin).slices
         y = latent[None, rows, columns]
-        return entropy.encode(_with_fallback(lambda m, s: tile_groups(y, m, s, quality), model, settings, windows=False))
+        return entropy_coding.encode(_with_fallback(lambda m, s: tile_groups(y, m, s, quality), model, settings, windows=False))
 
-    return devices.run_parallel(code, grid(band, tile), settings.threads)
+    return run_parallel(code, grid(band, tile), settings.threads)
 
 
-def decode(
-    data: bitstream.Data, container: bitstream.Container, model: models.Model, settings: Settings, region: Rect
-) -> np.ndarray:
-    """Decodes one region (or all) of a file, which `bitstream.read` has parsed, to pixels (h, w, C) uint8."""
-    _check_region(region, container.header)
+def decode(data: container.Data, file: container.Container, model: Model, settings: Settings, region: Rect) -> np.ndarray:
+    """Decodes one region (or all) of a file, which `container.read` has parsed, to pixels (h, w, C) uint8."""
+    _check_region(region, file.header)
     advice = "; decode it region by region, or raise the limit (--max-pixels, Codec's pixels_max)"
     check_size(region.width, region.height, settings.pixels_max, advice)
-    out = np.empty((region.height, region.width, container.header.channels), np.uint8)
+    out = np.empty((region.height, region.width, file.header.channels), np.uint8)
     top = 0
-    for rows in decode_bands(data, container, model, settings, region):
+    for rows in decode_bands(data, file, model, settings, region):
         out[top : top + len(rows)] = rows
         top += len(rows)
     return out
 
 
 def decode_bands(
-    data: bitstream.Data, container: bitstream.Container, model: models.Model, settings: Settings, region: Rect
+    data: container.Data, file: container.Container, model: Model, settings: Settings, region: Rect
 ) -> Iterator[np.ndarray]:
     """Decodes a region to bands of it, (h, w, C) uint8, from top to bottom.
 
     No more memory is in use at a time than the tiles need that a band and its halo touch.
     """
-    header = container.header
+    header = file.header
     _check_region(region, header)
     tiles: Tiles = {}
     # the windows lie on one grid whatever the region, so that a region comes out as the whole picture's crop to the bit
     for band in bands(header.bounds, settings.window, BAND_CELLS * settings.threads, touching=region):
         part = band & region
-        tiles = _decode_tiles(data, container, model, settings, part, tiles)
+        tiles = _decode_tiles(data, file, model, settings, part, tiles)
         yield _with_fallback(functools.partial(_synthesise, tiles, part, header), model, settings)
 
 
-def _check_region(region: Rect, header: bitstream.Header) -> None:
+def _check_region(region: Rect, header: container.Header) -> None:
     if region.height <= 0 or region.width <= 0 or region & header.bounds != region:
         where = f"x {region.left}, y {region.top}, {region.width} x {region.height}"
         raise CaeError(f"the region ({where}) is not within the picture's {header.width} x {header.height} pixels")
 
 
-def decode_latent(
-    data: bitstream.Data, container: bitstream.Container, model: models.Model, settings: Settings, region: Rect
-) -> Tensor:
+def decode_latent(data: container.Data, file: container.Container, model: Model, settings: Settings, region: Rect) -> Tensor:
     """The reconstructed latent (h, w, N) int32 of a region, in units of 2**-MEAN_BITS quantisation steps.
 
     It is exact on every machine.
     """
-    tiles = _decode_tiles(data, container, model, settings, region, {})
-    return _gather(tiles, region.outward(LATENT_STRIDE), container.header)
+    tiles = _decode_tiles(data, file, model, settings, region, {})
+    return _gather(tiles, region.outward(LATENT_STRIDE), file.header)
 
 
 def _decode_tiles(
-    data: bitstream.Data, container: bitstream.Container, model: models.Model, settings: Settings, region: Rect, known: Tiles
+    data: container.Data, file: container.Container, model: Model, settings: Settings, region: Rect, known: Tiles
 ) -> Tiles:
     """Latents of the tiles that the synthesis of a region reads; of those that are `known` already, the very same."""
-    header = container.header
+    header = file.header
     needed = region.grow(halo(model.synthesis), header.bounds)
     cells = list(grid(header.bounds, header.tile, touching=needed))
 
@@ -149,17 +148,17 @@ def _decode_tiles(
         if number in known:
             return known[number]
         place = place.outward(LATENT_STRIDE)
-        payload = bitstream.payload(data, container, number)
+        payload = container.payload(data, file, number)
         try:
             return _with_fallback(lambda m, _: _decode_tile(payload, place, m, header.quality), model, settings, windows=False)
         except CaeError as error:
             raise CaeError(f"tile {number}: {error}") from None
 
-    latents = devices.run_parallel(decode_one, cells, settings.threads)
+    latents = run_parallel(decode_one, cells, settings.threads)
     return {number: latent for (number, _), latent in zip(cells, latents, strict=True)}
 
 
-def _gather(tiles: Tiles, window: Rect, header: bitstream.Header) -> Tensor:
+def _gather(tiles: Tiles, window: Rect, header: container.Header) -> Tensor:
     """The latent (h, w, N) int32 of a rectangle of latent positions, zero where a tile is not at hand."""
     channels = next(iter(tiles.values())).shape[-1]
     latent = torch.zeros(window.height, window.width, channels, dtype=torch.int32, device="cpu")
@@ -172,7 +171,7 @@ def _gather(tiles: Tiles, window: Rect, header: bitstream.Header) -> Tensor:
 
 
 def _with_fallback(
-    work: Callable[[models.Model, Settings], Result], model: models.Model, settings: Settings, *, windows: bool = True
+    work: Callable[[Model, Settings], Result], model: Model, settings: Settings, *, windows: bool = True
 ) -> Result:
     """Runs `work`; out of memory on a GPU, tries again with smaller windows (if it uses any), and at last on the CPU."""
     attempt, smaller = model, settings
@@ -192,12 +191,12 @@ def _with_fallback(
             attempt, smaller = models.on_cpu(model.path, model.id), settings
 
 
-def _windows_at_once(model: models.Model, settings: Settings) -> int:
+def _windows_at_once(model: Model, settings: Settings) -> int:
     # a GPU is filled by one window, and two would need twice its memory
     return settings.threads if model.device.type == "cpu" else 1
 
 
-def analyse(pixels: np.ndarray, region: Rect, model: models.Model, settings: Settings, quality: int) -> Tensor:
+def analyse(pixels: np.ndarray, region: Rect, model: Model, settings: Settings, quality: int) -> Tensor:
     """The latent (h, w, N) float32 on the CPU, in quantisation steps, of a region whose corner is a latent position's."""
     height, width, _ = pixels.shape
     whole = Rect(0, 0, height, width).outward(LATENT_STRIDE)
@@ -219,11 +218,11 @@ def analyse(pixels: np.ndarray, region: Rect, model: models.Model, settings: Set
             y = model.analysis(x[None].float() / 255 - 0.5, level, halo=core.margins_in(window))[0] * gain
             latent[core.relative_to(origin).slices] = y.cpu()
 
-    devices.run_parallel(run, grid(region, settings.window), _windows_at_once(model, settings))
+    run_parallel(run, grid(region, settings.window), _windows_at_once(model, settings))
     return latent
 
 
-def _synthesise(tiles: Tiles, region: Rect, header: bitstream.Header, model: models.Model, settings: Settings) -> np.ndarray:
+def _synthesise(tiles: Tiles, region: Rect, header: container.Header, model: Model, settings: Settings) -> np.ndarray:
     """Pixels (h, w, C) uint8 of a region."""
     whole = header.bounds.outward(LATENT_STRIDE)
     margin = halo(model.synthesis) // LATENT_STRIDE
@@ -245,34 +244,34 @@ def _synthesise(tiles: Tiles, region: Rect, header: bitstream.Header, model: mod
 
     windows = -(-header.width // settings.window) * -(-header.height // settings.window)
     cells = grid(header.bounds, settings.window, touching=region)
-    devices.run_parallel(synthesise, cells, _windows_at_once(model, settings), among=windows)
+    run_parallel(synthesise, cells, _windows_at_once(model, settings), among=windows)
     return out
 
 
-def tile_groups(y: Tensor, model: models.Model, settings: Settings, quality: int) -> Groups:
+def tile_groups(y: Tensor, model: Model, settings: Settings, quality: int) -> Groups:
     """Symbols of a tile's scaled latent (1, h, w, N), grouped by table, in decoding order."""
     _, h, w, _ = y.shape
     y = y.to(model.device)
     with settings.encoding_precision(model.device):
         z = model.hyper_analysis(_pad_to_hyper(y)).round_().clamp_(-LIMIT, LIMIT).to(torch.int32)
     with torch.inference_mode():
-        features, mean, index = model.exact.first(z, quality, h, w)
+        features, mean, index = model.entropy.first(z, quality, h, w)
         symbols = model.quantiser.choose(deviation(y, mean, 0), index)
-        mean_second, index_second = model.exact.second(features, mean, symbols, quality)
+        mean_second, index_second = model.entropy.second(features, mean, symbols, quality)
         symbols_second = model.quantiser.choose(deviation(y, mean_second, 1), index_second)
     hyper = z[0].reshape(-1, z.shape[-1]).T.cpu().numpy()
     groups = list(zip(model.hyper_tables, hyper, strict=True))
     for values, tables in ((symbols, index), (symbols_second, index_second)):
-        groups += entropy.group_values(values.cpu().numpy().ravel(), tables.cpu().numpy().ravel(), model.scale_tables)
+        groups += entropy_coding.group_values(values.cpu().numpy().ravel(), tables.cpu().numpy().ravel(), model.scale_tables)
     return groups
 
 
-def _decode_tile(payload: memoryview, place: Rect, model: models.Model, quality: int) -> Tensor:
+def _decode_tile(payload: memoryview, place: Rect, model: Model, quality: int) -> Tensor:
     """The reconstructed latent (h, w, N) int32 of a tile that covers `place` (latent positions), on the CPU."""
     h, w = place.height, place.width
     unit = HYPER_STRIDE // LATENT_STRIDE
     shape = -(-h // unit), -(-w // unit)
-    decoder = entropy.Decoder(payload)
+    decoder = entropy_coding.Decoder(payload)
     z = np.stack([decoder.decode(table, shape[0] * shape[1]) for table in model.hyper_tables], -1).reshape(1, *shape, -1)
 
     def read(index: Tensor) -> Tensor:
@@ -280,9 +279,9 @@ def _decode_tile(payload: memoryview, place: Rect, model: models.Model, quality:
         return torch.from_numpy(values).to(model.device).reshape(index.shape)
 
     with torch.inference_mode():
-        features, mean, index = model.exact.first(torch.from_numpy(z).to(model.device), quality, h, w)
+        features, mean, index = model.entropy.first(torch.from_numpy(z).to(model.device), quality, h, w)
         symbols = read(index)
-        mean_second, index_second = model.exact.second(features, mean, symbols, quality)
+        mean_second, index_second = model.entropy.second(features, mean, symbols, quality)
         symbols_second = read(index_second)
         decoder.finish()
         first = mean.add_(symbols, alpha=2**MEAN_BITS)

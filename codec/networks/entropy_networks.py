@@ -6,7 +6,7 @@ Every value is a 32-bit integer. A layer computes
 
 with 8-bit weights, 16-bit activations, a shift (which rounds down) for each output, and sums that 32 bits hold, so
 that the order of summation cannot matter. Depthwise convolutions are sums of shifted products. The layers mirror
-those of `codec.hyperprior`, from which `codec.training.export` makes the integers.
+those of `codec.training.entropy_model`, from which `codec.training.export` makes the integers.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ import torch
 from torch import Tensor
 
 from .config import Config
-from .hyperprior import NEIGHBOURS, SCALES
+from .layers import depth_to_space
 from .products import LIMIT, check_sums, product
-from .transforms import depth_to_space
 
+SCALE_MIN, SCALE_MAX, SCALES = 0.11, 256.0, 64
+"""Range and number of the log-spaced standard deviations that have a probability table."""
+NEIGHBOURS = ((-1, 0), (0, -1), (0, 1), (1, 0))
+"""Offsets (row, column) of a latent's direct neighbours, in the order of the operand `neighbour.weight`."""
 HYPER_BITS = 6
 """Fractional bits of the hyper-latent where it enters the networks."""
 MEAN_BITS = 6
@@ -29,7 +32,7 @@ SCALE_BITS = 4
 """Fractional bits of the scale index before it is rounded."""
 MEAN_LIMIT = 2**28
 """Largest magnitude of a mean before neighbours are added to it."""
-ROWS_AT_ONCE = 1024
+SLICE_POSITIONS = 1024
 """Positions that a layer takes at a time on a CPU, so that its sums stay in the cache."""
 
 Tensors = Mapping[str, Tensor]
@@ -46,7 +49,7 @@ class Layer:
         """Applies a linear layer to x (..., in), giving (..., out)."""
         flat = x.reshape(-1, x.shape[-1])
         out = flat.new_empty(len(flat), len(self.shift))
-        step = ROWS_AT_ONCE if x.device.type == "cpu" else max(1, len(flat))
+        step = SLICE_POSITIONS if x.device.type == "cpu" else max(1, len(flat))
         for rows, into in zip(flat.split(step), out.split(step), strict=True):
             if not len(rows):
                 break
@@ -91,7 +94,7 @@ def _bounded(tensors: Tensors, name: str, largest: int) -> Tensor:
 
 
 class Block:
-    """Integer twin of `hyperprior.EntropyBlock`."""
+    """Integer twin of `hyper_analysis.EntropyBlock`."""
 
     def __init__(self, tensors: Tensors, name: str) -> None:
         self.mix_in, self.mix_out, self.up, self.down = (
@@ -156,7 +159,7 @@ def deviation(y: Tensor, mean: Tensor, number: int) -> Tensor:
     return pack(y, number) - mean * 2.0**-MEAN_BITS
 
 
-class ExactEntropy:
+class EntropyNetworks:
     """Hyper synthesis and both context passes on integers, for tiles of one size at a time.
 
     `tensors` are those of the weights file named `exact/…`, without that prefix.
@@ -214,7 +217,7 @@ class ExactEntropy:
         return mean, index
 
     def _innovation(self, symbols: Tensor, odd: Tensor) -> Tensor:
-        """Integer twin of `hyperprior.EntropyModel._innovation`, packed: (B, h, w, leading/2)."""
+        """Integer twin of `EntropyModel._innovation`, packed: (B, h, w, leading/2)."""
         _, h, w, _ = symbols.shape
         known = symbols[..., : self.leading // 2].clamp(-LIMIT, LIMIT)
         padded = torch.nn.functional.pad(known, (0, 0, 1, 1, 1, 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from . import bitstream
+from . import container
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Info:
     metadata: dict[str, int]
 
 
-def info(data: bitstream.Data, /) -> Info:
+def info(data: container.Data, /) -> Info:
     """Reads a `.cae` file's header, metadata sizes and index; decodes nothing and loads no weights.
 
     Raises:
@@ -34,17 +34,17 @@ def info(data: bitstream.Data, /) -> Info:
     >>> facts.width, facts.height, facts.mode, facts.quality, facts.tiles
     (40, 30, 'L', 25, 1)
     """
-    container = bitstream.read(data)
-    header = container.header
+    parsed = container.read(data)
+    header = parsed.header
     return Info(
         width=header.width,
         height=header.height,
-        mode={1: "L", 3: "RGB"}[header.channels] + ("A" if "alph" in container.metadata else ""),
+        mode={1: "L", 3: "RGB"}[header.channels] + ("A" if "alph" in parsed.metadata else ""),
         quality=header.quality,
         tile=header.tile,
         tiles=header.tile_count,
         model_id=header.model_id.hex(),
         bytes=len(data),
         bits_per_pixel=len(data) * 8 / (header.width * header.height),
-        metadata={name: len(content) for name, content in container.metadata.items()},
+        metadata={name: len(content) for name, content in parsed.metadata.items()},
     )

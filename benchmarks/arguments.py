@@ -1,0 +1,32 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from . import images
+
+
+def add_codec_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options that say which codecs there are."""
+    parser.add_argument(
+        "--weights", type=Path, action="append", metavar="FILE", help="weights file of our codec; repeat it to compare several"
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="cpu", help="where networks run (default: cpu)")
+    parser.add_argument(
+        "--checkpoints",
+        action="append",
+        metavar="ARCH=FILE,FILE…",
+        help="a CompressAI model: its checkpoints by ascending rate",
+    )
+
+
+def add_image_arguments(parser: argparse.ArgumentParser) -> None:
+    """The folder and the name of the images."""
+    parser.add_argument("folder", type=Path, nargs="?", metavar="FOLDER", help="folder of images (default: scikit-image's)")
+    parser.add_argument(
+        "--dataset",
+        choices=images.DATASETS,
+        help=f"a known set: scikit-image's photographs, or the 24 Kodak images in FOLDER, verified (from {images.KODAK_PAGE})",
+    )

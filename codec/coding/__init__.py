@@ -1,0 +1,1 @@
+"""From pixels to a `.cae` file and back."""

@@ -1,0 +1,1 @@
+"""The commands `cae-encode`, `cae-decode` and `cae-info`."""

@@ -1,0 +1,109 @@
+"""What the commands share: arguments, and errors as one line."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+from .. import __version__
+from ..errors import CaeError
+from ..format.limits import PIXELS_MAX
+
+
+def parser(name: str, description: str) -> argparse.ArgumentParser:
+    """A command's parser."""
+    parser = argparse.ArgumentParser(name, description=description)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    return parser
+
+
+def add_running(parser: argparse.ArgumentParser) -> None:
+    """Options that say where a command runs, with which weights and within which limits."""
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (default: CUDA if it works)"
+    )
+    parser.add_argument("-j", "--threads", type=int, metavar="N", help="CPU threads (default: all processors)")
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE", help="weights file (default: the one that comes with the codec)"
+    )
+    parser.add_argument(
+        "--max-pixels",
+        type=int,
+        default=PIXELS_MAX,
+        metavar="N",
+        help=f"refuse larger pictures, which may be forged to use up memory (default: {PIXELS_MAX})",
+    )
+
+
+@contextlib.contextmanager
+def _on_sigterm(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def reporting(program: str, at_out_of_memory: str = "use fewer threads (-j 1), smaller tiles, or --region") -> Iterator[None]:
+    """Turns errors and warnings into one line on stderr each; errors end the program with status 1.
+
+    SIGTERM ends it as Ctrl-C does, so that no partial file stays behind.
+    """
+
+    def show(message, *_args, **_kwargs) -> None:
+        print(f"{program}: warning: {message}", file=sys.stderr)
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    with warnings.catch_warnings(), _on_sigterm(end):
+        warnings.showwarning = show
+        try:
+            yield
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except CaeError as error:
+            sys.exit(f"{program}: {error}")
+        except OSError as error:
+            if sys.stdout is not None:
+                # python would complain once more at its end of what it cannot write
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # at a broken pipe, whoever read the output has what it wanted
+            sys.exit(128 + signal.SIGPIPE if isinstance(error, BrokenPipeError) else f"{program}: {error}")
+        except (MemoryError, RuntimeError) as error:
+            # torch reports the CPU's memory as a plain RuntimeError
+            if not isinstance(error, MemoryError) and not re.search("(out of|allocate) memory", str(error)):
+                raise
+            sys.exit(f"{program}: out of memory; {at_out_of_memory}")
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's bytes; CaeError where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CaeError(f"{path}: {error.strerror or error}") from None
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Puts the file's name before the message of an error that arises with it."""
+    try:
+        yield
+    except CaeError as error:
+        raise CaeError(f"{path}: {error}") from None

@@ -1,0 +1,45 @@
+"""The command `cae-encode`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..options import DEFAULT_QUALITY, DEFAULT_TILE
+from ..outputs import check_target, replacing
+from . import common
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of `cae-encode`."""
+    parser = common.parser("cae-encode", "Encode an image file (PNG, JPEG, TIFF, WebP, AVIF, …) to a .cae file.")
+    parser.add_argument("input", type=Path, metavar="IN", help="image file")
+    parser.add_argument("output", type=Path, metavar="OUT", help=".cae file to write")
+    parser.add_argument(
+        "-q",
+        "--quality",
+        type=int,
+        default=DEFAULT_QUALITY,
+        metavar="Q",
+        help="1 (smallest file) to 100 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--tile",
+        type=int,
+        default=DEFAULT_TILE,
+        metavar="N",
+        help="side of a tile in pixels, a multiple of 64 (default: %(default)s)",
+    )
+    common.add_running(parser)
+    given = parser.parse_args(arguments)
+    with common.reporting(parser.prog):
+        from ..images import files
+
+        check_target(given.output, given.input)
+        picture = files.read_image(given.input, given.max_pixels)
+
+        from .. import Codec
+
+        codec = Codec(weights=given.weights, device=given.device, threads=given.threads)
+        data = codec.encode_picture(picture, given.quality, tile=given.tile)
+        with replacing(given.output) as file:
+            file.write(data)

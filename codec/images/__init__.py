@@ -1,0 +1,1 @@
+"""Pictures in memory and in image files. Knows Pillow; no torch."""

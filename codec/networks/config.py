@@ -1,0 +1,39 @@
+"""Sizes of the networks. Knows no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ..options import QUALITIES
+
+FEATURE_STRIDE = 8
+"""Pixels per position of the transforms' features."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Sizes of the networks and the range of rate points that they were trained for.
+
+    Qualities 1 to 100 are spread evenly over `levels` gain vectors, from `levels_below` the first (number 0) to
+    `levels_above` the last; between them gains are interpolated, beyond them extrapolated. The first level stands for
+    `lambda_min`, the last for `lambda_max`: the loss is lambda * 255**2 * MSE + bits per pixel, with pixels in [0, 1].
+    """
+
+    channels: int = 128
+    latent_channels: int = 320
+    hyper_channels: int = 96
+    entropy_channels: int = 192
+    analysis_blocks: int = 5
+    synthesis_blocks: int = 7
+    context_blocks: int = 2
+    leading_channels: int = 64
+    levels: int = 16
+    levels_below: float = 0.75
+    levels_above: float = 0.5
+    lambda_min: float = 0.0007
+    lambda_max: float = 0.25
+
+    def level(self, quality: float) -> float:
+        """Position of a quality in 1 to 100 on the scale of gain levels."""
+        fraction = (quality - QUALITIES[0]) / (len(QUALITIES) - 1)
+        return fraction * (self.levels - 1 + self.levels_above + self.levels_below) - self.levels_below

@@ -1,0 +1,58 @@
+"""Layers that the networks share, and changes of scale.
+
+All tensors are channels-last (batch, height, width, channels), so that a 1x1 convolution is one matrix product.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def space_to_depth(x: Tensor, factor: int) -> Tensor:
+    """(B, H, W, C) to (B, H/factor, W/factor, factor * factor * C), the row within a patch varying slowest."""
+    b, h, w, c = x.shape
+    x = x.reshape(b, h // factor, factor, w // factor, factor, c)
+    return x.transpose(2, 3).reshape(b, h // factor, w // factor, factor * factor * c)
+
+
+def depth_to_space(x: Tensor, factor: int) -> Tensor:
+    """Inverse of `space_to_depth`."""
+    b, h, w, c = x.shape
+    x = x.reshape(b, h, w, factor, factor, c // factor**2)
+    return x.transpose(2, 3).reshape(b, h * factor, w * factor, c // factor**2)
+
+
+def interpolate_levels(table: Tensor, level: Tensor) -> Tensor:
+    """Rows of `table` (levels, C) at real-valued positions `level` (B,), as (B, 1, 1, C); extrapolates beyond its ends."""
+    low = level.floor().clamp(0, len(table) - 2).long()
+    fraction = (level - low)[:, None]
+    return torch.lerp(table[low], table[low + 1], fraction)[:, None, None, :]
+
+
+class Pointwise(nn.Linear):
+    """1x1 convolution of a channels-last tensor."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.is_grad_enabled() or x.device.type != "cpu" or x.dtype != torch.float32:
+            return super().forward(x)
+        # as a convolution of a batch of rows, torch gives it to oneDNN, which can be twice as fast as its linear layer
+        *shape, channels = x.shape
+        rows = x.reshape(-1, 1, shape[-1], channels).permute(0, 3, 1, 2)
+        out = F.conv2d(rows, self.weight[:, :, None, None], self.bias)
+        return out.permute(0, 2, 3, 1).reshape(*shape, -1)
+
+
+class Depthwise(nn.Conv2d):
+    """3x3 depthwise convolution of a channels-last tensor, zero-padded to keep its size."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels, 3, padding=1, groups=channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.permute(0, 3, 1, 2)
+        if x.is_cuda and not torch.is_grad_enabled():
+            # else cuDNN would take it, round to TF32, and plan anew for every size and thread
+            x = x.contiguous()
+        return super().forward(x).permute(0, 2, 3, 1)

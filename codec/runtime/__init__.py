@@ -1,0 +1,1 @@
+"""Devices, threads, forks and the environment. Knows torch, and no network."""
