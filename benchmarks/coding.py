@@ -14,7 +14,7 @@ from codec.format import entropy_coding
 from codec.format.tiling import LATENT_STRIDE, Rect, grid
 from codec.networks.model import Model, load
 from codec.networks.registry import default_path
-from codec.options import DEFAULT_TILE
+from codec.options import DEFAULT_TILE, EncodeOptions
 from codec.runtime.threads import thread_count
 
 from .arguments import add_image_arguments
@@ -47,7 +47,7 @@ def measure(sample: Sample, model: Model, quality: int) -> np.ndarray:
         end = time.perf_counter()
         ideal = sum(table.ideal_bits(values) for table, values in groups)
         totals += (sum(len(values) for _, values in groups), ideal, 8 * len(payload), 0, middle - start, end - middle)
-    file = pipeline.encode(pixels, model, settings, quality, DEFAULT_TILE, {})
+    file = pipeline.encode(pixels, model, settings, EncodeOptions(quality), {})
     totals[3] = 8 * len(file)
     return totals
 

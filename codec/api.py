@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import operator
 import os
 import warnings
 from os import PathLike
@@ -22,12 +21,10 @@ from .images.picture import Picture
 from .networks import model as models
 from .networks import registry
 from .networks.model import Model
-from .options import DEFAULT_QUALITY, DEFAULT_TILE
+from .options import DEFAULT_QUALITY, DEFAULT_TILE, DecodeOptions, EncodeOptions, Region
 from .runtime import devices
 from .runtime.forking import fork_safe
 from .runtime.threads import thread_count
-
-Region = tuple[int, int, int, int]
 
 
 class Codec:
@@ -95,18 +92,15 @@ class Codec:
             picture = pictures.from_array(image)
         else:
             raise CaeError(f"cannot encode a {type(image).__name__}; pass a Pillow image or a NumPy array")
-        return self.encode_picture(picture, quality, tile=tile)
+        return self.encode_picture(picture, EncodeOptions(quality, tile))
 
     @fork_safe
-    def encode_picture(self, picture: Picture, quality: int, *, tile: int) -> bytes:
+    def encode_picture(self, picture: Picture, options: EncodeOptions) -> bytes:
         """`encode` for a picture whose colour, alpha and metadata are already apart."""
-        for name, value in (("quality", quality), ("tile", tile)):
-            if isinstance(value, bool) or not isinstance(value, int | np.integer):
-                raise CaeError(f"{name} {value!r} is not an integer")
         metadata = dict(picture.metadata)
         if picture.alpha is not None:
             metadata["alph"] = pictures.alpha_to_png(picture.alpha)
-        return pipeline.encode(picture.colour, self._model, self._settings, int(quality), int(tile), metadata)
+        return pipeline.encode(picture.colour, self._model, self._settings, options, metadata)
 
     def decode(self, data: container.Data, /, *, region: Region | None = None) -> np.ndarray:
         """Decodes a `.cae` file's bytes to a uint8 array: (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), as it was encoded.
@@ -119,18 +113,18 @@ class Codec:
         Raises:
             CaeError: for a damaged or foreign file, unknown weights, or a region outside the picture.
         """
-        return pictures.to_array(self.decode_picture(data, region))
+        return pictures.to_array(self.decode_picture(data, DecodeOptions(region)))
 
     def decode_image(self, data: container.Data, /, *, region: Region | None = None) -> Image.Image:
         """Like `decode`, but gives a Pillow image, with ICC profile, EXIF and XMP in its `info`."""
-        return pictures.to_pillow(self.decode_picture(data, region))
+        return pictures.to_pillow(self.decode_picture(data, DecodeOptions(region)))
 
     @fork_safe
-    def decode_picture(self, data: container.Data, region: Region | None) -> Picture:
+    def decode_picture(self, data: container.Data, options: DecodeOptions) -> Picture:
         """`decode` to a picture whose colour, alpha and metadata are apart."""
         file = container.read(data)
         header = file.header
-        place = header.bounds if region is None else _rectangle(region)
+        place = header.bounds if options.region is None else Rect.of_region(*options.region)
         metadata = dict(file.metadata)
         png = metadata.pop("alph", None)
         if png is not None and header.width * header.height > self._settings.pixels_max:
@@ -145,14 +139,6 @@ class Codec:
         if wanted not in self._others:
             self._others[wanted] = self._load(registry.find(wanted, tried=self._model))
         return self._others[wanted]
-
-
-def _rectangle(region: Region) -> Rect:
-    try:
-        x, y, width, height = map(operator.index, region)
-    except (TypeError, ValueError):
-        raise CaeError(f"region {region!r} is not (x, y, width, height)") from None
-    return Rect(y, x, y + height, x + width)
 
 
 @functools.lru_cache(maxsize=4)

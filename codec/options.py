@@ -1,6 +1,62 @@
-"""What a caller may choose, and what holds where he does not."""
+"""What a caller may choose for one call, and what holds where he does not."""
+
+from __future__ import annotations
+
+import dataclasses
+import operator
+
+from .errors import CaeError
 
 QUALITIES = range(1, 101)
 DEFAULT_QUALITY = 50
 DEFAULT_TILE = 1024
 """Side of a tile in pixels."""
+
+Region = tuple[int, int, int, int]
+"""x, y, width and height in pixels."""
+
+
+def integer(name: str, value: object) -> int:
+    """The value as an int; CaeError where it is no integer (of Python's or NumPy's), or is a bool."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise CaeError(f"{name} {value!r} is not an integer") from None
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodeOptions:
+    """How one picture is encoded: `quality` 1 (smallest file) to 100, `tile` the side of its tiles in pixels.
+
+    Raises:
+        CaeError: where one is no integer; what the format does not hold is refused when its header is made.
+    """
+
+    quality: int = DEFAULT_QUALITY
+    tile: int = DEFAULT_TILE
+
+    def __post_init__(self) -> None:
+        for name in ("quality", "tile"):
+            object.__setattr__(self, name, integer(name, getattr(self, name)))
+
+
+@dataclasses.dataclass(frozen=True)
+class DecodeOptions:
+    """What of a file is decoded: `region` is (x, y, width, height) in pixels, None the whole picture.
+
+    Raises:
+        CaeError: where the region is not four integers; whether it lies within the picture is known later.
+    """
+
+    region: Region | None = None
+
+    def __post_init__(self) -> None:
+        if self.region is None:
+            return
+        try:
+            x, y, width, height = (integer("coordinate", value) for value in self.region)
+        except (CaeError, TypeError, ValueError):
+            raise CaeError(f"region {self.region!r} is not (x, y, width, height)") from None
+        object.__setattr__(self, "region", (x, y, width, height))

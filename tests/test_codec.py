@@ -21,6 +21,7 @@ from codec.format import container
 from codec.format.tiling import Rect
 from codec.networks.entropy_networks import MEAN_BITS
 from codec.networks.model import Model, load
+from codec.options import EncodeOptions
 
 from .conftest import DATA, TINY, needs_cuda, psnr
 from .make_golden_files import DIGESTS, latent_digest, weights_of
@@ -137,7 +138,7 @@ def test_bands_bound_what_is_held(tiny, tiny_model, monkeypatch):
 def test_bands_do_not_show(tiny_model, chelsea):
     """Encoding and decoding in many bands gives what one band gives, but for the rounding of floating point."""
     many, one = (pipeline.Settings(1, window=window, bf16=False) for window in (64, 1024))
-    files = [pipeline.encode(chelsea, tiny_model, settings, 60, 64, {}) for settings in (many, one)]
+    files = [pipeline.encode(chelsea, tiny_model, settings, EncodeOptions(60, 64), {}) for settings in (many, one)]
     assert abs(len(files[0]) - len(files[1])) <= 8
     latents = [latent(file, tiny_model) for file in files]
     assert (latents[0] != latents[1]).float().mean() < 1e-3

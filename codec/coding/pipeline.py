@@ -22,6 +22,7 @@ from ..networks.config import FEATURE_STRIDE
 from ..networks.entropy_networks import MEAN_BITS, deviation, unpack
 from ..networks.model import Model
 from ..networks.products import LIMIT
+from ..options import EncodeOptions
 from ..runtime import devices
 from ..runtime.threads import run_parallel
 
@@ -63,31 +64,33 @@ def halo(network: nn.Module) -> int:
 
 
 def encode(
-    pixels: np.ndarray, model: Model, settings: Settings, quality: int, tile: int, metadata: Mapping[str, bytes]
+    pixels: np.ndarray, model: Model, settings: Settings, options: EncodeOptions, metadata: Mapping[str, bytes]
 ) -> bytes:
     """Codes pixels (H, W, C) uint8, C = 1 or 3, to the bytes of a `.cae` file.
 
     It reads them band by band from top to bottom, so that they may lie in a file mapped to memory.
     """
     height, width, channels = pixels.shape
-    header = container.Header(width, height, channels, quality, tile, model.id)
+    header = container.Header(width, height, channels, options.quality, options.tile, model.id)
     payloads: list[bytes] = []
-    for band in bands(header.bounds, tile * -(-settings.window // tile), BAND_CELLS * settings.threads):
-        payloads += _encode_band(pixels, band, model, settings, quality, tile)
+    for band in bands(header.bounds, options.tile * -(-settings.window // options.tile), BAND_CELLS * settings.threads):
+        payloads += _encode_band(pixels, band, model, settings, options)
     return container.write(header, metadata, payloads)
 
 
-def _encode_band(pixels: np.ndarray, band: Rect, model: Model, settings: Settings, quality: int, tile: int) -> list[bytes]:
+def _encode_band(pixels: np.ndarray, band: Rect, model: Model, settings: Settings, options: EncodeOptions) -> list[bytes]:
     """Payloads of the tiles of a band, which holds whole rows of them."""
-    latent = _with_fallback(lambda m, s: analyse(pixels, band, m, s, quality), model, settings)
+    latent = _with_fallback(lambda m, s: analyse(pixels, band, m, s, options.quality), model, settings)
     origin = band.outward(LATENT_STRIDE)
 
     def code(cell: tuple[int, Rect]) -> bytes:
         rows, columns = cell[1].outward(LATENT_STRIDE).relative_to(origin).slices
         y = latent[None, rows, columns]
-        return entropy_coding.encode(_with_fallback(lambda m, s: tile_groups(y, m, s, quality), model, settings, windows=False))
+        return entropy_coding.encode(
+            _with_fallback(lambda m, s: tile_groups(y, m, s, options.quality), model, settings, windows=False)
+        )
 
-    return run_parallel(code, grid(band, tile), settings.threads)
+    return run_parallel(code, grid(band, options.tile), settings.threads)
 
 
 def decode(data: container.Data, file: container.Container, model: Model, settings: Settings, region: Rect) -> np.ndarray:

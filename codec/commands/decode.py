@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..format.information import info
+from ..options import DecodeOptions
 from ..outputs import check_target
 from . import common
 
@@ -40,5 +41,5 @@ def main(arguments: list[str] | None = None) -> None:
 
         codec = Codec(weights=given.weights, device=given.device, threads=given.threads, pixels_max=given.max_pixels)
         with common.naming(given.input):
-            picture = codec.decode_picture(data, given.region)
+            picture = codec.decode_picture(data, DecodeOptions(given.region))
         files.write_image(given.output, picture)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..options import DEFAULT_QUALITY, DEFAULT_TILE
+from ..options import DEFAULT_QUALITY, DEFAULT_TILE, EncodeOptions
 from ..outputs import check_target, replacing
 from . import common
 
@@ -40,6 +40,6 @@ def main(arguments: list[str] | None = None) -> None:
         from .. import Codec
 
         codec = Codec(weights=given.weights, device=given.device, threads=given.threads)
-        data = codec.encode_picture(picture, given.quality, tile=given.tile)
+        data = codec.encode_picture(picture, EncodeOptions(given.quality, given.tile))
         with replacing(given.output) as file:
             file.write(data)

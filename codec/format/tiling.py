@@ -23,6 +23,11 @@ class Rect(NamedTuple):
     bottom: int
     right: int
 
+    @classmethod
+    def of_region(cls, x: int, y: int, width: int, height: int) -> Rect:
+        """From a corner and sides."""
+        return cls(y, x, y + height, x + width)
+
     @property
     def height(self) -> int:
         return self.bottom - self.top
