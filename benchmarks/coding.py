@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from codec.coding import pipeline
+from codec.coding.encoder import encode
+from codec.coding.settings import Settings
+from codec.coding.tiles import tile_groups
+from codec.coding.transforming import analyse
 from codec.format import entropy_coding
 from codec.format.tiling import LATENT_STRIDE, Rect, grid
-from codec.networks.model import Model, load
+from codec.networks.model import Files, Model, load
 from codec.networks.registry import default_path
 from codec.options import DEFAULT_TILE, EncodeOptions
 from codec.runtime.threads import thread_count
@@ -30,14 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(sample: Sample, model: Model, quality: int) -> np.ndarray:
     """Symbols, ideal bits, coded bits, file bits, seconds of encoding and of decoding of one image's tiles."""
-    settings = pipeline.Settings(threads=thread_count(None))
+    settings = Settings(threads=thread_count(None))
     pixels = sample.load()
     bounds = Rect(0, 0, *pixels.shape[:2])
-    latent = pipeline.analyse(pixels, bounds, model, settings, quality)
+    latent = analyse(pixels, bounds, bounds, bounds, model, settings, quality)
     totals = np.zeros(6)
     for _, cell in grid(bounds, DEFAULT_TILE):
         rows, columns = cell.outward(LATENT_STRIDE).slices
-        groups = pipeline.tile_groups(latent[None, rows, columns], model, settings, quality)
+        groups = tile_groups(latent[None, rows, columns], model, settings, quality)
         start = time.perf_counter()
         payload = entropy_coding.encode(groups)
         middle = time.perf_counter()
@@ -47,14 +50,14 @@ def measure(sample: Sample, model: Model, quality: int) -> np.ndarray:
         end = time.perf_counter()
         ideal = sum(table.ideal_bits(values) for table, values in groups)
         totals += (sum(len(values) for _, values in groups), ideal, 8 * len(payload), 0, middle - start, end - middle)
-    file = pipeline.encode(pixels, model, settings, EncodeOptions(quality), {})
+    file = encode(pixels, model, settings, EncodeOptions(quality), {})
     totals[3] = 8 * len(file)
     return totals
 
 
 def run(arguments: argparse.Namespace) -> None:
     samples = gather(arguments.dataset, arguments.folder)
-    model = load(arguments.weights)
+    model = load(Files(arguments.weights))
     torch.set_num_threads(1)
     print("quality  bpp     symbols/px  coder over ideal  file over ideal  encode Msymbols/s  decode Msymbols/s")
     everything = np.zeros(6)

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from codec.format.tiling import HYPER_STRIDE, LATENT_STRIDE
 from codec.networks.config import FEATURE_STRIDE, Config
 from codec.networks.registry import default_path
-from codec.networks.weights import read_config
+from codec.networks.weights import Weights
 
 ENCODER_ONLY = ("analysis", "hyper analysis")
 
@@ -59,7 +59,7 @@ def encoder_and_decoder(config: Config) -> tuple[float, float]:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    config = read_config(arguments.weights)
+    config = Weights.read(arguments.weights).config
     for name, count in macs_per_pixel(config).items():
         print(f"{name:<16}{count / 1000:8.3f} kMAC/px")
     encoder, decoder = encoder_and_decoder(config)

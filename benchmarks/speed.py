@@ -132,11 +132,11 @@ def measure(job: Job) -> Timing:
 
 def _own_macs() -> tuple[float, float]:
     from codec.networks.registry import default_path
-    from codec.networks.weights import read_config
+    from codec.networks.weights import Weights
 
     from .complexity import encoder_and_decoder
 
-    return encoder_and_decoder(read_config(default_path()))
+    return encoder_and_decoder(Weights.read(default_path()).config)
 
 
 def measure_apart(job: Job) -> Timing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import warnings
@@ -11,7 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .coding import pipeline
+from .coding.decoder import decode as decode_region
+from .coding.encoder import encode as encode_pixels
+from .coding.settings import Settings
 from .errors import CaeError
 from .format import container
 from .format.limits import PIXELS_MAX
@@ -21,6 +24,7 @@ from .images.picture import Picture
 from .networks import model as models
 from .networks import registry
 from .networks.model import Model
+from .networks.weights import Files
 from .options import DEFAULT_QUALITY, DEFAULT_TILE, DecodeOptions, EncodeOptions, Region
 from .runtime import devices
 from .runtime.forking import fork_safe
@@ -32,6 +36,8 @@ class Codec:
 
     Args:
         weights: a weights file (.safetensors); None takes the ones that come with the package.
+        encoder: another encoder for the latents of these weights, a file or the name of an installed one.
+        decoder: another decoder, likewise.
         device: "auto" or None (CUDA where it works, else the CPU), "cpu" or "cuda"; a GPU whose memory is used up gives way
             to the CPU, with a warning.
         threads: how many CPU threads to use; None takes all processors of this process.
@@ -53,26 +59,28 @@ class Codec:
         self,
         *,
         weights: str | PathLike[str] | None = None,
+        encoder: str | PathLike[str] | None = None,
+        decoder: str | PathLike[str] | None = None,
         device: str | None = None,
         threads: int | None = None,
         bf16: bool | None = None,
         pixels_max: int = PIXELS_MAX,
     ) -> None:
         self._device = devices.choose(device)
-        self._settings = pipeline.Settings(thread_count(threads), bf16=bf16, pixels_max=pixels_max)
+        self._settings = Settings(thread_count(threads), bf16=bf16, pixels_max=pixels_max)
         path = registry.default_path() if weights is None else Path(weights)
-        self._model = self._load(path)
+        self._model = self._load(registry.find_files(path, encoder, decoder))
         self._others: dict[bytes, Model] = {}
 
     @fork_safe
-    def _load(self, path: Path) -> Model:
+    def _load(self, files: Files) -> Model:
         try:
-            return models.load(path, self._device)
+            return models.load(files, self._device)
         except RuntimeError as error:
             if not devices.out_of_memory(error):
                 raise
         warnings.warn("out of GPU memory: going on on the CPU", RuntimeWarning, stacklevel=4)
-        return models.load(path, "cpu")
+        return models.load(files, "cpu")
 
     def encode(self, image: Image.Image | np.ndarray, /, quality: int = DEFAULT_QUALITY, *, tile: int = DEFAULT_TILE) -> bytes:
         """Codes a picture to the bytes of a `.cae` file.
@@ -81,7 +89,7 @@ class Codec:
             image: a Pillow image, or a uint8 array (H, W), (H, W, 1), (H, W, 2: gray and alpha), (H, W, 3) or (H, W, 4).
                 Alpha is kept without loss; a Pillow image's ICC profile, EXIF and XMP are kept as they are.
             quality: 1 (smallest file) to 100.
-            tile: side in pixels of the tiles that decode alone, a multiple of 64 up to 4096.
+            tile: side in pixels of the tiles that decode alone, a multiple of 64 up to 2048.
 
         Raises:
             CaeError: for an image, quality or tile size that cannot be coded.
@@ -97,10 +105,7 @@ class Codec:
     @fork_safe
     def encode_picture(self, picture: Picture, options: EncodeOptions) -> bytes:
         """`encode` for a picture whose colour, alpha and metadata are already apart."""
-        metadata = dict(picture.metadata)
-        if picture.alpha is not None:
-            metadata["alph"] = pictures.alpha_to_png(picture.alpha)
-        return pipeline.encode(picture.colour, self._model, self._settings, options, metadata)
+        return encode_pixels(picture.pixels, self._model, self._settings, options, picture.metadata)
 
     def decode(self, data: container.Data, /, *, region: Region | None = None) -> np.ndarray:
         """Decodes a `.cae` file's bytes to a uint8 array: (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), as it was encoded.
@@ -125,24 +130,19 @@ class Codec:
         file = container.read(data)
         header = file.header
         place = header.bounds if options.region is None else Rect.of_region(*options.region)
-        metadata = dict(file.metadata)
-        png = metadata.pop("alph", None)
-        if png is not None and header.width * header.height > self._settings.pixels_max:
-            raise CaeError("the alpha channel, which is decoded whole, has more pixels than the limit (--max-pixels)")
-        colour = pipeline.decode(data, file, self._model_for(header.model_id), self._settings, place)
-        alpha = None if png is None else pictures.alpha_from_png(png, header.width, header.height)[place.slices]
-        return Picture(colour, alpha, metadata)
+        pixels = decode_region(data, file, self._model_for(header.model_id), self._settings, place)
+        return dataclasses.replace(pictures.from_array(pixels), metadata=dict(file.metadata))
 
     def _model_for(self, wanted: bytes) -> Model:
         if wanted == self._model.id:
             return self._model
         if wanted not in self._others:
-            self._others[wanted] = self._load(registry.find(wanted, tried=self._model))
+            self._others[wanted] = self._load(Files(registry.find(wanted, tried=(self._model.files.model, self._model.id))))
         return self._others[wanted]
 
 
 @functools.lru_cache(maxsize=4)
-def _cached(weights: str | None, _model_id: bytes, device: str | None, threads: int | None) -> Codec:
+def _cached(weights: str | None, _identity: tuple[int, ...], device: str | None, threads: int | None) -> Codec:
     return Codec(weights=weights, device=device, threads=threads)
 
 
@@ -154,11 +154,7 @@ if hasattr(os, "register_at_fork"):
 def _shared(weights: str | PathLike[str] | None, device: str | None, threads: int | None) -> Codec:
     """A codec kept from earlier calls, as long as the weights file stays the same."""
     path = registry.default_path() if weights is None else Path(weights)
-    try:
-        current = registry.model_id(path)
-    except OSError as error:
-        raise CaeError(f"{path}: {error.strerror or error}") from None
-    return _cached(os.fspath(path), current, device, threads)
+    return _cached(os.fspath(path), registry.identity(path), device, threads)
 
 
 def encode(

@@ -10,7 +10,7 @@ import torch
 
 import codec
 from codec.networks import registry
-from codec.networks.model import Model, load
+from codec.networks.model import Files, Model, load
 
 # the same examples every time, and no clock: a busy machine must not fail a test
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -34,12 +34,12 @@ def default() -> codec.Codec:
 
 @pytest.fixture(scope="session")
 def tiny_model() -> Model:
-    return load(TINY)
+    return load(Files(TINY))
 
 
 @pytest.fixture(scope="session")
 def default_model() -> Model:
-    return load(registry.default_path())
+    return load(Files(registry.default_path()))
 
 
 @pytest.fixture(scope="session")

@@ -13,10 +13,11 @@ import numpy as np
 import skimage.data
 
 import codec
-from codec.coding import pipeline
+from codec.coding.decoder import decode_latent
+from codec.coding.settings import Settings
 from codec.format import container
 from codec.networks import registry
-from codec.networks.model import Model, load
+from codec.networks.model import Files, Model, load
 from codec.training.export import export
 
 from .conftest import DATA, TINY
@@ -28,7 +29,7 @@ DIGESTS = DATA / "latents.json"
 def latent_digest(data: bytes, model: Model) -> str:
     """SHA-256 of the reconstructed latent (int32, little-endian) of a file."""
     file = container.read(data)
-    latent = pipeline.decode_latent(data, file, model, pipeline.Settings(2), file.header.bounds)
+    latent = decode_latent(data, file, model, Settings(2))
     return hashlib.sha256(latent.numpy().astype("<i4").tobytes()).hexdigest()
 
 
@@ -47,7 +48,7 @@ def make(name: str, data: bytes, model: Model) -> None:
 def make_tiny() -> None:
     crops = [skimage.data.astronaut()[:256, :256], skimage.data.coffee()[:256, :256]]
     export(make_model(), crops, TINY, {"licence": "MIT"})
-    held, model = codec.Codec(weights=TINY, device="cpu"), load(TINY)
+    held, model = codec.Codec(weights=TINY, device="cpu"), load(Files(TINY))
     chelsea = skimage.data.chelsea()
     make("tiny_rgb_v1.cae", held.encode(chelsea[:150, :201], 55, tile=64), model)
     ramp = np.arange(90 * 77, dtype=np.uint32).reshape(90, 77) * 255 // (90 * 77)
@@ -61,4 +62,4 @@ if __name__ == "__main__":
     if parser.parse_args().tiny:
         make_tiny()
     astronaut = codec.Codec(device="cpu").encode(skimage.data.astronaut(), 50, tile=256)
-    make("base_astronaut_v1.cae", astronaut, load(registry.default_path()))
+    make("base_astronaut_v1.cae", astronaut, load(Files(registry.default_path())))

@@ -12,8 +12,8 @@ from benchmarks import coding, complexity, speed
 from benchmarks.__main__ import main
 from codec import CaeError
 from codec.networks import products, registry
-from codec.networks.model import Model, load
-from codec.networks.weights import read_config
+from codec.networks.model import Files, Model, load
+from codec.networks.weights import Weights
 
 from .conftest import TINY
 
@@ -22,7 +22,7 @@ from .conftest import TINY
 def model(monkeypatch) -> Model:
     """With products in float64: on bytes each multiplication is done as two."""
     monkeypatch.setattr(products, "bytes_work", lambda: False)
-    return load(TINY)
+    return load(Files(TINY))
 
 
 def count(work) -> float:
@@ -54,7 +54,7 @@ def test_macs_are_those_that_the_networks_run(model):
 
 
 def test_shipped_decoder_stays_within_its_budget():
-    counts = complexity.macs_per_pixel(read_config(registry.default_path()))
+    counts = complexity.macs_per_pixel(Weights.read(registry.default_path()).config)
     assert sum(value for name, value in counts.items() if name not in complexity.ENCODER_ONLY) <= 20_000
 
 

@@ -1,5 +1,6 @@
 """The container: round trips, every rule of FORMAT.md, and no other error than CaeError whatever the bytes."""
 
+import itertools
 import struct
 import zlib
 
@@ -9,40 +10,49 @@ from hypothesis import strategies as st
 
 from codec import CaeError, info
 from codec.format import container
+from codec.format.container import Header, Kind, Payload
 
-HEADER = container.Header(200, 100, 3, 50, 64, b"modelid8")
-FILE = container.write(HEADER, {"exif": b"II*\0", "iccp": b"profile"}, [bytes(4 * n) for n in range(1, 9)])
+HEADER = Header(200, 100, 3, 50, 64, b"modelid8")
+FILE = container.write(
+    HEADER, {"exif": b"II*\0", "iccp": b"profile"}, [Payload(Kind.TRANSFORM, bytes(4 * n)) for n in range(1, 9)]
+)
 
 
 @given(
     st.builds(
-        container.Header,
+        Header,
         width=st.integers(1, 500),
         height=st.integers(1, 500),
-        channels=st.sampled_from([1, 3]),
+        channels=st.integers(1, 4),
         quality=st.integers(1, 100),
-        tile=st.integers(1, 64).map(lambda units: 64 * units),
+        tile=st.integers(1, 32).map(lambda units: 64 * units),
         model_id=st.binary(min_size=8, max_size=8),
     ),
     st.dictionaries(st.sampled_from(container.SECTIONS), st.binary(max_size=50)),
     st.data(),
 )
 def test_round_trip(header, metadata, data):
-    payloads = [data.draw(st.binary(min_size=1, max_size=5)) * 4 for _ in range(header.tile_count)]
+    parts = list(itertools.product(range(header.tile_count), header.planes))
+    payloads = []
+    for tile, plane in parts:
+        content = data.draw(st.binary(min_size=1, max_size=5)) * 4
+        payloads.append(Payload(plane.kinds[0], content.ljust(container.length_min(plane.kinds[0], header.place(tile)), b"-")))
     file = container.write(header, metadata, payloads)
     parsed = container.read(file)
     assert parsed.header == header
     assert parsed.metadata == metadata
-    assert [bytes(container.payload(file, parsed, tile)) for tile in range(header.tile_count)] == payloads
+    assert [container.payload(file, parsed, *part) for part in parts] == payloads
 
 
 def test_bytes_are_as_the_specification_says():
-    file = container.write(container.Header(258, 3, 1, 7, 1024, bytes(range(8))), {}, [b"wordword"])
-    assert file[:28].hex() == "89434145010107000201000003000000100000000001020304050607"
+    parts = [Payload(Kind.TRANSFORM, b"wordword"), Payload(Kind.LOSSLESS, b"alpha")]
+    file = container.write(Header(258, 3, 2, 7, 1024, bytes(range(8))), {}, parts)
+    assert file[:28].hex() == "89434145010207000201000003000000100000000001020304050607"
     assert struct.unpack_from("<I", file, 28)[0] == zlib.crc32(file[:28])
-    assert struct.unpack_from("<QII", file, 32) == (52, 8, zlib.crc32(b"wordword"))
-    assert struct.unpack_from("<I", file, 48)[0] == zlib.crc32(file[32:48])
-    assert file[52:] == b"wordword"
+    assert struct.unpack_from("<QIBI", file, 32) == (70, 8, 1, zlib.crc32(b"wordword"))
+    assert struct.unpack_from("<QIBI", file, 49) == (78, 5, 2, zlib.crc32(b"alpha"))
+    assert struct.unpack_from("<I", file, 66)[0] == zlib.crc32(file[32:66])
+    assert file[70:] == b"wordwordalpha"
 
 
 def test_cut_off_anywhere():
@@ -81,7 +91,7 @@ def forged(**changes) -> bytes:
     [
         ({"magic": b"\x89PNG"}, "not a .cae file"),
         ({"version": 2}, "version 2 is unknown"),
-        ({"channels": 2}, "colour mode 2"),
+        ({"channels": 5}, "colour mode 5"),
         ({"quality": 0}, "quality 0"),
         ({"quality": 101}, "quality 101"),
         ({"flags": 1}, "flags"),
@@ -89,7 +99,7 @@ def forged(**changes) -> bytes:
         ({"width": 2**31}, "size"),
         ({"width": 2**31 - 1, "height": 2**31 - 1}, "cut off in its tile index"),
         ({"tile": 0}, "tile size"),
-        ({"tile": 65}, "tile size"),
+        ({"tile": 33}, "tile size"),
         ({"count": 65}, "65 metadata sections"),
     ],
 )
@@ -101,10 +111,14 @@ def test_refused_headers(changes, message):
 def with_section(name: bytes, data: bytes = b"data") -> bytes:
     start = struct.pack("<4sI", name, len(data))
     section = start + struct.pack("<I", zlib.crc32(start + data)) + data
-    empty = container.write(container.Header(1, 1, 1, 1, 64, bytes(8)), {}, [b"word"])
+    empty = one_tile([Payload(Kind.TRANSFORM, b"word")])
     fixed = empty[:18] + struct.pack("<H", 1) + empty[20:28]
-    entries = struct.pack("<QII", 32 + len(section) + 20, 4, zlib.crc32(b"word"))
+    entries = struct.pack("<QIBI", 32 + len(section) + 21, 4, 1, zlib.crc32(b"word"))
     return fixed + struct.pack("<I", zlib.crc32(fixed)) + section + entries + struct.pack("<I", zlib.crc32(entries)) + b"word"
+
+
+def one_tile(payloads: list[Payload], size: tuple[int, int] = (1, 1)) -> bytes:
+    return container.write(Header(*size, len(payloads), 1, 2048, bytes(8)), {}, payloads)
 
 
 def test_unknown_sections():
@@ -115,9 +129,28 @@ def test_unknown_sections():
         container.read(with_section(b"\xff000"))
 
 
-def test_empty_payloads_are_refused():
-    with pytest.raises(CaeError, match="tile 0 has 0 bytes"):
-        container.read(container.write(container.Header(1, 1, 1, 1, 64, bytes(8)), {}, [b""]))
+@pytest.mark.parametrize(
+    ("payloads", "size", "message"),
+    [
+        ([Payload(Kind.TRANSFORM, b"")], (1, 1), "tile 0 has 0 bytes"),
+        ([Payload(Kind.TRANSFORM, b"seven b")], (1, 1), "no multiple of 4"),
+        ([Payload(Kind.TRANSFORM, bytes(1020))], (2048, 2048), "tile 0 has 1020 bytes"),
+        ([Payload(Kind.LOSSLESS, b"word")], (1, 1), "tile 0 is of the kind 2"),
+        ([Payload(Kind.TRANSFORM, b"word"), Payload(Kind.LOSSLESS, b"")], (1, 1), "the alpha of tile 0 has 0 bytes"),
+        ([Payload(Kind.TRANSFORM, b"word"), Payload(Kind.TRANSFORM, b"word")], (1, 1), "the alpha of tile 0 is of the kind 1"),
+    ],
+)
+def test_refused_entries(payloads, size, message):
+    with pytest.raises(CaeError, match=message):
+        container.read(one_tile(payloads, size))
+
+
+def test_unknown_kinds_are_refused():
+    file = bytearray(one_tile([Payload(Kind.TRANSFORM, b"word")]))
+    file[44] = 9
+    struct.pack_into("<I", file, 49, zlib.crc32(file[32:49]))
+    with pytest.raises(CaeError, match="tile 0 is of the kind 9"):
+        container.read(file)
 
 
 def test_what_is_no_bytes():

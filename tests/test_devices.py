@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 import codec
-from codec.coding import pipeline
+from codec.coding.settings import Settings, with_fallback
 from codec.networks import model, registry
-from codec.networks.model import load
+from codec.networks.model import Files, load
 from codec.runtime import devices
 from codec.training.train import Options, train
 
@@ -110,20 +110,20 @@ def test_out_of_gpu_memory(tiny_model):
         return "done"
 
     with pytest.warns(RuntimeWarning, match="out of GPU memory") as warned:
-        assert pipeline._with_fallback(work, on_gpu, pipeline.Settings(1)) == "done"
+        assert with_fallback(work, on_gpu, Settings(1)) == "done"
     assert tried == [("cuda", 1024), ("cuda", 512), ("cuda", 256), ("cuda", 128), ("cpu", 1024)]
     assert len(warned) == 1
 
     tried.clear()
     with pytest.warns(RuntimeWarning, match="out of GPU memory"):
-        assert pipeline._with_fallback(work, on_gpu, pipeline.Settings(1), windows=False) == "done"
+        assert with_fallback(work, on_gpu, Settings(1), windows=False) == "done"
     assert tried == [("cuda", 1024), ("cpu", 1024)]
 
     def hopeless(model, settings):
         raise torch.OutOfMemoryError
 
     with pytest.raises(torch.OutOfMemoryError):
-        pipeline._with_fallback(hopeless, tiny_model, pipeline.Settings(1))
+        with_fallback(hopeless, tiny_model, Settings(1))
 
 
 @pytest.mark.parametrize(
@@ -137,10 +137,10 @@ def test_out_of_gpu_memory(tiny_model):
 )
 def test_a_full_gpu_at_loading_means_the_cpu(monkeypatch, error, chelsea):
 
-    def full(path, device="cpu"):
+    def full(files, device="cpu"):
         if torch.device(device).type == "cuda":
             raise error
-        return load(path, device)
+        return load(files, device)
 
     monkeypatch.setattr(model, "load", full)
     monkeypatch.setattr(devices, "choose", lambda _: torch.device("cuda", 0))
@@ -168,7 +168,7 @@ def test_training_without_fast_bf16_runs_in_float32(monkeypatch, tmp_path, chels
 
 @needs_cuda
 def test_cuda_and_cpu_agree(default, default_model, astronaut):
-    on_cuda, cuda_model = codec.Codec(device="cuda"), load(registry.default_path(), "cuda")
+    on_cuda, cuda_model = codec.Codec(device="cuda"), load(Files(registry.default_path()), "cuda")
     for encoder in (default, on_cuda):
         data = encoder.encode(astronaut, 70)
         assert latent_digest(data, default_model) == latent_digest(data, cuda_model)

@@ -9,7 +9,7 @@ from safetensors.numpy import load_file
 
 from codec.networks import products, registry
 from codec.networks.entropy_networks import MEAN_LIMIT, pack, unpack
-from codec.networks.model import Model, load
+from codec.networks.model import Files, Model, load
 from codec.networks.products import LIMIT
 
 from .conftest import TINY
@@ -24,7 +24,7 @@ def model(request) -> Model:
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "float64":
             patch.setattr(products, "bytes_work", lambda: False)
-        loaded = load(TINY)
+        loaded = load(Files(TINY))
     assert type(loaded.entropy.enter.product).__name__ == {"float64": "InFloat64", "bytes": "InBytes"}[request.param]
     return loaded
 
@@ -48,11 +48,13 @@ def digest(results: list[torch.Tensor]) -> str:
 
 
 class Integers:
-    """The arithmetic of FORMAT.md written a second time, with NumPy's int64 and nothing shared with `EntropyNetworks`."""
+    """FORMAT.md written a second time, in the int64 of NumPy, with nothing shared with `EntropyNetworks`."""
 
     def __init__(self, path) -> None:
         self.t = {
-            name.removeprefix("exact/"): value.astype(np.int64) for name, value in load_file(path).items() if "exact/" in name
+            name.removeprefix("entropy/"): value.astype(np.int64)
+            for name, value in load_file(path).items()
+            if name.startswith("entropy/")
         }
 
     def layer(self, x, name, low=-LIMIT, high=LIMIT):
@@ -160,7 +162,7 @@ def test_pack_and_unpack():
 @pytest.mark.parametrize("path", sorted(registry.WEIGHTS_FOLDER.glob("*.safetensors")), ids=lambda path: path.stem)
 def test_shipped_sums_fit_32_bits(path):
     """No sum of products and bias can reach 2**31, whatever the activations."""
-    tensors = {name: value for name, value in load_file(path).items() if name.startswith("exact/")}
+    tensors = {name: value for name, value in load_file(path).items() if name.startswith("entropy/")}
     weights = [name for name in tensors if name.endswith(".weight")]
     assert len(weights) > 20
     for name in weights:

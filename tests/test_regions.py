@@ -26,8 +26,8 @@ def test_region_is_the_crop_of_several_windows(default, astronaut, region):
 def test_region_reads_only_what_it_needs(tiny, astronaut):
     """With a damaged tile far away a region decodes; with a damaged tile beneath it, it does not."""
     data = bytearray(tiny.encode(astronaut, 50, tile=64))
-    offset, length, _ = container.read(data).index[-1]
-    data[offset + length // 2] ^= 1
+    last = container.read(data).index[-1]
+    data[last.offset + last.length // 2] ^= 1
     assert tiny.decode(data, region=(0, 0, 300, 300)).shape == (300, 300, 3)
     with pytest.raises(codec.CaeError, match="tile 63"):
         tiny.decode(data)

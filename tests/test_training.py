@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import codec
-from codec.networks.weights import read_config, read_metadata
+from codec.networks.weights import Weights
 from codec.training.autoencoder import Autoencoder
 from codec.training.data import find_images, load_images, random_patches
 from codec.training.export import export, fraction_bits, restore
@@ -81,9 +81,9 @@ def test_training_lowers_the_loss_and_exports(folder, tmp_path):
     train(dataclasses.replace(told, batch=4), CONFIG)
     rows = csv_rows(tmp_path)
     assert 0 < float(rows[-1]["validation_loss"]) < 0.998 * float(rows[49]["validation_loss"])
-    assert json.loads(read_metadata(path)["training"])["steps"] == 200
-    assert read_metadata(path)["licence"] == "MIT"
-    assert "% rate" in read_metadata(path)["integer_cost"]
+    assert json.loads(Weights.read(path).metadata["training"])["steps"] == 200
+    assert Weights.read(path).metadata["licence"] == "MIT"
+    assert "% rate" in Weights.read(path).metadata["integer_cost"]
     assert sorted(tmp_path.glob("*.partial")) == []
     crop = skimage.data.coffee()[:128, :128]
     trained = codec.Codec(weights=path, device="cpu")
@@ -103,7 +103,7 @@ def test_exports_whatever_the_size_of_activations(tmp_path, trained):
 
 
 def test_equal_models_give_equal_weights_files(tmp_path):
-    """A file names its weights by a digest of all bytes: exporting once more must not orphan it."""
+    """Exporting once more shows by a comparison of files that nothing has changed."""
     record = {name: name for name in ("licence", "training", "a", "b", "c", "d")}
     for number in range(4):
         export(make_model(), [skimage.data.coffee()[:64, :64]], tmp_path / f"{number}.safetensors", record)
@@ -141,7 +141,7 @@ def test_fine_tuning_starts_from_exported_weights(folder, tmp_path):
             results = [model(x, torch.tensor([level])) for model in (original, restored)]
             assert abs(results[1][1] / results[0][1] - 1) < 0.01
             assert (results[1][0] - results[0][0]).square().mean() < 1e-6
-    run = train(options(folder, tmp_path, 1, start_from=TINY), read_config(TINY))
+    run = train(options(folder, tmp_path, 1, start_from=TINY), Weights.read(TINY).config)
     assert run.step == 1
 
 

@@ -5,7 +5,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import codec
-from codec.networks.weights import read_metadata
+from codec.networks.weights import Weights
 
 from .conftest import TINY
 
@@ -15,7 +15,7 @@ def test_foreign_weights(tmp_path):
     tensors = load_file(TINY)
     save_file(tensors, tmp_path / "bare.safetensors")
     tensors.pop("synthesis/patch_out.weight")
-    save_file(tensors, tmp_path / "lacking.safetensors", metadata=read_metadata(TINY))
+    save_file(tensors, tmp_path / "lacking.safetensors", metadata=Weights.read(TINY).metadata)
     for name in ("bare", "lacking"):
         with pytest.raises(codec.CaeError, match="weights file"):
             codec.Codec(weights=tmp_path / f"{name}.safetensors")
@@ -40,7 +40,7 @@ def test_foreign_weights(tmp_path):
 def test_forged_operands_are_refused(tmp_path, name, change):
     """Weights whose integers could overflow, or do not fit together, never get as far as coding a picture."""
     tensors = load_file(TINY)
-    tensors[f"exact/{name}"] = np.ascontiguousarray(change(tensors[f"exact/{name}"]))
-    save_file(tensors, tmp_path / "forged.safetensors", metadata=read_metadata(TINY))
+    tensors[f"entropy/{name}"] = np.ascontiguousarray(change(tensors[f"entropy/{name}"]))
+    save_file(tensors, tmp_path / "forged.safetensors", metadata=Weights.read(TINY).metadata)
     with pytest.raises(codec.CaeError, match="weights file"):
         codec.Codec(weights=tmp_path / "forged.safetensors", device="cpu")

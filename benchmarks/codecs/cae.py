@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import importlib.util
 from pathlib import Path
 
@@ -40,10 +41,10 @@ class Cae:
 
     @property
     def version(self) -> str:
-        """The package's version and the id of the weights."""
-        from codec.networks import registry
-
-        return f"{codec.__version__}, weights {registry.model_id(self._path()).hex()}"
+        """The package's version and a digest of the weights file, encoder included."""
+        with open(self._path(), "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return f"{codec.__version__}, weights {digest[:16]}"
 
     def available(self) -> str | None:
         """What is missing, or None."""

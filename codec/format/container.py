@@ -3,31 +3,55 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
 
 from ..errors import CaeError
-from .tiling import Rect
+from ..options import QUALITIES
+from .entropy_coding import WORD
+from .tiling import HYPER_STRIDE, Rect
 
 Data = bytes | bytearray | memoryview
 MAGIC = b"\x89CAE"
 VERSION = 1
-SECTIONS = ("iccp", "exif", "xmp ", "alph")
+MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+"""Names of the colour modes, as Pillow has them, by number of channels."""
+SECTIONS = ("iccp", "exif", "xmp ")
 TILE_UNIT = 64
-TILE_UNITS_MAX = 64
+TILE_UNITS_MAX = 32
 SIDE_MAX = 2**31 - 1
 SECTIONS_MAX = 64
 
 _HEADER = struct.Struct("<4sBBBBIIHH8sI")
 _SECTION = struct.Struct("<4sII")
-_ENTRY = struct.Struct("<QII")
+_ENTRY = struct.Struct("<QIBI")
 _CRC = struct.Struct("<I")
+
+
+class Kind(enum.IntEnum):
+    """How a part of a tile is coded."""
+
+    TRANSFORM = 1
+    LOSSLESS = 2
+
+
+class Plane(enum.Enum):
+    """The parts of a tile, in the order of their entries in the index; its value is what an error calls it."""
+
+    COLOUR = "tile"
+    ALPHA = "the alpha of tile"
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds that this version has for it."""
+        return (Kind.TRANSFORM,) if self is Plane.COLOUR else (Kind.LOSSLESS,)
 
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """What the first 32 bytes say; `tile` is the side of a tile in pixels, `channels` 1 (gray) or 3 (RGB)."""
+    """What the first 32 bytes say; `tile` is the side of a tile in pixels, `channels` 1 to 4, alpha counted."""
 
     width: int
     height: int
@@ -37,10 +61,10 @@ class Header:
     model_id: bytes
 
     def __post_init__(self) -> None:
-        if self.channels not in (1, 3):
-            raise CaeError(f"colour mode {self.channels} is unknown: version {VERSION} has 1 (grayscale) and 3 (RGB)")
-        if not 1 <= self.quality <= 100:
-            raise CaeError(f"quality {self.quality} is not in 1 to 100")
+        if self.channels not in MODES:
+            raise CaeError(f"colour mode {self.channels} is unknown: version {VERSION} has 1 to 4")
+        if self.quality not in QUALITIES:
+            raise CaeError(f"quality {self.quality} is not in {QUALITIES[0]} to {QUALITIES[-1]}")
         if not (1 <= self.width <= SIDE_MAX and 1 <= self.height <= SIDE_MAX):
             raise CaeError(f"size {self.width} x {self.height} is not in 1 to {SIDE_MAX} pixels")
         if self.tile % TILE_UNIT or not 1 <= self.tile // TILE_UNIT <= TILE_UNITS_MAX:
@@ -49,6 +73,26 @@ class Header:
             )
         if len(self.model_id) != 8:
             raise CaeError(f"model id has {len(self.model_id)} bytes, not 8")
+
+    @property
+    def mode(self) -> str:
+        """L, LA, RGB or RGBA."""
+        return MODES[self.channels]
+
+    @property
+    def colours(self) -> int:
+        """Channels without alpha: 1 or 3."""
+        return self.channels - self.has_alpha
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the last channel is alpha."""
+        return self.channels in (2, 4)
+
+    @property
+    def planes(self) -> tuple[Plane, ...]:
+        """The parts of each tile."""
+        return tuple(Plane) if self.has_alpha else (Plane.COLOUR,)
 
     @property
     def bounds(self) -> Rect:
@@ -60,25 +104,60 @@ class Header:
         """Number of tiles in the file."""
         return -(-self.width // self.tile) * -(-self.height // self.tile)
 
+    def place(self, tile: int) -> Rect:
+        """The pixels that a tile covers."""
+        row, column = divmod(tile, -(-self.width // self.tile))
+        top, left = row * self.tile, column * self.tile
+        return Rect(top, left, top + self.tile, left + self.tile) & self.bounds
+
+
+@dataclasses.dataclass(frozen=True)
+class Payload:
+    """One part of a tile, coded."""
+
+    kind: Kind
+    data: bytes | memoryview
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """Where a payload lies in the file, and what it is."""
+
+    offset: int
+    length: int
+    kind: Kind
+    crc: int
+
 
 @dataclasses.dataclass(frozen=True)
 class Container:
-    """A parsed file: header, metadata by section name, and each tile's (offset, length, CRC)."""
+    """A parsed file: header, metadata by section name, and the index, each tile's planes one after the other."""
 
     header: Header
     metadata: Mapping[str, bytes]
-    index: Sequence[tuple[int, int, int]]
+    index: Sequence[Entry]
 
 
-def write(header: Header, metadata: Mapping[str, bytes], payloads: Sequence[bytes]) -> bytes:
-    """The file's bytes. `payloads` holds one entry per tile, row by row.
+def length_min(kind: Kind, place: Rect) -> int:
+    """Fewest bytes of a payload for a tile that covers `place`.
 
-    >>> file = write(Header(3, 2, 3, 50, 64, bytes(8)), {"exif": b"II*"}, [bytes(8)])
-    >>> len(file), read(file).metadata
-    (75, {'exif': b'II*'})
+    Decoding a transform-coded tile is much work for each pixel, so nobody shall ask for it with a few bytes.
     """
-    if len(payloads) != header.tile_count:
-        raise ValueError(f"{len(payloads)} payloads for {header.tile_count} tiles")
+    if kind is not Kind.TRANSFORM:
+        return 1
+    positions = place.outward(HYPER_STRIDE)
+    return -(-positions.height * positions.width // WORD) * WORD
+
+
+def write(header: Header, metadata: Mapping[str, bytes], payloads: Sequence[Payload]) -> bytes:
+    """The file's bytes. `payloads` holds each tile's planes one after the other, tile by tile, row by row.
+
+    >>> file = write(Header(3, 2, 3, 50, 64, bytes(8)), {"exif": b"II*"}, [Payload(Kind.TRANSFORM, bytes(8))])
+    >>> len(file), read(file).metadata
+    (76, {'exif': b'II*'})
+    """
+    if len(payloads) != header.tile_count * len(header.planes):
+        raise ValueError(f"{len(payloads)} payloads for {header.tile_count} tiles of {len(header.planes)} planes")
     fixed = _HEADER.pack(
         MAGIC, VERSION, header.channels, header.quality, 0, header.width, header.height, header.tile // TILE_UNIT,
         len(metadata), header.model_id, 0,
@@ -90,10 +169,10 @@ def write(header: Header, metadata: Mapping[str, bytes], payloads: Sequence[byte
     offset = sum(map(len, parts)) + len(payloads) * _ENTRY.size + _CRC.size
     entries = []
     for payload in payloads:
-        entries.append(_ENTRY.pack(offset, len(payload), zlib.crc32(payload)))
-        offset += len(payload)
+        entries.append(_ENTRY.pack(offset, len(payload.data), payload.kind, zlib.crc32(payload.data)))
+        offset += len(payload.data)
     index = b"".join(entries)
-    return b"".join([*parts, index, _CRC.pack(zlib.crc32(index)), *payloads])
+    return b"".join([*parts, index, _CRC.pack(zlib.crc32(index)), *(payload.data for payload in payloads)])
 
 
 def read(data: Data) -> Container:
@@ -107,13 +186,16 @@ def read(data: Data) -> Container:
     return Container(header, metadata, index)
 
 
-def payload(data: Data, container: Container, tile: int) -> memoryview:
-    """One tile's payload; CaeError where its CRC does not match."""
-    offset, length, crc = container.index[tile]
-    found = memoryview(data)[offset : offset + length]
-    if zlib.crc32(found) != crc:
-        raise CaeError(f"tile {tile} is damaged: its CRC does not match; get the file again, or decode a region without it")
-    return found
+def payload(data: Data, container: Container, tile: int, plane: Plane = Plane.COLOUR) -> Payload:
+    """One part of one tile; CaeError where its CRC does not match."""
+    planes = container.header.planes
+    entry = container.index[tile * len(planes) + planes.index(plane)]
+    found = memoryview(data)[entry.offset : entry.offset + entry.length]
+    if zlib.crc32(found) != entry.crc:
+        raise CaeError(
+            f"{plane.value} {tile} is damaged: its CRC does not match; get the file again, or decode a region without it"
+        )
+    return Payload(entry.kind, found)
 
 
 def _read_header(data: memoryview) -> tuple[Header, int]:
@@ -164,20 +246,29 @@ def _read_sections(data: memoryview, count: int) -> tuple[dict[str, bytes], int]
     return metadata, offset
 
 
-def _read_index(data: memoryview, header: Header, offset: int) -> list[tuple[int, int, int]]:
-    size = header.tile_count * _ENTRY.size
+def _read_index(data: memoryview, header: Header, offset: int) -> list[Entry]:
+    planes = header.planes
+    size = header.tile_count * len(planes) * _ENTRY.size
     if offset + size + _CRC.size > len(data):
         raise CaeError(f"the file is cut off in its tile index: {header.tile_count} tiles need {size + _CRC.size} bytes of it")
     entries = data[offset : offset + size]
     end = offset + size + _CRC.size
     if zlib.crc32(entries) != _CRC.unpack_from(data, offset + size)[0]:
         raise CaeError("the tile index is damaged: its CRC does not match")
-    index = list(_ENTRY.iter_unpack(entries))
-    for number, (start, length, _) in enumerate(index):
+    index = []
+    for number, (start, length, kind, crc) in enumerate(_ENTRY.iter_unpack(entries)):
+        tile, plane = number // len(planes), planes[number % len(planes)]
+        name = f"{plane.value} {tile}"
         if start != end:
-            raise CaeError(f"tile {number} does not begin where the one before ends")
-        if length % 4 or not length:
-            raise CaeError(f"tile {number} has {length} bytes, which is no positive multiple of 4")
+            raise CaeError(f"{name} does not begin where the part before it ends")
+        if kind not in plane.kinds:
+            raise CaeError(f"{name} is of the kind {kind}, which version {VERSION} does not have there")
+        kind = Kind(kind)
+        if length < length_min(kind, header.place(tile)):
+            raise CaeError(f"{name} has {length} bytes, fewer than any of its size")
+        if kind is Kind.TRANSFORM and length % WORD:
+            raise CaeError(f"{name} has {length} bytes, which is no multiple of {WORD}")
+        index.append(Entry(start, length, kind, crc))
         end += length
     if end > len(data):
         raise CaeError(f"the file is cut off: {len(data)} of {end} bytes")

@@ -13,6 +13,8 @@ import numpy as np
 
 from ..errors import CaeError
 
+WORD = 4
+"""Bytes of one of the coder's words."""
 VALUE_LIMIT = 2**23 - 1
 """Largest magnitude of a value that a file may hold."""
 
@@ -63,15 +65,19 @@ def group(index: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     return np.argsort(index, kind="stable"), np.bincount(index, minlength=count)
 
 
-def encode(groups: Sequence[tuple[Table, np.ndarray]]) -> bytes:
-    """Codes groups of int32 values, each under its table, to a payload that `Decoder` reads in the same order."""
+Groups = Sequence[tuple[Table, np.ndarray]]
+"""Values (int32), each group under its table."""
+
+
+def encode(groups: Groups, least: int = 0) -> bytes:
+    """Codes groups to a payload that `Decoder` reads in the same order, filled with zeros to at least `least` bytes."""
     coder = constriction.stream.stack.AnsCoder()
     for table, values in reversed(groups):
         symbols, escaped = table.symbols(values)
         if len(escaped):
             _push_escapes(coder, np.abs(escaped.astype(np.int64)) - table.radius, escaped < 0)
         coder.encode_reverse(symbols, table.model)
-    return coder.get_compressed().astype("<u4").tobytes()
+    return coder.get_compressed().astype("<u4").tobytes().ljust(least, b"\0")
 
 
 def group_values(values: np.ndarray, index: np.ndarray, tables: Sequence[Table]) -> list[tuple[Table, np.ndarray]]:
@@ -82,10 +88,12 @@ def group_values(values: np.ndarray, index: np.ndarray, tables: Sequence[Table])
 
 
 class Decoder:
-    """Reads a payload; CaeError where it turns out to be none that `encode` writes."""
+    """Reads a payload, filled to at least `least` bytes; CaeError where it turns out to be none that `encode` writes."""
 
-    def __init__(self, payload: bytes | memoryview) -> None:
+    def __init__(self, payload: bytes | memoryview, least: int = 0) -> None:
         words = np.frombuffer(payload, "<u4").astype(np.uint32)
+        if len(payload) == least:
+            words = np.trim_zeros(words, "b")
         if len(words) and words[-1] == 0:
             raise CaeError("a tile's payload ends with a zero word, which no encoder writes")
         self._coder = constriction.stream.stack.AnsCoder(words)

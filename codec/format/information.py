@@ -39,7 +39,7 @@ def info(data: container.Data, /) -> Info:
     return Info(
         width=header.width,
         height=header.height,
-        mode={1: "L", 3: "RGB"}[header.channels] + ("A" if "alph" in parsed.metadata else ""),
+        mode=header.mode,
         quality=header.quality,
         tile=header.tile,
         tiles=header.tile_count,

@@ -37,6 +37,11 @@ class Rect(NamedTuple):
         return self.right - self.left
 
     @property
+    def is_empty(self) -> bool:
+        """Whether it holds nothing, as where two that do not overlap meet in `&`."""
+        return self.height <= 0 or self.width <= 0
+
+    @property
     def slices(self) -> tuple[slice, slice]:
         """Index of the rectangle in an array (rows, columns, …)."""
         return slice(self.top, self.bottom), slice(self.left, self.right)

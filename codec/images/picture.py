@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from ..errors import CaeError
 
@@ -26,6 +25,11 @@ class Picture:
     alpha: np.ndarray | None = None
     metadata: dict[str, bytes] = dataclasses.field(default_factory=dict)
 
+    @property
+    def pixels(self) -> np.ndarray:
+        """Colour and alpha together, (H, W, 1 to 4)."""
+        return self.colour if self.alpha is None else np.concatenate([self.colour, self.alpha[..., None]], -1)
+
 
 def from_array(pixels: np.ndarray) -> Picture:
     """A picture of a uint8 array (H, W), (H, W, 1), (H, W, 2: gray, alpha), (H, W, 3) or (H, W, 4: RGB, alpha)."""
@@ -44,9 +48,8 @@ def from_array(pixels: np.ndarray) -> Picture:
 
 def to_array(picture: Picture) -> np.ndarray:
     """Inverse of `from_array`; gray without alpha comes as (H, W)."""
-    if picture.alpha is not None:
-        return np.concatenate([picture.colour, picture.alpha[..., None]], -1)
-    return picture.colour[..., 0] if picture.colour.shape[2] == 1 else picture.colour
+    pixels = picture.pixels
+    return pixels[..., 0] if pixels.shape[2] == 1 else pixels
 
 
 def from_pillow(image: Image.Image) -> Picture:
@@ -101,24 +104,3 @@ def to_pillow(picture: Picture) -> Image.Image:
         if name in picture.metadata:
             image.info[key] = picture.metadata[name]
     return image
-
-
-def alpha_to_png(alpha: np.ndarray) -> bytes:
-    """An alpha channel (H, W) uint8 as the bytes of a grayscale PNG."""
-    buffer = io.BytesIO()
-    Image.fromarray(alpha).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def alpha_from_png(data: bytes, width: int, height: int) -> np.ndarray:
-    """Inverse of `alpha_to_png`; CaeError where it is not a gray PNG of that size."""
-    try:
-        # not Image.open: its limit on pixels is one for the whole process, and the caller has checked the size
-        with PngImagePlugin.PngImageFile(io.BytesIO(data)) as image:
-            if image.size != (width, height) or image.mode != "L":
-                raise CaeError(f"the alpha channel is {image.mode} {image.size}, not L {(width, height)}")
-            return np.asarray(image)
-    except CaeError:
-        raise
-    except Exception as error:
-        raise CaeError(f"the alpha channel is damaged ({error})") from None

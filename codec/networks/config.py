@@ -9,6 +9,9 @@ from ..options import QUALITIES
 FEATURE_STRIDE = 8
 """Pixels per position of the transforms' features."""
 
+NOT_DECODING = ("analysis_blocks", "lambda_max", "lambda_min")
+"""Fields of a configuration that a decoder does not need."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -32,6 +35,11 @@ class Config:
     levels_above: float = 0.5
     lambda_min: float = 0.0007
     lambda_max: float = 0.25
+
+    @property
+    def decoding(self) -> dict[str, int | float]:
+        """The sizes that decoding depends on: neither the encoder's nor the training's."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in NOT_DECODING}
 
     def level(self, quality: float) -> float:
         """Position of a quality in 1 to 100 on the scale of gain levels."""

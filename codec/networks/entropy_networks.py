@@ -162,7 +162,7 @@ def deviation(y: Tensor, mean: Tensor, number: int) -> Tensor:
 class EntropyNetworks:
     """Hyper synthesis and both context passes on integers, for tiles of one size at a time.
 
-    `tensors` are those of the weights file named `exact/…`, without that prefix.
+    `tensors` are those of the weights file named `entropy/…`, without that prefix.
     """
 
     def __init__(self, tensors: Tensors, config: Config) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
-import hashlib
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 import torch
@@ -23,21 +22,20 @@ from .hyper_analysis import HyperAnalysis
 from .layers import interpolate_levels
 from .products import LIMIT
 from .quantisation import Quantiser
-from .registry import ID_BYTES
 from .transforms import Analysis, Synthesis
-from .weights import parse_config, read, read_tables, read_tensors
+from .weights import DECODER, ENCODER, Files, Weights, read_tables
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """Networks and tables of one weights file, on one device, ready to run.
+    """Networks and tables of one weights file, on one device, ready to run; its analysis or synthesis may be another's.
 
     `gain` (100, N) float32 holds the factor from pixel units to quantisation steps of each quality.
     """
 
-    path: Path
+    files: Files
     id: bytes
     config: Config
     analysis: Analysis
@@ -55,52 +53,85 @@ class Model:
         return torch.tensor([self.config.level(quality)], dtype=torch.float32, device=self.device)
 
 
-def load(path: Path, device: torch.device | str = "cpu") -> Model:
-    """Loads a weights file onto a device; CaeError where it is none, RuntimeError where a GPU's memory is used up."""
+def load(files: Files, device: torch.device | str = "cpu") -> Model:
+    """Loads a model onto a device, with the encoder and the decoder of other files where they are named.
+
+    CaeError where a file is none, or belongs to another model; RuntimeError where a GPU's memory is used up.
+    """
     device = torch.device(device)
-    # read once: the id must be that of the very tensors, and a file that is replaced later must not matter
-    data = read(path)
+    weights = Weights.read(files.model)
+    with _explaining(weights, device):
+        model = _build(weights, device)
+    for part, role in ((files.encoder, ENCODER), (files.decoder, DECODER)):
+        if part is not None:
+            weights = Weights.read(part)
+            with _explaining(weights, device):
+                model = dataclasses.replace(model, **_networks(weights, role, model.id, device))
+    return dataclasses.replace(model, files=files)
+
+
+@contextlib.contextmanager
+def _explaining(weights: Weights, device: torch.device) -> Iterator[None]:
+    """Turns errors of forged or foreign weights into CaeError."""
     try:
-        return _build(path, data, device)
+        yield
     except (SafetensorError, LookupError, RuntimeError, TypeError, ValueError) as error:
         if out_of_memory(error):
             raise
         if "CUDA" in str(error):
             raise CaeError(f"device {device}: {str(error).splitlines()[0]}; use --device cpu") from None
-        raise CaeError(f"{path}: not a whole weights file of this codec ({error})") from None
+        raise CaeError(f"{weights.path}: not a whole weights file of this codec ({error})") from None
 
 
 @functools.lru_cache(maxsize=2)
-def on_cpu(path: Path, wanted: bytes) -> Model:
-    """The model of a weights file on the CPU, kept for the next time; CaeError where the file is no longer the one wanted."""
-    model = load(path, "cpu")
+def _load_on_cpu(files: Files, wanted: bytes) -> Model:
+    model = load(files, "cpu")
     if model.id != wanted:
-        raise CaeError(f"{path}: has been replaced by other weights since it was loaded")
+        raise CaeError(f"{files.model}: has been replaced by other weights since it was loaded")
     return model
 
 
-def _build(path: Path, data: bytes, device: torch.device) -> Model:
-    config, parts = parse_config(path, data), read_tensors(data)
+def on_cpu(model: Model) -> Model:
+    """The same model on the CPU, kept for the next time; CaeError where its file is no longer the one it came from."""
+    return _load_on_cpu(model.files, model.id)
+
+
+def _build(weights: Weights, device: torch.device) -> Model:
+    config, parts = weights.config, weights.tensors()
     scale_tables, hyper_tables = (read_tables(parts["tables"], name) for name in ("scale", "hyper"))
     if len(scale_tables) != SCALES or len(hyper_tables) != config.hyper_channels:
         raise ValueError("the number of tables is wrong")
     levels = torch.tensor([config.level(quality) for quality in QUALITIES], dtype=torch.float32, device="cpu")
-    entropy = EntropyNetworks({name: value.to(device) for name, value in parts["exact"].items()}, config)
+    entropy = EntropyNetworks({name: value.to(device) for name, value in parts["entropy"].items()}, config)
     _try_out(entropy, config, device)
     return Model(
-        path=path,
-        id=hashlib.sha256(data).digest()[:ID_BYTES],
+        files=Files(weights.path),
+        id=weights.id,
         config=config,
-        analysis=_network(Analysis, config, parts["analysis"], device),
-        hyper_analysis=_network(HyperAnalysis, config, parts["hyper_analysis"], device),
-        synthesis=_network(Synthesis, config, parts["synthesis"], device),
         entropy=entropy,
         gain=interpolate_levels(parts["levels"]["log_gain"], levels)[:, 0, 0].exp().to(device),
         scale_tables=scale_tables,
         hyper_tables=hyper_tables,
         quantiser=Quantiser(scale_tables, device),
         device=device,
+        **{name: _network(kind, config, parts[name], device) for kinds in PARTS.values() for name, kind in kinds.items()},
     )
+
+
+PARTS: dict[str, dict[str, Callable[[Config], nn.Module]]] = {
+    ENCODER: {"analysis": Analysis, "hyper_analysis": HyperAnalysis},
+    DECODER: {"synthesis": Synthesis},
+}
+"""The networks of an encoder and of a decoder."""
+
+
+def _networks(weights: Weights, role: str, model: bytes, device: torch.device) -> dict[str, nn.Module]:
+    """The networks of an encoder's or decoder's file; CaeError where it is none for this model."""
+    found = weights.metadata.get("role"), weights.metadata.get("id")
+    if found != (role, model.hex()):
+        raise CaeError(f"{weights.path}: is no {role} for the model {model.hex()}, but a {found[0]} for {found[1]}")
+    config, parts = weights.config, weights.tensors()
+    return {name: _network(kind, config, parts[name], device) for name, kind in PARTS[role].items()}
 
 
 @torch.inference_mode()

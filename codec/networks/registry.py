@@ -1,56 +1,92 @@
-"""The registry of weights files, which are found by the id that every `.cae` file carries. Knows no torch."""
+"""The registry of weights files: models by the id that every `.cae` file carries, and further encoders and decoders."""
 
 from __future__ import annotations
 
-import functools
-import hashlib
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import CaeError
-
-if TYPE_CHECKING:
-    from .model import Model
+from .weights import DECODER, ENCODER, MODEL, Files, Weights, parse_header
 
 WEIGHTS_FOLDER = Path(__file__).parents[1] / "weights"
 DEFAULT = "base"
-ID_BYTES = 8
-
-
-@functools.cache
-def _digest(path: Path, _size: int, _modified: int) -> bytes:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()[:ID_BYTES]
-
-
-def model_id(path: Path) -> bytes:
-    """First 8 bytes of the SHA-256 of a weights file."""
-    status = path.stat()
-    return _digest(path, status.st_size, status.st_mtime_ns)
-
-
-def installed() -> dict[bytes, Path]:
-    """Weights files that come with the package, by id."""
-    return {model_id(path): path for path in sorted(WEIGHTS_FOLDER.glob("*.safetensors"))}
-
-
-def find(wanted: bytes, tried: Model | None = None) -> Path:
-    """The weights file with an id; CaeError, which names the ones that were `tried`, where it is not installed."""
-    known = installed()
-    if wanted not in known and tried is not None and tried.id not in known:
-        raise CaeError(
-            f"the file needs the weights with id {wanted.hex()}, but {tried.path} has the id {tried.id.hex()}; "
-            "pass the weights file that made it"
-        )
-    if wanted not in known:
-        have = ", ".join(f"{key.hex()} ({path.stem})" for key, path in known.items())
-        raise CaeError(
-            f"the file needs the weights with id {wanted.hex()}, which are not installed; pass the weights file that made it "
-            f"(weights=…, --weights), or install the release that has it. Installed: {have}"
-        )
-    return known[wanted]
+SUFFIX = ".safetensors"
 
 
 def default_path() -> Path:
     """The weights that encoding uses unless told otherwise."""
-    return WEIGHTS_FOLDER / f"{DEFAULT}.safetensors"
+    return WEIGHTS_FOLDER / f"{DEFAULT}{SUFFIX}"
+
+
+def installed(role: str = MODEL) -> dict[Path, bytes]:
+    """Weights files of a role that come with the package, with the id of the model that each is or belongs to."""
+    found = {}
+    for path in sorted(WEIGHTS_FOLDER.glob(f"*{SUFFIX}")):
+        metadata = _read_metadata(path)
+        if metadata.get("role") == role:
+            found[path] = bytes.fromhex(metadata.get("id", ""))
+    return found
+
+
+def find(wanted: bytes, tried: tuple[Path, bytes] | None = None) -> Path:
+    """The weights file with an id; CaeError, which names the file and id that were `tried`, where it is not installed."""
+    known = installed()
+    for path, model in known.items():
+        if model == wanted:
+            return path
+    if tried is not None and tried[1] not in known.values():
+        raise CaeError(
+            f"the file needs the weights with id {wanted.hex()}, but {tried[0]} has the id {tried[1].hex()}; "
+            "pass the weights file that made it"
+        )
+    have = ", ".join(f"{model.hex()} ({path.stem})" for path, model in known.items())
+    raise CaeError(
+        f"the file needs the weights with id {wanted.hex()}, which are not installed; pass the weights file that made it "
+        f"(weights=…, --weights), or install the release that has it. Installed: {have}"
+    )
+
+
+def find_part(name: str | os.PathLike[str], role: str, model: bytes) -> Path:
+    """The file of an encoder or decoder: a path that ends in .safetensors, or the name of one that is installed.
+
+    CaeError where no such one for this model is installed.
+    """
+    if os.fspath(name).endswith(SUFFIX):
+        return Path(name)
+    known = {path.stem: path for path, belongs_to in installed(role).items() if belongs_to == model}
+    if os.fspath(name) not in known:
+        have = ", ".join(known) or "none"
+        raise CaeError(f"there is no {role} {os.fspath(name)!r} for the model {model.hex()}; installed: {have}")
+    return known[os.fspath(name)]
+
+
+def find_files(
+    model: Path, encoder: str | os.PathLike[str] | None = None, decoder: str | os.PathLike[str] | None = None
+) -> Files:
+    """A model's file, and those of another encoder or decoder for it where they are named."""
+    if encoder is None and decoder is None:
+        return Files(model)
+    belongs_to = Weights.read(model).id
+    return Files(
+        model, *(name and find_part(name, role, belongs_to) for name, role in ((encoder, ENCODER), (decoder, DECODER)))
+    )
+
+
+def identity(path: Path) -> tuple[int, int, int]:
+    """What changes when a file is replaced; CaeError where there is none."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise CaeError(f"{path}: {error.strerror or error}") from None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _read_metadata(path: Path) -> dict[str, str]:
+    """A weights file's metadata, from its header alone; empty where it has none."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(8)
+            header = parse_header(start + file.read(int.from_bytes(start, "little")))
+    except (OSError, ValueError, MemoryError, OverflowError):
+        return {}
+    return header.get("__metadata__", {})

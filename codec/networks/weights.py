@@ -1,67 +1,130 @@
-"""Weights files: metadata, configuration, tensors and tables, as safetensors holds them."""
+"""Weights files: metadata, configuration, tensors, tables and the id of what decodes, as safetensors holds them."""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import hashlib
 import json
-from collections.abc import Mapping
+import struct
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import safetensors.torch
 from torch import Tensor
 
 from ..errors import CaeError
-from ..format import entropy_coding
+from ..format.entropy_coding import Table, tables_from_arrays
 from .config import Config
 
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """Metadata of a weights file: configuration, training record, licence."""
-    return parse_metadata(path, read(path))
-
-
-def read(path: Path) -> bytes:
-    """A weights file's bytes."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise CaeError(f"{path}: {error.strerror or error}") from None
+ID_BYTES = 8
+MODEL, ENCODER, DECODER = "model", "encoder", "decoder"
+"""Roles of a weights file: a whole model, or another encoder or decoder for the latents of one."""
+DECODING_GROUPS = ("entropy", "levels", "synthesis", "tables")
+"""Groups of tensors (what stands before the slash in their names) that the model's id covers."""
 
 
-def parse_metadata(path: Path, data: bytes) -> dict[str, str]:
-    """`read_metadata` of a file's bytes."""
-    try:
-        length = int.from_bytes(data[:8], "little")
-        return json.loads(data[8 : 8 + length]).get("__metadata__", {})
-    except (ValueError, AttributeError):
-        raise CaeError(f"{path}: not a readable weights file") from None
+class Files(NamedTuple):
+    """Where a model comes from: its weights file, and those of another encoder or decoder for its latents."""
+
+    model: Path
+    encoder: Path | None = None
+    decoder: Path | None = None
 
 
-def read_config(path: Path) -> Config:
-    """Configuration of a weights file; CaeError where it is none."""
-    return parse_config(path, read(path))
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """The bytes of a weights file; what is wrong with them raises CaeError when it is asked for."""
+
+    path: Path
+    data: bytes
+
+    @classmethod
+    def read(cls, path: Path) -> Weights:
+        """Reads a file once, so that one which is replaced later does not matter."""
+        try:
+            return cls(path, path.read_bytes())
+        except OSError as error:
+            raise CaeError(f"{path}: {error.strerror or error}") from None
+
+    @functools.cached_property
+    def _header(self) -> dict[str, Any]:
+        try:
+            return parse_header(self.data)
+        except ValueError:
+            raise CaeError(f"{self.path}: not a readable weights file") from None
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Configuration, role, id, training record, licence."""
+        return self._header.get("__metadata__", {})
+
+    @property
+    def config(self) -> Config:
+        """Sizes of the networks."""
+        try:
+            return Config(**json.loads(self.metadata["config"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise CaeError(f"{self.path}: not a weights file of this codec ({error!r})") from None
+
+    @property
+    def id(self) -> bytes:
+        """The model's id, computed from all that decodes; what the metadata say of it does not matter here."""
+        try:
+            return model_id(self.config, self._decoding_tensors())
+        except (LookupError, TypeError, ValueError) as error:
+            raise CaeError(f"{self.path}: not a readable weights file ({error!r})") from None
+
+    def _decoding_tensors(self) -> Iterator[tuple[str, str, list[int], memoryview]]:
+        start = 8 + int.from_bytes(self.data[:8], "little")
+        for name in sorted(self._header):
+            if name.partition("/")[0] in DECODING_GROUPS:
+                entry = self._header[name]
+                first, end = entry["data_offsets"]
+                yield name, entry["dtype"], entry["shape"], memoryview(self.data)[start + first : start + end]
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """Tensors by group (what stands before the slash) and name; SafetensorError where the file is not whole."""
+        groups: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in safetensors.torch.load(self.data).items():
+            group, _, rest = name.partition("/")
+            groups.setdefault(group, {})[rest] = tensor
+        return groups
 
 
-def parse_config(path: Path, data: bytes) -> Config:
-    """`read_config` of a file's bytes."""
-    try:
-        return Config(**json.loads(parse_metadata(path, data)["config"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise CaeError(f"{path}: not a weights file of this codec ({error!r})") from None
+def parse_header(data: bytes) -> dict[str, Any]:
+    """The header of a safetensors file, of which `data` holds at least that; ValueError where it is none."""
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    if not isinstance(header, dict):
+        raise ValueError("the header is no object")
+    return header
 
 
-def read_tensors(data: bytes) -> dict[str, dict[str, Tensor]]:
-    """Tensors of a weights file's bytes by group (what stands before the slash) and name."""
-    parts: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in safetensors.torch.load(data).items():
-        group, _, rest = name.partition("/")
-        parts.setdefault(group, {})[rest] = tensor
-    return parts
+def model_id(config: Config, tensors: Iterator[tuple[str, str, list[int], memoryview]]) -> bytes:
+    """First 8 bytes of the SHA-256 of the canonical form of what decodes, which FORMAT.md specifies.
+
+    `tensors` are name, type, shape and bytes of each, in the order of their names.
+    """
+    digest = hashlib.sha256()
+
+    def add(part: bytes | memoryview) -> None:
+        digest.update(struct.pack("<Q", len(part)))
+        digest.update(part)
+
+    add(json.dumps(config.decoding, sort_keys=True, separators=(",", ":")).encode())
+    for name, dtype, shape, data in tensors:
+        for text in (name, dtype, ",".join(map(str, shape))):
+            add(text.encode())
+        add(data)
+    return digest.digest()[:ID_BYTES]
 
 
-def read_tables(tensors: Mapping[str, Tensor], name: str) -> list[entropy_coding.Table]:
+def read_tables(tensors: Mapping[str, Tensor], name: str) -> list[Table]:
     """The coder's tables "scale" or "hyper" from a weights file's group of tables; ValueError where they are none."""
     frequencies, lengths = (np.asarray(tensors[f"{name}.{part}"]) for part in ("frequencies", "lengths"))
     if lengths.sum() != len(frequencies) or lengths.min() < 4 or frequencies.min() < 1:
         raise ValueError(f"bad {name} tables")
-    return entropy_coding.tables_from_arrays(frequencies, lengths)
+    return tables_from_arrays(frequencies, lengths)

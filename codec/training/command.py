@@ -48,10 +48,10 @@ def main() -> None:
     prepare()
     with reporting(p.prog, "use smaller patches or batches, or less --memory-gib"):
         from ..networks.config import Config
-        from ..networks.weights import read_config
+        from ..networks.weights import Weights
         from .train import Interrupted, Options, train
 
-        config = read_config(arguments.start_from) if arguments.start_from else Config()
+        config = Weights.read(arguments.start_from).config if arguments.start_from else Config()
         try:
             run = train(Options(**vars(arguments)), config)
         except Interrupted as stop:

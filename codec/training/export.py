@@ -24,9 +24,10 @@ from ..networks.config import Config
 from ..networks.entropy_networks import HYPER_BITS, MEAN_BITS, SCALE_BITS, SCALE_MIN, EntropyNetworks
 from ..networks.hyper_analysis import EntropyBlock
 from ..networks.layers import interpolate_levels
+from ..networks.model import PARTS
 from ..networks.products import LIMIT, SUM_LIMIT
 from ..networks.quantisation import Quantiser
-from ..networks.weights import read_config, read_tables, read_tensors
+from ..networks.weights import MODEL, Weights, read_tables
 from ..options import QUALITIES
 from ..outputs import replacing
 from .autoencoder import Autoencoder
@@ -38,8 +39,10 @@ HEADROOM = 2.0
 MOST_BITS = 15
 """Most fractional bits of an activation."""
 HEADS = ("first_head", "second_head")
-LEVEL_PARAMETERS = ("log_gain", "quality_bias", "z_mean", "z_log_scale")
-"""Parameters of the entropy model that a weights file keeps in floating point as well."""
+TRAINING_PARAMETERS = ("quality_bias", "z_mean", "z_log_scale")
+"""Parameters of the entropy model that a weights file keeps in floating point as well, to train on from."""
+FORMAT = ".format"
+"""Ending of the names of the fractional bits of each integer layer's inputs and outputs."""
 
 
 def head_units(config: Config) -> Tensor:
@@ -93,7 +96,7 @@ class Integers:
         self.tensors[f"{name}.weight"] = torch.stack(weights).to(dtype)
         self.tensors[f"{name}.bias"] = torch.tensor(biases, dtype=torch.int32)
         self.tensors[f"{name}.shift"] = torch.tensor(shifts, dtype=torch.int32)
-        self.tensors[f"{name}.format"] = torch.tensor([into, out], dtype=torch.int32)
+        self.tensors[f"{name}{FORMAT}"] = torch.tensor([into, out], dtype=torch.int32)
 
     @staticmethod
     def _row(weight: Tensor, bias: Tensor, into: int, out: int, limit: int) -> tuple[Tensor, int, int]:
@@ -190,6 +193,7 @@ def export(
             model(x, level)
     ranges.remove()
     integers = quantise_networks(model.entropy, ranges)
+    formats = {name: integers.pop(name) for name in list(integers) if name.endswith(FORMAT)}
     networks = EntropyNetworks(integers, model.config)
     tables = make_tables(model.entropy, collect(model, networks, images))
     metadata = {"config": json.dumps(dataclasses.asdict(model.config)), **record}
@@ -199,25 +203,43 @@ def export(
     # the encoder does not just round, so the tables that it uses are those of what it chooses
     tables = make_tables(model.entropy, collect(model, networks, images, Quantiser(read_tables(tables, "scale"))))
     groups = {
-        "exact": integers,
+        "entropy": integers,
         "tables": tables,
-        "levels": {name: getattr(model.entropy, name) for name in LEVEL_PARAMETERS},
-        "analysis": _compact(model.analysis),
-        "hyper_analysis": _compact(model.entropy.hyper_analysis),
-        "synthesis": _compact(model.synthesis),
+        "levels": {"log_gain": model.entropy.log_gain},
+        "training": {name: getattr(model.entropy, name) for name in TRAINING_PARAMETERS} | formats,
+        **_transforms(model),
     }
+    write(path, groups, metadata | {"role": MODEL})
+
+
+def export_part(model: Autoencoder, role: str, belongs_to: bytes, path: Path, record: Mapping[str, str]) -> None:
+    """Writes an encoder or a decoder (`role`) for the latents of the model whose id is `belongs_to`."""
+    config = json.dumps(dataclasses.asdict(model.config))
+    groups = {name: part for name, part in _transforms(model).items() if name in PARTS[role]}
+    write(path, groups, {"config": config, "id": belongs_to.hex(), "role": role, **record})
+
+
+def write(path: Path, groups: Mapping[str, Mapping[str, Tensor]], metadata: dict[str, str]) -> None:
+    """Writes a weights file of tensors by group and name; a model's id goes into its metadata."""
     tensors = {f"{group}/{name}": value.contiguous() for group, part in groups.items() for name, value in part.items()}
+    if metadata["role"] == MODEL:
+        metadata = metadata | {"id": Weights(path, save(tensors, metadata)).id.hex()}
     with replacing(path) as file:
         file.write(_in_order(save(tensors, metadata)))
 
 
 def _in_order(data: bytes) -> bytes:
-    """A safetensors file's bytes with the header's entries sorted: the library shuffles them, and the model id is a digest
-    of all bytes."""
+    """A safetensors file's bytes with the header's entries sorted, which the library shuffles: equal models, equal files."""
     length = int.from_bytes(data[:8], "little")
     header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
     return len(header).to_bytes(8, "little") + header + data[8 + length :]
+
+
+def _transforms(model: Autoencoder) -> dict[str, dict[str, Tensor]]:
+    """The tensors of the float networks that a weights file holds, by group."""
+    networks = {"analysis": model.analysis, "hyper_analysis": model.entropy.hyper_analysis, "synthesis": model.synthesis}
+    return {name: _compact(network) for name, network in networks.items()}
 
 
 def _compact(module: nn.Module) -> dict[str, Tensor]:
@@ -233,9 +255,10 @@ def restore(path: Path) -> Autoencoder:
 
     CaeError where the file is none.
     """
-    config = read_config(path)
+    weights = Weights.read(path)
+    config = weights.config
     try:
-        return _restored(config, read_tensors(path.read_bytes()))
+        return _restored(config, weights.tensors())
     except (SafetensorError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise CaeError(f"{path}: not a whole weights file of this codec ({error})") from None
 
@@ -248,10 +271,10 @@ def _restored(config: Config, groups: dict[str, dict[str, Tensor]]) -> Autoencod
         ("synthesis", model.synthesis),
     ):
         module.load_state_dict(groups[name])
-    integers = groups["exact"]
-    state = {name: groups["levels"][name] for name in LEVEL_PARAMETERS}
-    for name in (key.removesuffix(".format") for key in integers if key.endswith(".format")):
-        into, out = integers[f"{name}.format"].tolist()
+    integers, training = groups["entropy"], groups["training"]
+    state = {name: training[name] for name in TRAINING_PARAMETERS} | {"log_gain": groups["levels"]["log_gain"]}
+    for name in (key.removesuffix(FORMAT) for key in training if key.endswith(FORMAT)):
+        into, out = training[f"{name}{FORMAT}"].tolist()
         shift = integers[f"{name}.shift"].double()
         unit = head_units(model.config) if name in HEADS else torch.ones(1)
         weight = integers[f"{name}.weight"].double() / 2.0 ** (shift + out - into)[:, None] / unit[:, None]

@@ -1,0 +1,91 @@
+"""The transforms over pictures of any size, window by window: pixels to latent and back, without seams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..format.tiling import LATENT_STRIDE, Rect, grid
+from ..networks.config import FEATURE_STRIDE
+from ..networks.entropy_networks import MEAN_BITS
+from ..networks.model import Model
+from ..runtime.threads import run_parallel
+from .settings import Settings
+
+
+def halo(network: nn.Module) -> int:
+    """Pixels beyond a window that reach into it through a transform, from its layers, in whole latent positions."""
+    reach = sum(FEATURE_STRIDE * (layer.kernel_size[0] // 2) for layer in network.modules() if isinstance(layer, nn.Conv2d))
+    return -(-reach // LATENT_STRIDE) * LATENT_STRIDE
+
+
+def analyse(
+    pixels: np.ndarray, place: Rect, region: Rect, picture: Rect, model: Model, settings: Settings, quality: int
+) -> Tensor:
+    """The latent (h, w, N) float32 on the CPU, in quantisation steps, of a region whose corner is a latent position's.
+
+    Args:
+        pixels: (H, W, 1 or 3) uint8, the part of the picture that is at hand: the region with its halo.
+        place: where in the picture these pixels are.
+        region: what is wanted.
+        picture: the bounds of the whole picture, whose edge pixels go on beyond them.
+    """
+    whole = picture.outward(LATENT_STRIDE)
+    origin = region.outward(LATENT_STRIDE)
+    latent = torch.empty(origin.height, origin.width, model.config.latent_channels, dtype=torch.float32, device="cpu")
+    margin = halo(model.analysis) // LATENT_STRIDE
+    level, gain = model.level(quality), model.gain[quality - 1]
+
+    def run(cell: tuple[int, Rect]) -> None:
+        core = cell[1].outward(LATENT_STRIDE)
+        window = core.grow(margin, whole)
+        wanted = window.scaled(LATENT_STRIDE)
+        piece = np.array(pixels[(wanted & picture).relative_to(place).slices])
+        beyond = wanted.height - piece.shape[0], wanted.width - piece.shape[1]
+        if any(beyond):
+            piece = np.pad(piece, ((0, beyond[0]), (0, beyond[1]), (0, 0)), mode="edge")
+        with settings.encoding_precision(model.device):
+            x = torch.from_numpy(piece).to(model.device).expand(-1, -1, 3)
+            y = model.analysis(x[None].float() / 255 - 0.5, level, halo=core.margins_in(window))[0] * gain
+            latent[core.relative_to(origin).slices] = y.cpu()
+
+    run_parallel(run, grid(region, settings.window), settings.windows_at_once(model.device))
+    return latent
+
+
+def synthesise(
+    latent: Callable[[Rect], Tensor], region: Rect, picture: Rect, colours: int, model: Model, settings: Settings, quality: int
+) -> np.ndarray:
+    """Pixels (h, w, colours) uint8 of a region.
+
+    Args:
+        latent: gives the reconstructed latent (h, w, N) int32 of a rectangle of latent positions.
+        region: what is wanted.
+        picture: the bounds of the whole picture.
+        colours: 1 for grayscale, 3 for RGB.
+    """
+    whole = picture.outward(LATENT_STRIDE)
+    margin = halo(model.synthesis) // LATENT_STRIDE
+    level, gain = model.level(quality), model.gain[quality - 1] * 2**MEAN_BITS
+    out = np.empty((region.height, region.width, colours), np.uint8)
+
+    def run(cell: tuple[int, Rect]) -> None:
+        core = cell[1].outward(LATENT_STRIDE)
+        window = core.grow(margin, whole)
+        y = latent(window)
+        with settings.decoding_precision(model.device):
+            x = model.synthesis(y[None].to(model.device).float() / gain, level, halo=core.margins_in(window))[0]
+            wanted = cell[1] & region
+            x = x[wanted.relative_to(core.scaled(LATENT_STRIDE)).slices]
+            if colours == 1:
+                x = x.mean(-1, keepdim=True)
+            x = x.add(0.5).mul_(255).round_().clamp_(0, 255).to(torch.uint8)
+        out[wanted.relative_to(region).slices] = x.cpu().numpy()
+
+    windows = -(-picture.width // settings.window) * -(-picture.height // settings.window)
+    cells = grid(picture, settings.window, touching=region)
+    run_parallel(run, cells, settings.windows_at_once(model.device), among=windows)
+    return out

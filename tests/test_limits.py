@@ -1,0 +1,88 @@
+"""What a file can make the decoder do is bounded by its size and by the limit: measured, in processes of their own."""
+
+import contextlib
+
+import numpy as np
+import pytest
+import torch
+
+import codec
+from codec.format import container
+from codec.format.container import Header, Kind, Payload
+from codec.format.entropy_coding import VALUE_LIMIT, encode, group_values
+
+from .forging import cost, smallest_file
+
+
+def test_large_tiles_need_files_of_some_size(tiny, tiny_model):
+    """Else 56 bytes would ask for the work of four million pixels."""
+    header = Header(2048, 2048, 3, 50, 2048, tiny_model.id)
+    with pytest.raises(codec.CaeError, match="tile 0 has 4 bytes"):
+        tiny.decode(container.write(header, {}, [Payload(Kind.TRANSFORM, b"word")]), region=(0, 0, 2048, 16))
+
+
+def test_memory_of_a_narrow_region(default_model, tmp_path):
+    """One row of a large tile: the tile is decoded whole, and given up at once but for what the region needs."""
+    data = smallest_file(4096, 2048, default_model.id)
+    megabytes, _, said = cost(data, "held.decode(data, region=(0, 0, 4096, 16))", tmp_path, weights=None)
+    assert said == "done"
+    assert megabytes < 300
+
+
+def test_wide_regions_are_charged_for_their_tiles(tiny_model, tmp_path):
+    """A narrow region is within the limit; the tiles that it needs, each far higher, are not."""
+    data = smallest_file(2**19, 2048, tiny_model.id)
+    megabytes, seconds, said = cost(data, "held.decode(data, region=(0, 0, 2**19, 16))", tmp_path)
+    assert "are more than the limit of 268435456, and this region needs that much" in said
+    assert megabytes < 16 and seconds < 2
+
+
+def test_claimed_sizes_allocate_nothing(tiny_model, tmp_path):
+    data = smallest_file(60_000, 60_000, tiny_model.id)
+    megabytes, _, said = cost(data, "held.decode(data)", tmp_path)
+    assert "60000 x 60000 pixels are more than the limit" in said
+    assert megabytes < 16
+
+
+def test_memory_does_not_grow_with_the_height(tiny_model, tmp_path):
+    """Bands come one by one, and nothing of those that have passed is kept."""
+    call = (
+        "from codec.coding import decoder, settings; from codec.format import container; from codec.networks import model; "
+        "file = container.read(data); held = model.load(model.Files(Path(sys.argv[2]))); "
+        "[None for _ in decoder.decode_bands(data, file, held, settings.Settings(1, window=256), file.header.bounds)]"
+    )
+    low, high = (cost(smallest_file(512, height, tiny_model.id, tile=512), call, tmp_path)[0] for height in (2048, 32768))
+    assert high < low + 8
+
+
+def file_of(payload: bytes, quality: int, model_id: bytes) -> bytes:
+    """A file of one tile of 90 x 70 pixels."""
+    header = Header(90, 70, 3, quality, 128, model_id)
+    return container.write(header, {}, [Payload(Kind.TRANSFORM, payload.ljust(8, b"\0"))])
+
+
+def test_random_words_are_refused_or_decode(tiny, tiny_model):
+    rng = np.random.default_rng(5)
+    for _ in range(40):
+        payload = rng.integers(0, 2**32, rng.integers(2, 40), np.uint32).astype("<u4").tobytes()
+        with contextlib.suppress(codec.CaeError):
+            assert tiny.decode(file_of(payload, int(rng.integers(1, 101)), tiny_model.id)).shape == (70, 90, 3)
+
+
+@pytest.mark.parametrize("largest", [1, 50, 2**15, VALUE_LIMIT])
+def test_symbols_that_no_encoder_chooses_decode(tiny, tiny_model, largest):
+    """Sound payloads of any symbols, however far from what photographs have."""
+    rng = np.random.default_rng(largest)
+    for quality in (1, 50, 100):
+
+        def symbols(*shape: int) -> np.ndarray:
+            return rng.integers(-largest, largest + 1, shape, np.int32)
+
+        z = symbols(1, 2, 2, tiny_model.config.hyper_channels)
+        features, mean, first = tiny_model.entropy.first(torch.from_numpy(z.copy()), quality, 5, 6)
+        known = symbols(*mean.shape)
+        _, second = tiny_model.entropy.second(features, mean, torch.from_numpy(known), quality)
+        groups = list(zip(tiny_model.hyper_tables, z[0].reshape(4, -1).T, strict=True))
+        groups += group_values(known.ravel(), first.numpy().ravel(), tiny_model.scale_tables)
+        groups += group_values(symbols(*mean.shape).ravel(), second.numpy().ravel(), tiny_model.scale_tables)
+        assert tiny.decode(file_of(encode(groups), quality, tiny_model.id)).shape == (70, 90, 3)

@@ -1,0 +1,144 @@
+"""What a model's id covers, and encoders and decoders that are files of their own."""
+
+import dataclasses
+import hashlib
+import json
+import struct
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+import codec
+from codec.networks import registry
+from codec.networks.model import Files, load
+from codec.networks.weights import DECODER, ENCODER, Weights
+from codec.training.export import export_part, restore
+
+from .conftest import TINY, psnr
+
+
+@pytest.fixture
+def changed(tmp_path):
+    """The id of the tiny weights after a change of one tensor or of the metadata."""
+
+    def change(name=None, metadata=None) -> bytes:
+        tensors = load_file(TINY)
+        if name is not None:
+            tensors[name] = tensors[name].copy()
+            tensors[name].flat[0] += 1
+        path = tmp_path / "changed.safetensors"
+        save_file(tensors, path, metadata=Weights.read(TINY).metadata | (metadata or {}))
+        return Weights.read(path).id
+
+    return change
+
+
+def test_neither_encoder_nor_metadata_matter(changed):
+    ours = Weights.read(TINY).id
+    assert changed() == ours
+    assert changed("analysis/patch_in.weight") == changed("hyper_analysis/enter.weight") == ours
+    assert changed("training/z_mean") == ours
+    assert changed(metadata={"licence": "CC0-1.0", "training": "{}"}) == ours
+    config = json.loads(Weights.read(TINY).metadata["config"])
+    assert changed(metadata={"config": json.dumps(config | {"lambda_max": 7.0, "analysis_blocks": 9})}) == ours
+
+
+@pytest.mark.parametrize(
+    "name", ["entropy/embed.weight", "tables/scale.frequencies", "levels/log_gain", "synthesis/patch_out.weight"]
+)
+def test_all_that_decodes_matters(changed, name):
+    assert changed(name) != Weights.read(TINY).id
+
+
+def test_configuration_matters(changed):
+    config = json.loads(Weights.read(TINY).metadata["config"])
+    assert changed(metadata={"config": json.dumps(config | {"levels_above": 0.25})}) != Weights.read(TINY).id
+
+
+def test_id_is_as_the_specification_says():
+    """FORMAT.md's canonical form, written a second time."""
+    digest = hashlib.sha256()
+    with safe_open(TINY, "np") as file:
+        config = json.loads(file.metadata()["config"])
+        for name in ("analysis_blocks", "lambda_min", "lambda_max"):
+            del config[name]
+        parts = [json.dumps(config, sort_keys=True, separators=(",", ":")).encode()]
+        types = {"float32": "F32", "float16": "F16", "int32": "I32", "int16": "I16", "int8": "I8"}
+        for name in sorted(file.keys()):
+            if name.split("/")[0] in ("entropy", "levels", "synthesis", "tables"):
+                tensor = file.get_tensor(name)
+                parts += [name.encode(), types[str(tensor.dtype)].encode(), ",".join(map(str, tensor.shape)).encode()]
+                parts.append(tensor.tobytes())
+    for part in parts:
+        digest.update(struct.pack("<Q", len(part)) + part)
+    assert Weights.read(TINY).id == digest.digest()[:8]
+
+
+def test_shipped_metadata_name_the_id():
+    for path, model_id in registry.installed().items():
+        assert Weights.read(path).id == model_id
+
+
+@pytest.fixture
+def encoder(tmp_path):
+    """Another encoder for the tiny model: its analysis makes every picture darker."""
+    model = restore(TINY)
+    model.analysis.patch_in.bias.data += 0.3 * model.analysis.patch_in.weight.data.sum(1)
+    path = tmp_path / "dark.safetensors"
+    export_part(model, ENCODER, Weights.read(TINY).id, path, {"licence": "MIT"})
+    return path
+
+
+@pytest.fixture
+def decoder(tmp_path):
+    """Another decoder for the tiny model: its pictures are brighter."""
+    model = restore(TINY)
+    model.synthesis.patch_out.bias.data += 0.2
+    path = tmp_path / "bright.safetensors"
+    export_part(model, DECODER, Weights.read(TINY).id, path, {})
+    return path
+
+
+def test_another_encoder_writes_files_that_the_model_reads(tiny, encoder, chelsea):
+    other = codec.Codec(weights=TINY, encoder=encoder, device="cpu")
+    data = other.encode(chelsea, 60)
+    assert codec.info(data).model_id == codec.info(tiny.encode(chelsea, 60)).model_id
+    assert abs(tiny.decode(data).mean() - tiny.decode(tiny.encode(chelsea, 60)).mean()) > 10
+    assert np.array_equal(other.decode(data), tiny.decode(data))
+
+
+def test_another_decoder_reads_files_of_the_model(tiny, decoder, chelsea):
+    data = tiny.encode(chelsea, 60)
+    bright = codec.Codec(weights=TINY, decoder=decoder, device="cpu").decode(data)
+    expected = np.clip(tiny.decode(data).astype(float) + 0.2 * 255, 0, 255)
+    assert psnr(bright, expected) > 45
+
+
+def test_parts_of_another_model_are_refused(encoder, decoder):
+    for options in ({"encoder": encoder}, {"decoder": decoder}):
+        with pytest.raises(codec.CaeError, match=r"is no (encoder|decoder) for the model"):
+            codec.Codec(device="cpu", **options)
+    for options in ({"encoder": decoder}, {"decoder": encoder}, {"decoder": TINY}, {"encoder": TINY}):
+        with pytest.raises(codec.CaeError, match=r"is no (encoder|decoder) for the model"):
+            codec.Codec(weights=TINY, device="cpu", **options)
+
+
+def test_installed_parts_are_found_by_name(monkeypatch, tmp_path, encoder, chelsea):
+    """The registry finds them by name among those that belong to the model."""
+    (tmp_path / "base.safetensors").write_bytes(TINY.read_bytes())
+    monkeypatch.setattr(registry, "WEIGHTS_FOLDER", tmp_path)
+    named, by_path = (codec.Codec(encoder=which, device="cpu") for which in ("dark", encoder))
+    assert named.encode(chelsea, 30) == by_path.encode(chelsea, 30)
+    with pytest.raises(codec.CaeError, match=r"no encoder 'light' for the model [0-9a-f]{16}; installed: dark"):
+        codec.Codec(encoder="light", device="cpu")
+
+
+def test_parts_are_kept_when_a_gpu_is_full(encoder):
+    """Where the CPU takes over, it takes the same encoder."""
+    from codec.networks.model import on_cpu
+
+    model = load(Files(TINY, encoder))
+    again = on_cpu(dataclasses.replace(model, analysis=None))
+    assert again.analysis.patch_in.bias.equal(model.analysis.patch_in.bias)
