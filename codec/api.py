@@ -2,39 +2,95 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import inspect
 import os
 import warnings
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
+from typing import Any, TypedDict, TypeVar, Unpack
 
 import numpy as np
+import torch
 from PIL import Image
 
+from . import _unpickle
 from .coding import pipeline
 from .errors import CaeError
 from .format import container
+from .format.buffers import Buffer, as_bytes
 from .format.limits import PIXELS_MAX
 from .format.tiling import Rect
 from .images import picture as pictures
 from .images.picture import Picture
 from .networks import model as models
 from .networks import registry
+from .networks.agreement import agrees
 from .networks.model import Model
-from .options import DEFAULT_QUALITY, DEFAULT_TILE, DecodeOptions, EncodeOptions, Region
+from .options import DEFAULT_QUALITY, DEFAULT_TILE, DecodeOptions, EncodeOptions, Region, integer
 from .runtime import devices
 from .runtime.forking import fork_safe
 from .runtime.threads import thread_count
 
 
+class Arguments(TypedDict, total=False):
+    """What a `Codec` is made with, and what each function of this module takes besides its own arguments."""
+
+    weights: str | PathLike[str] | None
+    device: str | torch.device | None
+    threads: int | None
+    bf16: bool | None
+    pixels_max: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _CheckedArguments:
+    """`Arguments` in one form, which can be hashed and travel: the weights' absolute path, the device's name, integers as int.
+
+    Raises CaeError where an argument is of the wrong kind; a device that does not work is refused when it is taken.
+    """
+
+    weights: str | PathLike[str] | None = None
+    device: str | torch.device | None = None
+    threads: int | None = None
+    bf16: bool | None = None
+    pixels_max: int = PIXELS_MAX
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.weights, str | PathLike | None):
+            raise CaeError(f"weights {self.weights!r} are no path to a weights file")
+        if not isinstance(self.bf16, bool | np.bool_ | None):
+            raise CaeError(f"bf16 {self.bf16!r} is not True, False or None")
+        checked = {
+            "weights": None if self.weights is None else str(Path(self.weights).absolute()),
+            "device": devices.name_of(self.device),
+            "threads": None if self.threads is None else integer("threads", self.threads),
+            "bf16": None if self.bf16 is None else bool(self.bf16),
+            "pixels_max": integer("pixels_max", self.pixels_max),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        if self.pixels_max < 1:
+            raise CaeError(f"pixels_max {self.pixels_max} is not at least 1")
+
+    @property
+    def path(self) -> Path:
+        return registry.default_path() if self.weights is None else Path(self.weights)
+
+
 class Codec:
-    """A codec that keeps its weights loaded from call to call. Safe to use from several threads.
+    """A codec that keeps its weights loaded from call to call. Safe to use from several threads at once.
+
+    It can be pickled, as long as the weights file is found on the other side, where it is loaded again.
 
     Args:
         weights: a weights file (.safetensors); None takes the ones that come with the package.
-        device: "auto" or None (CUDA where it works, else the CPU), "cpu" or "cuda"; a GPU whose memory is used up gives way
-            to the CPU, with a warning.
-        threads: how many CPU threads to use; None takes all processors of this process.
+        device: "auto" or None (CUDA where it works and computes symbols as the CPU does, else the CPU), "cpu", "cuda" or
+            "cuda:1", or a torch.device; a GPU whose memory is used up gives way to the CPU, with a warning.
+        threads: how many CPU threads to use, of which at most 4 for each processor are started; None takes all processors
+            of this process.
         bf16: run the transforms in bfloat16 (True) or float32 (False); None decodes in float32, so that pixels agree on
             every machine within one 8-bit level and 0.01 dB, and encodes in bfloat16 where that is faster.
         pixels_max: largest picture or region that `decode` makes.
@@ -53,26 +109,49 @@ class Codec:
         self,
         *,
         weights: str | PathLike[str] | None = None,
-        device: str | None = None,
+        device: str | torch.device | None = None,
         threads: int | None = None,
         bf16: bool | None = None,
         pixels_max: int = PIXELS_MAX,
     ) -> None:
-        self._device = devices.choose(device)
-        self._settings = pipeline.Settings(thread_count(threads), bf16=bf16, pixels_max=pixels_max)
-        path = registry.default_path() if weights is None else Path(weights)
-        self._model = self._load(path)
+        self._made_with = made_with = _CheckedArguments(weights, device, threads, bf16, pixels_max)
+        self._settings = pipeline.Settings(
+            thread_count(made_with.threads), bf16=made_with.bf16, pixels_max=made_with.pixels_max
+        )
+        self._device = devices.choose(made_with.device)
+        self._model = self._load(made_with.path)
         self._others: dict[bytes, Model] = {}
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _unpickle, (vars(self._made_with), self._model.id)
+
+    def __copy__(self) -> Codec:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Codec:
+        return self
 
     @fork_safe
     def _load(self, path: Path) -> Model:
-        try:
+        if self._device.type == "cpu":
             return models.load(path, self._device)
+        automatic = self._made_with.device == "auto"
+        try:
+            model = models.load(path, self._device)
+            if not automatic or agrees(model, self._device):
+                return model
+            reason = f"{self._device} does not compute symbols as the CPU does"
+        except CaeError as error:
+            if not automatic:
+                raise
+            reason = str(error)
         except RuntimeError as error:
             if not devices.out_of_memory(error):
                 raise
-        warnings.warn("out of GPU memory: going on on the CPU", RuntimeWarning, stacklevel=4)
-        return models.load(path, "cpu")
+            reason = "out of GPU memory"
+        model = models.load(path, "cpu")
+        warnings.warn(f"{reason}: going on on the CPU", RuntimeWarning, stacklevel=4)
+        return model
 
     def encode(self, image: Image.Image | np.ndarray, /, quality: int = DEFAULT_QUALITY, *, tile: int = DEFAULT_TILE) -> bytes:
         """Codes a picture to the bytes of a `.cae` file.
@@ -102,11 +181,11 @@ class Codec:
             metadata["alph"] = pictures.alpha_to_png(picture.alpha)
         return pipeline.encode(picture.colour, self._model, self._settings, options, metadata)
 
-    def decode(self, data: container.Data, /, *, region: Region | None = None) -> np.ndarray:
+    def decode(self, data: Buffer, /, *, region: Region | None = None) -> np.ndarray:
         """Decodes a `.cae` file's bytes to a uint8 array: (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), as it was encoded.
 
         Args:
-            data: the file's bytes.
+            data: the file's bytes, or any buffer that holds them: a mapped file, a NumPy array, a memoryview.
             region: (x, y, width, height) in pixels; only the tiles that it needs are decoded, and the result equals that
                 crop of the whole picture.
 
@@ -115,13 +194,14 @@ class Codec:
         """
         return pictures.to_array(self.decode_picture(data, DecodeOptions(region)))
 
-    def decode_image(self, data: container.Data, /, *, region: Region | None = None) -> Image.Image:
+    def decode_image(self, data: Buffer, /, *, region: Region | None = None) -> Image.Image:
         """Like `decode`, but gives a Pillow image, with ICC profile, EXIF and XMP in its `info`."""
         return pictures.to_pillow(self.decode_picture(data, DecodeOptions(region)))
 
     @fork_safe
-    def decode_picture(self, data: container.Data, options: DecodeOptions) -> Picture:
+    def decode_picture(self, data: Buffer, options: DecodeOptions) -> Picture:
         """`decode` to a picture whose colour, alpha and metadata are apart."""
+        data = as_bytes(data)
         file = container.read(data)
         header = file.header
         place = header.bounds if options.region is None else Rect.of_region(*options.region)
@@ -141,35 +221,56 @@ class Codec:
         return self._others[wanted]
 
 
+def codec_again(made_with: dict[str, Any], model_id: bytes) -> Codec:
+    """A codec from what another was made with; CaeError where the weights there now are others."""
+    codec = Codec(**made_with)
+    if codec._model.id != model_id:
+        raise CaeError(
+            f"{codec._model.path}: has weights with the id {codec._model.id.hex()}, but the codec was pickled with "
+            f"{model_id.hex()}; use the same weights on both sides"
+        )
+    return codec
+
+
 @functools.lru_cache(maxsize=4)
-def _cached(weights: str | None, _model_id: bytes, device: str | None, threads: int | None) -> Codec:
-    return Codec(weights=weights, device=device, threads=threads)
+def _kept(made_with: _CheckedArguments, _model_id: bytes) -> Codec:
+    return Codec(**vars(made_with))
 
 
 # CUDA does not survive a fork: the child loads weights of its own
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_cached.cache_clear)
+    os.register_at_fork(after_in_child=_kept.cache_clear)
 
 
-def _shared(weights: str | PathLike[str] | None, device: str | None, threads: int | None) -> Codec:
+def _shared(**arguments: Unpack[Arguments]) -> Codec:
     """A codec kept from earlier calls, as long as the weights file stays the same."""
-    path = registry.default_path() if weights is None else Path(weights)
+    made_with = _CheckedArguments(**arguments)
     try:
-        current = registry.model_id(path)
+        current = registry.model_id(made_with.path)
     except OSError as error:
-        raise CaeError(f"{path}: {error.strerror or error}") from None
-    return _cached(os.fspath(path), current, device, threads)
+        raise CaeError(f"{made_with.path}: {error.strerror or error}") from None
+    return _kept(made_with, current)
 
 
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _with_arguments(function: Function) -> Function:
+    """Shows `Arguments`, with the defaults that they have in `Codec`, in the function's signature."""
+    signature = inspect.signature(function)
+    own = [parameter for parameter in signature.parameters.values() if parameter.kind != parameter.VAR_KEYWORD]
+    function.__signature__ = signature.replace(parameters=own + list(inspect.signature(Codec).parameters.values()))
+    return function
+
+
+@_with_arguments
 def encode(
     image: Image.Image | np.ndarray,
     /,
     quality: int = DEFAULT_QUALITY,
     *,
     tile: int = DEFAULT_TILE,
-    device: str | None = None,
-    threads: int | None = None,
-    weights: str | PathLike[str] | None = None,
+    **arguments: Unpack[Arguments],
 ) -> bytes:
     """Codes a Pillow image or uint8 array to the bytes of a `.cae` file: see `Codec` and `Codec.encode`.
 
@@ -180,42 +281,28 @@ def encode(
     >>> decoded.shape, bool(abs(decoded.astype(int) - ramp).mean() < 3)
     ((48, 64, 3), True)
     """
-    return _shared(weights, device, threads).encode(image, quality, tile=tile)
+    return _shared(**arguments).encode(image, quality, tile=tile)
 
 
-def decode(
-    data: container.Data,
-    /,
-    *,
-    region: Region | None = None,
-    device: str | None = None,
-    threads: int | None = None,
-    weights: str | PathLike[str] | None = None,
-) -> np.ndarray:
-    """Decodes a `.cae` file's bytes to a uint8 array: see `Codec.decode`.
+@_with_arguments
+def decode(data: Buffer, /, *, region: Region | None = None, **arguments: Unpack[Arguments]) -> np.ndarray:
+    """Decodes a `.cae` file's bytes to a uint8 array: see `Codec` and `Codec.decode`.
 
     >>> import codec, numpy as np
     >>> data = codec.encode(np.zeros((100, 200, 3), np.uint8))
     >>> codec.decode(data, region=(150, 0, 50, 20)).shape
     (20, 50, 3)
     """
-    return _shared(weights, device, threads).decode(data, region=region)
+    return _shared(**arguments).decode(data, region=region)
 
 
-def decode_image(
-    data: container.Data,
-    /,
-    *,
-    region: Region | None = None,
-    device: str | None = None,
-    threads: int | None = None,
-    weights: str | PathLike[str] | None = None,
-) -> Image.Image:
-    """Decodes a `.cae` file's bytes to a Pillow image: see `Codec.decode_image`.
+@_with_arguments
+def decode_image(data: Buffer, /, *, region: Region | None = None, **arguments: Unpack[Arguments]) -> Image.Image:
+    """Decodes a `.cae` file's bytes to a Pillow image: see `Codec` and `Codec.decode_image`.
 
     >>> import codec
     >>> from PIL import Image
     >>> codec.decode_image(codec.encode(Image.new("LA", (5, 7)))).mode
     'LA'
     """
-    return _shared(weights, device, threads).decode_image(data, region=region)
+    return _shared(**arguments).decode_image(data, region=region)
