@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import os
 import warnings
+from collections.abc import Callable
 from os import PathLike
-from pathlib import Path
+from typing import Any, TypeVar, Unpack
 
 import numpy as np
+import torch
 from PIL import Image
 
+from . import _unpickle
+from .arguments import Arguments, CheckedArguments
 from .coding.decoder import decode as decode_region
 from .coding.encoder import encode as encode_pixels
 from .coding.settings import Settings
 from .errors import CaeError
 from .format import container
+from .format.buffers import Buffer, as_bytes
 from .format.limits import PIXELS_MAX
 from .format.tiling import Rect
 from .images import picture as pictures
 from .images.picture import Picture
 from .networks import model as models
 from .networks import registry
+from .networks.agreement import agrees
 from .networks.model import Model
 from .networks.weights import Files
 from .options import DEFAULT_QUALITY, DEFAULT_TILE, DecodeOptions, EncodeOptions, Region
@@ -32,15 +39,18 @@ from .runtime.threads import thread_count
 
 
 class Codec:
-    """A codec that keeps its weights loaded from call to call. Safe to use from several threads.
+    """A codec that keeps its weights loaded from call to call. Safe to use from several threads at once.
+
+    It can be pickled, as long as the weights file is found on the other side, where it is loaded again.
 
     Args:
         weights: a weights file (.safetensors); None takes the ones that come with the package.
         encoder: another encoder for the latents of these weights, a file or the name of an installed one.
         decoder: another decoder, likewise.
-        device: "auto" or None (CUDA where it works, else the CPU), "cpu" or "cuda"; a GPU whose memory is used up gives way
-            to the CPU, with a warning.
-        threads: how many CPU threads to use; None takes all processors of this process.
+        device: "auto" or None (CUDA where it works and computes symbols as the CPU does, else the CPU), "cpu", "cuda" or
+            "cuda:1", or a torch.device; a GPU whose memory is used up gives way to the CPU, with a warning.
+        threads: how many CPU threads to use, of which at most 4 for each processor are started; None takes all processors
+            of this process.
         bf16: run the transforms in bfloat16 (True) or float32 (False); None decodes in float32, so that pixels agree on
             every machine within one 8-bit level and 0.01 dB, and encodes in bfloat16 where that is faster.
         pixels_max: largest picture or region that `decode` makes.
@@ -61,26 +71,46 @@ class Codec:
         weights: str | PathLike[str] | None = None,
         encoder: str | PathLike[str] | None = None,
         decoder: str | PathLike[str] | None = None,
-        device: str | None = None,
+        device: str | torch.device | None = None,
         threads: int | None = None,
         bf16: bool | None = None,
         pixels_max: int = PIXELS_MAX,
     ) -> None:
-        self._device = devices.choose(device)
-        self._settings = Settings(thread_count(threads), bf16=bf16, pixels_max=pixels_max)
-        path = registry.default_path() if weights is None else Path(weights)
-        self._model = self._load(registry.find_files(path, encoder, decoder))
+        self._made_with = made_with = CheckedArguments(weights, encoder, decoder, device, threads, bf16, pixels_max)
+        self._settings = Settings(thread_count(made_with.threads), bf16=made_with.bf16, pixels_max=made_with.pixels_max)
+        self._device = devices.choose(made_with.device)
+        self._model = self._load(made_with.files)
         self._others: dict[bytes, Model] = {}
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _unpickle, (vars(self._made_with), self._model.id)
+
+    def __copy__(self) -> Codec:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Codec:
+        return self
 
     @fork_safe
     def _load(self, files: Files) -> Model:
-        try:
+        if self._device.type == "cpu":
             return models.load(files, self._device)
+        try:
+            model = models.load(files, self._device)
+            if agrees(model, self._device):
+                return model
+            raise CaeError(f"device {self._device} does not compute symbols as the CPU does; use --device cpu")
+        except CaeError as error:
+            if self._made_with.device != "auto":
+                raise
+            reason = str(error)
         except RuntimeError as error:
             if not devices.out_of_memory(error):
                 raise
-        warnings.warn("out of GPU memory: going on on the CPU", RuntimeWarning, stacklevel=4)
-        return models.load(files, "cpu")
+            reason = "out of GPU memory"
+        model = models.load(files, "cpu")
+        warnings.warn(f"{reason}: going on on the CPU", RuntimeWarning, stacklevel=4)
+        return model
 
     def encode(self, image: Image.Image | np.ndarray, /, quality: int = DEFAULT_QUALITY, *, tile: int = DEFAULT_TILE) -> bytes:
         """Codes a picture to the bytes of a `.cae` file.
@@ -107,11 +137,11 @@ class Codec:
         """`encode` for a picture whose colour, alpha and metadata are already apart."""
         return encode_pixels(picture.pixels, self._model, self._settings, options, picture.metadata)
 
-    def decode(self, data: container.Data, /, *, region: Region | None = None) -> np.ndarray:
+    def decode(self, data: Buffer, /, *, region: Region | None = None) -> np.ndarray:
         """Decodes a `.cae` file's bytes to a uint8 array: (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), as it was encoded.
 
         Args:
-            data: the file's bytes.
+            data: the file's bytes, or any buffer that holds them: a mapped file, a NumPy array, a memoryview.
             region: (x, y, width, height) in pixels; only the tiles that it needs are decoded, and the result equals that
                 crop of the whole picture.
 
@@ -120,13 +150,14 @@ class Codec:
         """
         return pictures.to_array(self.decode_picture(data, DecodeOptions(region)))
 
-    def decode_image(self, data: container.Data, /, *, region: Region | None = None) -> Image.Image:
+    def decode_image(self, data: Buffer, /, *, region: Region | None = None) -> Image.Image:
         """Like `decode`, but gives a Pillow image, with ICC profile, EXIF and XMP in its `info`."""
         return pictures.to_pillow(self.decode_picture(data, DecodeOptions(region)))
 
     @fork_safe
-    def decode_picture(self, data: container.Data, options: DecodeOptions) -> Picture:
+    def decode_picture(self, data: Buffer, options: DecodeOptions) -> Picture:
         """`decode` to a picture whose colour, alpha and metadata are apart."""
+        data = as_bytes(data)
         file = container.read(data)
         header = file.header
         place = header.bounds if options.region is None else Rect.of_region(*options.region)
@@ -141,31 +172,52 @@ class Codec:
         return self._others[wanted]
 
 
+def codec_again(made_with: dict[str, Any], model_id: bytes) -> Codec:
+    """A codec from what another was made with; CaeError where the weights there now are others."""
+    codec = Codec(**made_with)
+    if codec._model.id != model_id:
+        raise CaeError(
+            f"{codec._model.files.model}: has weights with the id {codec._model.id.hex()}, but the codec was pickled with "
+            f"{model_id.hex()}; use the same weights on both sides"
+        )
+    return codec
+
+
 @functools.lru_cache(maxsize=4)
-def _cached(weights: str | None, _identity: tuple[int, ...], device: str | None, threads: int | None) -> Codec:
-    return Codec(weights=weights, device=device, threads=threads)
+def _kept(made_with: CheckedArguments, _identities: tuple[tuple[int, ...], ...]) -> Codec:
+    return Codec(**vars(made_with))
 
 
 # CUDA does not survive a fork: the child loads weights of its own
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_cached.cache_clear)
+    os.register_at_fork(after_in_child=_kept.cache_clear)
 
 
-def _shared(weights: str | PathLike[str] | None, device: str | None, threads: int | None) -> Codec:
+def _shared(**arguments: Unpack[Arguments]) -> Codec:
     """A codec kept from earlier calls, as long as the weights file stays the same."""
-    path = registry.default_path() if weights is None else Path(weights)
-    return _cached(os.fspath(path), registry.identity(path), device, threads)
+    made_with = CheckedArguments(**arguments)
+    return _kept(made_with, tuple(registry.identity(path) for path in made_with.files if path is not None))
 
 
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _with_arguments(function: Function) -> Function:
+    """Shows `Arguments`, with the defaults that they have in `Codec`, in the function's signature."""
+    signature = inspect.signature(function)
+    own = [parameter for parameter in signature.parameters.values() if parameter.kind != parameter.VAR_KEYWORD]
+    function.__signature__ = signature.replace(parameters=own + list(inspect.signature(Codec).parameters.values()))
+    return function
+
+
+@_with_arguments
 def encode(
     image: Image.Image | np.ndarray,
     /,
     quality: int = DEFAULT_QUALITY,
     *,
     tile: int = DEFAULT_TILE,
-    device: str | None = None,
-    threads: int | None = None,
-    weights: str | PathLike[str] | None = None,
+    **arguments: Unpack[Arguments],
 ) -> bytes:
     """Codes a Pillow image or uint8 array to the bytes of a `.cae` file: see `Codec` and `Codec.encode`.
 
@@ -176,42 +228,28 @@ def encode(
     >>> decoded.shape, bool(abs(decoded.astype(int) - ramp).mean() < 3)
     ((48, 64, 3), True)
     """
-    return _shared(weights, device, threads).encode(image, quality, tile=tile)
+    return _shared(**arguments).encode(image, quality, tile=tile)
 
 
-def decode(
-    data: container.Data,
-    /,
-    *,
-    region: Region | None = None,
-    device: str | None = None,
-    threads: int | None = None,
-    weights: str | PathLike[str] | None = None,
-) -> np.ndarray:
-    """Decodes a `.cae` file's bytes to a uint8 array: see `Codec.decode`.
+@_with_arguments
+def decode(data: Buffer, /, *, region: Region | None = None, **arguments: Unpack[Arguments]) -> np.ndarray:
+    """Decodes a `.cae` file's bytes to a uint8 array: see `Codec` and `Codec.decode`.
 
     >>> import codec, numpy as np
     >>> data = codec.encode(np.zeros((100, 200, 3), np.uint8))
     >>> codec.decode(data, region=(150, 0, 50, 20)).shape
     (20, 50, 3)
     """
-    return _shared(weights, device, threads).decode(data, region=region)
+    return _shared(**arguments).decode(data, region=region)
 
 
-def decode_image(
-    data: container.Data,
-    /,
-    *,
-    region: Region | None = None,
-    device: str | None = None,
-    threads: int | None = None,
-    weights: str | PathLike[str] | None = None,
-) -> Image.Image:
-    """Decodes a `.cae` file's bytes to a Pillow image: see `Codec.decode_image`.
+@_with_arguments
+def decode_image(data: Buffer, /, *, region: Region | None = None, **arguments: Unpack[Arguments]) -> Image.Image:
+    """Decodes a `.cae` file's bytes to a Pillow image: see `Codec` and `Codec.decode_image`.
 
     >>> import codec
     >>> from PIL import Image
     >>> codec.decode_image(codec.encode(Image.new("LA", (5, 7)))).mode
     'LA'
     """
-    return _shared(weights, device, threads).decode_image(data, region=region)
+    return _shared(**arguments).decode_image(data, region=region)

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import skimage.data
 from PIL import Image
+from safetensors.numpy import load_file, save_file
 
 from codec.commands import common, decode, encode, info
+from codec.networks.weights import Weights
 from codec.outputs import replacing
 
 from .conftest import TINY, psnr
@@ -111,7 +113,9 @@ def test_sigterm_leaves_no_partial_file(tmp_path, monkeypatch):
 
 def test_wrong_weights_are_named(tmp_path, photograph, encoded, capsys):
     other = tmp_path / "other.safetensors"
-    other.write_bytes(TINY.read_bytes()[:8] + TINY.read_bytes()[8:].replace(b'"MIT"', b'"TIM"', 1))
+    tensors = load_file(TINY)
+    tensors["levels/log_gain"] = tensors["levels/log_gain"] + 1
+    save_file(tensors, other, metadata=Weights.read(TINY).metadata)
     line = refused(capsys, decode.main, encoded, tmp_path / "out.png", "--weights", other)
     assert str(other) in line and "pass the weights file that made it" in line
 

@@ -177,8 +177,6 @@ def write(header: Header, metadata: Mapping[str, bytes], payloads: Sequence[Payl
 
 def read(data: Data) -> Container:
     """Parses a file and checks all of it but the payloads' CRCs; CaeError says which rule of FORMAT.md it breaks."""
-    if not isinstance(data, bytes | bytearray | memoryview):
-        raise CaeError(f"a {type(data).__name__} is no file's bytes; read the file first")
     data = memoryview(data)
     header, count = _read_header(data)
     metadata, offset = _read_sections(data, count)

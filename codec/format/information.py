@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from . import container
+from .buffers import Buffer, as_bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Info:
     metadata: dict[str, int]
 
 
-def info(data: container.Data, /) -> Info:
+def info(data: Buffer, /) -> Info:
     """Reads a `.cae` file's header, metadata sizes and index; decodes nothing and loads no weights.
 
     Raises:
@@ -34,6 +35,7 @@ def info(data: container.Data, /) -> Info:
     >>> facts.width, facts.height, facts.mode, facts.quality, facts.tiles
     (40, 30, 'L', 25, 1)
     """
+    data = as_bytes(data)
     parsed = container.read(data)
     header = parsed.header
     return Info(

@@ -46,12 +46,17 @@ def find(wanted: bytes, tried: tuple[Path, bytes] | None = None) -> Path:
     )
 
 
+def is_path(name: str | os.PathLike[str]) -> bool:
+    """Whether this names a file, not an installed encoder or decoder."""
+    return os.fspath(name).endswith(SUFFIX)
+
+
 def find_part(name: str | os.PathLike[str], role: str, model: bytes) -> Path:
     """The file of an encoder or decoder: a path that ends in .safetensors, or the name of one that is installed.
 
     CaeError where no such one for this model is installed.
     """
-    if os.fspath(name).endswith(SUFFIX):
+    if is_path(name):
         return Path(name)
     known = {path.stem: path for path, belongs_to in installed(role).items() if belongs_to == model}
     if os.fspath(name) not in known:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 from collections.abc import Iterator
 
 import torch
@@ -12,32 +13,40 @@ from ..errors import CaeError
 from .processor import cpu_has
 
 
-def choose(name: str | None = None) -> torch.device:
-    """The device for "auto" (or None), "cpu" or "cuda"; "auto" takes CUDA when a product there comes out right.
+def name_of(wanted: str | torch.device | None) -> str:
+    """The name of a device that was asked for: "auto" (which None means), "cpu", "cuda" or "cuda:1", with any number.
 
-    Raises CaeError for an unknown name, or "cuda" where CUDA does not work.
+    Raises CaeError for everything else.
     """
-    if name in (None, "auto"):
-        return _current_cuda() if _cuda_works() else torch.device("cpu")
-    if name == "cpu":
+    name = "auto" if wanted is None else str(wanted) if isinstance(wanted, str | torch.device) else ""
+    if name == "cpu:0":
+        return "cpu"
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", name):
+        raise CaeError(f"device {wanted!r} is unknown: use auto, cpu, cuda or cuda:N")
+    return name
+
+
+def choose(wanted: str | torch.device | None = None) -> torch.device:
+    """The device of a name that `name_of` knows; "auto" takes CUDA when a product there comes out right.
+
+    Raises CaeError for an unknown name, and where CUDA does not work or has no device of that number.
+    """
+    name = name_of(wanted)
+    if name == "cpu" or (name == "auto" and not _cuda_works("cuda")):
         return torch.device("cpu")
-    if name == "cuda":
-        if not _cuda_works():
-            raise CaeError("device cuda: no CUDA device works here; use --device cpu or auto")
-        return _current_cuda()
-    raise CaeError(f"device {name!r} is unknown: use auto, cpu or cuda")
-
-
-def _current_cuda() -> torch.device:
+    if torch.cuda.is_available() and name.startswith("cuda:") and int(name[5:]) >= torch.cuda.device_count():
+        raise CaeError(f"device {name}: there are {torch.cuda.device_count()} CUDA devices here, the first is cuda:0")
+    if name != "auto" and not _cuda_works(name):
+        raise CaeError(f"device {name}: no CUDA device works here; use device cpu or auto")
     # with its number, since a new thread's own current device is the first
-    return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("cuda", torch.cuda.current_device()) if ":" not in name else torch.device(name)
 
 
-def _cuda_works() -> bool:
+def _cuda_works(name: str) -> bool:
     if not torch.cuda.is_available():
         return False
     try:
-        ones = torch.ones(8, 8, dtype=torch.float64, device="cuda")
+        ones = torch.ones(8, 8, dtype=torch.float64, device=name)
         return bool((ones @ ones == 8).all())
     except Exception:  # whatever is wrong with CUDA, the CPU works
         return False

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import functools
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -10,18 +14,31 @@ from typing import TypeVar
 import torch
 
 from ..errors import CaeError
+from ..options import integer
+
+THREADS_PER_PROCESSOR = 4
+"""More threads than that are never started: they would only take memory, or more than the system has."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+def processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def thread_count(wanted: int | None) -> int:
-    """Threads to use: as wanted, else one for each processor that this process may use."""
+    """Threads to use: as many as wanted, within THREADS_PER_PROCESSOR; None takes one for each processor.
+
+    Raises CaeError where the number is no integer or below 1.
+    """
     if wanted is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not isinstance(wanted, int) or wanted < 1:
-        raise CaeError(f"{wanted!r} threads: use a whole number, at least 1")
-    return wanted
+        return processors()
+    number = integer("threads", wanted)
+    if number < 1:
+        raise CaeError(f"{number} threads: use at least 1")
+    return min(number, THREADS_PER_PROCESSOR * processors())
 
 
 def run_parallel(
@@ -30,17 +47,63 @@ def run_parallel(
     """Applies `work` to all items on up to `threads` threads; the threads that are left over go to each call's products.
 
     Where the items are some `among` many, each call has as many threads as if all were there: floating-point sums depend
-    on their number.
+    on their number. The work runs in threads of its own, so that torch's number of threads stays what it was for the
+    caller and for everybody else.
     """
     items = list(items)
-    workers = max(1, min(threads, len(items)))
-    before = torch.get_num_threads()
+    if not items:
+        return []
     each = max(1, threads // max(1, min(threads, among or len(items))))
-    try:
-        if workers == 1:
-            torch.set_num_threads(each)
-            return [work(item) for item in items]
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(each,)) as pool:
-            return list(pool.map(work, items))
-    finally:
-        torch.set_num_threads(before)
+    with ThreadPoolExecutor(max(1, min(threads, len(items))), initializer=_use, initargs=(each,)) as pool:
+        try:
+            results = pool.map(work, items)
+        except RuntimeError as error:
+            raise CaeError(f"the system starts no more threads ({error}); use fewer (-j, threads=)") from None
+        return list(results)
+
+
+def _use(number: int) -> None:
+    """Gives this thread's products a number of threads; it must be a new thread. The numbers of others stay."""
+    setters = _setters()
+    if not setters:
+        _use_by_torch(number)
+        return
+    # torch sets a new thread's number when it is first asked for: later it would undo what is set here
+    torch.get_num_threads()
+    for setter in setters:
+        setter(number)
+
+
+@functools.cache
+def _setters() -> tuple[Callable[[int], object], ...]:
+    """Functions that set the calling thread's number of threads alone, in the libraries that torch computes with.
+
+    There are none where they are out of reach. `torch.set_num_threads` would change what later threads begin with.
+    """
+    names = ["omp_set_num_threads"] + ["MKL_Set_Num_Threads_Local"] * torch.backends.mkl.is_available()
+    found = {}
+    # what the whole process shares comes first, as it does for the linker
+    for path in (None, torch._C.__file__):
+        with contextlib.suppress(OSError, TypeError):
+            library = ctypes.CDLL(path)
+            found = {name: getattr(library, name) for name in names if hasattr(library, name)} | found
+    if len(found) < len(names):
+        return ()
+    before = torch.get_num_threads()
+    found["omp_set_num_threads"](before + 1)
+    works = torch.get_num_threads() == before + 1
+    found["omp_set_num_threads"](before)
+    return tuple(found.values()) if works else ()
+
+
+_one_at_a_time = threading.Lock()
+
+
+def _use_by_torch(number: int) -> None:
+    """Where nothing else is in reach: threads that begin in this moment, or set their own number, may take this one."""
+    with _one_at_a_time:
+        of_new_threads = torch.get_num_threads()
+        torch.set_num_threads(number)
+        restorer = threading.Thread(target=torch.set_num_threads, args=(of_new_threads,))
+        restorer.start()
+        restorer.join()

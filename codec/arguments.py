@@ -1,0 +1,78 @@
+"""What a codec is made with, checked and in one form."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from os import PathLike
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+import torch
+
+from .errors import CaeError
+from .format.limits import PIXELS_MAX
+from .networks import registry
+from .networks.weights import Files
+from .options import integer
+from .runtime import devices
+
+
+class Arguments(TypedDict, total=False):
+    """What a `Codec` is made with, and what each function of this module takes besides its own arguments."""
+
+    weights: str | PathLike[str] | None
+    encoder: str | PathLike[str] | None
+    decoder: str | PathLike[str] | None
+    device: str | torch.device | None
+    threads: int | None
+    bf16: bool | None
+    pixels_max: int
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckedArguments:
+    """`Arguments` in one form, which can be hashed and travel: the weights' absolute path, the device's name, integers as int.
+
+    Raises CaeError where an argument is of the wrong kind; a device that does not work is refused when it is taken.
+    """
+
+    weights: str | PathLike[str] | None = None
+    encoder: str | PathLike[str] | None = None
+    decoder: str | PathLike[str] | None = None
+    device: str | torch.device | None = None
+    threads: int | None = None
+    bf16: bool | None = None
+    pixels_max: int = PIXELS_MAX
+
+    def __post_init__(self) -> None:
+        for name in ("weights", "encoder", "decoder"):
+            if not isinstance(value := getattr(self, name), str | PathLike | None):
+                raise CaeError(f"{name} {value!r} is no path to a weights file")
+        if not isinstance(self.bf16, bool | np.bool_ | None):
+            raise CaeError(f"bf16 {self.bf16!r} is not True, False or None")
+        checked = {
+            "weights": None if self.weights is None else str(Path(self.weights).absolute()),
+            "encoder": _absolute(self.encoder),
+            "decoder": _absolute(self.decoder),
+            "device": devices.name_of(self.device),
+            "threads": None if self.threads is None else integer("threads", self.threads),
+            "bf16": None if self.bf16 is None else bool(self.bf16),
+            "pixels_max": integer("pixels_max", self.pixels_max),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        if self.pixels_max < 1:
+            raise CaeError(f"pixels_max {self.pixels_max} is not at least 1")
+
+    @property
+    def files(self) -> Files:
+        """The weights files to load; CaeError where an encoder or decoder is not installed."""
+        model = registry.default_path() if self.weights is None else Path(self.weights)
+        return registry.find_files(model, self.encoder, self.decoder)
+
+
+def _absolute(part: str | PathLike[str] | None) -> str | None:
+    """A name of an installed file as it is, a path from the root on."""
+    return None if part is None else os.path.abspath(part) if registry.is_path(part) else os.fspath(part)

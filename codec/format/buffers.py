@@ -1,0 +1,43 @@
+"""A file's bytes, in whatever they are held."""
+
+from __future__ import annotations
+
+import sys
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from ..errors import CaeError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+elif sys.version_info >= (3, 12):
+    from collections.abc import Buffer
+else:
+    Buffer = Any
+
+
+def as_bytes(data: Buffer) -> memoryview:
+    """The bytes (n,) of anything that has a buffer, such as bytes, a mapped file or a NumPy array; copied only if scattered.
+
+    Raises CaeError for what holds no bytes.
+
+    >>> import array
+    >>> bytes(as_bytes(array.array("B", [137, 67, 65, 69])))
+    b'\\x89CAE'
+    """
+    try:
+        view = memoryview(data)
+    except TypeError:
+        advice = "read the file first, and pass its bytes"
+        if not (isinstance(data, str | PathLike) or hasattr(data, "read")):
+            advice = "pass the bytes of a .cae file"
+        raise CaeError(f"a {type(data).__name__} is no file's bytes; {advice}") from None
+    except ValueError as error:
+        raise CaeError(f"the {type(data).__name__} holds no bytes ({error}); open or read the file again") from None
+    if "O" in view.format:
+        raise CaeError(f"a {type(data).__name__} of objects is no file's bytes; pass the bytes of a .cae file")
+    try:
+        return view.cast("B")
+    # strides, or numbers in the other byte order
+    except TypeError:
+        return memoryview(view.tobytes())
