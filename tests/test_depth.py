@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pillow_heif
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from pillow_heif.as_plugin import HeifImageFile
 
 from codec import CaeError
@@ -171,6 +171,16 @@ def test_deep_heif_of_a_plugin_is_refused():
             with pytest.raises(CaeError, match="more than 8 bits a channel"):
                 from_pillow(image)
             image.load()
+        assert from_pillow(image.convert("RGB")).colour.shape == (64, 64, 3)
+
+
+def test_a_text_that_names_a_depth_is_none():
+    file = io.BytesIO()
+    text = PngImagePlugin.PngInfo()
+    text.add_text("bit_depth", "16")
+    Image.new("L", (SIDE, SIDE)).save(file, "PNG", pnginfo=text)
+    with Image.open(file) as image:
+        assert from_pillow(image).colour.shape == (SIDE, SIDE, 1)
 
 
 @pytest.mark.parametrize("name", SHALLOW)

@@ -28,10 +28,13 @@ def is_deep(image: Image.Image) -> bool:
     file. Where neither is left (most formats, opened from bytes and loaded; copies; pictures inside icon files), an
     8-bit image that was made of a deeper one cannot be told from any other, and counts as one of 8 bits.
     """
-    if image.mode in _DEEP_MODES or image.info.get("bit_depth", 8) > 8:  # pillow-heif says it there
+    if image.mode in _DEEP_MODES:
         return True
     if not isinstance(image, ImageFile.ImageFile):
         return False
+    bits = image.info.get("bit_depth")  # of pillow-heif; a PNG's text may have that name too
+    if isinstance(bits, int) and bits > 8:
+        return True
     if image.format == "TIFF":
         return max(image.tag_v2.get(_TIFF_BITS_PER_SAMPLE, (8,))) > 8
     if image.format in _HEADERS or (image.format in _FORGETFUL and not image.tile):
