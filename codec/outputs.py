@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,29 +15,90 @@ from .errors import CaeError
 
 
 def check_target(path: Path, source: Path | None = None) -> None:
-    """CaeError where a file (made from `source`) cannot be written to `path`."""
-    if path.is_dir():
-        raise CaeError(f"{path}: is a folder; name a file")
-    if path.exists() and not path.is_file():
-        raise CaeError(f"{path}: is no regular file; name a file")
+    """CaeError where a file (made from `source`) cannot be written to `path`.
+
+    A file that nobody may write by its permission bits is refused to everyone, root included.
+    """
+    try:
+        problem = _problem(path, source)
+    except OSError as error:
+        problem = error.strerror or str(error)
+    if problem:
+        raise CaeError(f"{path}: {problem}")
+
+
+def _problem(path: Path, source: Path | None) -> str | None:
+    found = _state(path)
+    if found and stat.S_ISDIR(found.st_mode):
+        return "is a folder; name a file"
+    if found and not stat.S_ISREG(found.st_mode):
+        return "is no regular file; name a file"
     if not path.parent.is_dir():
-        raise CaeError(f"{path}: the folder {path.parent} does not exist")
-    if not os.access(path.resolve().parent, os.W_OK):
-        raise CaeError(f"{path}: the folder {path.resolve().parent} is not writable")
-    if source is not None and path.exists() and source.exists() and path.samefile(source):
-        raise CaeError(f"{path}: would replace its own source; name another file")
+        return f"the folder {path.parent} does not exist"
+    target = path.resolve()
+    folder = target.parent
+    if not folder.is_dir():
+        return f"is a link into {folder}, which does not exist"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"the folder {folder} is not writable"
+    if not found:
+        return None
+    if source is not None and (other := _state(source)) and os.path.samestat(found, other):
+        return "would replace its own source; name another file"
+    if not found.st_mode & 0o222 or not os.access(path, os.W_OK):
+        return "is read-only; make it writable, or name another file"
+    if not _replaceable(found, folder.stat()):
+        return f"belongs to someone else, and {folder} lets only owners replace files; name another file"
+    return None
+
+
+def _state(path: Path) -> os.stat_result | None:
+    """What is known of the file that a path leads to; None where there is none."""
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _replaceable(file: os.stat_result, folder: os.stat_result) -> bool:
+    """Whether a folder such as /tmp, with the sticky bit, lets this user put another file in a file's place."""
+    return not folder.st_mode & stat.S_ISVTX or os.geteuid() in (0, file.st_uid, folder.st_uid)
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file beside `path` that takes its place when the block ends well, and vanishes when it does not."""
+    """A file beside `path` that takes its place when the block ends well, and vanishes when it does not.
+
+    It has the permission bits of the file that it replaces, and its owner and group where this user may give them;
+    a new file has the usual ones. A link stays a link, and what it leads to is replaced.
+
+    Raises:
+        CaeError: where `check_target` refuses the path, and where writing fails.
+    """
+    check_target(path)
     target = path.resolve()
     temporary = target.with_name(f".{uuid.uuid4().hex}.partial")
     try:
-        with open(temporary, "xb") as file:
+        old = _state(target)
+        # until it has the old file's permissions, nobody else may open it
+        with open(temporary, "xb", opener=functools.partial(os.open, mode=0o600 if old else 0o666)) as file:
+            if old and hasattr(os, "fchown"):  # not on Windows
+                _liken(file, old)
             yield file
         os.replace(temporary, target)
     except OSError as error:
         raise CaeError(f"{path}: {error.strerror or error}") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _liken(file: BinaryIO, old: os.stat_result) -> None:
+    """Gives an open file the owner, the group and the permission bits of another, as far as the system allows."""
+    new = os.fstat(file.fileno())
+    for owner, group in ((-1, old.st_gid), (old.st_uid, -1)):
+        if owner not in (-1, new.st_uid) or group not in (-1, new.st_gid):
+            with contextlib.suppress(OSError):
+                os.fchown(file.fileno(), owner, group)
+    with contextlib.suppress(OSError):
+        os.fchmod(file.fileno(), old.st_mode & 0o777)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from safetensors.numpy import load_file, save_file
 
 from codec.commands import common, decode, encode, info
@@ -102,13 +102,27 @@ def test_reader_that_has_enough(encoded):
     assert result.returncode == 128 + 13
 
 
-def test_sigterm_leaves_no_partial_file(tmp_path, monkeypatch):
-    """As Ctrl-C does, it ends the command by way of the code that removes the file begun."""
+@pytest.mark.skipif(sys.platform == "win32", reason="has other signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_leave_no_partial_file(tmp_path, number):
+    """As Ctrl-C does, they end the command by way of the code that removes the file begun."""
     with pytest.raises(SystemExit) as stop, common.reporting("cae-decode"), replacing(tmp_path / "out.png") as file:
         file.write(b"half")
-        os.kill(os.getpid(), signal.SIGTERM)
-    assert stop.value.code == 143
+        os.kill(os.getpid(), number)
+    assert stop.value.code == 128 + number
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has other signals")
+def test_nohup_is_heeded(tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with common.reporting("cae-decode"), replacing(tmp_path / "out.png") as file:
+            os.kill(os.getpid(), signal.SIGHUP)
+            file.write(b"whole")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (tmp_path / "out.png").read_bytes() == b"whole"
 
 
 def test_wrong_weights_are_named(tmp_path, photograph, encoded, capsys):
@@ -125,11 +139,106 @@ def refused(capsys, main, *arguments: object) -> str:
     with pytest.raises(SystemExit) as stop:
         main([str(argument) for argument in arguments])
     code = stop.value.code
-    if isinstance(code, str):
-        assert "\n" not in code
-        return code
-    assert code == 2
-    return capsys.readouterr().err
+    line = code if isinstance(code, str) else capsys.readouterr().err.removesuffix("\n")
+    assert isinstance(code, str) or code == 2
+    assert len(line.splitlines()) == 1 and line.isprintable()
+    return line
+
+
+def test_only_cae_files_are_replaced(tmp_path, photograph, capsys):
+    """As `cae-encode *.png` would do with the second of two pictures."""
+    other = tmp_path / "photo2.png"
+    other.write_bytes(photograph.read_bytes())
+    line = refused(capsys, encode.main, photograph, other, "--weights", TINY)
+    assert str(other) in line and "--force" in line
+    assert other.read_bytes() == photograph.read_bytes()
+    for name in ("out", "out.cae.png", "cae"):
+        assert "--force" in refused(capsys, encode.main, photograph, tmp_path / name, "--weights", TINY)
+        assert not (tmp_path / name).exists()
+    for name, options in (("out.CAE", ()), (".cae", ()), ("photo2.png", ("--force",)), ("out", ("--force",))):
+        encode.main([str(photograph), str(tmp_path / name), "--weights", str(TINY), *options])
+        assert (tmp_path / name).read_bytes()[:4] == (tmp_path / "out.CAE").read_bytes()[:4]
+    assert "image format" in refused(capsys, decode.main, tmp_path / "out.CAE", tmp_path / "other.cae")
+
+
+def test_read_only_outputs(tmp_path, photograph, encoded, capsys):
+    """Refused to root as well, before any work: the weights, which do not exist, are not missed."""
+    target = tmp_path / "kept.png"
+    target.write_bytes(b"old")
+    (tmp_path / "kept.cae").write_bytes(b"old")
+    target.chmod(0o444)
+    (tmp_path / "kept.cae").chmod(0o444)
+    lost = ("--weights", tmp_path / "none.safetensors")
+    assert "read-only" in refused(capsys, decode.main, encoded, target, *lost)
+    assert "read-only" in refused(capsys, encode.main, photograph, tmp_path / "kept.cae", "--force", *lost)
+    assert target.read_bytes() == (tmp_path / "kept.cae").read_bytes() == b"old"
+    target.chmod(0o640)
+    decode.main([str(encoded), str(target), "--weights", str(TINY)])
+    assert target.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("cae-encode", "IN, OUT"),
+        ("cae-encode a.png b.cae c\nd.png", r"c\nd.png"),
+        ("cae-encode a.png b.cae --quality x\ny", "quality"),
+        ("cae-decode a.cae b.png --device\n", "--device"),
+        ("cae-decode a.cae b.png --region 1,2", "x,y,width,height"),
+        ("cae-info", "FILE"),
+        ("cae-train images run", "--steps --minutes"),
+        ("cae-train images run --steps many", "steps"),
+    ],
+)
+def test_errors_of_arguments_are_one_line(command, message):
+    name, *arguments = command.split(" ")
+    result = run(name, *arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert len(result.stderr.splitlines()) == 1 and result.stderr.endswith("\n")
+    assert message in result.stderr and result.stderr.startswith(f"{name}: ") and f"{name} --help" in result.stderr
+
+
+def test_names_do_not_break_messages(tmp_path, photograph, capsys):
+    name = "a\nb\x1b[31m\u2028\x85\r.png"
+    escaped = r"a\nb\x1b[31m\u2028\x85\r.png"
+    assert escaped in refused(capsys, encode.main, tmp_path / name, tmp_path / "out.cae")
+    assert escaped in refused(capsys, encode.main, photograph, tmp_path / name)
+    assert escaped in refused(capsys, info.main, tmp_path / name)
+    with Image.open(photograph) as image:
+        image.save(tmp_path / name, save_all=True, append_images=[image.rotate(180)])
+    result = run("cae-encode", tmp_path / name, tmp_path / "out.cae", "--weights", TINY)
+    assert result.returncode == 0
+    (line,) = result.stderr.splitlines()
+    assert escaped in line and "only the first" in line
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
+@pytest.mark.parametrize("command", ["cae-encode", "cae-decode"])
+def test_a_disk_that_is_full(tmp_path, photograph, encoded, command):
+    source, name = (photograph, "out.cae") if command == "cae-encode" else (encoded, "out.png")
+    (tmp_path / name).write_bytes(b"old")
+    before = set(tmp_path.iterdir())
+    script = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); sys.argv = sys.argv[1:]\n"
+    script += "runpy.run_path(sys.argv[0], run_name='__main__')"
+    arguments = [BIN / command, source, tmp_path / name, "--weights", TINY]
+    result = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (1, f"{command}: {tmp_path / name}: File too large\n")
+    assert (tmp_path / name).read_bytes() == b"old"
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_metadata_that_do_not_fit_are_left_out(tmp_path, photograph):
+    with Image.open(photograph) as image:
+        text = PngImagePlugin.PngInfo()
+        text.add_itxt("XML:com.adobe.xmp", "<x>" + " " * 70_000 + "</x>")
+        image.save(tmp_path / "tagged.png", pnginfo=text, icc_profile=b"profile")
+    encode.main([str(tmp_path / "tagged.png"), str(tmp_path / "tagged.cae"), "--weights", str(TINY)])
+    out = tmp_path / "out.jpg"
+    result = run("cae-decode", tmp_path / "tagged.cae", out, "--weights", TINY)
+    assert result.returncode == 0
+    assert result.stderr == f"cae-decode: warning: {out}: this format does not take the XMP packet, which is left out\n"
+    with Image.open(out) as image:
+        assert image.info["icc_profile"] == b"profile"
 
 
 def test_bad_input_to_encode(tmp_path, photograph, capsys):

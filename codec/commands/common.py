@@ -13,15 +13,34 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from .. import __version__
 from ..errors import CaeError
 from ..format.limits import PIXELS_MAX
 
+_BREAKING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
-def parser(name: str, description: str) -> argparse.ArgumentParser:
+
+def one_line(text: str) -> str:
+    """A message with line breaks and control characters (of file names, for instance) escaped.
+
+    >>> print(one_line("two\\nlines"))
+    two\\nlines
+    """
+    return _BREAKING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, one_line(f"{self.prog}: {message}; see {self.prog} --help") + "\n")
+
+
+def parser(name: str, description: str) -> Parser:
     """A command's parser."""
-    parser = argparse.ArgumentParser(name, description=description)
+    parser = Parser(name, description=description)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     return parser
 
@@ -45,49 +64,59 @@ def add_running(parser: argparse.ArgumentParser) -> None:
 
 
 @contextlib.contextmanager
-def _on_sigterm(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+def _ending_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Has SIGTERM handled for the time of the block, and SIGHUP where it is not ignored (as by nohup)."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, handler)
+    numbers = [signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # Windows has none
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, old in before.items():
+            signal.signal(number, old)
 
 
 @contextlib.contextmanager
 def reporting(program: str, at_out_of_memory: str = "use fewer threads (-j 1), smaller tiles, or --region") -> Iterator[None]:
     """Turns errors and warnings into one line on stderr each; errors end the program with status 1.
 
-    SIGTERM ends it as Ctrl-C does, so that no partial file stays behind.
+    SIGTERM and SIGHUP end it as Ctrl-C does, so that no partial file stays behind.
     """
 
     def show(message, *_args, **_kwargs) -> None:
-        print(f"{program}: warning: {message}", file=sys.stderr)
+        print(one_line(f"{program}: warning: {message}"), file=sys.stderr)
+
+    def fail(message: object) -> NoReturn:
+        sys.exit(one_line(f"{program}: {message}"))
 
     def end(number: int, _frame: FrameType | None) -> None:
         sys.exit(128 + number)
 
-    with warnings.catch_warnings(), _on_sigterm(end):
+    with warnings.catch_warnings(), _ending_by(end):
         warnings.showwarning = show
         try:
             yield
             if sys.stdout is not None:
                 sys.stdout.flush()
         except CaeError as error:
-            sys.exit(f"{program}: {error}")
+            fail(error)
         except OSError as error:
             if sys.stdout is not None:
                 # python would complain once more at its end of what it cannot write
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             # at a broken pipe, whoever read the output has what it wanted
-            sys.exit(128 + signal.SIGPIPE if isinstance(error, BrokenPipeError) else f"{program}: {error}")
+            if isinstance(error, BrokenPipeError):
+                sys.exit(128 + signal.SIGPIPE)
+            fail(error)
         except (MemoryError, RuntimeError) as error:
             # torch reports the CPU's memory as a plain RuntimeError
             if not isinstance(error, MemoryError) and not re.search("(out of|allocate) memory", str(error)):
                 raise
-            sys.exit(f"{program}: out of memory; {at_out_of_memory}")
+            fail(f"out of memory; {at_out_of_memory}")
         except KeyboardInterrupt:
             sys.exit(130)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..errors import CaeError
 from ..options import DEFAULT_QUALITY, DEFAULT_TILE, EncodeOptions
 from ..outputs import check_target, replacing
 from . import common
@@ -13,7 +14,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point of `cae-encode`."""
     parser = common.parser("cae-encode", "Encode an image file (PNG, JPEG, TIFF, WebP, AVIF, …) to a .cae file.")
     parser.add_argument("input", type=Path, metavar="IN", help="image file")
-    parser.add_argument("output", type=Path, metavar="OUT", help=".cae file to write")
+    parser.add_argument("output", type=Path, metavar="OUT", help="file to write, whose name ends in .cae")
     parser.add_argument(
         "-q",
         "--quality",
@@ -29,12 +30,16 @@ def main(arguments: list[str] | None = None) -> None:
         metavar="N",
         help="side of a tile in pixels, a multiple of 64 (default: %(default)s)",
     )
+    parser.add_argument("--force", action="store_true", help="write to OUT even where its name does not end in .cae")
     common.add_running(parser)
     given = parser.parse_args(arguments)
     with common.reporting(parser.prog):
         from ..images import files
 
         check_target(given.output, given.input)
+        if not given.force and not given.output.name.lower().endswith(".cae"):
+            # cae-encode *.png, of two files, would replace the second
+            raise CaeError(f"{given.output}: does not end in .cae; name a .cae file, or pass --force to write to it")
         picture = files.read_image(given.input, given.max_pixels)
 
         from .. import Codec

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
@@ -28,6 +29,12 @@ _WITH_EXIF = ("AVIF", "JPEG", "PNG", "TIFF", "WEBP")
 _FORMATS = (*_WITH_EXIF, "BMP", "JPEG2000", "PCX", "PPM", "SGI", "TGA")
 """Formats that keep a picture's size and 8-bit pixels, or (JPEG, AVIF) change them too little to be seen."""
 _ANIMATED = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
+_CODESTREAMS = (".j2k", ".j2c", ".jpc")
+"""Suffixes of JPEG 2000 files without boxes."""
+_METADATA = {"icc_profile": "ICC profile", "exif": "EXIF block", "xmp": "XMP packet"}
+"""Keys of Pillow's `info`, and what they are called in messages."""
+_JPEG_PROFILE_MAX = 255 * (65533 - 14)
+"""Bytes of an ICC profile in at most 255 segments with a header each."""
 _XMP_TIFF_TAG = 700
 
 
@@ -97,49 +104,96 @@ def check_format(path: Path) -> str:
 
 
 def write_image(path: Path, picture: Picture) -> None:
-    """Writes an image file in the format that the suffix names, with the metadata that the format takes."""
+    """Writes an image file in the format that the suffix names, with the metadata that the format takes.
+
+    Warns of each part of the metadata that the format refuses, and leaves it out.
+
+    Raises:
+        CaeError: where the format does not take the picture, and where the file cannot be written.
+    """
     kind = check_format(path)
     if picture.alpha is not None and kind in _WITHOUT_ALPHA:
         raise CaeError(f"{path}: this format does not take the picture's alpha; use .png")
     image = to_pillow(picture)
+    metadata = {key: image.info[key] for key in _METADATA if key in image.info}
     if kind not in _WITH_EXIF:
         # nothing in the file could tell a viewer to turn it
         with contextlib.suppress(Exception):  # a damaged EXIF block
             image = ImageOps.exif_transpose(image)
-    options = dict(_SAVE_OPTIONS.get(kind, {}))
-    options |= {key: image.info[key] for key in ("icc_profile", "exif", "xmp") if key in image.info}
-    if "xmp" in options and kind == "PNG":
-        text = PngImagePlugin.PngInfo()
-        text.add_itxt("XML:com.adobe.xmp", options.pop("xmp").decode("utf-8", "replace"))
-        options["pnginfo"] = text
-    if "xmp" in options and kind == "TIFF":
-        packet = options.pop("xmp")
-        with contextlib.suppress(Exception):  # a damaged EXIF block: it will be refused below
-            tags = image.getexif()
-            tags[_XMP_TIFF_TAG] = packet
-            options["exif"] = tags
-    try:
-        _save(path, image, kind, options)
-    except _Refused:
-        if "exif" not in options:
-            raise
-        del options["exif"]
-        image.info.pop("exif", None)
-        _save(path, image, kind, options)
-        warnings.warn(f"{path}: this format does not take the EXIF block, which is left out", RuntimeWarning, stacklevel=2)
+    image.info.clear()  # from which Pillow would take what is left out
+    for kept in _ever_less(metadata, image.mode, kind):
+        try:
+            with replacing(path) as file:
+                _save(path, image, kind, kept, file)
+            break
+        except _Refused as error:
+            refusal = error
+    else:
+        raise refusal
+    for key in metadata:
+        if key not in kept:
+            message = f"{path}: this format does not take the {_METADATA[key]}, which is left out"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 
 class _Refused(CaeError):
     """A format cannot hold the picture or its metadata."""
 
 
-def _save(path: Path, image: Image.Image, kind: str, options: dict[str, Any]) -> None:
-    with replacing(path) as file:
-        try:
-            image.save(file, kind, **options)
-        except OSError as error:
-            if error.errno is not None:
-                raise
-            raise _Refused(f"{path}: this format does not take the picture ({error}); use .png") from None
-        except Exception as error:  # Pillow's many formats raise many kinds of errors
-            raise _Refused(f"{path}: this format does not take the picture ({error})") from None
+def _ever_less(metadata: dict[str, bytes], mode: str, kind: str) -> Iterator[dict[str, bytes]]:
+    """The metadata to try, one after another: all, what the format takes alone with a small picture, none."""
+    yield metadata
+    taken = {}
+    for key, content in metadata.items():
+        with contextlib.suppress(_Refused):
+            _save(Path(), Image.new(mode, (16, 16)), kind, {key: content}, io.BytesIO())
+            taken[key] = content
+    if 0 < len(taken) < len(metadata):
+        yield taken
+    if metadata:
+        yield {}
+
+
+def _save(path: Path, image: Image.Image, kind: str, metadata: dict[str, bytes], file: BinaryIO) -> None:
+    """Writes an image of a format to an open file; _Refused where the format does not take it."""
+    try:
+        options = _save_options(path, kind, metadata)
+        if kind == "JPEG2000":
+            # its encoder never ends where writing fails
+            buffer = io.BytesIO()
+            image.save(buffer, kind, **options)
+            file.write(buffer.getbuffer())
+        else:
+            image.save(_Stream(file), kind, **options)
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise _Refused(f"{path}: this format does not take the picture ({error}); use .png") from None
+    except Exception as error:  # Pillow's many formats raise many kinds of errors
+        raise _Refused(f"{path}: this format does not take the picture ({error})") from None
+
+
+def _save_options(path: Path, kind: str, metadata: dict[str, bytes]) -> dict[str, Any]:
+    options = _SAVE_OPTIONS.get(kind, {}) | metadata
+    if kind == "JPEG2000" and path.suffix.lower() in _CODESTREAMS:
+        options["no_jp2"] = True
+    if kind == "JPEG" and len(metadata.get("icc_profile", b"")) > _JPEG_PROFILE_MAX:
+        raise ValueError("ICC profile is too long")  # Pillow would write a damaged one
+    if kind == "PNG" and "xmp" in metadata:
+        text = PngImagePlugin.PngInfo()
+        text.add_itxt("XML:com.adobe.xmp", options.pop("xmp").decode("utf-8", "replace"))
+        options["pnginfo"] = text
+    if kind == "TIFF" and "xmp" in metadata:
+        holder = Image.new("L", (1, 1))
+        holder.info.update(metadata)
+        tags = holder.getexif()
+        tags[_XMP_TIFF_TAG] = options.pop("xmp")
+        options["exif"] = tags
+    return options
+
+
+class _Stream:
+    """A file without its descriptor, through which Pillow would write and then not say why that failed."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.write, self.read, self.seek, self.tell, self.flush = file.write, file.read, file.seek, file.tell, file.flush

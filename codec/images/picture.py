@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from ..errors import CaeError
+from .depth import is_deep
 
-_DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 _GRAY_MODES = ("1", "L", "LA", "La")
 # colour spaces of whose ICC profiles none fits the RGB that the pixels become
 _FOREIGN_MODES = ("CMYK", "YCbCr", "LAB", "HSV")
@@ -53,20 +53,24 @@ def to_array(picture: Picture) -> np.ndarray:
 
 
 def from_pillow(image: Image.Image) -> Picture:
-    """A picture of a Pillow image with 8 bits a channel, its alpha and its metadata; CaeError for more bits or damage."""
-    # a 16-bit colour PNG opens in an 8-bit mode: only the name of its raw pixels tells
-    deep = image.mode in _DEEP_MODES or any(";16" in str(tile) for tile in getattr(image, "tile", ()))
-    if deep:
-        raise CaeError("the image has more than 8 bits a channel; convert it to 8 bits first")
+    """A picture of a Pillow image with 8 bits a channel, its alpha and its metadata.
+
+    Raises:
+        CaeError: for damage, and for more than 8 bits a channel as far as `is_deep` can find it out.
+    """
     if 0 in image.size:
         raise CaeError(f"the image is {image.width} x {image.height}: a picture needs at least one pixel")
     mode = "L" if image.mode in _GRAY_MODES else "RGB"
     try:
+        if is_deep(image):
+            raise CaeError("the image has more than 8 bits a channel; convert it to 8 bits first")
         if image.has_transparency_data:
             mode = {"L": "LA", "RGB": "RGBA"}[mode]
         # convert would copy a picture that has the mode already
         pixels = np.asarray(image if image.mode == mode else image.convert(mode))
         metadata = _metadata(image)
+    except CaeError:
+        raise
     # Pillow's many formats raise many kinds of errors for damaged files
     except Exception as error:
         raise CaeError(f"damaged image ({error})") from None

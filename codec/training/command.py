@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
-from ..commands.common import reporting
+from ..commands.common import Parser, one_line, reporting
 from ..runtime.environment import prepare
 
 
-def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
+def parser() -> Parser:
+    p = Parser(
         "cae-train",
         description="Train a model on a folder of images. The run's folder keeps the state and a CSV log; the same "
         "command goes on where it stopped, and a larger budget continues a finished run.",
@@ -57,7 +56,8 @@ def main() -> None:
         except Interrupted as stop:
             print(f"{p.prog}: stopped; its state is saved, and the same command goes on", file=sys.stderr)
             sys.exit(128 + stop.number)
-        print(f"{p.prog}: {run.step} steps done" + (f", wrote {arguments.export}" if arguments.export else ""), file=sys.stderr)
+        written = f", wrote {arguments.export}" if arguments.export else ""
+        print(one_line(f"{p.prog}: {run.step} steps done{written}"), file=sys.stderr)
 
 
 if __name__ == "__main__":

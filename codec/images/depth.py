@@ -1,0 +1,115 @@
+"""More than 8 bits a channel: found where Pillow, which converts most such files to 8 bits, says nothing of it."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import struct
+from collections.abc import Callable, Iterator
+from typing import IO
+
+from PIL import Image, ImageFile
+
+from ..errors import CaeError
+
+_DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+# "RGB;16B" is 16 bits a channel; "BGR;16" of BMP files is 16 bits a pixel
+_DEEP_PIXELS = re.compile(r";16[BLN]")
+_FORGETFUL = ("DDS", "PNG", "PPM", "SGI")
+"""Formats whose images tell until they are loaded."""
+_TIFF_BITS_PER_SAMPLE = 258
+_CODESTREAM = b"\xff\x4f\xff\x51"
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Whether an image has, or had in its file, more than 8 bits a channel.
+
+    Of an image that Pillow has loaded already, the file is looked at again: by its name, or for PNG through the open
+    file. Where neither is left (most formats, opened from bytes and loaded; copies; pictures inside icon files), an
+    8-bit image that was made of a deeper one cannot be told from any other, and counts as one of 8 bits.
+    """
+    if image.mode in _DEEP_MODES:
+        return True
+    if not isinstance(image, ImageFile.ImageFile):
+        return False
+    bits = image.info.get("bit_depth")  # of pillow-heif; a PNG's text may have that name too
+    if isinstance(bits, int) and bits > 8:
+        return True
+    if image.format == "TIFF":
+        return max(image.tag_v2.get(_TIFF_BITS_PER_SAMPLE, (8,))) > 8
+    if image.format in _HEADERS or (image.format in _FORGETFUL and not image.tile):
+        return _is_deep_in_file(image)
+    return _is_deep_by_tile(image)
+
+
+def _is_deep_by_tile(image: ImageFile.ImageFile) -> bool:
+    """By what Pillow has noted for its decoders; False where the image is loaded."""
+    if not image.tile:
+        return False
+    codec, _, _, arguments = image.tile[0]
+    if codec == "SGI16" or _DEEP_PIXELS.search(str(arguments)):
+        return True
+    if codec in ("ppm", "ppm_plain"):
+        return isinstance(arguments, tuple) and arguments[1] > 255  # the largest value
+    if codec == "bcn":
+        return arguments[0] == 6  # half floats
+    return codec == "dds_rgb" and any(mask.bit_count() > 8 for mask in arguments[1])
+
+
+def _is_deep_in_file(image: ImageFile.ImageFile) -> bool:
+    """By the file that the image was made of; False where it is not at hand any more."""
+    # Pillow keeps some files open for further frames
+    files = [file for file in (image.fp, getattr(image, "_fp", None)) if hasattr(file, "read") and not file.closed]
+    with contextlib.ExitStack() as stack:
+        try:
+            source = files[0] if files else stack.enter_context(open(image.filename, "rb"))
+            file = stack.enter_context(_from_start(source))
+            again = type(image)(file)
+        except Exception:  # no such file, or no such picture in it
+            return False
+        if again.size != image.size:
+            return False  # another picture has taken the file's name
+        if image.format not in _HEADERS:
+            return is_deep(again)
+        file.seek(0)
+        return _HEADERS[image.format](file)
+
+
+@contextlib.contextmanager
+def _from_start(file: IO[bytes]) -> Iterator[IO[bytes]]:
+    """A file at its start, which is put back to where it was."""
+    position = file.tell()
+    file.seek(0)
+    try:
+        yield file
+    finally:
+        file.seek(position)
+
+
+def _is_deep_jpeg2000(file: IO[bytes]) -> bool:
+    """Reads how many bits the components have from the codestream's SIZ segment (ISO 15444-1, A.5.1)."""
+    start = file.read(4)
+    while start != _CODESTREAM:
+        # boxes, of which jp2c holds the codestream; one of length 0 is the last
+        length, kind = struct.unpack(">I4s", start + file.read(4))
+        header = 8
+        if length == 1:
+            (length,) = struct.unpack(">Q", file.read(8))
+            header = 16
+        if kind != b"jp2c":
+            if length < header:
+                raise CaeError("damaged image (no codestream)")
+            file.seek(length - header, 1)
+        start = file.read(4)
+    segment = file.read(38)
+    (components,) = struct.unpack_from(">H", segment, 36)
+    return any((sign_and_bits & 0x7F) + 1 > 8 for sign_and_bits in file.read(3 * components)[::3])
+
+
+def _is_deep_avif(file: IO[bytes]) -> bool:
+    """Whether any image in the file, of its alpha for instance, is of 10 or 12 bits (AV1 in ISOBMFF, 2.3.3)."""
+    return any(found[1][0] & 0x40 for found in re.finditer(rb"av1C\x81.(.)", file.read(), re.DOTALL))
+
+
+# formats of whose depth Pillow never tells
+_HEADERS: dict[str | None, Callable[[IO[bytes]], bool]] = {"JPEG2000": _is_deep_jpeg2000, "AVIF": _is_deep_avif}
