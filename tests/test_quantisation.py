@@ -1,12 +1,14 @@
 """Rate-distortion-optimised rounding: of the nearest integer and the next one towards zero, always the cheaper."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codec.format.entropy_coding import Table
-from codec.networks.quantisation import DISTORTION_WEIGHT, Quantiser
+from codec.format.entropy_coding import VALUE_LIMIT, Table
+from codec.networks.entropy_networks import pack, unpack
+from codec.networks.quantisation import COUPLED, COUPLING, COUPLING_FLAT, DISTORTION_WEIGHT, Quantiser
 from codec.training.calibration import frequencies, gaussian_mass
 
 SCALES = (0.2, 1.0, 5.0)
@@ -35,3 +37,27 @@ def test_huge_values_stay_close():
     deviation = torch.tensor([1e6, -3e5, 40.4], dtype=torch.float64)
     chosen = QUANTISER.choose(deviation, torch.zeros(3, dtype=torch.uint8))
     assert (chosen - deviation).abs().max() <= 1.5
+
+
+def test_flat_tiles_take_the_nearest():
+    index = torch.zeros(1, 2, 2, 100, dtype=torch.uint8)
+    index[..., 0] = 40
+    assert QUANTISER.is_flat(index)
+    index[..., :3] = 40
+    assert not QUANTISER.is_flat(index)
+    deviation = torch.tensor([0.6, -0.6, 0.4, 1e9])
+    assert QUANTISER.choose(deviation, torch.zeros(4, dtype=torch.uint8), flat=True).tolist() == [1, -1, 0, VALUE_LIMIT]
+
+
+@pytest.mark.parametrize(("flat", "coupling"), [(False, COUPLING), (True, COUPLING_FLAT)])
+def test_second_pass_makes_up_for_its_neighbours(flat, coupling):
+    """In the picture's own layout: each position of the second pass gains a share of the same channel's errors around it."""
+    y = torch.randn(1, 5, 6, 8, generator=torch.Generator().manual_seed(0))
+    first, second = pack(y, 0), pack(y, 1)
+    symbols = first.round().to(torch.int32)
+    made_up = QUANTISER.make_up(second.clone(), first, symbols, flat)
+    errors = unpack(first - symbols, torch.zeros_like(second))
+    around = torch.nn.functional.pad(errors, (0, 0, 1, 1, 1, 1))
+    around = around[:, :-2, 1:-1] + around[:, 2:, 1:-1] + around[:, 1:-1, :-2] + around[:, 1:-1, 2:]
+    around[..., COUPLED:] = 0
+    assert torch.allclose(made_up, second + coupling * pack(around, 1))

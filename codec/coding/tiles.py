@@ -29,9 +29,11 @@ def tile_groups(y: Tensor, model: Model, settings: Settings, quality: int) -> Gr
         z = model.hyper_analysis(_pad_to_hyper(y)).round_().clamp_(-LIMIT, LIMIT).to(torch.int32)
     with torch.inference_mode():
         features, mean, index = model.entropy.first(z, quality, h, w)
-        symbols = model.quantiser.choose(deviation(y, mean, 0), index)
+        wanted, flat = deviation(y, mean, 0), model.quantiser.is_flat(index)
+        symbols = model.quantiser.choose(wanted, index, flat)
         mean_second, index_second = model.entropy.second(features, mean, symbols, quality)
-        symbols_second = model.quantiser.choose(deviation(y, mean_second, 1), index_second)
+        wanted_second = model.quantiser.make_up(deviation(y, mean_second, 1), wanted, symbols, flat)
+        symbols_second = model.quantiser.choose(wanted_second, index_second, flat)
     hyper = z[0].reshape(-1, z.shape[-1]).T.cpu().numpy()
     groups = list(zip(model.hyper_tables, hyper, strict=True))
     for values, tables in ((symbols, index), (symbols_second, index_second)):

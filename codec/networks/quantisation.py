@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..format.entropy_coding import VALUE_LIMIT, Table
+from .entropy_networks import NEIGHBOURS
 
 ESCAPE_BITS = 16.0
 DISTORTION_WEIGHT = 45.0
@@ -15,6 +16,23 @@ DISTORTION_WEIGHT = 45.0
 
 High-rate theory gives 26/3 for a step that is optimal for uniform noise; trained latents bear less error than that.
 """
+FLAT_SHARE = 0.02
+"""A tile is flat where at most this share of its first pass's scale indices differs from 0.
+
+Six plain colours have 0.006 to 0.018 up to quality 30, validation photographs (512 x 512) 0.029 or more from quality 5 on.
+"""
+COUPLED = 2
+"""How many channels, from the first on, are coupled (an even number): those that carry mean brightness and colour.
+
+The synthesis smooths them from position to position, so that equal errors side by side cost more than opposite ones.
+"""
+COUPLING = 0.1
+"""By how much a position of the second pass makes up for the error of each of its four neighbours.
+
+Of 0.1, 0.2, 0.3 and 0.4 only 0.1 lowered the rate on validation photographs, by 0.1 % at equal PSNR.
+"""
+COUPLING_FLAT = 0.25
+"""The same in flat tiles, where all positions err alike; of 0 to 0.4, the best on eight plain colours and a gradient."""
 
 
 class Quantiser:
@@ -33,12 +51,37 @@ class Quantiser:
         saved = bits.diff(dim=1)
         self.limit = torch.nn.functional.pad((saved / DISTORTION_WEIGHT - 1) / 2, (1, 0), value=-1.0).flatten().to(device)
 
-    def choose(self, deviation: Tensor, index: Tensor) -> Tensor:
+    @staticmethod
+    def is_flat(index: Tensor) -> bool:
+        """Whether a tile is flat, by the scale indices (any shape, uint8) of its first pass.
+
+        All positions of such a tile give up the same symbol for the same few bits, and it takes on a tint.
+        """
+        return int(index.count_nonzero()) <= FLAT_SHARE * index.numel()
+
+    @staticmethod
+    def make_up(deviation: Tensor, first: Tensor, symbols: Tensor, flat: bool) -> Tensor:
+        """Deviations of the second pass, changed in place to make up for the errors that the first leaves.
+
+        `first` and `symbols` are the first pass's deviations and what was chosen for them; all are (B, h, w, N/2), packed.
+        """
+        leading = slice(COUPLED // 2)
+        _, h, w, _ = first.shape
+        errors = first[..., leading] - symbols[..., leading]
+        # column by column of the packed layouts, a position's four neighbours code the same channels in the other pass
+        padded = torch.nn.functional.pad(errors, (0, 0, 1, 1, 1, 1))
+        around = sum(padded[:, 1 + row : 1 + row + h, 1 + column : 1 + column + w] for row, column in NEIGHBOURS)
+        deviation[..., leading].add_(around, alpha=COUPLING_FLAT if flat else COUPLING)
+        return deviation
+
+    def choose(self, deviation: Tensor, index: Tensor, flat: bool = False) -> Tensor:
         """Integers (int32) for deviations from the mean (any shape, in steps): each the nearest, or the next towards zero.
 
         The smaller magnitude is taken where the bits it saves, under the table that `index` (same shape) names, outweigh
-        the increase of the squared error.
+        the increase of the squared error; in a flat tile never.
         """
+        if flat:
+            return deviation.round().clamp_(-VALUE_LIMIT, VALUE_LIMIT).to(torch.int32)
         magnitude = deviation.abs()
         nearest = magnitude.round().clamp_(max=VALUE_LIMIT)
         place = nearest.clamp(max=self.width - 1).to(torch.int32).add_(index, alpha=self.width)
