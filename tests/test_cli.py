@@ -264,7 +264,7 @@ def test_bad_input_to_encode(tmp_path, photograph, capsys):
     assert "tile size 100" in refused(capsys, encode.main, photograph, out, "--tile", 100, *tiny)
     assert "threads" in refused(capsys, encode.main, photograph, out, "-j", 0, *tiny)
     assert "weights" in refused(capsys, encode.main, photograph, out, "--weights", photograph)
-    assert "invalid choice" in refused(capsys, encode.main, photograph, out, "--device", "tpu")
+    assert "device 'tpu' is unknown" in refused(capsys, encode.main, photograph, out, "--device", "tpu")
     assert "folder" in refused(capsys, encode.main, photograph, tmp_path)
     assert "its own source" in refused(capsys, encode.main, photograph, photograph)
     assert "does not exist" in refused(capsys, encode.main, photograph, tmp_path / "none" / "out.cae")

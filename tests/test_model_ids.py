@@ -7,10 +7,14 @@ import struct
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 import codec
+import codec.commands.decode
+import codec.commands.encode
+from codec import commands
 from codec.networks import registry
 from codec.networks.model import Files, load
 from codec.networks.weights import DECODER, ENCODER, Weights
@@ -142,3 +146,13 @@ def test_parts_are_kept_when_a_gpu_is_full(encoder):
     model = load(Files(TINY, encoder))
     again = on_cpu(dataclasses.replace(model, analysis=None))
     assert again.analysis.patch_in.bias.equal(model.analysis.patch_in.bias)
+
+
+def test_commands_take_parts(tmp_path, encoder, decoder, chelsea):
+    picture, coded, decoded = (tmp_path / name for name in ("cat.png", "cat.cae", "decoded.png"))
+    Image.fromarray(chelsea).save(picture)
+    commands.encode.main([str(picture), str(coded), "--weights", str(TINY), "--encoder", str(encoder)])
+    assert coded.read_bytes() == codec.Codec(weights=TINY, encoder=encoder, device="cpu").encode(chelsea)
+    commands.decode.main([str(coded), str(decoded), "--weights", str(TINY), "--decoder", str(decoder)])
+    expected = codec.Codec(weights=TINY, decoder=decoder, device="cpu").decode(coded.read_bytes())
+    assert np.array_equal(np.asarray(Image.open(decoded)), expected)

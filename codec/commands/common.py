@@ -48,7 +48,7 @@ def parser(name: str, description: str) -> Parser:
 def add_running(parser: argparse.ArgumentParser) -> None:
     """Options that say where a command runs, with which weights and within which limits."""
     parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to run (default: CUDA if it works)"
+        "--device", metavar="auto|cpu|cuda[:N]", default="auto", help="where to run (default: auto, CUDA if it works)"
     )
     parser.add_argument("-j", "--threads", type=int, metavar="N", help="CPU threads (default: all processors)")
     parser.add_argument(

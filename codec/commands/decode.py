@@ -26,6 +26,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("input", type=Path, metavar="IN", help=".cae file")
     parser.add_argument("output", type=Path, metavar="OUT", help="image file to write, such as picture.png")
     parser.add_argument("--region", type=_region, metavar="x,y,w,h", help="decode only these pixels")
+    parser.add_argument(
+        "--decoder", metavar="NAME|FILE", help="another decoder for the weights: an installed one, or a .safetensors file"
+    )
     common.add_running(parser)
     given = parser.parse_args(arguments)
     with common.reporting(parser.prog):
@@ -39,7 +42,13 @@ def main(arguments: list[str] | None = None) -> None:
 
         from .. import Codec
 
-        codec = Codec(weights=given.weights, device=given.device, threads=given.threads, pixels_max=given.max_pixels)
+        codec = Codec(
+            weights=given.weights,
+            decoder=given.decoder,
+            device=given.device,
+            threads=given.threads,
+            pixels_max=given.max_pixels,
+        )
         with common.naming(given.input):
             picture = codec.decode_picture(data, DecodeOptions(given.region))
         files.write_image(given.output, picture)

@@ -31,6 +31,9 @@ def main(arguments: list[str] | None = None) -> None:
         help="side of a tile in pixels, a multiple of 64 (default: %(default)s)",
     )
     parser.add_argument("--force", action="store_true", help="write to OUT even where its name does not end in .cae")
+    parser.add_argument(
+        "--encoder", metavar="NAME|FILE", help="another encoder for the weights: an installed one, or a .safetensors file"
+    )
     common.add_running(parser)
     given = parser.parse_args(arguments)
     with common.reporting(parser.prog):
@@ -44,7 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
 
         from .. import Codec
 
-        codec = Codec(weights=given.weights, device=given.device, threads=given.threads)
+        codec = Codec(weights=given.weights, encoder=given.encoder, device=given.device, threads=given.threads)
         data = codec.encode_picture(picture, EncodeOptions(given.quality, given.tile))
         with replacing(given.output) as file:
             file.write(data)

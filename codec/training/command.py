@@ -30,7 +30,7 @@ def parser() -> Parser:
         default=0.25,
         help="part of the budget over which the learning rate falls to zero (default: 0.25)",
     )
-    p.add_argument("--device", default="cpu", choices=("auto", "cpu", "cuda"), help="default: cpu")
+    p.add_argument("--device", default="cpu", metavar="auto|cpu|cuda[:N]", help="where to run (default: cpu)")
     p.add_argument("--workers", type=int, default=1, help="threads that prepare patches; a GPU wants more (default: 1)")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--memory-gib", type=float, default=6, help="images to hold in memory (default: 6)")

@@ -139,7 +139,7 @@ class Run:
             raise CaeError(f"seed {options.seed}: use 0 or more")
         if options.export is not None:
             check_target(options.export)
-        options = dataclasses.replace(options, device=devices.choose(options.device).type)
+        options = dataclasses.replace(options, device=str(devices.choose(options.device)))
         self.options = options
         self.stream = torch.bfloat16 if devices.fast_bf16(torch.device(options.device)) else torch.float32
         torch.manual_seed(options.seed)
