@@ -20,7 +20,9 @@ def make_model() -> Autoencoder:
     torch.manual_seed(1)
     model = Autoencoder(CONFIG)
     photographs = [skimage.data.astronaut(), skimage.data.coffee(), skimage.data.chelsea()]
-    start_from_components(model, random_patches(photographs, 3000, 16, np.random.default_rng(1)))
+    rng = np.random.default_rng(1)
+    patches = random_patches([torch.from_numpy(photograph) for photograph in photographs], 3000, 16, [rng] * 3000)
+    start_from_components(model, patches)
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, EntropyBlock):

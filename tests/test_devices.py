@@ -17,7 +17,8 @@ from codec.networks import model, registry
 from codec.networks.agreement import agrees
 from codec.networks.model import Files, load
 from codec.runtime import devices
-from codec.training.train import Options, train
+from codec.training.options import Options
+from codec.training.train import train
 
 from .conftest import DATA, TINY, needs_cuda
 from .make_golden_files import latent_digest

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -22,7 +23,9 @@ from codec.networks.weights import Weights
 from codec.training.autoencoder import Autoencoder
 from codec.training.data import find_images, load_images, random_patches
 from codec.training.export import export, fraction_bits, restore
-from codec.training.train import Interrupted, Options, Run, train
+from codec.training.options import Options
+from codec.training.processes import Processes
+from codec.training.train import Interrupted, Run, train
 
 from .conftest import TINY, psnr
 from .make_tiny_weights import CONFIG, make_model
@@ -51,7 +54,7 @@ def csv_rows(run: Path) -> list[dict[str, str]]:
 
 def test_resumed_training_equals_uninterrupted(folder, tmp_path):
     whole = train(options(folder, tmp_path / "whole", 6), CONFIG).average
-    images = load_images(find_images(folder), 64, 2**30, quiet=True)
+    images = [torch.from_numpy(image) for image in load_images(find_images(folder), 64, 2**30, quiet=True)]
     run = Run(options(folder, tmp_path / "parts", 6), CONFIG)
     run.start(images)
     for x in run.batches(images):
@@ -145,18 +148,31 @@ def test_fine_tuning_starts_from_exported_weights(folder, tmp_path):
     assert run.step == 1
 
 
+def patches_of(pictures: list[np.ndarray], count: int, noisy: float = 0) -> list[np.ndarray]:
+    images = [torch.from_numpy(picture) for picture in pictures]
+    return list(random_patches(images, count, 64, [np.random.default_rng(3)] * count, noisy).numpy())
+
+
 def test_patches_are_reproducible_and_varied():
-    images = [skimage.data.astronaut(), skimage.data.chelsea()]
-    first, second = (random_patches(images, 8, 64, np.random.default_rng(3)) for _ in range(2))
+    pictures = [skimage.data.astronaut(), skimage.data.chelsea()]
+    first, second = patches_of(pictures, 8), patches_of(pictures, 8)
     assert np.array_equal(first, second)
     assert len({patch.tobytes() for patch in first}) == 8
 
 
+def test_patches_show_their_picture():
+    """Whatever they were turned, flipped and reduced to, mean and range stay."""
+    ramp = np.add.outer(np.arange(300), np.zeros(400)).astype(np.uint8)[..., None].repeat(3, -1)
+    for patch in patches_of([ramp], 50):
+        steps = [np.abs(np.diff(patch[..., 0].astype(int), axis=axis)) for axis in (0, 1)]
+        along, across = sorted(steps, key=np.mean)
+        assert across.mean() >= 1 and along.max() <= 1
+
+
 def test_some_patches_are_noisy():
-    clean, noisy = (
-        random_patches([np.full((64, 64, 3), 128, np.uint8)], 400, 64, np.random.default_rng(0), share) for share in (0, 0.3)
-    )
-    assert (clean == 128).all()
+    gray = [np.full((64, 64, 3), 128, np.uint8)]
+    clean, noisy = patches_of(gray, 400), patches_of(gray, 400, 0.3)
+    assert all((patch == 128).all() for patch in clean)
     assert 60 < sum(patch.std() > 1 for patch in noisy) < 180
     repeated = sum((patch[:24, :24] == patch[24:48, 24:48]).all() and patch.std() > 1 for patch in noisy)
     assert 5 < repeated < 60
@@ -228,7 +244,7 @@ def test_damaged_state_is_refused(folder, tmp_path):
 def test_resumes_bit_for_bit_after_the_eigenbasis_was_renewed(folder, tmp_path):
     whole = Run(options(folder, tmp_path / "whole", 30), CONFIG)
     resumed = Run(options(folder, tmp_path / "resumed", 30), CONFIG)
-    images = load_images(find_images(folder), 64, 2**30, quiet=True)
+    images = [torch.from_numpy(image) for image in load_images(find_images(folder), 64, 2**30, quiet=True)]
     whole.start(images)
     for x in whole.batches(images):
         whole.train_step(x)
@@ -290,3 +306,55 @@ def test_pictures_that_memory_does_not_hold_are_told(folder):
 def test_pictures_left_out_are_told(folder):
     with pytest.warns(RuntimeWarning, match="1 images are not readable"):
         load_images(find_images(folder), 64, 2**30, quiet=True)
+
+
+ONE_STEP = """
+import sys
+from pathlib import Path
+import torch
+from safetensors.torch import save_file
+from codec.training.export import restore
+from codec.training.gradients import Gradients
+from codec.training.processes import Processes
+processes = Processes.join(torch.device("cpu"))
+model = restore(Path(sys.argv[1]))
+patches = torch.rand(4, 64, 64, 3, generator=torch.Generator().manual_seed(1))
+measured = Gradients(model, 4, 0, torch.float32, processes)(patches[list(processes.share(4))], 7)
+if processes.is_first:
+    save_file({"measured": measured} | {name: p.grad.clone() for name, p in model.named_parameters()}, sys.argv[2])
+"""
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+
+
+def run_python(*command: object, threads: int) -> None:
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(Path(__file__).parents[1])}
+    told = [sys.executable, *map(str, command)]
+    done = subprocess.run(told, capture_output=True, text=True, env=environment, cwd=Path(__file__).parents[1])
+    assert done.returncode == 0, done.stderr
+
+
+def test_two_processes_take_the_step_of_one(tmp_path):
+    """Two with a half of the batch each, and one with the whole on two threads: the same gradient but for rounding."""
+    script = tmp_path / "step.py"
+    script.write_text(ONE_STEP)
+    run_python(script, TINY, tmp_path / "one", threads=2)
+    run_python(*TORCHRUN, script, TINY, tmp_path / "two", threads=1)
+    one, two = (load_file(tmp_path / name) for name in ("one", "two"))
+    assert len(one) > 100
+    for name, value in one.items():
+        assert (value - two[name]).norm() <= 1e-4 * value.norm(), name
+
+
+def test_torchrun_trains_and_exports_once(folder, tmp_path):
+    told = (folder, tmp_path / "run", "--steps", 3, "--batch", 4, "--patch", 64, "--quiet", "--start-from", TINY)
+    run_python(*TORCHRUN, "-m", "codec.training", *told, "--export", tmp_path / "weights.safetensors", threads=1)
+    (row,) = csv_rows(tmp_path / "run")
+    assert row["step"] == "3"
+    assert codec.Codec(weights=tmp_path / "weights.safetensors", device="cpu").encode(np.zeros((9, 9), np.uint8))
+
+
+def test_several_processes_need_equal_parts(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(Processes, "join", lambda _: Processes(0, 2))
+    for changes in ({"batch": 3}, {"steps": None, "minutes": 1.0}):
+        with pytest.raises(codec.CaeError, match="2 processes need"):
+            Run(dataclasses.replace(options(folder, tmp_path, 5), **changes), CONFIG)

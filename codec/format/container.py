@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 
 from ..errors import CaeError
 from ..options import QUALITIES
-from .entropy_coding import WORD
 from .tiling import HYPER_STRIDE, Rect
 
 Data = bytes | bytearray | memoryview
@@ -19,6 +18,8 @@ VERSION = 1
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 """Names of the colour modes, as Pillow has them, by number of channels."""
 SECTIONS = ("iccp", "exif", "xmp ")
+WORD = 4
+"""Bytes of one of the entropy coder's words."""
 TILE_UNIT = 64
 TILE_UNITS_MAX = 32
 SIDE_MAX = 2**31 - 1

@@ -54,7 +54,7 @@ def run_parallel(
     if not items:
         return []
     each = max(1, threads // max(1, min(threads, among or len(items))))
-    with ThreadPoolExecutor(max(1, min(threads, len(items))), initializer=_use, initargs=(each,)) as pool:
+    with ThreadPoolExecutor(max(1, min(threads, len(items))), initializer=use_in_this_thread, initargs=(each,)) as pool:
         try:
             results = pool.map(work, items)
         except RuntimeError as error:
@@ -62,7 +62,7 @@ def run_parallel(
         return list(results)
 
 
-def _use(number: int) -> None:
+def use_in_this_thread(number: int) -> None:
     """Gives this thread's products a number of threads; it must be a new thread. The numbers of others stay."""
     setters = _setters()
     if not setters:

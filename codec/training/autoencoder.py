@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -50,7 +49,7 @@ def rate_weights(config: Config, level: Tensor) -> Tensor:
     return torch.exp(low + (high - low) * level / (config.levels - 1))
 
 
-def start_from_components(model: Autoencoder, patches: np.ndarray) -> None:
+def start_from_components(model: Autoencoder, patches: Tensor) -> None:
     """Sets the linear layers to the principal components of uint8 patches (P, 16, 16, 3), and the scales to match.
 
     The first layer takes the components of 8x8 blocks, divided by the square root of their standard deviation
@@ -59,7 +58,7 @@ def start_from_components(model: Autoencoder, patches: np.ndarray) -> None:
     """
     config = model.config
     c, n = config.channels, config.latent_channels
-    blocks = space_to_depth(torch.from_numpy(patches).float() / 255 - 0.5, FEATURE_STRIDE)
+    blocks = space_to_depth(patches.float() / 255 - 0.5, FEATURE_STRIDE)
     deviation, inner = _components(blocks.reshape(-1, blocks.shape[-1]), c)
     whitening = deviation.sqrt()
     groups = space_to_depth(blocks @ inner, 2).reshape(len(blocks), -1)

@@ -48,7 +48,8 @@ def main() -> None:
     with reporting(p.prog, "use smaller patches or batches, or less --memory-gib"):
         from ..networks.config import Config
         from ..networks.weights import Weights
-        from .train import Interrupted, Options, train
+        from .options import Options
+        from .train import Interrupted, train
 
         config = Weights.read(arguments.start_from).config if arguments.start_from else Config()
         try:

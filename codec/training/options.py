@@ -1,0 +1,62 @@
+"""What a training run can be told."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+from ..errors import CaeError
+from ..format.tiling import HYPER_STRIDE
+from ..outputs import check_target
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What `cae-train` can be told; the run's folder holds its state and its log."""
+
+    images: Path
+    run: Path
+    validation: Path | None = None
+    steps: int | None = None
+    minutes: float | None = None
+    batch: int = 8
+    patch: int = 256
+    learning_rate: float = 1e-3
+    decay: float = 0.25
+    average: float = 0.999
+    device: str = "cpu"
+    workers: int = 1
+    seed: int = 0
+    start_from: Path | None = None
+    export: Path | None = None
+    licence: str = "MIT"
+    log_every: int = 100
+    save_every_minutes: float = 10
+    validate_every: int = 2000
+    memory_gib: float = 6
+    quiet: bool = False
+
+    def check(self) -> None:
+        """CaeError for values that cannot be."""
+        if (self.steps is None) == (self.minutes is None):
+            raise CaeError("training needs either a number of steps or of minutes")
+        if not all(map(math.isfinite, (self.minutes or 0, self.learning_rate, self.memory_gib))):
+            raise CaeError("minutes, learning rate and memory must be numbers")
+        if self.patch < HYPER_STRIDE or self.patch % HYPER_STRIDE:
+            raise CaeError(f"patches of {self.patch} pixels: use a multiple of {HYPER_STRIDE}")
+        if (
+            self.batch < 1
+            or self.workers < 1
+            or not 0 < self.decay <= 1
+            or self.learning_rate <= 0
+            or self.memory_gib <= 0
+            or (self.steps or self.minutes or 0) <= 0
+        ):
+            raise CaeError(
+                "batch, workers, budget, learning rate and memory must be positive, the decay more than 0 and at most 1"
+            )
+        if self.seed < 0:
+            raise CaeError(f"seed {self.seed}: use 0 or more")
+        if self.export is not None:
+            check_target(self.export)
