@@ -36,18 +36,21 @@ def parameters(path: Path) -> int:
 def macs_per_pixel(config: Config) -> dict[str, float]:
     """Multiply-accumulates per pixel of each network, as the encoder and decoder run them."""
     c, n, z, h = config.channels, config.latent_channels, config.hyper_channels, config.entropy_channels
-    transform_block = 8 * c * c + 9 * c
+    narrow_block = lambda expansion: ((2 + 3 * expansion) * c + 9) * c  # noqa: E731
+    wide_block = lambda expansion: ((2 + 3 * expansion) * n + 9) * n  # noqa: E731
     entropy_block = lambda width: 6 * width * width + 9 * width  # noqa: E731
     feature, latent, hyper = FEATURE_STRIDE**2, LATENT_STRIDE**2, HYPER_STRIDE**2
     middle = (HYPER_STRIDE // 2) ** 2
     return {
-        "analysis": (192 * c + config.analysis_blocks * transform_block) / feature + 4 * c * n / latent,
+        "analysis": (192 * c + config.analysis_blocks * narrow_block(2)) / feature
+        + (4 * c * n + config.analysis_wide_blocks * wide_block(config.analysis_wide_expansion)) / latent,
         "hyper analysis": (n * h + entropy_block(h)) / latent + (4 * h * z + entropy_block(z)) / middle + 4 * z * z / hyper,
         "hyper synthesis": 4 * z * z / hyper + (entropy_block(z) + 4 * z * h) / middle + entropy_block(h) / latent,
         # each pass predicts a mean and a scale for half of the latents, and the second reads the other half
         "first pass": (entropy_block(h) + h * n) / latent,
         "second pass": (n // 2 * h + config.context_blocks * entropy_block(h) + h * n + 2 * config.leading_channels) / latent,
-        "synthesis": n * 4 * c / latent + (config.synthesis_blocks * transform_block + 192 * c) / feature,
+        "synthesis": (n * 4 * c + config.synthesis_wide_blocks * wide_block(config.synthesis_wide_expansion)) / latent
+        + (config.synthesis_blocks * narrow_block(config.synthesis_expansion) + 192 * c) / feature,
     }
 
 

@@ -6,12 +6,13 @@ import torch
 
 from codec.networks.config import Config
 from codec.networks.hyper_analysis import EntropyBlock
+from codec.networks.transforms import TransformBlock
 from codec.training.autoencoder import Autoencoder, start_from_components
 from codec.training.data import random_patches
 
 CONFIG = Config(
     channels=32, latent_channels=48, hyper_channels=8, entropy_channels=24, analysis_blocks=2, synthesis_blocks=2,
-    context_blocks=1, leading_channels=8, levels=4,
+    analysis_wide_blocks=1, synthesis_wide_blocks=1, context_blocks=1, leading_channels=8, levels=4,
 )  # fmt: skip
 
 
@@ -28,8 +29,9 @@ def make_model() -> Autoencoder:
             if isinstance(module, EntropyBlock):
                 module.mix_out.weight.normal_(0, 0.1)
                 module.down.weight.normal_(0, 0.1)
-        for block in (*model.analysis.blocks, *model.synthesis.blocks):
-            block.mix_out.weight.normal_(0, 0.002)
-            block.down.weight.normal_(0, 0.002)
+        for module in model.modules():
+            if isinstance(module, TransformBlock):
+                module.mix_out.weight.normal_(0, 0.002)
+                module.down.weight.normal_(0, 0.002)
         model.entropy.neighbour_weight.fill_(0.2)
     return model

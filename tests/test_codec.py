@@ -21,6 +21,7 @@ from codec.format import container
 from codec.format.tiling import Rect
 from codec.networks.entropy_networks import MEAN_BITS
 from codec.networks.model import Files, Model, load
+from codec.networks.transforms import receptive_field
 from codec.options import EncodeOptions
 
 from .conftest import DATA, TINY, needs_cuda, psnr
@@ -143,7 +144,7 @@ def test_halo_covers_the_receptive_field(tiny_model, name):
     (gradient,) = torch.autograd.grad(out[:, middle, middle].sum(), x)
     rows = torch.nonzero(gradient.abs().sum((0, 2, 3))) // unit
     reach = int(max(8 - rows.min(), rows.max() - 8))
-    assert transforming.halo(network) == 16 * reach
+    assert receptive_field(network) == 16 * reach
 
 
 def test_symbols_do_not_depend_on_how_they_are_decoded(default_model, default, astronaut):

@@ -140,10 +140,13 @@ def test_fine_tuning_starts_from_exported_weights(folder, tmp_path):
     original, restored = make_model().eval(), restore(TINY).eval()
     x = torch.from_numpy(skimage.data.coffee()[None, :128, :128].copy()).float() / 255
     with torch.inference_mode():
-        for level in (0.0, 2.5):
-            results = [model(x, torch.tensor([level])) for model in (original, restored)]
-            assert abs(results[1][1] / results[0][1] - 1) < 0.01
-            assert (results[1][0] - results[0][0]).square().mean() < 1e-6
+        for level in map(torch.tensor, ([0.0], [2.5])):
+            before, after = (model(x, level)[1] for model in (original, restored))
+            assert abs(after / before - 1) < 0.01
+            y, again = (model.analysis(x - 0.5, level) for model in (original, restored))
+            assert (again - y).square().mean() < 1e-6 * y.square().mean()
+            pixels, again = (model.synthesis(y, level) for model in (original, restored))
+            assert (again - pixels).square().mean() < 1e-7
     run = train(options(folder, tmp_path, 1, start_from=TINY), Weights.read(TINY).config)
     assert run.step == 1
 

@@ -17,10 +17,11 @@ from ..format.limits import check_size
 from ..format.tiling import LATENT_STRIDE, Rect, bands, grid
 from ..images.lossless import decode_gray
 from ..networks.model import Model
+from ..networks.transforms import receptive_field
 from ..runtime.threads import run_parallel
 from .settings import Settings, with_fallback
 from .tiles import decode_tile
-from .transforming import halo, synthesise
+from .transforming import synthesise
 
 Part = TypeVar("Part", Tensor, np.ndarray)
 WORK_ALWAYS = 2**24
@@ -57,7 +58,7 @@ def _check_work(region: Rect, header: Header, model: Model, settings: Settings) 
     if region.is_empty or region & bounds != region:
         where = f"x {region.left}, y {region.top}, {region.width} x {region.height}"
         raise CaeError(f"the region ({where}) is not within the picture's {header.width} x {header.height} pixels")
-    tiles = region.grow(halo(model.synthesis), bounds).outward(header.tile).scaled(header.tile) & bounds
+    tiles = region.grow(receptive_field(model.synthesis), bounds).outward(header.tile).scaled(header.tile) & bounds
     windows = region.outward(settings.window).scaled(settings.window) & bounds
     advice = "; decode it region by region, or raise the limit (--max-pixels, Codec's pixels_max)"
     check_size(region.width, region.height, settings.pixels_max, advice)
@@ -68,7 +69,7 @@ def _check_work(region: Rect, header: Header, model: Model, settings: Settings) 
 
 def _decode_bands(data: Data, file: Container, model: Model, settings: Settings, region: Rect) -> Iterator[np.ndarray]:
     header = file.header
-    margin = halo(model.synthesis)
+    margin = receptive_field(model.synthesis)
     latents = _latents(data, file, model, settings, region.grow(margin, header.bounds))
     alphas = _alphas(data, file, settings, region)
     for band in bands(header.bounds, settings.window, settings.band_cells, touching=region):

@@ -13,11 +13,12 @@ from ..format.container import Header, Kind, Payload
 from ..format.tiling import LATENT_STRIDE, Rect, bands, grid
 from ..images.lossless import encode_gray
 from ..networks.model import Model
+from ..networks.transforms import receptive_field
 from ..options import EncodeOptions
 from ..runtime.threads import run_parallel
 from .settings import Settings, with_fallback
 from .tiles import encode_tile
-from .transforming import analyse, halo
+from .transforming import analyse
 
 
 def encode(
@@ -40,7 +41,7 @@ def encode_bands(arriving: Iterable[np.ndarray], header: Header, model: Model, s
         CaeError: where the bands do not fit the header.
     """
     rows = _Rows(arriving, header)
-    margin = halo(model.analysis)
+    margin = receptive_field(model.analysis)
     step = header.tile * -(-settings.window // header.tile)
     for band in bands(header.bounds, step, settings.band_cells):
         place = Rect(band.top - margin, 0, band.bottom + margin, header.width) & header.bounds

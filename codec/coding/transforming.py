@@ -6,20 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..format.tiling import LATENT_STRIDE, Rect, grid
-from ..networks.config import FEATURE_STRIDE
 from ..networks.entropy_networks import MEAN_BITS
 from ..networks.model import Model
+from ..networks.transforms import receptive_field
 from ..runtime.threads import run_parallel
 from .settings import Settings
-
-
-def halo(network: nn.Module) -> int:
-    """Pixels beyond a window that reach into it through a transform, from its layers, in whole latent positions."""
-    reach = sum(FEATURE_STRIDE * (layer.kernel_size[0] // 2) for layer in network.modules() if isinstance(layer, nn.Conv2d))
-    return -(-reach // LATENT_STRIDE) * LATENT_STRIDE
 
 
 def analyse(
@@ -36,7 +30,7 @@ def analyse(
     whole = picture.outward(LATENT_STRIDE)
     origin = region.outward(LATENT_STRIDE)
     latent = torch.empty(origin.height, origin.width, model.config.latent_channels, dtype=torch.float32, device="cpu")
-    margin = halo(model.analysis) // LATENT_STRIDE
+    margin = receptive_field(model.analysis) // LATENT_STRIDE
     level, gain = model.level(quality), model.gain[quality - 1]
 
     def run(cell: tuple[int, Rect]) -> None:
@@ -68,7 +62,7 @@ def synthesise(
         colours: 1 for grayscale, 3 for RGB.
     """
     whole = picture.outward(LATENT_STRIDE)
-    margin = halo(model.synthesis) // LATENT_STRIDE
+    margin = receptive_field(model.synthesis) // LATENT_STRIDE
     level, gain = model.level(quality), model.gain[quality - 1] * 2**MEAN_BITS
     out = np.empty((region.height, region.width, colours), np.uint8)
 

@@ -9,9 +9,6 @@ from ..options import QUALITIES
 FEATURE_STRIDE = 8
 """Pixels per position of the transforms' features."""
 
-NOT_DECODING = ("analysis_blocks", "lambda_max", "lambda_min")
-"""Fields of a configuration that a decoder does not need."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -20,6 +17,9 @@ class Config:
     Qualities 1 to 100 are spread evenly over `levels` gain vectors, from `levels_below` the first (number 0) to
     `levels_above` the last; between them gains are interpolated, beyond them extrapolated. The first level stands for
     `lambda_min`, the last for `lambda_max`: the loss is lambda * 255**2 * MSE + bits per pixel, with pixels in [0, 1].
+
+    The transforms have `…_blocks` blocks of `channels` features at 1/8 scale, and `…_wide_blocks` of as many features as
+    the latent has channels, at its scale of 1/16. The `…_expansion` is how many times as wide a feed-forward part is.
     """
 
     channels: int = 128
@@ -28,6 +28,11 @@ class Config:
     entropy_channels: int = 192
     analysis_blocks: int = 5
     synthesis_blocks: int = 7
+    analysis_wide_blocks: int = 0
+    synthesis_wide_blocks: int = 0
+    synthesis_expansion: int = 2
+    analysis_wide_expansion: int = 1
+    synthesis_wide_expansion: int = 2
     context_blocks: int = 2
     leading_channels: int = 64
     levels: int = 16
@@ -36,12 +41,11 @@ class Config:
     lambda_min: float = 0.0007
     lambda_max: float = 0.25
 
-    @property
-    def decoding(self) -> dict[str, int | float]:
-        """The sizes that decoding depends on: neither the encoder's nor the training's."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if name not in NOT_DECODING}
-
     def level(self, quality: float) -> float:
         """Position of a quality in 1 to 100 on the scale of gain levels."""
         fraction = (quality - QUALITIES[0]) / (len(QUALITIES) - 1)
         return fraction * (self.levels - 1 + self.levels_above + self.levels_below) - self.levels_below
+
+
+MODELS = {"default": Config(synthesis_blocks=3, synthesis_wide_blocks=3, analysis_wide_blocks=4)}
+"""What training makes, by name."""

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..format.tiling import LATENT_STRIDE
 from .config import FEATURE_STRIDE, Config
 from .layers import Depthwise, Pointwise, depth_to_space, interpolate_levels, space_to_depth
 
@@ -20,37 +21,54 @@ SLICE_ROWS = 16
 """Rows of features that a feed-forward takes at a time on a CPU, so that they stay in the cache."""
 FEATURE_LIMIT = 20.0
 """Bound of the features after each block: photographs stay within 13, but noise can grow without end from block to block."""
+WIDE_LIMIT = 40.0
+"""The same for blocks of wide features: photographs stay within 14, but few kinds of noise within 32."""
 PATCH_VALUES = 3 * FEATURE_STRIDE**2
 
 
 class TransformBlock(nn.Module):
-    """Residual block: 1x1, depthwise 3x3, 1x1; then a gated 1x1 feed-forward. Starts as the identity."""
+    """Residual block: 1x1, depthwise, 1x1; then a gated 1x1 feed-forward. Starts as the identity.
 
-    def __init__(self, channels: int) -> None:
+    `stride` is the pixels per position of its features, `limit` bounds them.
+    """
+
+    def __init__(self, channels: int, expansion: int, stride: int, limit: float) -> None:
         super().__init__()
+        self.stride, self.limit = stride, limit
         self.mix_in = Pointwise(channels, channels)
         self.depthwise = Depthwise(channels)
         self.mix_out = Pointwise(channels, channels)
-        self.up = Pointwise(channels, 4 * channels)
-        self.down = Pointwise(2 * channels, channels)
+        self.up = Pointwise(channels, 2 * expansion * channels)
+        self.down = Pointwise(expansion * channels, channels)
         for last in (self.mix_out, self.down):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
+    @property
+    def reach(self) -> int:
+        """Positions to each side that a result depends on."""
+        return self.depthwise.kernel_size[0] // 2
+
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.mix_out(self.depthwise(F.leaky_relu(self.mix_in(x), 0.1)))
         if torch.is_grad_enabled():
-            return (x + self._feed_forward(x)).clamp(-FEATURE_LIMIT, FEATURE_LIMIT)
+            return (x + self._feed_forward(x)).clamp(-self.limit, self.limit)
         # slice by slice and in place the hidden features stay in a CPU's cache: a fifth faster
         slices = max(1, x.shape[1] // SLICE_ROWS) if x.device.type == "cpu" else 1
         for rows in x.tensor_split(slices, dim=1):
             rows += self._feed_forward(rows)
-            rows.clamp_(-FEATURE_LIMIT, FEATURE_LIMIT)
+            rows.clamp_(-self.limit, self.limit)
         return x
 
     def _feed_forward(self, x: Tensor) -> Tensor:
         value, gate = self.up(x).chunk(2, -1)
         return self.down(value * F.hardsigmoid(gate))
+
+
+def receptive_field(network: nn.Module) -> int:
+    """Pixels to each side of a latent position's that reach it through a transform, in whole latent positions' worth."""
+    reach = sum(block.stride * block.reach for block in network.modules() if isinstance(block, TransformBlock))
+    return -(-reach // LATENT_STRIDE) * LATENT_STRIDE
 
 
 Halo = Sequence[int]
@@ -62,51 +80,70 @@ def _crop(x: Tensor, sides: Halo) -> Tensor:
     return x[:, top : x.shape[1] - bottom, left : x.shape[2] - right]
 
 
-def _apply_blocks(blocks: nn.Sequential, x: Tensor, halo: Halo) -> Tensor:
-    """Runs the blocks and leaves the halo away: each block needs one position less of it, so it shrinks on the way.
+def _apply_blocks(blocks: nn.Sequential, x: Tensor, halo: Halo, later: int = 0) -> tuple[Tensor, Halo]:
+    """Runs the blocks and leaves the halo away but for the `later` positions that following blocks reach.
 
-    Where a side's halo is narrower than the blocks' reach, the picture ends there, and all of it counts to the end.
+    Each block needs less of it, so it shrinks on the way. Where a side's halo is narrower than what is needed, the
+    picture ends there, and all of it counts to the end: it is left away after the last blocks.
     """
-    reach = len(blocks)
-    shrinking = tuple(side if side >= reach else 0 for side in halo)
-    x = _crop(x, tuple(max(0, side - reach) for side in shrinking))
+    need = later + sum(block.reach for block in blocks)
+    shrinking = tuple(side >= need for side in halo)
+    x = _crop(x, tuple(side - need if shrinks else 0 for side, shrinks in zip(halo, shrinking, strict=True)))
     for block in blocks:
-        x = _crop(block(x), tuple(int(side > 0) for side in shrinking))
-    return _crop(x, tuple(0 if gone else side for side, gone in zip(halo, shrinking, strict=True)))
+        x = _crop(block(x), tuple(block.reach if shrinks else 0 for shrinks in shrinking))
+    return x, tuple(later if shrinks else side for side, shrinks in zip(halo, shrinking, strict=True))
 
 
 class Analysis(nn.Module):
-    """Pixels (B, H, W, 3) in [-0.5, 0.5], H and W multiples of 16, to the latent (B, H/16, W/16, N) in pixel units."""
+    """Pixels (B, H, W, 3) in [-0.5, 0.5], H and W multiples of 16, to the latent (B, H/16, W/16, N) in pixel units.
+
+    Blocks of narrow features at 1/8, then blocks of wide ones at 1/16.
+    """
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        c = config.channels
+        c, n = config.channels, config.latent_channels
         self.patch_in = Pointwise(PATCH_VALUES, c)
         self.log_feature_gain = nn.Parameter(torch.zeros(config.levels, c))
-        self.blocks = nn.Sequential(*[TransformBlock(c) for _ in range(config.analysis_blocks)])
-        self.to_latent = Pointwise(4 * c, config.latent_channels)
+        self.blocks = narrow_blocks(config, config.analysis_blocks, 2)
+        self.to_latent = Pointwise(4 * c, n)
+        self.wide_blocks = wide_blocks(config, config.analysis_wide_blocks, config.analysis_wide_expansion)
+        if len(self.wide_blocks):
+            self.log_wide_gain = nn.Parameter(torch.zeros(config.levels, n))
 
     def forward(self, x: Tensor, level: Tensor, stream: torch.dtype = torch.float32, halo: Halo = (0, 0, 0, 0)) -> Tensor:
         """`stream` is the type of the residual stream; the first and last products keep the input's.
 
         The result leaves `halo` away, which counts in positions of the latent.
         """
+        later = sum(block.reach for block in self.wide_blocks)
         with torch.autocast(x.device.type, enabled=False):
             f = self.patch_in(space_to_depth(x, FEATURE_STRIDE)) * interpolate_levels(self.log_feature_gain, level).exp()
-        f = _apply_blocks(self.blocks, f.to(stream), tuple(2 * side for side in halo))
+        f, halo = _apply_blocks(self.blocks, f.to(stream), tuple(2 * side for side in halo), 2 * later)
+        halo = tuple(side // 2 for side in halo)
         with torch.autocast(x.device.type, enabled=False):
-            return self.to_latent(space_to_depth(f, 2).to(x.dtype))
+            y = self.to_latent(space_to_depth(f, 2).to(x.dtype))
+        if len(self.wide_blocks):
+            f, halo = _apply_blocks(self.wide_blocks, y, halo)
+            y = f * interpolate_levels(self.log_wide_gain, level).exp()
+        return _crop(y, halo)
 
 
 class Synthesis(nn.Module):
-    """Latent (B, h, w, N) in pixel units to pixels (B, 16h, 16w, 3), about [-0.5, 0.5], not clamped."""
+    """Latent (B, h, w, N) in pixel units to pixels (B, 16h, 16w, 3), about [-0.5, 0.5], not clamped.
+
+    Blocks of wide features at 1/16, then blocks of narrow ones at 1/8.
+    """
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        c = config.channels
-        self.from_latent = Pointwise(config.latent_channels, 4 * c)
+        c, n = config.channels, config.latent_channels
+        self.wide_blocks = wide_blocks(config, config.synthesis_wide_blocks, config.synthesis_wide_expansion)
+        if len(self.wide_blocks):
+            self.log_wide_gain = nn.Parameter(torch.zeros(config.levels, n))
+        self.from_latent = Pointwise(n, 4 * c)
         self.log_feature_gain = nn.Parameter(torch.zeros(config.levels, c))
-        self.blocks = nn.Sequential(*[TransformBlock(c) for _ in range(config.synthesis_blocks)])
+        self.blocks = narrow_blocks(config, config.synthesis_blocks, config.synthesis_expansion)
         self.patch_out = Pointwise(c, PATCH_VALUES)
 
     def forward(self, y: Tensor, level: Tensor, stream: torch.dtype = torch.float32, halo: Halo = (0, 0, 0, 0)) -> Tensor:
@@ -114,8 +151,24 @@ class Synthesis(nn.Module):
 
         The result leaves `halo` away, which counts in positions of the latent.
         """
+        later = -(-sum(block.reach for block in self.blocks) // 2)
+        dtype = y.dtype
+        if len(self.wide_blocks):
+            f = y * interpolate_levels(self.log_wide_gain, level).exp()
+            y, halo = _apply_blocks(self.wide_blocks, f, halo, later)
         with torch.autocast(y.device.type, enabled=False):
             f = depth_to_space(self.from_latent(y), 2) * interpolate_levels(self.log_feature_gain, level).exp()
-        f = _apply_blocks(self.blocks, f.to(stream), tuple(2 * side for side in halo))
+        f, halo = _apply_blocks(self.blocks, f.to(stream), tuple(2 * side for side in halo))
         with torch.autocast(y.device.type, enabled=False):
-            return depth_to_space(self.patch_out(f.to(y.dtype)), FEATURE_STRIDE)
+            return depth_to_space(self.patch_out(_crop(f, halo).to(dtype)), FEATURE_STRIDE)
+
+
+def narrow_blocks(config: Config, count: int, expansion: int) -> nn.Sequential:
+    """Blocks of features at 1/8."""
+    return nn.Sequential(*[TransformBlock(config.channels, expansion, FEATURE_STRIDE, FEATURE_LIMIT) for _ in range(count)])
+
+
+def wide_blocks(config: Config, count: int, expansion: int) -> nn.Sequential:
+    """Blocks of features at 1/16."""
+    n = config.latent_channels
+    return nn.Sequential(*[TransformBlock(n, expansion, LATENT_STRIDE, WIDE_LIMIT) for _ in range(count)])

@@ -24,6 +24,8 @@ MODEL, ENCODER, DECODER = "model", "encoder", "decoder"
 """Roles of a weights file: a whole model, or another encoder or decoder for the latents of one."""
 DECODING_GROUPS = ("entropy", "levels", "synthesis", "tables")
 """Groups of tensors (what stands before the slash in their names) that the model's id covers."""
+NOT_DECODING = ("analysis_blocks", "analysis_wide_blocks", "analysis_wide_expansion", "lambda_max", "lambda_min")
+"""Fields of a configuration that a decoder does not need."""
 
 
 class Files(NamedTuple):
@@ -73,7 +75,7 @@ class Weights:
     def id(self) -> bytes:
         """The model's id, computed from all that decodes; what the metadata say of it does not matter here."""
         try:
-            return model_id(self.config, self._decoding_tensors())
+            return model_id(json.loads(self.metadata["config"]), self._decoding_tensors())
         except (LookupError, TypeError, ValueError) as error:
             raise CaeError(f"{self.path}: not a readable weights file ({error!r})") from None
 
@@ -103,10 +105,11 @@ def parse_header(data: bytes) -> dict[str, Any]:
     return header
 
 
-def model_id(config: Config, tensors: Iterator[tuple[str, str, list[int], memoryview]]) -> bytes:
+def model_id(config: Mapping[str, Any], tensors: Iterator[tuple[str, str, list[int], memoryview]]) -> bytes:
     """First 8 bytes of the SHA-256 of the canonical form of what decodes, which FORMAT.md specifies.
 
-    `tensors` are name, type, shape and bytes of each, in the order of their names.
+    `config` is the configuration as the file has it, `tensors` are name, type, shape and bytes of each, in the order of
+    their names.
     """
     digest = hashlib.sha256()
 
@@ -114,7 +117,8 @@ def model_id(config: Config, tensors: Iterator[tuple[str, str, list[int], memory
         digest.update(struct.pack("<Q", len(part)))
         digest.update(part)
 
-    add(json.dumps(config.decoding, sort_keys=True, separators=(",", ":")).encode())
+    decoding = {name: value for name, value in config.items() if name not in NOT_DECODING}
+    add(json.dumps(decoding, sort_keys=True, separators=(",", ":")).encode())
     for name, dtype, shape, data in tensors:
         for text in (name, dtype, ",".join(map(str, shape))):
             add(text.encode())

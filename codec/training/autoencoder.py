@@ -76,5 +76,19 @@ def start_from_components(model: Autoencoder, patches: Tensor) -> None:
             layer.bias.zero_()
         step = torch.sqrt(26 / (rate_weights(config, levels) * 255**2))
         model.entropy.log_gain.copy_(-step.log()[:, None].expand(-1, n))
+        scale_wide_features(model, latent_deviation.sqrt())
         for head in (model.entropy.first_head, model.entropy.second_head):
             head.bias[n:] = latent_deviation.log()
+
+
+@torch.no_grad()
+def scale_wide_features(model: Autoencoder, unit: Tensor) -> None:
+    """Divides the wide blocks' features by a unit for each latent (N,), and leaves what goes in and comes out as it is."""
+    analysis, synthesis = model.analysis, model.synthesis
+    if len(analysis.wide_blocks):
+        analysis.to_latent.weight.div_(unit[:, None])
+        analysis.to_latent.bias.div_(unit)
+        analysis.log_wide_gain.add_(unit.log())
+    if len(synthesis.wide_blocks):
+        synthesis.log_wide_gain.sub_(unit.log())
+        synthesis.from_latent.weight.mul_(unit)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from ..commands.common import Parser, one_line, reporting
+from ..networks.config import MODELS
 from ..runtime.environment import prepare
 
 
@@ -20,6 +21,7 @@ def parser() -> Parser:
     budget = p.add_mutually_exclusive_group(required=True)
     budget.add_argument("--steps", type=int, help="total number of steps")
     budget.add_argument("--minutes", type=float, help="total training time")
+    p.add_argument("--model", default="default", choices=MODELS, help="sizes of a model that starts afresh or grows")
     p.add_argument("--validation", type=Path, help="folder of images that are only measured")
     p.add_argument("--batch", type=int, default=8, help="patches per step (default: 8; a GPU has room for many more)")
     p.add_argument("--patch", type=int, default=256, help="side of a patch, a multiple of 64 (default: 256)")
@@ -35,6 +37,7 @@ def parser() -> Parser:
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--memory-gib", type=float, default=6, help="images to hold in memory (default: 6)")
     p.add_argument("--start-from", type=Path, metavar="FILE", help="weights file to fine-tune (default: start afresh)")
+    p.add_argument("--grow", action="store_true", help="with --start-from: keep what the model has room for, add the rest")
     p.add_argument("--export", type=Path, metavar="FILE", help="weights file (.safetensors) to write when the budget is used")
     p.add_argument("--licence", default="MIT", help="licence of the weights, for their metadata (default: MIT)")
     p.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -44,16 +47,18 @@ def parser() -> Parser:
 def main() -> None:
     p = parser()
     arguments = p.parse_args()
+    told = vars(arguments)
+    name = told.pop("model")
     prepare()
     with reporting(p.prog, "use smaller patches or batches, or less --memory-gib"):
-        from ..networks.config import Config
         from ..networks.weights import Weights
         from .options import Options
         from .train import Interrupted, train
 
-        config = Weights.read(arguments.start_from).config if arguments.start_from else Config()
+        fixed = arguments.start_from is not None and not arguments.grow
+        config = Weights.read(arguments.start_from).config if fixed else MODELS[name]
         try:
-            run = train(Options(**vars(arguments)), config)
+            run = train(Options(**told), config)
         except Interrupted as stop:
             print(f"{p.prog}: stopped; its state is saved, and the same command goes on", file=sys.stderr)
             sys.exit(128 + stop.number)

@@ -29,6 +29,7 @@ class Options:
     workers: int = 1
     seed: int = 0
     start_from: Path | None = None
+    grow: bool = False
     export: Path | None = None
     licence: str = "MIT"
     log_every: int = 100
@@ -56,6 +57,8 @@ class Options:
             raise CaeError(
                 "batch, workers, budget, learning rate and memory must be positive, the decay more than 0 and at most 1"
             )
+        if self.grow and self.start_from is None:
+            raise CaeError("growing needs weights to start from (--start-from)")
         if self.seed < 0:
             raise CaeError(f"seed {self.seed}: use 0 or more")
         if self.export is not None:

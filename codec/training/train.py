@@ -31,6 +31,7 @@ from .autoencoder import Autoencoder, start_from_components
 from .data import find_images, load_images, random_patches
 from .export import export, restore
 from .gradients import Gradients
+from .growth import grow
 from .loss import validate
 from .optimizer import make_optimizer
 from .options import Options
@@ -39,6 +40,7 @@ from .processes import Processes
 NOISY = 0.08
 """Share of patches with noise: photographs alone leave networks free to do anything on noise, screens and dithering."""
 CALIBRATION_IMAGES = 64
+GROWTH_PATCHES = 64
 COLUMNS = ("step", "hours", "learning_rate", "loss", "bpp", "psnr", "gradient_norm", "validation_loss", "megapixels_per_second")
 
 
@@ -57,7 +59,8 @@ class Run:
         self.options = options = dataclasses.replace(options, device=str(device))
         self.stream = torch.bfloat16 if devices.fast_bf16(device) else torch.float32
         torch.manual_seed(options.seed)
-        self.model = (restore(options.start_from) if options.start_from else Autoencoder(config)).to(options.device)
+        fixed = options.start_from is not None and not options.grow
+        self.model = (restore(options.start_from) if fixed else Autoencoder(config)).to(options.device)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.optimizer = make_optimizer(self.model, options.learning_rate)
         self.gradients = Gradients(self.model, options.batch, options.seed, self.stream, self.processes)
@@ -89,10 +92,13 @@ class Run:
             progress = checkpoint.load(self.state, self.model, self.average, self.optimizer)
             self.step, self.seconds = progress["step"], progress["seconds"]
             return
+        rng = np.random.default_rng(self.options.seed)
         if self.options.start_from is None:
-            rng = np.random.default_rng(self.options.seed)
             start_from_components(self.model, random_patches(images, 6000, 16, [rng] * 6000).cpu())
-            self.average.load_state_dict(self.model.state_dict())
+        elif self.options.grow:
+            patches = random_patches(images, GROWTH_PATCHES, 256, [rng] * GROWTH_PATCHES).cpu()
+            self.model.load_state_dict(grow(restore(self.options.start_from), self.model.config, patches).state_dict())
+        self.average.load_state_dict(self.model.state_dict())
 
     def save(self) -> None:
         if not self.processes.is_first:

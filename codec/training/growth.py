@@ -1,0 +1,77 @@
+"""A larger model, or one of other proportions, that starts from a model's training."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import CaeError
+from ..networks.config import Config
+from ..networks.transforms import TransformBlock
+from .autoencoder import Autoencoder, scale_wide_features
+
+BLOCKS = ("analysis.blocks", "synthesis.blocks")
+
+
+def grow(model: Autoencoder, config: Config, patches: Tensor) -> Autoencoder:
+    """A model of another configuration with all of a model's tensors that it has room for; new blocks are the identity.
+
+    Where blocks at 1/8 have less room in their feed-forward part, the units go that move the least on uint8 patches
+    (P, H, W, 3), H and W multiples of 64; where there are fewer blocks, the middle ones go. If the model has no wide blocks
+    yet, their features get as unit the square root of the latent's deviation on these patches.
+    """
+    model = copy.deepcopy(model).requires_grad_(False)
+    levels = torch.linspace(0, config.levels - 1, len(patches))
+    pixels = patches.float() / 255
+    with torch.no_grad():
+        _thin(model, config, pixels, levels)
+        latent = torch.cat([model.analysis(x - 0.5, level) for x, level in zip(pixels.split(8), levels.split(8), strict=True)])
+    for name in BLOCKS:
+        blocks = model.get_submodule(name)
+        count = config.analysis_blocks if name == BLOCKS[0] else config.synthesis_blocks
+        del blocks[1 : 1 + max(0, len(blocks) - count)]
+    grown = Autoencoder(config)
+    try:
+        missing, unexpected = grown.load_state_dict(model.state_dict(), strict=False)
+    except RuntimeError:
+        missing, unexpected = [], [""]
+    if unexpected or any("blocks." not in name and "wide" not in name for name in missing):
+        raise CaeError("the weights cannot grow to this configuration: they differ in more than the blocks of the transforms")
+    if not any("wide" in name for name, _ in model.named_parameters()):
+        scale_wide_features(grown, latent.std((0, 1, 2)).sqrt())
+    return grown
+
+
+def _thin(model: Autoencoder, config: Config, pixels: Tensor, levels: Tensor) -> None:
+    """Leaves in each narrow block of the synthesis as many units of the feed-forward part as the configuration has."""
+    units = config.synthesis_expansion * config.channels
+    layers = [block.down for block in model.synthesis.blocks if block.down.in_features > units]
+    moments = {layer: torch.zeros(2, layer.in_features) for layer in layers}
+
+    def note(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        (x,) = inputs
+        moments[layer] += torch.stack([x.mean((0, 1, 2)), x.square().mean((0, 1, 2))])
+
+    hooks = [layer.register_forward_pre_hook(note) for layer in layers]
+    parts = list(zip(pixels.split(8), levels.split(8), strict=True)) if layers else []
+    for x, level in parts:
+        model(x, level)
+    for hook in hooks:
+        hook.remove()
+    for block in model.synthesis.blocks:
+        if block.down in moments:
+            mean, square = moments[block.down] / len(parts)
+            _keep_units(block, mean, (square - mean.square()).clamp_min(0).sqrt(), units)
+
+
+def _keep_units(block: TransformBlock, mean: Tensor, deviation: Tensor, count: int) -> None:
+    """Keeps the units whose deviation moves a block's output most; the others' mean goes into the bias."""
+    order = (deviation * block.down.weight.norm(dim=0)).argsort(descending=True)
+    kept, gone = order[:count].sort().values, order[count:]
+    rows = torch.cat([kept, kept + len(order)])
+    up, down = block.up, block.down
+    down.bias += down.weight[:, gone] @ mean[gone]
+    up.weight, up.bias = nn.Parameter(up.weight[rows]), nn.Parameter(up.bias[rows])
+    down.weight = nn.Parameter(down.weight[:, kept])
