@@ -48,7 +48,8 @@ class CheckedArguments:
 
     def __post_init__(self) -> None:
         for name in ("weights", "encoder", "decoder"):
-            if not isinstance(value := getattr(self, name), str | PathLike | None):
+            value = getattr(self, name)
+            if not isinstance(value, str | PathLike | None) or (value is not None and not isinstance(os.fspath(value), str)):
                 raise CaeError(f"{name} {value!r} is no path to a weights file")
         if not isinstance(self.bf16, bool | np.bool_ | None):
             raise CaeError(f"bf16 {self.bf16!r} is not True, False or None")

@@ -30,6 +30,11 @@ def webp(size=(20, 10), **options) -> bytes:
     return buffer.getvalue()
 
 
+def longer(file: bytes, chunk: bytes) -> bytes:
+    """The file with another chunk in it."""
+    return file[:4] + (len(file) + len(chunk) - 8).to_bytes(4, "little") + file[8:] + chunk
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -37,9 +42,12 @@ def webp(size=(20, 10), **options) -> bytes:
         (webp(quality=90), "no lossless WebP"),
         (webp(lossless=True, exif=b"II*\0"), "no lossless WebP"),
         (webp((21, 10), lossless=True), "another size than 20 x 10"),
-        (webp((16383, 16383), lossless=True)[:60], "another size than 20 x 10"),
-        (webp(lossless=True)[:-8], "damaged"),
-        (webp(lossless=True)[:30], "damaged"),
+        (webp((20, 1), lossless=True), "another size than 20 x 10"),
+        (webp(lossless=True)[:-8], "cut off"),
+        (webp(lossless=True)[:30], "cut off"),
+        (webp(lossless=True) + bytes(8), "more than one chunk"),
+        (longer(webp(lossless=True), b"EXIF\x04\0\0\0hide"), "more than one chunk"),
+        (webp(lossless=True)[:25] + bytes(len(webp(lossless=True)) - 25), "damaged"),
     ],
 )
 def test_what_is_none(data, message):

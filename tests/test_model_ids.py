@@ -18,6 +18,7 @@ from codec import commands
 from codec.networks import registry
 from codec.networks.model import Files, load
 from codec.networks.weights import DECODER, ENCODER, Weights
+from codec.training.autoencoder import Autoencoder
 from codec.training.export import export_part, restore
 
 from .conftest import TINY, psnr
@@ -127,6 +128,34 @@ def test_parts_of_another_model_are_refused(encoder, decoder):
     for options in ({"encoder": decoder}, {"decoder": encoder}, {"decoder": TINY}, {"encoder": TINY}):
         with pytest.raises(codec.CaeError, match=r"is no (encoder|decoder) for the model"):
             codec.Codec(weights=TINY, device="cpu", **options)
+
+
+@pytest.mark.parametrize(("role", "changes"), [(ENCODER, {"latent_channels": 96}), (DECODER, {"levels": 2})])
+def test_parts_of_other_sizes_are_refused(tmp_path, role, changes):
+    """Though they name the right model: they would end in a traceback, or in wrong pictures."""
+    path = tmp_path / "part.safetensors"
+    model = Autoencoder(dataclasses.replace(restore(TINY).config, **changes))
+    export_part(model, role, Weights.read(TINY).id, path, {})
+    with pytest.raises(codec.CaeError, match="has other sizes than the model that it names"):
+        codec.Codec(weights=TINY, device="cpu", **{role: path})
+
+
+@pytest.mark.parametrize("header", [b'{"__metadata__":null}', b'{"__metadata__":["role"]}', b"[" * 200_000, b"{}", b""])
+def test_forged_parts_are_refused(tmp_path, header):
+    path = tmp_path / "part.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    for options in ({"encoder": path}, {"decoder": path}, {"weights": path}, {"weights": path, "encoder": "dark"}):
+        with pytest.raises(codec.CaeError):
+            codec.Codec(**{"weights": TINY, "device": "cpu"} | options)
+
+
+@pytest.mark.parametrize("name", ["", "a\0b.safetensors", "none.safetensors"])
+def test_names_of_no_file_are_refused(name):
+    for options in ({"encoder": name}, {"decoder": name}, {"weights": name or "."}):
+        with pytest.raises(codec.CaeError):
+            codec.Codec(**{"weights": TINY, "device": "cpu"} | options)
+        with pytest.raises(codec.CaeError):
+            codec.encode(np.zeros((9, 9), np.uint8), **{"weights": TINY, "device": "cpu"} | options)
 
 
 def test_installed_parts_are_found_by_name(monkeypatch, tmp_path, encoder, chelsea):

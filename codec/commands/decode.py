@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 from ..format.information import info
@@ -13,7 +14,7 @@ from . import common
 
 def _region(text: str) -> tuple[int, ...]:
     parts = text.split(",")
-    if len(parts) != 4 or not all(part.strip().isdigit() for part in parts):
+    if len(parts) != 4 or not all(re.fullmatch(" *[0-9]{1,10} *", part) for part in parts):
         raise argparse.ArgumentTypeError(f"{text!r} is not x,y,width,height")
     return tuple(int(part) for part in parts)
 

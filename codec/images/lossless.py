@@ -30,11 +30,14 @@ def decode_gray(data: bytes | memoryview, width: int, height: int) -> np.ndarray
     # a lossless file has this one chunk, whose first fields are a signature and the sides less one, 14 bits each
     if data[:4] != b"RIFF" or data[8:16] != b"WEBPVP8L" or data[20:21] != b"\x2f":
         raise CaeError("no lossless WebP file")
+    chunk = int.from_bytes(data[16:20], "little")
+    if int.from_bytes(data[4:8], "little") + 8 != len(data) or chunk + chunk % 2 + 20 != len(data):
+        raise CaeError("a WebP file that is cut off or holds more than one chunk")
     sides = int.from_bytes(data[21:25], "little")
     if (1 + (sides & 0x3FFF), 1 + (sides >> 14 & 0x3FFF)) != (width, height):
         raise CaeError(f"a WebP file of another size than {width} x {height}")
     try:
         with Image.open(io.BytesIO(data), formats=("WEBP",)) as image:
-            return np.asarray(image.convert("RGB"))[..., 1]
+            return np.asarray(image.convert("RGB").getchannel("G"))
     except Exception as error:  # Pillow raises many kinds of errors for damaged files
         raise CaeError(f"a damaged WebP file ({error})") from None

@@ -66,7 +66,7 @@ def load(files: Files, device: torch.device | str = "cpu") -> Model:
         if part is not None:
             weights = Weights.read(part)
             with _explaining(weights, device):
-                model = dataclasses.replace(model, **_networks(weights, role, model.id, device))
+                model = dataclasses.replace(model, **_networks(weights, role, model, device))
     return dataclasses.replace(model, files=files)
 
 
@@ -123,14 +123,19 @@ PARTS: dict[str, dict[str, Callable[[Config], nn.Module]]] = {
     DECODER: {"synthesis": Synthesis},
 }
 """The networks of an encoder and of a decoder."""
+SHARED = ("latent_channels", "hyper_channels", "levels", "levels_below", "levels_above")
+"""Fields of a configuration in which encoders and decoders must agree with their model."""
 
 
-def _networks(weights: Weights, role: str, model: bytes, device: torch.device) -> dict[str, nn.Module]:
+def _networks(weights: Weights, role: str, model: Model, device: torch.device) -> dict[str, nn.Module]:
     """The networks of an encoder's or decoder's file; CaeError where it is none for this model."""
     found = weights.metadata.get("role"), weights.metadata.get("id")
-    if found != (role, model.hex()):
-        raise CaeError(f"{weights.path}: is no {role} for the model {model.hex()}, but a {found[0]} for {found[1]}")
+    if found != (role, model.id.hex()):
+        what = "{} of {}".format(*found) if found[1] else "something else"
+        raise CaeError(f"{weights.path}: is no {role} for the model {model.id.hex()}, but {what}")
     config, parts = weights.config, weights.tensors()
+    if any(getattr(config, name) != getattr(model.config, name) for name in SHARED):
+        raise CaeError(f"{weights.path}: has other sizes than the model that it names")
     return {name: _network(kind, config, parts[name], device) for name, kind in PARTS[role].items()}
 
 

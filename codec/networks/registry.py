@@ -73,7 +73,11 @@ def find_files(
         return Files(model)
     belongs_to = Weights.read(model).id
     return Files(
-        model, *(name and find_part(name, role, belongs_to) for name, role in ((encoder, ENCODER), (decoder, DECODER)))
+        model,
+        *(
+            None if name is None else find_part(name, role, belongs_to)
+            for name, role in ((encoder, ENCODER), (decoder, DECODER))
+        ),
     )
 
 
@@ -81,8 +85,8 @@ def identity(path: Path) -> tuple[int, int, int]:
     """What changes when a file is replaced; CaeError where there is none."""
     try:
         status = path.stat()
-    except OSError as error:
-        raise CaeError(f"{path}: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:
+        raise CaeError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
@@ -92,6 +96,7 @@ def _read_metadata(path: Path) -> dict[str, str]:
         with open(path, "rb") as file:
             start = file.read(8)
             header = parse_header(start + file.read(int.from_bytes(start, "little")))
-    except (OSError, ValueError, MemoryError, OverflowError):
+    except (OSError, ValueError, MemoryError, OverflowError, RecursionError):
         return {}
-    return header.get("__metadata__", {})
+    found = header.get("__metadata__")
+    return found if isinstance(found, dict) else {}

@@ -48,20 +48,23 @@ class Weights:
         """Reads a file once, so that one which is replaced later does not matter."""
         try:
             return cls(path, path.read_bytes())
-        except OSError as error:
-            raise CaeError(f"{path}: {error.strerror or error}") from None
+        except (OSError, ValueError) as error:
+            raise CaeError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 
     @functools.cached_property
     def _header(self) -> dict[str, Any]:
         try:
             return parse_header(self.data)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise CaeError(f"{self.path}: not a readable weights file") from None
 
     @property
     def metadata(self) -> dict[str, str]:
         """Configuration, role, id, training record, licence."""
-        return self._header.get("__metadata__", {})
+        found = self._header.get("__metadata__", {})
+        if not isinstance(found, dict):
+            raise CaeError(f"{self.path}: not a readable weights file")
+        return found
 
     @property
     def config(self) -> Config:
