@@ -6,7 +6,7 @@ import contextlib
 import io
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,7 +15,7 @@ from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 from ..errors import CaeError
 from ..format.limits import PIXELS_MAX, check_size
 from ..outputs import replacing
-from .picture import Picture, from_pillow, to_pillow
+from .picture import Picture, from_pillow, metadata_for_pillow, to_pillow
 
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": "4:4:4"},
@@ -38,17 +38,25 @@ _JPEG_PROFILE_MAX = 255 * (65533 - 14)
 _XMP_TIFF_TAG = 700
 
 
-def read_image(path: Path, pixels_max: int = PIXELS_MAX) -> Picture:
-    """Reads an image file of any kind that Pillow knows (of several frames, the first), of at most `pixels_max` pixels."""
+def read_image(path: Path, pixels_max: int = PIXELS_MAX, advice: str = "") -> Picture:
+    """Reads an image file of any kind that Pillow knows (of several frames, the first), of at most `pixels_max` pixels.
+
+    The advice ends the message of the error where a picture has more.
+    """
+    with reading_errors(path), pillow_limit(pixels_max):
+        try:
+            return _read(path, pixels_max, advice)
+        except Image.DecompressionBombError:
+            raise CaeError(f"more pixels than the limit of {pixels_max} (--max-pixels){advice}") from None
+
+
+@contextlib.contextmanager
+def reading_errors(path: Path) -> Iterator[None]:
+    """Turns what goes wrong in reading an image file into a CaeError that names it."""
     try:
-        with warnings.catch_warnings(), _pillow_limit.of(pixels_max):
-            # Pillow warns of what is refused below
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return _read(path, pixels_max)
+        yield
     except CaeError as error:
         raise CaeError(f"{path}: {error}") from None
-    except Image.DecompressionBombError:
-        raise CaeError(f"{path}: more pixels than the limit of {pixels_max} (--max-pixels)") from None
     except UnidentifiedImageError:
         raise CaeError(f"{path}: not an image that Pillow can read") from None
     except OSError as error:
@@ -57,13 +65,18 @@ def read_image(path: Path, pixels_max: int = PIXELS_MAX) -> Picture:
         raise CaeError(f"{path}: damaged image ({error})") from None
 
 
-def _read(path: Path, pixels_max: int) -> Picture:
+def _read(path: Path, pixels_max: int, advice: str) -> Picture:
     with Image.open(path) as image:
-        check_size(image.width, image.height, pixels_max, " (--max-pixels)")
-        frames = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
-        if frames > 1:
-            warnings.warn(f"{path}: holds {frames} frames; only the first is taken", RuntimeWarning, stacklevel=2)
+        check_size(image.width, image.height, pixels_max, f" (--max-pixels){advice}")
+        warn_of_frames(path, image)
         return from_pillow(image)
+
+
+def warn_of_frames(path: Path, image: Image.Image) -> None:
+    """Says that of several frames one is taken."""
+    frames = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
+    if frames > 1:
+        warnings.warn(f"{path}: holds {frames} frames; only the first is taken", RuntimeWarning, stacklevel=2)
 
 
 class _PillowLimit:
@@ -93,6 +106,14 @@ class _PillowLimit:
 
 
 _pillow_limit = _PillowLimit()
+
+
+@contextlib.contextmanager
+def pillow_limit(pixels: int) -> Iterator[None]:
+    """Has Pillow open pictures of so many pixels, without the warning at half as many."""
+    with warnings.catch_warnings(), _pillow_limit.of(pixels):
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield
 
 
 def check_format(path: Path) -> str:
@@ -130,10 +151,31 @@ def write_image(path: Path, picture: Picture) -> None:
             refusal = error
     else:
         raise refusal
+    _warn_of_left_out(path, metadata, kept)
+
+
+def small_file(path: Path, mode: str, metadata: Mapping[str, bytes]) -> bytes:
+    """A file of one pixel, in the format that the suffix names and with the metadata that it takes; warns as `write_image`."""
+    kind = check_format(path)
+    metadata = metadata_for_pillow(metadata)
+    for kept in _ever_less(metadata, mode, kind):
+        buffer = io.BytesIO()
+        try:
+            _save(path, Image.new(mode, (1, 1)), kind, kept, buffer)
+            break
+        except _Refused as error:
+            refusal = error
+    else:
+        raise refusal
+    _warn_of_left_out(path, metadata, kept)
+    return buffer.getvalue()
+
+
+def _warn_of_left_out(path: Path, metadata: dict[str, bytes], kept: dict[str, bytes]) -> None:
     for key in metadata:
         if key not in kept:
             message = f"{path}: this format does not take the {_METADATA[key]}, which is left out"
-            warnings.warn(message, RuntimeWarning, stacklevel=2)
+            warnings.warn(message, RuntimeWarning, stacklevel=3)
 
 
 class _Refused(CaeError):

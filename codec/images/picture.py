@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image
@@ -13,6 +14,7 @@ from .depth import is_deep
 _GRAY_MODES = ("1", "L", "LA", "La")
 # colour spaces of whose ICC profiles none fits the RGB that the pixels become
 _FOREIGN_MODES = ("CMYK", "YCbCr", "LAB", "HSV")
+_ORIENTATION = 274
 # tags that describe the picture; TIFF files mix them with tags that describe how its pixels are stored
 _EXIF_TAGS = (270, 271, 272, 274, 305, 306, 315, 33432, 34665, 34853)
 
@@ -60,15 +62,12 @@ def from_pillow(image: Image.Image) -> Picture:
     """
     if 0 in image.size:
         raise CaeError(f"the image is {image.width} x {image.height}: a picture needs at least one pixel")
-    mode = "L" if image.mode in _GRAY_MODES else "RGB"
     try:
-        if is_deep(image):
-            raise CaeError("the image has more than 8 bits a channel; convert it to 8 bits first")
-        if image.has_transparency_data:
-            mode = {"L": "LA", "RGB": "RGBA"}[mode]
+        refuse_deep(image)
+        mode = mode_for(image)
         # convert would copy a picture that has the mode already
         pixels = np.asarray(image if image.mode == mode else image.convert(mode))
-        metadata = _metadata(image)
+        metadata = metadata_of(image)
     except CaeError:
         raise
     # Pillow's many formats raise many kinds of errors for damaged files
@@ -77,7 +76,20 @@ def from_pillow(image: Image.Image) -> Picture:
     return dataclasses.replace(from_array(pixels), metadata=metadata)
 
 
-def _metadata(image: Image.Image) -> dict[str, bytes]:
+def refuse_deep(image: Image.Image) -> None:
+    """CaeError for more than 8 bits a channel, as far as `is_deep` can find it out."""
+    if is_deep(image):
+        raise CaeError("the image has more than 8 bits a channel; convert it to 8 bits first")
+
+
+def mode_for(image: Image.Image) -> str:
+    """L, LA, RGB or RGBA: what a Pillow image, loaded or not, becomes."""
+    mode = "L" if image.mode in _GRAY_MODES else "RGB"
+    return {"L": "LA", "RGB": "RGBA"}[mode] if image.has_transparency_data else mode
+
+
+def metadata_of(image: Image.Image) -> dict[str, bytes]:
+    """Metadata of a Pillow image, loaded or not, by section name."""
     found = {}
     if image.mode not in _FOREIGN_MODES and (profile := image.info.get("icc_profile")):
         found["iccp"] = bytes(profile)
@@ -104,7 +116,21 @@ def _rebuilt_exif(image: Image.Image) -> bytes:
 def to_pillow(picture: Picture) -> Image.Image:
     """A Pillow image (L, LA, RGB or RGBA) with the metadata in its `info`."""
     image = Image.fromarray(to_array(picture))
-    for name, key in (("iccp", "icc_profile"), ("exif", "exif"), ("xmp ", "xmp")):
-        if name in picture.metadata:
-            image.info[key] = picture.metadata[name]
+    image.info |= metadata_for_pillow(picture.metadata)
     return image
+
+
+def metadata_for_pillow(metadata: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Metadata by section name as Pillow calls them in `info`."""
+    names = {"icc_profile": "iccp", "exif": "exif", "xmp": "xmp "}
+    return {key: metadata[name] for key, name in names.items() if name in metadata}
+
+
+def orientation(metadata: Mapping[str, bytes]) -> int:
+    """How EXIF or XMP say that a picture is to be turned: 1 (not at all) to 8."""
+    image = Image.new("L", (1, 1))
+    image.info |= metadata_for_pillow(metadata)
+    try:
+        return image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # a damaged EXIF block
+        return 1

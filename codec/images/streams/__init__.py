@@ -1,0 +1,163 @@
+"""Image files read and written by pieces, in memory that grows with the width alone.
+
+Each band is handed to Pillow as a small file of its own, and headers are taken from small files that Pillow wrote: so
+pixels and metadata are by construction those of files that are read and written whole, and no other library is needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from ...format.limits import PIXELS_MAX, check_size
+from ...outputs import replacing
+from .. import files
+from ..picture import orientation
+from . import npy, png, pnm, tiff
+from .pieces import Layout, Source, WholeOnly, checked
+
+WHOLE_MAX = 2**24
+"""Pixels of a picture that is read and written whole even where it could be by pieces."""
+BAND_ROWS = 4096
+"""Rows that count for a band: one row of the largest tiles, with its neighbours."""
+STREAMING = "TIFF, PNG, PPM, PGM and .npy files are read and written by pieces at any size"
+
+_READERS: dict[bytes, Callable[[Path, BinaryIO], Source]] = {
+    b"II*\0": tiff.open_bands,
+    b"MM\0*": tiff.open_bands,
+    b"II+\0": tiff.open_bands,
+    b"MM\0+": tiff.open_bands,
+    b"\x89PNG": png.open_bands,
+    b"P4": pnm.open_bands,
+    b"P5": pnm.open_bands,
+    b"P6": pnm.open_bands,
+    npy.MAGIC: npy.open_bands,
+}
+"""By the first bytes of a file."""
+_WRITERS: dict[str, Callable[[BinaryIO, Layout, Iterator[np.ndarray]], None]] = {
+    "TIFF": tiff.write,
+    "PNG": png.write,
+    "PPM": pnm.write,
+    "NPY": npy.write,
+}
+
+
+@contextlib.contextmanager
+def reading(path: Path, pixels_max: int | None = None, *, whole_max: int = WHOLE_MAX) -> Iterator[Source]:
+    """Opens an image file to be read once in bands, from top to bottom.
+
+    Args:
+        pixels_max: the largest picture that is taken; None takes any that is read by pieces, as far as its width needs no
+            more memory than a picture of PIXELS_MAX, and others up to PIXELS_MAX.
+        whole_max: pictures of up to so many pixels are read whole (but for `.npy` files).
+
+    Raises:
+        CaeError: for files that are no pictures, damaged (which may show while bands are read) or too large.
+    """
+    with contextlib.ExitStack() as stack:
+        found, reason = _open(path, whole_max, stack)
+        if found is not None:
+            with files.reading_errors(path):
+                check_streamed(found.width, found.height, pixels_max)
+            yield Source(found.width, found.height, found.channels, found.metadata, _reporting(path, found.bands))
+            return
+    limit = PIXELS_MAX if pixels_max is None else pixels_max
+    picture = files.read_image(path, limit, f" for a file that is read whole{reason}; {STREAMING}")
+    pixels = picture.pixels
+    height, width, channels = pixels.shape
+    yield Source(width, height, channels, picture.metadata, iter([pixels]))
+
+
+def _open(path: Path, whole_max: int, stack: contextlib.ExitStack) -> tuple[Source | None, str]:
+    """A file that is to be read by pieces, or None and why it cannot be, if that is the file's own reason."""
+    with files.reading_errors(path):
+        file: BinaryIO = stack.enter_context(path.open("rb"))
+        start = file.read(len(npy.MAGIC))
+        file.seek(0)
+        reader = next((reader for magic, reader in _READERS.items() if start.startswith(magic)), None)
+        if reader is None or (reader is not npy.open_bands and _pixels(path) <= whole_max):
+            return None, ""
+        try:
+            with files.pillow_limit(2**62):
+                return reader(path, file), ""
+        except WholeOnly as only:
+            return None, f", as {only}"
+
+
+def _pixels(path: Path) -> int:
+    """Pixels of an image file; 0 where Pillow does not say."""
+    try:
+        with files.pillow_limit(2**62), Image.open(path, formats=("TIFF", "PNG", "PPM")) as image:
+            return image.width * image.height
+    except Exception:  # which the one who reads it whole shall report
+        return 0
+
+
+def _reporting(path: Path, bands: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same bands; what goes wrong in reading them is a CaeError that names the file."""
+    while True:
+        with files.reading_errors(path):
+            band = next(bands, None)
+        if band is None:
+            return
+        yield band
+
+
+def check_streamed(width: int, height: int, pixels_max: int | None) -> None:
+    """CaeError where a picture that is read or written by pieces is too large, or too wide for the memory of a band."""
+    if pixels_max is not None:
+        check_size(width, height, pixels_max, " (--max-pixels)")
+        return
+    advice = f" in a band of {BAND_ROWS} rows, which is held at a time; raise the limit for the whole picture (--max-pixels)"
+    check_size(width, min(height, BAND_ROWS), PIXELS_MAX, advice)
+
+
+def check_format(path: Path) -> str:
+    """The image format that a suffix names, "NPY" counted; CaeError where it is none that keeps pictures as they are."""
+    return "NPY" if path.suffix.lower() == ".npy" else files.check_format(path)
+
+
+def can_write(path: Path, channels: int, metadata: Mapping[str, bytes]) -> bool:
+    """Whether a picture can be written by pieces in the format that a file's suffix names.
+
+    It cannot where the format has no place for EXIF, which says that the picture has to be turned.
+    """
+    kind = check_format(path)
+    if kind == "PPM":
+        return channels in (1, 3) and orientation(metadata) == 1
+    return kind in _WRITERS
+
+
+def write_bands(
+    path: Path,
+    size: tuple[int, int],
+    channels: int,
+    metadata: Mapping[str, bytes],
+    bands: Iterable[np.ndarray],
+    threads: int = 1,
+) -> None:
+    """Writes an image file from bands of it, with the metadata that the format takes.
+
+    Where writing fails, or the bands do, the file stays what it was.
+
+    Args:
+        path: a file whose format `can_write` knows.
+        size: width and height in pixels.
+        channels: 1 to 4, alpha last.
+        bands: (rows, width, channels) uint8 of any heights, from top to bottom.
+        threads: how many compress at a time.
+
+    Raises:
+        CaeError: where the file cannot be written.
+    """
+    kind = check_format(path)
+    mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
+    sample = b"" if kind == "NPY" else files.small_file(path, mode, metadata)
+    layout = Layout(*size, channels, sample, threads)
+    with replacing(path) as file:
+        _WRITERS[kind](file, layout, checked(iter(bands), layout))

@@ -1,0 +1,106 @@
+"""What the formats share: pictures that arrive in bands."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from ...errors import CaeError
+from ..files import pillow_limit
+from ..picture import from_pillow
+
+BAND_PIXELS = 2**21
+"""Pixels of a band where a file's own pieces are smaller."""
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class WholeOnly(Exception):
+    """A file of a kind that cannot be read by pieces; says why, as the end of a sentence."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A picture that arrives from top to bottom, once, in `bands` of any heights: (rows, width, channels) uint8, alpha last.
+
+    `metadata` are sections by name, as in `Picture`.
+    """
+
+    width: int
+    height: int
+    channels: int
+    metadata: Mapping[str, bytes]
+    bands: Iterator[np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """A picture to write: its sides, channels, a file of one pixel with its metadata, and threads to compress with."""
+
+    width: int
+    height: int
+    channels: int
+    sample: bytes
+    threads: int
+
+
+def rows_at_once(width: int, unit: int = 1) -> int:
+    """Rows of a band, in whole units."""
+    return max(1, BAND_PIXELS // (width * unit)) * unit
+
+
+def from_small_file(parts: Iterable[bytes], kind: str) -> np.ndarray:
+    """Pixels (rows, width, channels) uint8 of an image file in memory, as they are where such a file is read whole."""
+    with pillow_limit(2**62), Image.open(io.BytesIO(b"".join(parts)), formats=(kind,)) as image:
+        return from_pillow(image).pixels
+
+
+def checked(bands: Iterator[np.ndarray], layout: Layout) -> Iterator[np.ndarray]:
+    """The same bands; CaeError where they do not make the picture."""
+    missing = layout.height
+    for band in bands:
+        missing -= len(band)
+        if band.dtype != np.uint8 or band.shape[1:] != (layout.width, layout.channels) or missing < 0:
+            raise CaeError(f"rows of {band.dtype} {band.shape} for a picture of {layout.width} x {layout.height}")
+        yield band
+    if missing:
+        raise CaeError(f"{missing} of the picture's {layout.height} rows are missing")
+
+
+def regrouped(bands: Iterable[np.ndarray], rows: int) -> Iterator[np.ndarray]:
+    """The same picture in bands of so many rows, but for the last.
+
+    >>> [len(band) for band in regrouped(np.split(np.zeros((11, 2, 1)), [5, 6]), 4)]
+    [4, 4, 3]
+    """
+    held: list[np.ndarray] = []
+    count = 0
+    for band in bands:
+        while count + len(band) >= rows:
+            head, band = band[: rows - count], band[rows - count :]
+            yield np.concatenate([*held, head]) if held else head
+            held, count = [], 0
+        if len(band):
+            held.append(band)
+            count += len(band)
+    if held:
+        yield np.concatenate(held)
+
+
+def mapped_ahead(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
+    """Results in order, made by several threads that run no further ahead than two items each."""
+    pending: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for item in items:
+            pending.append(pool.submit(work, item))
+            if len(pending) > 2 * threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
