@@ -7,7 +7,7 @@ import functools
 import inspect
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from os import PathLike
 from typing import Any, TypeVar, Unpack
 
@@ -18,11 +18,14 @@ from PIL import Image
 from . import _unpickle
 from .arguments import Arguments, CheckedArguments
 from .coding.decoder import decode as decode_region
+from .coding.decoder import decode_bands
 from .coding.encoder import encode as encode_pixels
+from .coding.encoder import encode_bands
 from .coding.settings import Settings
 from .errors import CaeError
 from .format import container
 from .format.buffers import Buffer, as_bytes
+from .format.container import Header
 from .format.limits import PIXELS_MAX
 from .format.tiling import Rect
 from .images import picture as pictures
@@ -136,6 +139,26 @@ class Codec:
     def encode_picture(self, picture: Picture, options: EncodeOptions) -> bytes:
         """`encode` for a picture whose colour, alpha and metadata are already apart."""
         return encode_pixels(picture.pixels, self._model, self._settings, options, picture.metadata)
+
+    @fork_safe
+    def encode_bands(
+        self,
+        bands: Iterable[np.ndarray],
+        size: tuple[int, int],
+        channels: int,
+        metadata: Mapping[str, bytes],
+        options: EncodeOptions,
+    ) -> bytes:
+        """`encode_picture` for rows that arrive from top to bottom, (rows, width, channels) uint8, of a size (width, height)."""
+        header = Header(*size, channels, options.quality, options.tile, self._model.id)
+        return container.write(header, metadata, list(encode_bands(bands, header, self._model, self._settings)))
+
+    def decode_bands(self, data: Buffer, options: DecodeOptions) -> Iterator[np.ndarray]:
+        """`decode_picture` to rows from top to bottom, (rows, width, channels) uint8."""
+        data = as_bytes(data)
+        file = container.read(data)
+        place = file.header.bounds if options.region is None else Rect.of_region(*options.region)
+        return decode_bands(data, file, self._model_for(file.header.model_id), self._settings, place)
 
     def decode(self, data: Buffer, /, *, region: Region | None = None) -> np.ndarray:
         """Decodes a `.cae` file's bytes to a uint8 array: (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), as it was encoded.

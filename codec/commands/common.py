@@ -9,16 +9,22 @@ import re
 import signal
 import sys
 import threading
+import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from .. import __version__
 from ..errors import CaeError
 from ..format.limits import PIXELS_MAX
 
+if TYPE_CHECKING:
+    import numpy as np
+
+PROGRESS_AFTER = 2.0
+"""Seconds."""
 _BREAKING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -57,9 +63,9 @@ def add_running(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-pixels",
         type=int,
-        default=PIXELS_MAX,
         metavar="N",
-        help=f"refuse larger pictures, which may be forged to use up memory (default: {PIXELS_MAX})",
+        help="refuse larger pictures, which may be forged to use up memory "
+        f"(default: {PIXELS_MAX} for those held whole; for others, as many in a band)",
     )
 
 
@@ -119,6 +125,45 @@ def reporting(program: str, at_out_of_memory: str = "use fewer threads (-j 1), s
             fail(f"out of memory; {at_out_of_memory}")
         except KeyboardInterrupt:
             sys.exit(130)
+
+
+def progress(bands: Iterable[np.ndarray], pixels: int, name: str, *, ahead: bool = False) -> Iterator[np.ndarray]:
+    """The same bands; a terminal shows how many of the picture's pixels are done, from PROGRESS_AFTER seconds on.
+
+    With `ahead`, whoever takes the bands works on several at a time: they count when he comes back after a while.
+    """
+    from tqdm import tqdm
+
+    shape = "{desc} {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} MP, {rate_fmt}, {remaining} left"
+    bar = tqdm(
+        total=pixels / 1e6, desc=one_line(name), unit="MP", bar_format=shape, delay=PROGRESS_AFTER, disable=None, leave=False
+    )
+    ended = threading.Event()
+
+    def refresh() -> None:
+        # a band may take longer than anyone waits for a sign
+        wait = PROGRESS_AFTER
+        while not ended.wait(wait):
+            bar.refresh()
+            wait = 1
+
+    if not bar.disable:
+        threading.Thread(target=refresh, daemon=True).start()
+    waiting = 0.0
+    try:
+        for band in bands:
+            waiting += band.shape[0] * band.shape[1] / 1e6
+            if not ahead:
+                bar.update(waiting)
+                waiting = 0.0
+            start = time.monotonic()
+            yield band
+            if ahead and time.monotonic() - start > 0.1:
+                bar.update(waiting)
+                waiting = 0.0
+    finally:
+        ended.set()
+        bar.close()
 
 
 def read_bytes(path: Path) -> bytes:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import sys
 from pathlib import Path
 
-from ..format.information import info
 from ..options import DecodeOptions
 from ..outputs import check_target
 from . import common
@@ -22,7 +23,9 @@ def _region(text: str) -> tuple[int, ...]:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of `cae-decode`."""
     parser = common.parser(
-        "cae-decode", "Decode a .cae file, or a region of it, to an image file; the suffix names the format."
+        "cae-decode",
+        "Decode a .cae file, or a region of it, to an image or .npy file; the suffix names the format. "
+        "Large TIFF, PNG, PPM and .npy files are written by pieces.",
     )
     parser.add_argument("input", type=Path, metavar="IN", help=".cae file")
     parser.add_argument("output", type=Path, metavar="OUT", help="image file to write, such as picture.png")
@@ -33,23 +36,34 @@ def main(arguments: list[str] | None = None) -> None:
     common.add_running(parser)
     given = parser.parse_args(arguments)
     with common.reporting(parser.prog):
-        from ..images import files
+        from ..format.limits import PIXELS_MAX, check_size
+        from ..images import files, streams
+        from . import coded_files
 
         check_target(given.output, given.input)
-        files.check_format(given.output)
-        data = common.read_bytes(given.input)
+        streams.check_format(given.output)
+        coded = coded_files.read(given.input)
+        header, metadata = coded.container.header, coded.container.metadata
+        options = DecodeOptions(given.region)
+        width, height = given.region[2:] if given.region else (header.width, header.height)
+        by_pieces = streams.by_pieces(given.output, (width, height), header.channels, metadata)
         with common.naming(given.input):
-            info(data)
+            if by_pieces:
+                streams.check_streamed(width, height, given.max_pixels)
+                limit = sys.maxsize if given.max_pixels is None else given.max_pixels
+            else:
+                limit = PIXELS_MAX if given.max_pixels is None else given.max_pixels
+                advice = f" (--max-pixels) for {given.output.suffix} files, which are written whole; {streams.STREAMING}"
+                check_size(width, height, limit, advice)
 
         from .. import Codec
 
         codec = Codec(
-            weights=given.weights,
-            decoder=given.decoder,
-            device=given.device,
-            threads=given.threads,
-            pixels_max=given.max_pixels,
+            weights=given.weights, decoder=given.decoder, device=given.device, threads=given.threads, pixels_max=limit
         )
-        with common.naming(given.input):
-            picture = codec.decode_picture(data, DecodeOptions(given.region))
-        files.write_image(given.output, picture)
+        if by_pieces:
+            bands = common.progress(coded.bands(codec, options), width * height, given.input.name)
+            threads = given.threads or os.cpu_count() or 1
+            streams.write_bands(given.output, (width, height), header.channels, metadata, bands, threads)
+        else:
+            files.write_image(given.output, coded.picture(codec, options))

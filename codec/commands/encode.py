@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from ..errors import CaeError
 from ..options import DEFAULT_QUALITY, DEFAULT_TILE, EncodeOptions
-from ..outputs import check_target, replacing
+from ..outputs import check_target
 from . import common
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of `cae-encode`."""
-    parser = common.parser("cae-encode", "Encode an image file (PNG, JPEG, TIFF, WebP, AVIF, …) to a .cae file.")
+    parser = common.parser(
+        "cae-encode",
+        "Encode an image file (PNG, JPEG, TIFF, WebP, AVIF, …) or a .npy file of uint8 to a .cae file; "
+        "large TIFF, PNG, PPM and .npy files are read by pieces.",
+    )
     parser.add_argument("input", type=Path, metavar="IN", help="image file")
     parser.add_argument("output", type=Path, metavar="OUT", help="file to write, whose name ends in .cae")
     parser.add_argument(
@@ -37,17 +42,17 @@ def main(arguments: list[str] | None = None) -> None:
     common.add_running(parser)
     given = parser.parse_args(arguments)
     with common.reporting(parser.prog):
-        from ..images import files
+        from ..images import streams
 
         check_target(given.output, given.input)
         if not given.force and not given.output.name.lower().endswith(".cae"):
             # cae-encode *.png, of two files, would replace the second
             raise CaeError(f"{given.output}: does not end in .cae; name a .cae file, or pass --force to write to it")
-        picture = files.read_image(given.input, given.max_pixels)
+        with streams.reading(given.input, given.max_pixels) as source:
+            from .. import Codec
+            from . import coded_files
 
-        from .. import Codec
-
-        codec = Codec(weights=given.weights, encoder=given.encoder, device=given.device, threads=given.threads)
-        data = codec.encode_picture(picture, EncodeOptions(given.quality, given.tile))
-        with replacing(given.output) as file:
-            file.write(data)
+            codec = Codec(weights=given.weights, encoder=given.encoder, device=given.device, threads=given.threads)
+            bands = common.progress(source.bands, source.width * source.height, given.input.name, ahead=True)
+            source = dataclasses.replace(source, bands=bands)
+            coded_files.write(given.output, source, codec, EncodeOptions(given.quality, given.tile))

@@ -122,15 +122,15 @@ def check_format(path: Path) -> str:
     return "NPY" if path.suffix.lower() == ".npy" else files.check_format(path)
 
 
-def can_write(path: Path, channels: int, metadata: Mapping[str, bytes]) -> bool:
-    """Whether a picture can be written by pieces in the format that a file's suffix names.
-
-    It cannot where the format has no place for EXIF, which says that the picture has to be turned.
-    """
+def by_pieces(path: Path, size: tuple[int, int], channels: int, metadata: Mapping[str, bytes]) -> bool:
+    """Whether `write_bands` is for a picture (width, height), by its size and the format that the file's suffix names."""
     kind = check_format(path)
-    if kind == "PPM":
-        return channels in (1, 3) and orientation(metadata) == 1
-    return kind in _WRITERS
+    if kind == "NPY":
+        return True
+    if kind == "PPM" and (channels not in (1, 3) or orientation(metadata) != 1):
+        # it has no place for alpha, nor for EXIF, which says that the picture has to be turned
+        return False
+    return kind in _WRITERS and size[0] * size[1] > WHOLE_MAX
 
 
 def write_bands(
@@ -146,7 +146,7 @@ def write_bands(
     Where writing fails, or the bands do, the file stays what it was.
 
     Args:
-        path: a file whose format `can_write` knows.
+        path: a file for which `by_pieces` holds, whatever its size.
         size: width and height in pixels.
         channels: 1 to 4, alpha last.
         bands: (rows, width, channels) uint8 of any heights, from top to bottom.
