@@ -149,7 +149,7 @@ class Codec:
         metadata: Mapping[str, bytes],
         options: EncodeOptions,
     ) -> bytes:
-        """`encode_picture` for rows that arrive from top to bottom, (rows, width, channels) uint8, of a size (width, height)."""
+        """`encode_picture` for rows that arrive from top to bottom, (rows, width, channels) uint8; size is (width, height)."""
         header = Header(*size, channels, options.quality, options.tile, self._model.id)
         return container.write(header, metadata, list(encode_bands(bands, header, self._model, self._settings)))
 

@@ -60,33 +60,35 @@ def reading(path: Path, pixels_max: int | None = None, *, whole_max: int = WHOLE
         CaeError: for files that are no pictures, damaged (which may show while bands are read) or too large.
     """
     with contextlib.ExitStack() as stack:
-        found, reason = _open(path, whole_max, stack)
+        found, advice = _open(path, whole_max, stack)
         if found is not None:
             with files.reading_errors(path):
                 check_streamed(found.width, found.height, pixels_max)
             yield Source(found.width, found.height, found.channels, found.metadata, _reporting(path, found.bands))
             return
     limit = PIXELS_MAX if pixels_max is None else pixels_max
-    picture = files.read_image(path, limit, f" for a file that is read whole{reason}; {STREAMING}")
+    picture = files.read_image(path, limit, advice)
     pixels = picture.pixels
     height, width, channels = pixels.shape
     yield Source(width, height, channels, picture.metadata, iter([pixels]))
 
 
 def _open(path: Path, whole_max: int, stack: contextlib.ExitStack) -> tuple[Source | None, str]:
-    """A file that is to be read by pieces, or None and why it cannot be, if that is the file's own reason."""
+    """A file that is to be read by pieces, or None and advice for where it is too large to be read whole."""
     with files.reading_errors(path):
         file: BinaryIO = stack.enter_context(path.open("rb"))
         start = file.read(len(npy.MAGIC))
         file.seek(0)
         reader = next((reader for magic, reader in _READERS.items() if start.startswith(magic)), None)
-        if reader is None or (reader is not npy.open_bands and _pixels(path) <= whole_max):
+        if reader is None:
+            return None, f" for a file that is read whole; {STREAMING}"
+        if reader is not npy.open_bands and _pixels(path) <= whole_max:
             return None, ""
         try:
             with files.pillow_limit(2**62):
                 return reader(path, file), ""
         except WholeOnly as only:
-            return None, f", as {only}"
+            return None, f" for a file that is read whole, as {only}; other {STREAMING}"
 
 
 def _pixels(path: Path) -> int:

@@ -1,0 +1,466 @@
+"""Image files by pieces: the very pictures of the whole-file path, in memory that does not grow with the height."""
+
+import dataclasses
+import itertools
+import re
+import struct
+import subprocess
+import sys
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+import tifffile
+from PIL import Image
+
+from codec import CaeError
+from codec.images import files, streams
+from codec.images.picture import from_array
+from codec.images.streams import pieces, png, tiff
+
+ROOT = Path(__file__).parents[1]
+CAT = skimage.data.chelsea()[:203, :331]
+PICTURES = {
+    1: CAT[..., :1],
+    2: np.dstack([CAT[..., 0], CAT[..., 1]]),
+    3: CAT,
+    4: np.dstack([CAT, CAT[..., 1]]),
+}
+"""By the number of channels."""
+
+
+@pytest.fixture(autouse=True)
+def many_bands(monkeypatch):
+    """A picture of this size would be one band."""
+    monkeypatch.setattr(pieces, "BAND_PIXELS", 5000)
+
+
+def exif(**tags) -> bytes:
+    made = Image.Exif()
+    made[270] = "a cat"
+    made.get_ifd(34665)[36867] = "2020:01:01 00:00:00"
+    made.get_ifd(34853)[1] = "N"
+    for tag, value in tags.items():
+        made[int(tag.removeprefix("t"))] = value
+    return made.tobytes()
+
+
+METADATA = {"iccp": b"profile" * 50, "exif": exif(), "xmp ": b"<x:xmpmeta/>"}
+
+
+def read(path: Path) -> files.Picture:
+    """By pieces, of which there must be several."""
+    with streams.reading(path, whole_max=0) as source:
+        bands = list(source.bands)
+        assert len(bands) > 1
+        pixels = np.concatenate(bands)
+    assert pixels.shape == (source.height, source.width, source.channels)
+    return dataclasses.replace(from_array(pixels), metadata=dict(source.metadata))
+
+
+def check_same(path: Path) -> None:
+    whole, found = files.read_image(path), read(path)
+    assert np.array_equal(found.pixels, whole.pixels)
+    assert found.metadata == whole.metadata
+
+
+def refused(path: Path, pixels_max: int | None = None) -> str:
+    with pytest.raises(CaeError) as error, streams.reading(path, pixels_max, whole_max=0) as source:
+        for _ in source.bands:
+            pass
+    assert str(path) in str(error.value)
+    return str(error.value)
+
+
+def layouts():
+    for compression, channels, tile, planar, big in itertools.product(
+        (None, "lzw", "zlib", "packbits", "jpeg", "zstd"), PICTURES, (None, (64, 48)), ("contig", "separate"), (False, True)
+    ):
+        flat = channels == 1 and planar == "separate"
+        unknown_to_pillow = compression is None and channels == 2 and planar == "separate"
+        if (
+            not flat
+            and not unknown_to_pillow
+            and not (compression == "jpeg" and (channels in (2, 4) or (tile and tile[1] % 16)))
+        ):
+            yield compression, channels, tile, planar, big
+
+
+@pytest.mark.parametrize(("compression", "channels", "tile", "planar", "big"), layouts())
+def test_tiff_of_another_writer(tmp_path, compression, channels, tile, planar, big):
+    pixels = PICTURES[channels]
+    separate = planar == "separate"
+    tifffile.imwrite(
+        tmp_path / "cat.tif",
+        np.moveaxis(pixels, 2, 0) if separate else pixels.squeeze(),
+        photometric="rgb" if channels > 2 else "minisblack",
+        compression=compression,
+        predictor=2 if compression in ("lzw", "zlib") else None,
+        tile=tile,
+        rowsperstrip=None if tile else 16,
+        planarconfig=planar if channels > 1 else None,
+        extrasamples=["unassalpha"] if channels in (2, 4) else None,
+        bigtiff=big,
+        description="a cat",
+    )
+    check_same(tmp_path / "cat.tif")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB"])
+@pytest.mark.parametrize(
+    "compression", ["raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg", "zstd", "tiff_lzma", "group3", "group4"]
+)
+def test_tiff_of_pillow(tmp_path, mode, compression):
+    image = Image.merge("RGBX", [Image.fromarray(CAT[..., 0])] * 4) if mode == "RGBX" else Image.fromarray(CAT).convert(mode)
+    fax = compression.startswith("group")
+    if fax != (mode == "1" and fax) or (compression == "jpeg" and mode in ("1", "P", "LA", "RGBA", "RGBX", "LAB")):
+        pytest.skip("no such files")
+    image.save(tmp_path / "cat.tif", compression=compression, strip_size=4096, icc_profile=b"profile" * 50, exif=exif(t274=1))
+    check_same(tmp_path / "cat.tif")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("rows", [90, 1000])
+def test_tall_strips_flow(tmp_path, monkeypatch, order, channels, planar, compression, rows):
+    monkeypatch.setattr(tiff, "_PIECES_MAX", 1000)
+    pixels = PICTURES[channels].squeeze()
+    if planar == "separate":
+        pixels = np.moveaxis(PICTURES[channels], 2, 0) if channels > 1 else pixels
+    tifffile.imwrite(
+        tmp_path / "cat.tif",
+        pixels,
+        byteorder=order,
+        photometric="rgb" if channels > 2 else "minisblack",
+        compression=compression,
+        predictor=2 if compression else None,
+        rowsperstrip=rows,
+        planarconfig=planar if channels > 1 else None,
+        extrasamples=["unassalpha"] if channels == 4 else None,
+    )
+    check_same(tmp_path / "cat.tif")
+
+
+@pytest.mark.parametrize("mode", ["1", "P"])
+def test_tall_strips_of_other_modes(tmp_path, monkeypatch, mode):
+    monkeypatch.setattr(tiff, "_PIECES_MAX", 1000)
+    Image.fromarray(CAT).convert(mode).save(tmp_path / "cat.tif", strip_size=10**9)
+    check_same(tmp_path / "cat.tif")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"compression": "tiff_lzw", "strip_size": 10**9}, "strips of 203 rows are too large"),
+        ({"exif": exif(t274=3)}, "its orientation has it turned"),
+    ],
+)
+def test_tiff_that_is_read_whole(tmp_path, monkeypatch, options, reason):
+    monkeypatch.setattr(tiff, "_PIECES_MAX", 1000)
+    path = tmp_path / "cat.tif"
+    Image.fromarray(CAT).save(path, **options)
+    with streams.reading(path, whole_max=0) as source:
+        assert np.array_equal(np.concatenate(list(source.bands)), files.read_image(path).pixels)
+    line = refused(path, 1000)
+    assert reason in line and "limit of 1000 (--max-pixels)" in line and "PNG, PPM, PGM and .npy" in line
+
+
+def test_of_several_frames_the_first_is_taken(tmp_path):
+    tifffile.imwrite(tmp_path / "two.tif", np.stack([CAT, CAT[::-1]]), photometric="rgb", rowsperstrip=16)
+    with pytest.warns(RuntimeWarning, match="2 frames; only the first"):
+        found = read(tmp_path / "two.tif")
+    assert np.array_equal(found.colour, CAT)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA"])
+@pytest.mark.parametrize("transparent", [False, True])
+def test_png(tmp_path, mode, transparent):
+    colour = {"1": 1, "L": 3, "RGB": tuple(CAT[0, 0].tolist()), "P": b"\0\x80\xff"}.get(mode)
+    options = {"transparency": colour} if transparent and colour else {}
+    Image.fromarray(CAT).convert(mode).save(tmp_path / "cat.png", exif=exif(), icc_profile=b"profile" * 50, **options)
+    check_same(tmp_path / "cat.png")
+
+
+def raw_png(bits: int, colour: int, *, width: int = 101, height: int = 333, others: bytes = b"") -> bytes:
+    """Of random bytes, with all filters."""
+    rng = np.random.default_rng(bits + colour)
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
+    rows = rng.integers(0, 256, (height, 1 + -(-width * bits * channels // 8)), np.uint8)
+    rows[:, 0] = rng.integers(0, 5, height)
+    header = png._chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0))
+    data = zlib.compress(rows.tobytes())
+    parts = [png._chunk(b"IDAT", data[start : start + 5000]) for start in range(0, len(data), 5000)]
+    return b"".join([b"\x89PNG\r\n\x1a\n", header, others, *parts, png._chunk(b"IEND")])
+
+
+@pytest.mark.parametrize(
+    ("bits", "colour"), [(1, 0), (2, 0), (4, 0), (8, 0), (8, 2), (8, 4), (8, 6), (1, 3), (2, 3), (4, 3), (8, 3)]
+)
+@pytest.mark.parametrize("transparent", [False, True])
+def test_every_filter_and_depth_of_png(tmp_path, bits, colour, transparent):
+    others = b""
+    if colour == 3:
+        others += png._chunk(b"PLTE", np.random.default_rng(1).integers(0, 256, 3 * 2**bits, np.uint8).tobytes())
+    if transparent and colour in (0, 2, 3):
+        others += png._chunk(b"tRNS", {0: b"\0\1", 2: b"\0\1\0\2\0\3", 3: b"\0\x80"}[colour])
+    (tmp_path / "noise.png").write_bytes(raw_png(bits, colour, others=others))
+    check_same(tmp_path / "noise.png")
+
+
+def test_png_metadata_after_the_pixels(tmp_path):
+    path = tmp_path / "late.png"
+    path.write_bytes(raw_png(8, 2)[:-12] + png._chunk(b"eXIf", exif()[6:]) + png._chunk(b"IEND"))
+    assert "exif" in read(path).metadata
+    check_same(path)
+
+
+def test_png_that_is_read_whole(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(CAT).save(path, save_all=True, append_images=[Image.fromarray(CAT[::-1])])
+    with pytest.warns(RuntimeWarning, match="2 frames"), streams.reading(path, whole_max=0) as source:
+        assert np.array_equal(next(source.bands), CAT)
+    assert "as it is animated" in refused(path, 1000)
+    data = bytearray(raw_png(8, 2))
+    data[28] = 1
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    path.write_bytes(data)
+    assert "as it is interlaced" in refused(path, 1000)
+
+
+@pytest.mark.parametrize(("mode", "suffix"), [("1", "pbm"), ("L", "pgm"), ("RGB", "ppm")])
+def test_pnm(tmp_path, mode, suffix):
+    path = tmp_path / f"cat.{suffix}"
+    Image.fromarray(CAT).convert(mode).save(path)
+    check_same(path)
+
+
+def test_pnm_of_few_levels(tmp_path):
+    path = tmp_path / "few.ppm"
+    path.write_bytes(b"P6 # of 7 bits\n101 333 100\n" + (np.arange(101 * 333 * 3) % 101).astype(np.uint8).tobytes())
+    check_same(path)
+
+
+@pytest.mark.parametrize("channels", [0, *PICTURES])
+@pytest.mark.parametrize("version", [(1, 0), (2, 0)])
+def test_npy(tmp_path, channels, version):
+    pixels = PICTURES[channels] if channels else CAT[..., 0]
+    with open(tmp_path / "cat.npy", "wb") as file:
+        np.lib.format.write_array(file, pixels, version)
+    assert np.array_equal(read(tmp_path / "cat.npy").pixels, PICTURES[channels or 1])
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (CAT.astype(float), "holds float64"),
+        (CAT.astype(np.uint16), "holds uint16"),
+        (CAT.T, r"has shape|column by column"),
+        (np.zeros(5, np.uint8), "has shape"),
+        (np.zeros((5, 0), np.uint8), "has shape"),
+        (np.zeros((5, 5, 5), np.uint8), "has shape"),
+        (np.array([{}]), "holds object"),
+    ],
+)
+def test_npy_of_something_else(tmp_path, array, message):
+    np.save(tmp_path / "a.npy", array)
+    assert re.search(message, refused(tmp_path / "a.npy"))
+
+
+def test_deep_files_are_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "deep.tif", CAT.astype(np.uint16), photometric="rgb")
+    Image.new("I;16", (50, 50)).save(tmp_path / "deep.png")
+    (tmp_path / "deep.ppm").write_bytes(b"P5 50 50 1000\n" + bytes(5000))
+    for path in tmp_path.iterdir():
+        assert "8 bits" in refused(path)
+
+
+@pytest.mark.parametrize("name", ["strips.tif", "tiles.tif", "plain.tif", "cat.png", "cat.ppm", "cat.npy"])
+def test_truncated_and_damaged_files(tmp_path, monkeypatch, name):
+    """Every cut is told of; other damage gives a CaeError or a picture of the same size, never anything else."""
+    path = tmp_path / name
+    if name.endswith(".tif"):
+        compression = None if name == "plain.tif" else "zlib"
+        tile = (64, 64) if name == "tiles.tif" else None
+        tifffile.imwrite(path, CAT, photometric="rgb", compression=compression, tile=tile, rowsperstrip=None if tile else 16)
+    elif name.endswith(".npy"):
+        np.save(path, CAT)
+    else:
+        Image.fromarray(CAT).save(path)
+    data = path.read_bytes()
+    for size in np.linspace(0, len(data) - 20, 30).astype(int).tolist():
+        path.write_bytes(data[:size])
+        refused(path)
+    rng = np.random.default_rng(0)
+    for place in [*range(64), *rng.integers(64, len(data), 60).tolist()]:
+        changed = bytearray(data)
+        changed[place] ^= 1 << rng.integers(8)
+        path.write_bytes(changed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                with streams.reading(path, 10**6, whole_max=0) as source:
+                    assert sum(len(band) for band in source.bands) == source.height
+            except CaeError as error:
+                assert str(path) in str(error)
+
+
+def test_damaged_pixels_of_png_are_found(tmp_path):
+    data = bytearray(raw_png(8, 2))
+    data[20_000] ^= 1
+    (tmp_path / "a.png").write_bytes(data)
+    assert "damaged" in refused(tmp_path / "a.png")
+
+
+def test_strips_that_claim_to_be_huge(tmp_path):
+    """A sparse file costs nothing on the disk, but would in memory."""
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, CAT, photometric="rgb", compression="zlib", rowsperstrip=16)
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        sizes = list(file.pages[0].tags[279].value)
+        file.pages[0].tags[279].overwrite([2**30, *sizes[1:]])
+    with open(path, "r+b") as file:
+        file.truncate(2**32)
+    assert "holds more than its pixels" in refused(path)
+
+
+def test_limits(tmp_path):
+    (tmp_path / "wide.ppm").write_bytes(b"P5 70000 5000 255\n")
+    (tmp_path / "tall.ppm").write_bytes(b"P5 5000 70000000 255\n")
+    assert "70000 x 4096 pixels are more than the limit of 268435456 in a band" in refused(tmp_path / "wide.ppm")
+    assert "truncated" in refused(tmp_path / "tall.ppm")
+    assert "limit of 10000000 (--max-pixels)" in refused(tmp_path / "tall.ppm", 10_000_000)
+    Image.fromarray(CAT).save(tmp_path / "cat.jpg")
+    line = refused(tmp_path / "cat.jpg", 1000)
+    assert "limit of 1000 (--max-pixels) for a file that is read whole; TIFF, PNG" in line
+
+
+@pytest.mark.parametrize("channels", PICTURES)
+@pytest.mark.parametrize("kind", ["tif", "bigtiff", "png", "ppm", "npy"])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_writing(tmp_path, monkeypatch, channels, kind, threads):
+    """As `write_image` writes it, but for how it is stored."""
+    if kind == "bigtiff":
+        monkeypatch.setattr(tiff, "_CLASSIC_MAX", 0)
+    pixels = PICTURES[channels]
+    path = tmp_path / ("cat.tif" if kind == "bigtiff" else f"cat.{kind}")
+    if kind == "ppm" and channels in (2, 4):
+        assert not streams.by_pieces(path, (10_000, 10_000), channels, {})
+        return
+    metadata = {} if kind in ("ppm", "npy") else METADATA
+    bands = np.split(pixels, [0, 3, 120, 121])
+    streams.write_bands(path, (331, 203), channels, metadata, bands, threads)
+    if kind == "npy":
+        assert np.array_equal(np.load(path), pixels.squeeze())
+        return
+    whole = tmp_path / f"whole{path.suffix}"
+    files.write_image(whole, dataclasses.replace(from_array(pixels), metadata=metadata))
+    found, expected = files.read_image(path), files.read_image(whole)
+    assert np.array_equal(found.pixels, expected.pixels)
+    assert found.metadata == expected.metadata
+    with Image.open(path) as one, Image.open(whole) as other:
+        for block in (34665, 34853):
+            assert one.getexif().get_ifd(block) == other.getexif().get_ifd(block)
+    if path.suffix == ".tif":
+        assert np.array_equal(tifffile.imread(path), pixels.squeeze())
+        assert path.read_bytes()[2] == (43 if kind == "bigtiff" else 42)
+    check_same(path)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "png", "ppm", "npy"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 700), (700, 1), (256, 256), (257, 255)])
+def test_writing_odd_sizes(tmp_path, suffix, size):
+    width, height = size
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    path = tmp_path / f"a.{suffix}"
+    streams.write_bands(path, size, 3, {}, [pixels])
+    with streams.reading(path, whole_max=0) as source:
+        assert np.array_equal(np.concatenate(list(source.bands)), pixels)
+
+
+def test_metadata_that_a_format_refuses(tmp_path):
+    bad = METADATA | {"exif": b"no EXIF"}
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        streams.write_bands(tmp_path / "cat.tif", (331, 203), 3, bad, [CAT])
+    assert [str(warning.message) for warning in told] == [
+        f"{tmp_path / 'cat.tif'}: this format does not take the EXIF block, which is left out"
+    ]
+    assert set(read(tmp_path / "cat.tif").metadata) >= {"iccp", "xmp "}
+
+
+def test_pictures_to_be_turned_go_whole_where_there_is_no_exif():
+    large = (10_000, 10_000)
+    assert not streams.by_pieces(Path("a.ppm"), large, 3, {"exif": exif(t274=6)})
+    assert streams.by_pieces(Path("a.ppm"), large, 3, {"exif": exif(t274=1)})
+    assert streams.by_pieces(Path("a.tif"), large, 3, {"exif": exif(t274=6)})
+    assert not streams.by_pieces(Path("a.tif"), (100, 100), 3, {})
+    assert not streams.by_pieces(Path("a.jpg"), large, 3, {})
+
+
+@pytest.mark.parametrize("suffix", ["tif", "png", "ppm", "npy"])
+def test_bands_that_fail_leave_the_old_file(tmp_path, suffix):
+    path = tmp_path / f"cat.{suffix}"
+    path.write_bytes(b"old")
+
+    def bands():
+        yield CAT[:50]
+        raise CaeError("tile 7 is damaged")
+
+    for given, message in ((bands(), "tile 7"), ([CAT[:50]], "153 of the picture's 203 rows"), ([CAT, CAT], "rows of")):
+        with pytest.raises(CaeError, match=message):
+            streams.write_bands(path, (331, 203), 3, {}, given)
+        assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
+@pytest.mark.parametrize("suffix", ["tif", "png", "ppm", "npy"])
+def test_a_disk_that_is_full(tmp_path, suffix):
+    path = tmp_path / f"noise.{suffix}"
+    path.write_bytes(b"old")
+    script = (
+        "import numpy as np, resource, sys; from pathlib import Path\n"
+        "from codec.images import streams\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "noise = np.random.default_rng(0).integers(0, 256, (500, 500, 3), np.uint8)\n"
+        "streams.write_bands(Path(sys.argv[1]), (500, 5000), 3, {}, [noise] * 10, 2)"
+    )
+    result = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, cwd=ROOT, timeout=100)
+    assert result.stderr.splitlines()[-1].endswith(f"CaeError: {path}: File too large")
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's count of memory")
+@pytest.mark.parametrize("suffix", ["tif", "png", "ppm", "npy"])
+@pytest.mark.parametrize("flow", [False, True])
+def test_memory_does_not_grow_with_the_height(tmp_path, suffix, flow):
+    """256 x 200,000 pixels of 3 bytes, 154 MB, written and read in a process of its own."""
+    if flow and suffix != "tif":
+        pytest.skip("TIFF files alone have tall strips")
+    script = (
+        "import sys, numpy as np; from pathlib import Path\n"
+        "from benchmarks.scaling import peak_memory; from codec.images import streams\n"
+        "cat = np.load(sys.argv[2])[:200, :256]; path = Path(sys.argv[1])\n"
+        "if not path.exists(): streams.write_bands(path, (256, 200_000), 3, {}, (cat for _ in range(1000)), 2)\n"
+        "before = peak_memory()\n"
+        "with streams.reading(path) as source:\n"
+        "    rows = sum(len(band) for band in source.bands if np.array_equal(band[:1], band[:1]))\n"
+        "print(rows, before, peak_memory())"
+    )
+    np.save(tmp_path / "cat.npy", skimage.data.chelsea())
+    path = tmp_path / f"tall.{suffix}"
+    if flow:
+        tifffile.imwrite(path, np.tile(skimage.data.chelsea()[:200, :256], (1000, 1, 1)), photometric="rgb", compression="zlib")
+        with tifffile.TiffFile(path) as file:
+            assert len(file.pages[0].dataoffsets) == 1 or flow
+    result = subprocess.run(
+        [sys.executable, "-c", script, path, tmp_path / "cat.npy"], capture_output=True, text=True, cwd=ROOT, timeout=300
+    )
+    assert result.returncode == 0, result.stderr
+    rows, written, read = (float(part) for part in result.stdout.split())
+    assert rows == 200_000
+    assert written < 130 and read < 170
