@@ -65,10 +65,11 @@ def open_bands(path: Path, file: BinaryIO) -> Source:
     if not len(offsets) == len(sizes) == across * down * stored.planes:
         raise WholeOnly("its strips or tiles are not those that its size needs")
     warn_of_frames(path, image)
-    if max(across * tags[_TILE_WIDTH] if tiled else 0, stored.width) * unit <= _PIECES_MAX:
-        bands = _of_pieces(stored, offsets, sizes, across, unit)
-    elif not tiled and stored.flows:
+    piece_row = max(across * tags[_TILE_WIDTH] if tiled else 0, stored.width) * unit
+    if not tiled and stored.flows and unit > rows_at_once(stored.width):
         bands = _of_tall_strips(stored, offsets, sizes, unit)
+    elif piece_row <= _PIECES_MAX:
+        bands = _of_pieces(stored, offsets, sizes, across, unit)
     else:
         raise WholeOnly(f"its {'tiles' if tiled else 'strips'} of {unit} rows are too large to be read one after another")
     return Source(stored.width, stored.height, len(mode_for(image)), metadata_of(image), bands)
