@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import coding, complexity, speed
+from benchmarks import coding, complexity, scaling, speed
 from benchmarks.__main__ import main
 from codec import CaeError
 from codec.networks import products, registry
@@ -92,6 +92,35 @@ def test_speed_command(capsys, tmp_path):
     assert float(rows[0]["encode_ratio"]) == 1
     assert all(float(row["encode_mps"]) > 0 and float(row["peak_mb"]) > 10 and float(row["bpp"]) > 0 for row in rows)
     assert "encode_mps" in capsys.readouterr().out
+
+
+def test_scaling_command(capsys, tmp_path):
+    out = tmp_path / "scaling"
+    main(["scaling", "--sizes", "300x200", "500x400", "--weights", str(TINY), "--scratch", str(tmp_path), "--out", str(out)])
+    with open(tmp_path / "scaling.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["command"], row["size"]) for row in rows] == [
+        (command, size) for size in ("300x200", "500x400") for command in ("encode", "decode")
+    ]
+    assert all(float(row["peak_mb"]) > 50 and float(row["seconds"]) > 0 and int(row["cae_bytes"]) > 100 for row in rows)
+    assert (tmp_path / "scaling.png").read_bytes()[:4] == b"\x89PNG"
+    assert "peak_mb" in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scaling.csv", "scaling.png"]
+
+
+def test_patchwork(astronaut):
+    bands = list(scaling.patchwork(700, 600, [astronaut]))
+    assert [band.shape for band in bands] == [(256, 700, 3), (256, 700, 3), (88, 700, 3)]
+    again = np.concatenate(list(scaling.patchwork(700, 600, [astronaut])))
+    assert np.array_equal(np.concatenate(bands), again)
+    with pytest.raises(CaeError, match="256 x 256"):
+        next(scaling.patchwork(700, 600, [astronaut[:100]]))
+
+
+@pytest.mark.parametrize("size", ["100", "0x5", "axb", "1x2x3"])
+def test_bad_sizes_to_scale(size):
+    with pytest.raises(SystemExit, match="WIDTHxHEIGHT"):
+        main(["scaling", "--sizes", size])
 
 
 def test_peer_restores_the_size():

@@ -1,0 +1,198 @@
+"""The command lines on pictures that are read and written by pieces: memory, signals, full disks, progress."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+
+from codec.commands import common, decode, encode
+from codec.images import files, streams
+from codec.options import EncodeOptions
+
+from .conftest import TINY
+from .test_cli import refused
+
+ROOT = Path(__file__).parents[1]
+WIDTH, HEIGHT = 256, 200_000
+SHORT = 70_000
+"""Rows of a picture that is read by pieces as well."""
+TINY_ON_CPU = ("--weights", str(TINY), "--device", "cpu", "-j", "2")
+CHILD = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+limit = int(sys.argv[1])
+if limit:
+    import resource
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+from codec.commands import decode, encode
+{"encode": encode, "decode": decode}[sys.argv[2]].main(sys.argv[3:])
+from benchmarks.scaling import peak_memory
+print(peak_memory())
+"""
+needs_linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+
+
+def start(command: str, *arguments: object, limit: int = 0) -> subprocess.Popen:
+    """A command in a process of its own, which ends by printing its peak memory in MB; `limit` bounds its files."""
+    given = [sys.executable, "-c", CHILD, str(limit), command, *map(str, arguments), *TINY_ON_CPU]
+    return subprocess.Popen(given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+
+
+def peak(command: str, *arguments: object) -> float:
+    process = start(command, *arguments)
+    out, told = process.communicate(timeout=300)
+    assert (process.returncode, told) == (0, "")
+    return float(out)
+
+
+@pytest.fixture(scope="module")
+def tall(tmp_path_factory) -> dict[int, tuple[Path, Path, float]]:
+    """By height: a TIFF file, what `cae-encode` makes of it, and the memory that took."""
+    folder = tmp_path_factory.mktemp("tall")
+    cat = skimage.data.chelsea()[:200, :WIDTH]
+    made = {}
+    for height in (SHORT, HEIGHT):
+        source, coded = folder / f"{height}.tif", folder / f"{height}.cae"
+        streams.write_bands(source, (WIDTH, height), 3, {"iccp": b"profile"}, [cat] * (height // 200), 2)
+        made[height] = source, coded, peak("encode", source, coded)
+    return made
+
+
+@needs_linux
+def test_memory_does_not_grow_with_the_height(tmp_path, tall):
+    """Twice 100 MB of pixels lie between the two heights."""
+    assert tall[HEIGHT][2] - tall[SHORT][2] < 50
+    peaks = [peak("decode", tall[height][1], tmp_path / f"{height}.tif") for height in (SHORT, HEIGHT)]
+    assert peaks[1] - peaks[0] < 50
+
+
+def test_large_files_hold_what_small_ones_would(tmp_path, tall, tiny):
+    """Bit by bit, with their metadata, in every format."""
+    source, coded, _ = tall[SHORT]
+    data = coded.read_bytes()
+    assert data == tiny.encode_picture(files.read_image(source), EncodeOptions())
+    region = (0, 1000, WIDTH, 66_000)
+    expected = tiny.decode(data)[1000:67_000]
+    for suffix in ("tif", "png", "ppm", "npy"):
+        out = tmp_path / f"out.{suffix}"
+        run(decode, coded, out, "--region", ",".join(map(str, region)))
+        found = np.load(out) if suffix == "npy" else files.read_image(out).pixels
+        assert np.array_equal(found, expected)
+        if suffix in ("tif", "png"):
+            assert files.read_image(out).metadata["iccp"] == b"profile"
+
+
+def run(module, *arguments: object) -> None:
+    module.main([*map(str, arguments), *TINY_ON_CPU])
+
+
+def test_a_small_npy(tmp_path, tiny):
+    pixels = skimage.data.chelsea()
+    np.save(tmp_path / "cat.npy", pixels)
+    run(encode, tmp_path / "cat.npy", tmp_path / "cat.cae", "-q", 70)
+    run(decode, tmp_path / "cat.cae", tmp_path / "out.npy")
+    assert np.array_equal(np.load(tmp_path / "out.npy"), tiny.decode(tiny.encode(pixels, 70)))
+
+
+@needs_linux
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("command", ["encode", "decode"])
+def test_a_signal_in_the_middle(tmp_path, tall, command, number):
+    source = tall[HEIGHT][0 if command == "encode" else 1]
+    out = tmp_path / ("out.cae" if command == "encode" else "out.tif")
+    out.write_bytes(b"old")
+    process = start(command, source, out)
+    wait = under_way if command == "encode" else begun
+    for _ in range(1200):
+        if wait(process, source, tmp_path):
+            break
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    told = process.communicate(timeout=100)[1]
+    assert (process.returncode, told) == (128 + number, "")
+    assert out.read_bytes() == b"old" and list(tmp_path.iterdir()) == [out]
+
+
+def under_way(process: subprocess.Popen, source: Path, _folder: Path) -> bool:
+    """Whether a process has read a part of a file."""
+    for link in Path(f"/proc/{process.pid}/fd").iterdir():
+        try:
+            if os.readlink(link) == str(source):
+                position = Path(f"/proc/{process.pid}/fdinfo/{link.name}").read_text().split()[1]
+                return int(position) > source.stat().st_size // 4
+        except FileNotFoundError:
+            continue
+    return False
+
+
+def begun(_process: subprocess.Popen, _source: Path, folder: Path) -> bool:
+    """Whether there is a file that grows."""
+    return any(path.name.endswith(".partial") and path.stat().st_size > 100_000 for path in folder.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
+@pytest.mark.parametrize("command", ["encode", "decode"])
+def test_a_disk_that_is_full(tmp_path, tall, command):
+    out = tmp_path / ("out.cae" if command == "encode" else "out.tif")
+    out.write_bytes(b"old")
+    process = start(command, tall[SHORT][0 if command == "encode" else 1], out, limit=200_000)
+    told = process.communicate(timeout=100)[1]
+    assert (process.returncode, told) == (1, f"cae-{command}: {out}: File too large\n")
+    assert out.read_bytes() == b"old" and list(tmp_path.iterdir()) == [out]
+
+
+def test_damage_far_down(tmp_path, tall, capsys):
+    source, coded, _ = tall[SHORT]
+    (tmp_path / "cut.tif").write_bytes(source.read_bytes()[:-5000])
+    line = refused(capsys, encode.main, tmp_path / "cut.tif", tmp_path / "out.cae", *TINY_ON_CPU)
+    assert "cut.tif: truncated" in line
+    data = bytearray(coded.read_bytes())
+    data[-100] ^= 1
+    (tmp_path / "bad.cae").write_bytes(data)
+    line = refused(capsys, decode.main, tmp_path / "bad.cae", tmp_path / "out.tif", *TINY_ON_CPU)
+    assert "bad.cae: tile 68 is damaged" in line
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.cae", "cut.tif"]
+
+
+def test_limits_that_are_given_hold(tmp_path, tall, capsys):
+    source, coded, _ = tall[SHORT]
+    for main, given, out in ((encode.main, source, "out.cae"), (decode.main, coded, "out.tif")):
+        line = refused(capsys, main, given, tmp_path / out, "--max-pixels", 10**7, *TINY_ON_CPU)
+        assert f"{given}: 256 x 70000 pixels are more than the limit of 10000000 (--max-pixels)" in line
+    line = refused(capsys, decode.main, coded, tmp_path / "out.bmp", "--max-pixels", 10**7, *TINY_ON_CPU)
+    assert ".bmp files, which are written whole; TIFF, PNG, PPM, PGM and .npy" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_progress_on_a_terminal(monkeypatch, ahead):
+    monkeypatch.setattr(common, "PROGRESS_AFTER", 0.3)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    bands = [np.zeros((1000, 1000, 3), np.uint8)] * 10
+    for number, band in enumerate(common.progress(bands, 10**7, "a\ncat.tif", ahead=ahead)):
+        assert band is bands[number]
+        if number == 1:
+            assert sys.stderr.getvalue() == ""
+        time.sleep(0.15)
+    told = sys.stderr.getvalue()
+    assert r"a\ncat.tif" in told and "/10 MP" in told and "MP/s" in told and "left" in told
+
+
+def test_no_progress_elsewhere(monkeypatch, capsys):
+    monkeypatch.setattr(common, "PROGRESS_AFTER", 0.0)
+    for _ in common.progress([np.zeros((10, 10, 3), np.uint8)] * 5, 500, "cat"):
+        time.sleep(0.05)
+    assert capsys.readouterr() == ("", "")
