@@ -13,8 +13,6 @@ import numpy as np
 
 from ..errors import CaeError
 
-WORD = 4
-"""Bytes of one of the coder's words."""
 VALUE_LIMIT = 2**23 - 1
 """Largest magnitude of a value that a file may hold."""
 
