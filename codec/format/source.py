@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import io
 import os
 import stat
 import threading
@@ -120,14 +121,17 @@ class Seekable(Source):
     """
 
     def __init__(self, file: BinaryIO, *, owned: bool = False) -> None:
+        if isinstance(file, io.TextIOBase):
+            raise CaeError("the file is open as text; open it in binary mode ('rb')")
         self._file, self._owned = file, owned
         self._lock = threading.Lock()
-        if hasattr(file, "seekable") and not file.seekable():
-            raise CaeError(f"the {type(file).__name__} does not seek; read it first, and pass its bytes")
         try:
-            self.size = self._length()
+            seeks = not hasattr(file, "seekable") or file.seekable()
+            self.size = self._length() if seeks else 0
         except Exception as error:
-            raise CaeError(f"the {type(file).__name__} cannot be read ({error or type(error).__name__})") from error
+            raise CaeError(f"the {type(file).__name__} cannot be read ({_reason(error)})") from error
+        if not seeks:
+            raise CaeError(f"the {type(file).__name__} does not seek; read it first, and pass its bytes")
 
     def close(self) -> None:
         super().close()
@@ -145,7 +149,7 @@ class Seekable(Source):
             with self._lock:
                 _check_size(self.size, self._length())
                 self._file.seek(offset)
-                while length and (piece := self._file.read(length)):
+                while length > 0 and (piece := self._file.read(length)):
                     if not isinstance(piece, Data):
                         raise CaeError(f"the file gives {type(piece).__name__}, not bytes; open it in binary mode ('rb')")
                     pieces.append(piece)
@@ -153,7 +157,7 @@ class Seekable(Source):
         except CaeError:
             raise
         except Exception as error:  # a file in a cloud may raise whatever its library has
-            raise CaeError(f"the file cannot be read at {offset} ({error or type(error).__name__})") from error
+            raise CaeError(f"the file cannot be read at {offset} ({_reason(error)})") from error
         if length:
             raise CaeError(f"the file gives {'no' if length > 0 else 'too many'} bytes at {offset}; open it again")
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -167,10 +171,15 @@ class Ahead(Source):
         self._start, self._held = 0, memoryview(b"")
 
     def _read(self, offset: int, length: int) -> memoryview:
-        if not self._start <= offset <= offset + length <= self._start + len(self._held):
-            self._held = memoryview(self._source.read(offset, min(max(length, AHEAD), self.size - offset)))
-            self._start = offset
-        return self._held[offset - self._start : offset - self._start + length]
+        if not self._start <= offset <= self._start + len(self._held):
+            self._start, self._held = offset, memoryview(b"")
+        self._held = self._held[offset - self._start :]
+        self._start = offset
+        if (missing := length - len(self._held)) > 0:
+            reached = offset + len(self._held)
+            more = self._source.read(reached, min(max(missing, AHEAD), self.size - reached))
+            self._held = memoryview(b"".join([self._held, more]) if len(self._held) else more)
+        return self._held[:length]
 
 
 def open_source(file: Buffer | str | PathLike[str] | BinaryIO) -> Source:
@@ -194,6 +203,10 @@ def open_source(file: Buffer | str | PathLike[str] | BinaryIO) -> Source:
 def as_source(data: Source | Data) -> Source:
     """A source of bytes in memory, or the source itself."""
     return data if isinstance(data, Source) else Memory(data)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 def _check_size(before: int, now: int) -> None:
