@@ -1,5 +1,7 @@
 """A learned image codec: `encode` a picture to the bytes of a `.cae` file, `decode` them, ask for their `info`.
 
+Larger pictures: `open` a file to read regions and tiles of it, `create` one to write it row by row.
+
 `Codec` holds weights and settings across calls; `CaeError` is raised for all bad input. Importing this package does
 not import torch: that happens at the first use of anything but `info` and `CaeError`.
 """
@@ -11,28 +13,28 @@ from .format.information import Info, info
 from .runtime import forking as forking  # watches for forks from here on
 
 if TYPE_CHECKING:
-    from types import ModuleType
+    from .api import Codec
+    from .functions import create, decode, decode_image, encode, open
 
-    from .api import Codec, decode, decode_image, encode
-
-__all__ = ["CaeError", "Codec", "Info", "decode", "decode_image", "encode", "info"]
+__all__ = ["CaeError", "Codec", "Info", "create", "decode", "decode_image", "encode", "info", "open"]
 __version__ = "0.1.0"
 
-_LAZY = ("Codec", "decode", "decode_image", "encode")
+_LAZY = ("Codec", "create", "decode", "decode_image", "encode", "open")
 
 
-def _api() -> "ModuleType":
+def _prepared() -> None:
+    """Sets up the environment, which must come before the import of torch."""
     from .runtime import environment
 
     environment.prepare()
-    from . import api
-
-    return api
 
 
 def __getattr__(name: str) -> object:
     if name in _LAZY:
-        return getattr(_api(), name)
+        _prepared()
+        from . import functions
+
+        return getattr(functions, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -42,4 +44,7 @@ def __dir__() -> list[str]:
 
 def _unpickle(*state: object) -> object:
     """A codec as it was pickled; here, so that the environment is prepared before torch is imported."""
-    return _api().codec_again(*state)
+    _prepared()
+    from .api import codec_again
+
+    return codec_again(*state)

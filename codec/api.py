@@ -1,32 +1,28 @@
-"""Encoding and decoding for applications: the functions and the class behind `import codec`."""
+"""Encoding and decoding for applications: the class behind `import codec`."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import inspect
-import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from os import PathLike
-from typing import Any, TypeVar, Unpack
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 from PIL import Image
 
 from . import _unpickle
-from .arguments import Arguments, CheckedArguments
+from .arguments import CheckedArguments
+from .coding.damage import Damage
 from .coding.decoder import decode as decode_region
-from .coding.decoder import decode_bands
 from .coding.encoder import encode as encode_pixels
-from .coding.encoder import encode_bands
 from .coding.settings import Settings
 from .errors import CaeError
 from .format import container
 from .format.buffers import Buffer, as_bytes
-from .format.container import Header
 from .format.limits import PIXELS_MAX
+from .format.source import Memory
 from .format.tiling import Rect
 from .images import picture as pictures
 from .images.picture import Picture
@@ -35,10 +31,12 @@ from .networks import registry
 from .networks.agreement import agrees
 from .networks.model import Model
 from .networks.weights import Files
-from .options import DEFAULT_QUALITY, DEFAULT_TILE, DecodeOptions, EncodeOptions, Region
+from .options import DEFAULT_QUALITY, DEFAULT_TILE, DecodeOptions, EncodeOptions, OnError, Region
+from .reading import File, PictureReader
 from .runtime import devices
 from .runtime.forking import fork_safe
 from .runtime.threads import thread_count
+from .writing import PictureWriter, checked_metadata, make_header
 
 
 class Codec:
@@ -140,52 +138,76 @@ class Codec:
         """`encode` for a picture whose colour, alpha and metadata are already apart."""
         return encode_pixels(picture.pixels, self._model, self._settings, options, picture.metadata)
 
-    @fork_safe
-    def encode_bands(
-        self,
-        bands: Iterable[np.ndarray],
-        size: tuple[int, int],
-        channels: int,
-        metadata: Mapping[str, bytes],
-        options: EncodeOptions,
-    ) -> bytes:
-        """`encode_picture` for rows that arrive from top to bottom, (rows, width, channels) uint8; size is (width, height)."""
-        header = Header(*size, channels, options.quality, options.tile, self._model.id)
-        return container.write(header, metadata, list(encode_bands(bands, header, self._model, self._settings)))
-
-    def decode_bands(self, data: Buffer, options: DecodeOptions) -> Iterator[np.ndarray]:
-        """`decode_picture` to rows from top to bottom, (rows, width, channels) uint8."""
-        data = as_bytes(data)
-        file = container.read(data)
-        place = file.header.bounds if options.region is None else Rect.of_region(*options.region)
-        return decode_bands(data, file, self._model_for(file.header.model_id), self._settings, place)
-
-    def decode(self, data: Buffer, /, *, region: Region | None = None) -> np.ndarray:
+    def decode(self, data: Buffer, /, *, region: Region | None = None, on_error: OnError = "raise") -> np.ndarray:
         """Decodes a `.cae` file's bytes to a uint8 array: (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), as it was encoded.
 
         Args:
             data: the file's bytes, or any buffer that holds them: a mapped file, a NumPy array, a memoryview.
             region: (x, y, width, height) in pixels; only the tiles that it needs are decoded, and the result equals that
                 crop of the whole picture.
+            on_error: "fill" fills damaged tiles from what surrounds them (alpha: opaque) and names them in one warning.
+                Pixels further from them than the synthesis reaches are exact.
 
         Raises:
             CaeError: for a damaged or foreign file, unknown weights, or a region outside the picture.
         """
-        return pictures.to_array(self.decode_picture(data, DecodeOptions(region)))
+        return pictures.to_array(self.decode_picture(data, DecodeOptions(region, on_error)))
 
-    def decode_image(self, data: Buffer, /, *, region: Region | None = None) -> Image.Image:
+    def decode_image(self, data: Buffer, /, *, region: Region | None = None, on_error: OnError = "raise") -> Image.Image:
         """Like `decode`, but gives a Pillow image, with ICC profile, EXIF and XMP in its `info`."""
-        return pictures.to_pillow(self.decode_picture(data, DecodeOptions(region)))
+        return pictures.to_pillow(self.decode_picture(data, DecodeOptions(region, on_error)))
 
     @fork_safe
     def decode_picture(self, data: Buffer, options: DecodeOptions) -> Picture:
         """`decode` to a picture whose colour, alpha and metadata are apart."""
-        data = as_bytes(data)
-        file = container.read(data)
+        source = Memory(as_bytes(data))
+        file = container.read(source)
         header = file.header
         place = header.bounds if options.region is None else Rect.of_region(*options.region)
-        pixels = decode_region(data, file, self._model_for(header.model_id), self._settings, place)
+        damage = Damage(header) if options.on_error == "fill" else None
+        pixels = decode_region(source, file, self._model_for(header.model_id), self._settings, place, damage)
+        if damage:
+            damage.warn(stacklevel=4)
         return dataclasses.replace(pictures.from_array(pixels), metadata=dict(file.metadata))
+
+    @fork_safe
+    def open(self, file: File, /, *, on_error: OnError = "raise") -> PictureReader:
+        """Opens a `.cae` file, of which only the header and the index are read until pixels are asked for.
+
+        Args:
+            file: a path, an open binary file that seeks (such as fsspec's, of a web server or a cloud), or the file's bytes.
+            on_error: what is done about damaged tiles, see `decode`.
+
+        Raises:
+            CaeError: for a damaged or foreign file, and for unknown weights.
+        """
+        return PictureReader(file, lambda header: self._model_for(header.model_id), self._settings, on_error)
+
+    def create(
+        self,
+        file: str | PathLike[str] | BinaryIO,
+        /,
+        size: tuple[int, int],
+        mode: str,
+        *,
+        quality: int = DEFAULT_QUALITY,
+        tile: int = DEFAULT_TILE,
+        metadata: Mapping[str, bytes] | None = None,
+    ) -> PictureWriter:
+        """Begins a `.cae` file for a picture that comes row by row and need not fit in memory.
+
+        Args:
+            file: a path, or a seekable binary file, which is written from its position 0 on and replaces what it holds.
+            size: width and height in pixels.
+            mode: L, LA, RGB or RGBA.
+            quality, tile: as `encode` has them.
+            metadata: as `PictureReader.metadata` gives it.
+
+        Raises:
+            CaeError: for what the format does not hold, and for a file that cannot be written.
+        """
+        header = make_header(size, mode, EncodeOptions(quality, tile), self._model.id)
+        return PictureWriter(file, header, checked_metadata(metadata), self._model, self._settings)
 
     def _model_for(self, wanted: bytes) -> Model:
         if wanted == self._model.id:
@@ -204,75 +226,3 @@ def codec_again(made_with: dict[str, Any], model_id: bytes) -> Codec:
             f"{model_id.hex()}; use the same weights on both sides"
         )
     return codec
-
-
-@functools.lru_cache(maxsize=4)
-def _kept(made_with: CheckedArguments, _identities: tuple[tuple[int, ...], ...]) -> Codec:
-    return Codec(**vars(made_with))
-
-
-# CUDA does not survive a fork: the child loads weights of its own
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_kept.cache_clear)
-
-
-def _shared(**arguments: Unpack[Arguments]) -> Codec:
-    """A codec kept from earlier calls, as long as the weights file stays the same."""
-    made_with = CheckedArguments(**arguments)
-    return _kept(made_with, tuple(registry.identity(path) for path in made_with.files if path is not None))
-
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def _with_arguments(function: Function) -> Function:
-    """Shows `Arguments`, with the defaults that they have in `Codec`, in the function's signature."""
-    signature = inspect.signature(function)
-    own = [parameter for parameter in signature.parameters.values() if parameter.kind != parameter.VAR_KEYWORD]
-    function.__signature__ = signature.replace(parameters=own + list(inspect.signature(Codec).parameters.values()))
-    return function
-
-
-@_with_arguments
-def encode(
-    image: Image.Image | np.ndarray,
-    /,
-    quality: int = DEFAULT_QUALITY,
-    *,
-    tile: int = DEFAULT_TILE,
-    **arguments: Unpack[Arguments],
-) -> bytes:
-    """Codes a Pillow image or uint8 array to the bytes of a `.cae` file: see `Codec` and `Codec.encode`.
-
-    >>> import codec, numpy as np
-    >>> ramp = np.linspace(0, 255, 64 * 48 * 3).astype(np.uint8).reshape(48, 64, 3)
-    >>> data = codec.encode(ramp, quality=80)
-    >>> decoded = codec.decode(data)
-    >>> decoded.shape, bool(abs(decoded.astype(int) - ramp).mean() < 3)
-    ((48, 64, 3), True)
-    """
-    return _shared(**arguments).encode(image, quality, tile=tile)
-
-
-@_with_arguments
-def decode(data: Buffer, /, *, region: Region | None = None, **arguments: Unpack[Arguments]) -> np.ndarray:
-    """Decodes a `.cae` file's bytes to a uint8 array: see `Codec` and `Codec.decode`.
-
-    >>> import codec, numpy as np
-    >>> data = codec.encode(np.zeros((100, 200, 3), np.uint8))
-    >>> codec.decode(data, region=(150, 0, 50, 20)).shape
-    (20, 50, 3)
-    """
-    return _shared(**arguments).decode(data, region=region)
-
-
-@_with_arguments
-def decode_image(data: Buffer, /, *, region: Region | None = None, **arguments: Unpack[Arguments]) -> Image.Image:
-    """Decodes a `.cae` file's bytes to a Pillow image: see `Codec` and `Codec.decode_image`.
-
-    >>> import codec
-    >>> from PIL import Image
-    >>> codec.decode_image(codec.encode(Image.new("LA", (5, 7)))).mode
-    'LA'
-    """
-    return _shared(**arguments).decode_image(data, region=region)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import operator
+from typing import Literal
 
 from .errors import CaeError
 
@@ -14,6 +15,8 @@ DEFAULT_TILE = 1024
 
 Region = tuple[int, int, int, int]
 """x, y, width and height in pixels."""
+OnError = Literal["raise", "fill"]
+"""What a decode does at a damaged tile."""
 
 
 def integer(name: str, value: object) -> int:
@@ -44,15 +47,24 @@ class EncodeOptions:
 
 @dataclasses.dataclass(frozen=True)
 class DecodeOptions:
-    """What of a file is decoded: `region` is (x, y, width, height) in pixels, None the whole picture.
+    """What of a file is decoded, and what is done about damage.
+
+    Args:
+        region: (x, y, width, height) in pixels, None the whole picture.
+        on_error: "raise" ends the decode at the first damaged tile; "fill" fills damaged tiles from what surrounds them, and
+            names them in one warning.
 
     Raises:
-        CaeError: where the region is not four integers; whether it lies within the picture is known later.
+        CaeError: where the region is not four integers (whether it lies within the picture is known later), and for another
+            `on_error`.
     """
 
     region: Region | None = None
+    on_error: OnError = "raise"
 
     def __post_init__(self) -> None:
+        if self.on_error not in ("raise", "fill"):
+            raise CaeError(f"on_error {self.on_error!r} is not 'raise' or 'fill'")
         if self.region is None:
             return
         try:

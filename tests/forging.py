@@ -1,5 +1,6 @@
 """Files that no encoder makes, with right checksums, and what decoding them costs."""
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,18 @@ except codec.CaeError as error:
     said = str(error)
 print(peak() - before, time.process_time() - start, said)
 """
+
+
+class Counting(io.BytesIO):
+    """A file that counts the bytes that are read of it, and in how many pieces."""
+
+    fetched = requests = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        found = super().read(size)
+        self.fetched += len(found)
+        self.requests += 1
+        return found
 
 
 def smallest_file(width: int, height: int, model_id: bytes, *, tile: int = 2048, channels: int = 3) -> bytes:

@@ -20,7 +20,7 @@ import pytest
 import torch
 
 import codec
-from codec import api
+from codec.arguments import Arguments
 from codec.format.buffers import as_bytes
 from codec.networks import registry
 
@@ -187,8 +187,8 @@ def test_cuda_devices(tiny, device):
 
 def test_functions_take_what_a_codec_takes(tiny, chelsea):
     of_codec = inspect.signature(codec.Codec).parameters
-    assert set(of_codec) == set(api.Arguments.__annotations__)
-    for function in (codec.encode, codec.decode, codec.decode_image):
+    assert set(of_codec) == set(Arguments.__annotations__)
+    for function in (codec.encode, codec.decode, codec.decode_image, codec.open, codec.create):
         shown = inspect.signature(function).parameters
         assert of_codec.items() <= shown.items()
         assert "**" not in str(inspect.signature(function))

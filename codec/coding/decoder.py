@@ -10,15 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import CaeError
+from ..errors import CaeError, DamageError
 from ..format import container
-from ..format.container import Container, Data, Header, Plane
+from ..format.container import Container, Header, Payload, Plane
 from ..format.limits import check_size
+from ..format.source import Data, Source
 from ..format.tiling import LATENT_STRIDE, Rect, bands, grid
 from ..images.lossless import decode_gray
 from ..networks.model import Model
 from ..networks.transforms import receptive_field
 from ..runtime.threads import run_parallel
+from .damage import Damage, fill_latent
 from .settings import Settings, with_fallback
 from .tiles import decode_tile
 from .transforming import synthesise
@@ -28,36 +30,62 @@ WORK_ALWAYS = 2**24
 """Pixels that are decoded for a region whatever the limit, since four tiles of any size may meet in it."""
 
 
-def decode(data: Data, file: Container, model: Model, settings: Settings, region: Rect) -> np.ndarray:
+def decode(
+    data: Source | Data, file: Container, model: Model, settings: Settings, region: Rect, damage: Damage | None = None
+) -> np.ndarray:
     """Decodes one region (or all) of a file, which `container.read` has parsed, to pixels (h, w, channels) uint8."""
-    arriving = decode_bands(data, file, model, settings, region)
+    _check_place(region, file.header)
+    _check_work(region, file.header, model, settings)
     out = np.empty((region.height, region.width, file.header.channels), np.uint8)
     top = 0
-    for rows in arriving:
+    for rows in _decode_bands(data, file, model, settings, region, damage):
         out[top : top + len(rows)] = rows
         top += len(rows)
     return out
 
 
-def decode_bands(data: Data, file: Container, model: Model, settings: Settings, region: Rect) -> Iterator[np.ndarray]:
+def decode_bands(
+    data: Source | Data, file: Container, model: Model, settings: Settings, region: Rect, damage: Damage | None = None
+) -> Iterator[np.ndarray]:
     """Decodes a region to bands of it, (h, w, channels) uint8, alpha last, from top to bottom.
 
-    Of each tile no more is kept than the region needs, and only until the bands have passed it.
+    Of each tile no more is kept than the region needs, and only until the bands have passed it. With `damage`, damaged
+    parts are filled and noted there; what lies further from them than the synthesis reaches is exact.
 
     Raises:
-        CaeError: at once where the region is not within the picture, or asks for more work than the limit; while it goes
-            on where a tile is damaged.
+        CaeError: at once where the region is not within the picture, or one of its bands is more work than the limit; while
+            it goes on where a tile is damaged.
     """
-    _check_work(region, file.header, model, settings)
-    return _decode_bands(data, file, model, settings, region)
+    _check_place(region, file.header)
+    for band in bands(file.header.bounds, settings.window, settings.band_cells, touching=region):
+        _check_work(band & region, file.header, model, settings)
+    return _decode_bands(data, file, model, settings, region, damage)
+
+
+def check_payloads(data: Source | Data, file: Container, model: Model, region: Rect, damage: Damage | None = None) -> None:
+    """Reads all payloads that a region needs; CaeError at the first that is damaged, or a note of each in `damage`."""
+    header = file.header
+    for plane, needed in ((Plane.COLOUR, region.grow(receptive_field(model.synthesis), header.bounds)), (Plane.ALPHA, region)):
+        if plane in header.planes:
+            for number, _ in grid(header.bounds, header.tile, touching=needed):
+                try:
+                    container.payload(data, file, number, plane)
+                except DamageError:
+                    if damage is None:
+                        raise
+                    damage.note(number, plane)
+
+
+def _check_place(region: Rect, header: Header) -> None:
+    """CaeError where a region is not within the picture."""
+    if region.is_empty or region & header.bounds != region:
+        where = f"x {region.left}, y {region.top}, {region.width} x {region.height}"
+        raise CaeError(f"the region ({where}) is not within the picture's {header.width} x {header.height} pixels")
 
 
 def _check_work(region: Rect, header: Header, model: Model, settings: Settings) -> None:
-    """CaeError where a region is not within the picture, or where the tiles and windows that it needs exceed the limit."""
+    """CaeError where a region, or the tiles and windows that it needs, exceed the limit."""
     bounds = header.bounds
-    if region.is_empty or region & bounds != region:
-        where = f"x {region.left}, y {region.top}, {region.width} x {region.height}"
-        raise CaeError(f"the region ({where}) is not within the picture's {header.width} x {header.height} pixels")
     tiles = region.grow(receptive_field(model.synthesis), bounds).outward(header.tile).scaled(header.tile) & bounds
     windows = region.outward(settings.window).scaled(settings.window) & bounds
     advice = "; decode it region by region, or raise the limit (--max-pixels, Codec's pixels_max)"
@@ -67,11 +95,13 @@ def _check_work(region: Rect, header: Header, model: Model, settings: Settings) 
         check_size(worked_on.width, worked_on.height, limit, f", and this region needs that much to be decoded{advice}")
 
 
-def _decode_bands(data: Data, file: Container, model: Model, settings: Settings, region: Rect) -> Iterator[np.ndarray]:
+def _decode_bands(
+    data: Source | Data, file: Container, model: Model, settings: Settings, region: Rect, damage: Damage | None
+) -> Iterator[np.ndarray]:
     header = file.header
     margin = receptive_field(model.synthesis)
-    latents = _latents(data, file, model, settings, region.grow(margin, header.bounds))
-    alphas = _alphas(data, file, settings, region)
+    latents = _latents(data, file, model, settings, region.grow(margin, header.bounds), damage)
+    alphas = _alphas(data, file, settings, region, damage)
     for band in bands(header.bounds, settings.window, settings.band_cells, touching=region):
         shown = band & region
         latents.move(shown.grow(margin, header.bounds))
@@ -86,7 +116,7 @@ def _decode_bands(data: Data, file: Container, model: Model, settings: Settings,
         yield pixels
 
 
-def decode_latent(data: Data, file: Container, model: Model, settings: Settings) -> Tensor:
+def decode_latent(data: Source | Data, file: Container, model: Model, settings: Settings) -> Tensor:
     """The reconstructed latent (h, w, N) int32 of a whole picture, in units of 2**-MEAN_BITS quantisation steps.
 
     It is exact on every machine.
@@ -153,33 +183,56 @@ class _Tiles(Generic[Part]):
 
 @contextlib.contextmanager
 def _naming(plane: Plane, number: int) -> Iterator[None]:
-    """Says which part of the file an error comes from."""
+    """Says which part of the file is damaged."""
     try:
         yield
     except CaeError as error:
-        raise CaeError(f"{plane.value} {number}: {error}") from None
+        raise DamageError(f"{plane.value} {number}: {error}") from None
 
 
-def _latents(data: Data, file: Container, model: Model, settings: Settings, wanted: Rect) -> _Tiles[Tensor]:
+def _latents(
+    data: Source | Data, file: Container, model: Model, settings: Settings, wanted: Rect, damage: Damage | None = None
+) -> _Tiles[Tensor]:
     header = file.header
 
-    def decode(number: int) -> Tensor:
-        payload, place = container.payload(data, file, number, Plane.COLOUR), header.place(number)
+    def attempt(number: int, payload: Payload, model: Model) -> Tensor:
         with _naming(Plane.COLOUR, number):
-            attempt = lambda model, _: decode_tile(payload, place, model, header.quality)  # noqa: E731
-            return with_fallback(attempt, model, settings, windows=False)
+            return decode_tile(payload, header.place(number), model, header.quality)
+
+    def decode(number: int) -> Tensor:
+        payload = container.payload(data, file, number, Plane.COLOUR)
+        return with_fallback(lambda model, _: attempt(number, payload, model), model, settings, windows=False)
+
+    def decode_or_fill(number: int) -> Tensor:
+        try:
+            return decode(number)
+        except DamageError:
+            if damage is None:
+                raise
+        damage.note(number, Plane.COLOUR)
+        return fill_latent(number, header, decode, model.config.latent_channels)
 
     def zeros(height: int, width: int) -> Tensor:
         return torch.zeros(height, width, model.config.latent_channels, dtype=torch.int32, device="cpu")
 
-    return _Tiles(header, settings.threads, wanted, LATENT_STRIDE, decode, zeros)
+    return _Tiles(header, settings.threads, wanted, LATENT_STRIDE, decode_or_fill, zeros)
 
 
-def _alphas(data: Data, file: Container, settings: Settings, wanted: Rect) -> _Tiles[np.ndarray]:
+def _alphas(
+    data: Source | Data, file: Container, settings: Settings, wanted: Rect, damage: Damage | None
+) -> _Tiles[np.ndarray]:
     def decode(number: int) -> np.ndarray:
-        payload, place = container.payload(data, file, number, Plane.ALPHA), file.header.place(number)
-        with _naming(Plane.ALPHA, number):
-            return decode_gray(payload.data, place.width, place.height)
+        place = file.header.place(number)
+        try:
+            payload = container.payload(data, file, number, Plane.ALPHA)
+            with _naming(Plane.ALPHA, number):
+                return decode_gray(payload.data, place.width, place.height)
+        except DamageError:
+            if damage is None:
+                raise
+        damage.note(number, Plane.ALPHA)
+        # opaque, so that no colours are hidden that are known
+        return np.full((place.height, place.width), 255, np.uint8)
 
     def zeros(height: int, width: int) -> np.ndarray:
         return np.zeros((height, width), np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -27,7 +28,12 @@ def encode(
     """Codes a whole picture (H, W, 1 to 4) uint8, alpha last, to the bytes of a `.cae` file."""
     height, width, channels = pixels.shape
     header = Header(width, height, channels, options.quality, options.tile, model.id)
-    return container.write(header, metadata, list(encode_bands([pixels], header, model, settings)))
+    file = io.BytesIO()
+    writer = container.Writer(file, header, metadata)
+    for payload in encode_bands([pixels], header, model, settings):
+        writer.add(payload)
+    writer.finish()
+    return file.getvalue()
 
 
 def encode_bands(arriving: Iterable[np.ndarray], header: Header, model: Model, settings: Settings) -> Iterator[Payload]:
@@ -40,13 +46,44 @@ def encode_bands(arriving: Iterable[np.ndarray], header: Header, model: Model, s
     Raises:
         CaeError: where the bands do not fit the header.
     """
-    rows = _Rows(arriving, header)
-    margin = receptive_field(model.analysis)
-    step = header.tile * -(-settings.window // header.tile)
-    for band in bands(header.bounds, step, settings.band_cells):
-        place = Rect(band.top - margin, 0, band.bottom + margin, header.width) & header.bounds
-        yield from _encode_band(rows.take(place.top, place.bottom), place, band, header, model, settings)
-    rows.finish()
+    encoder = BandEncoder(header, model, settings)
+    for rows in arriving:
+        yield from encoder.add(rows)
+    encoder.finish()
+
+
+class BandEncoder:
+    """A picture whose rows are given from top to bottom, any number at a time, and of which no more are kept than needed."""
+
+    def __init__(self, header: Header, model: Model, settings: Settings) -> None:
+        self._header, self._model, self._settings = header, model, settings
+        self._rows = _Rows(header)
+        self._margin = receptive_field(model.analysis)
+        step = header.tile * -(-settings.window // header.tile)
+        self._bands = bands(header.bounds, step, settings.band_cells)
+        self._band = next(self._bands, None)
+
+    def add(self, rows: np.ndarray) -> Iterator[Payload]:
+        """The payloads that are ready with these rows, (rows, width, channels) uint8; it must be exhausted.
+
+        The array may be written to afterwards. Raises CaeError where it does not fit the picture.
+        """
+        self._rows.add(rows)
+        while self._band and (place := self._place(self._band)).bottom <= self._rows.bottom:
+            yield from _encode_band(
+                self._rows.take(place.top, place.bottom), place, self._band, self._header, self._model, self._settings
+            )
+            self._band = next(self._bands, None)
+        self._rows.keep_from(self._place(self._band).top if self._band else self._rows.bottom)
+
+    def finish(self) -> None:
+        """CaeError where rows are missing."""
+        if self._band:
+            raise CaeError(f"only {self._rows.bottom} of the picture's {self._header.height} rows")
+
+    def _place(self, band: Rect) -> Rect:
+        """The rows that a band's analysis sees."""
+        return Rect(band.top - self._margin, 0, band.bottom + self._margin, self._header.width) & self._header.bounds
 
 
 def _encode_band(
@@ -70,20 +107,28 @@ def _encode_band(
 
 
 class _Rows:
-    """Rows of a picture that arrive in bands, of which it keeps those that are still wanted."""
+    """Rows of a picture, of which it keeps those that are still wanted; `bottom` of them have come."""
 
-    def __init__(self, arriving: Iterable[np.ndarray], header: Header) -> None:
-        self._arriving = iter(arriving)
+    def __init__(self, header: Header) -> None:
         self._header = header
         self._held: deque[np.ndarray] = deque()
-        self._top = self._bottom = 0
+        self._top = self.bottom = 0
+        self._own = 0  # of the arrays held, how many are copies
+
+    def add(self, band: np.ndarray) -> None:
+        """Takes the next rows; CaeError where they do not fit the picture."""
+        width, height, channels = self._header.width, self._header.height, self._header.channels
+        if band.dtype != np.uint8 or band.shape[1:] != (width, channels):
+            raise CaeError(f"rows of {band.dtype} {band.shape} for a picture of uint8 (rows, {width}, {channels})")
+        if self.bottom + len(band) > height:
+            raise CaeError(f"more rows than the picture's height of {height}")
+        if len(band):
+            self._held.append(band)
+            self.bottom += len(band)
 
     def take(self, top: int, bottom: int) -> np.ndarray:
         """Rows top to bottom - 1; those above `top` are gone from then on."""
-        while self._bottom < bottom:
-            self._receive()
-        while self._top + len(self._held[0]) <= top:
-            self._top += len(self._held.popleft())
+        self._drop(top)
         parts, start = [], self._top
         for part in self._held:
             if start < bottom:
@@ -91,19 +136,17 @@ class _Rows:
             start += len(part)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def finish(self) -> None:
-        """CaeError where more rows come."""
-        if any(len(band) for band in self._arriving):
-            raise CaeError(f"more rows than the picture's height of {self._header.height}")
+    def keep_from(self, top: int) -> None:
+        """Copies the rows from `top` on, unless that has been done, so that they stay when their arrays change."""
+        self._drop(top)
+        if self._held and not self._own:
+            self._held[0] = self._held[0][top - self._top :]
+            self._top = top
+        for number in range(self._own, len(self._held)):
+            self._held[number] = self._held[number].copy()
+        self._own = len(self._held)
 
-    def _receive(self) -> None:
-        band = next(self._arriving, None)
-        width, height, channels = self._header.width, self._header.height, self._header.channels
-        if band is None:
-            raise CaeError(f"only {self._bottom} of the picture's {height} rows")
-        if band.dtype != np.uint8 or band.shape[1:] != (width, channels):
-            raise CaeError(f"rows of {band.dtype} {band.shape} for a picture of uint8 (rows, {width}, {channels})")
-        if self._bottom + len(band) > height:
-            raise CaeError(f"more rows than the picture's height of {height}")
-        self._held.append(band)
-        self._bottom += len(band)
+    def _drop(self, top: int) -> None:
+        while self._held and self._top + len(self._held[0]) <= top:
+            self._top += len(self._held.popleft())
+            self._own = max(0, self._own - 1)

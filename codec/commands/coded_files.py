@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..format import container
-from ..format.container import Container
-from ..images.picture import Picture
+from ..format.container import MODES, Header
+from ..format.source import open_source
+from ..images.picture import Picture, from_array
 from ..images.streams.pieces import Source
 from ..options import DecodeOptions, EncodeOptions
-from ..outputs import replacing
 from . import common
 
 if TYPE_CHECKING:
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
 
 def write(path: Path, source: Source, codec: Codec, options: EncodeOptions) -> None:
     """Encodes a source to a file."""
-    data = codec.encode_bands(source.bands, (source.width, source.height), source.channels, source.metadata, options)
-    with replacing(path) as file:
-        file.write(data)
+    size, mode = (source.width, source.height), MODES[source.channels]
+    told = dataclasses.asdict(options)
+    with codec.create(path, size, mode, **told, metadata=source.metadata) as out:
+        for rows in source.bands:
+            out.write(rows)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,28 +36,23 @@ class CodedFile:
     """A file, of which all but the tiles is checked."""
 
     path: Path
-    data: bytes
-    container: Container
+    header: Header
+    metadata: dict[str, bytes]
 
     def bands(self, codec: Codec, options: DecodeOptions) -> Iterator[np.ndarray]:
-        """Decodes it, or a region, from top to bottom; errors name the file."""
-        with common.naming(self.path):
-            bands = codec.decode_bands(self.data, options)
-        while True:
-            with common.naming(self.path):
-                band = next(bands, None)
-            if band is None:
-                return
-            yield band
+        """Decodes it, or a region, from top to bottom: (rows, width, channels) uint8."""
+        with codec.open(self.path, on_error=options.on_error) as picture:
+            for rows in picture.bands(options.region):
+                yield rows.reshape(*rows.shape[:2], self.header.channels)
 
     def picture(self, codec: Codec, options: DecodeOptions) -> Picture:
         """Decodes it, or a region, to a picture in memory."""
-        with common.naming(self.path):
-            return codec.decode_picture(self.data, options)
+        with codec.open(self.path, on_error=options.on_error) as picture:
+            return dataclasses.replace(from_array(picture.read(options.region)), metadata=self.metadata)
 
 
 def read(path: Path) -> CodedFile:
-    """Opens a file; CaeError where it is none, or damaged."""
-    data = common.read_bytes(path)
-    with common.naming(path):
-        return CodedFile(path, data, container.read(data))
+    """What a file says of itself; CaeError where it is none, or damaged."""
+    with common.naming(path), contextlib.closing(open_source(path)) as source:
+        file = container.read(source)
+        return CodedFile(path, file.header, dict(file.metadata))

@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
         check_target(given.output, given.input)
         streams.check_format(given.output)
         coded = coded_files.read(given.input)
-        header, metadata = coded.container.header, coded.container.metadata
+        header, metadata = coded.header, coded.metadata
         options = DecodeOptions(given.region)
         width, height = given.region[2:] if given.region else (header.width, header.height)
         by_pieces = streams.by_pieces(given.output, (width, height), header.channels, metadata)

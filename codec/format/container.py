@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import io
+import itertools
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import BinaryIO
 
-from ..errors import CaeError
+from ..errors import CaeError, DamageError
 from ..options import QUALITIES
+from .source import Ahead, Data, Source, as_source
 from .tiling import HYPER_STRIDE, Rect
 
-Data = bytes | bytearray | memoryview
+WORD = 4
+"""Bytes of one of the entropy coder's words."""
 MAGIC = b"\x89CAE"
 VERSION = 1
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -29,6 +34,8 @@ _HEADER = struct.Struct("<4sBBBBIIHH8sI")
 _SECTION = struct.Struct("<4sII")
 _ENTRY = struct.Struct("<QIBI")
 _CRC = struct.Struct("<I")
+_ENTRIES_AT_ONCE = 2**16
+_BYTES_AT_ONCE = 2**20
 
 
 class Kind(enum.IntEnum):
@@ -136,7 +143,21 @@ class Container:
 
     header: Header
     metadata: Mapping[str, bytes]
-    index: Sequence[Entry]
+    index: Index
+
+
+class Index(Sequence[Entry]):
+    """The entries of a file's payloads, held in the file's 17 bytes each."""
+
+    def __init__(self, entries: Data) -> None:
+        self._entries = entries
+
+    def __len__(self) -> int:
+        return len(self._entries) // _ENTRY.size
+
+    def __getitem__(self, number: int) -> Entry:  # type: ignore[override]
+        offset, length, kind, crc = _ENTRY.unpack_from(self._entries, range(len(self))[number] * _ENTRY.size)
+        return Entry(offset, length, Kind(kind), crc)
 
 
 def length_min(kind: Kind, place: Rect) -> int:
@@ -157,47 +178,89 @@ def write(header: Header, metadata: Mapping[str, bytes], payloads: Sequence[Payl
     >>> len(file), read(file).metadata
     (76, {'exif': b'II*'})
     """
-    if len(payloads) != header.tile_count * len(header.planes):
-        raise ValueError(f"{len(payloads)} payloads for {header.tile_count} tiles of {len(header.planes)} planes")
-    fixed = _HEADER.pack(
-        MAGIC, VERSION, header.channels, header.quality, 0, header.width, header.height, header.tile // TILE_UNIT,
-        len(metadata), header.model_id, 0,
-    )[: -_CRC.size]  # fmt: skip
-    parts = [fixed, _CRC.pack(zlib.crc32(fixed))]
-    for name, data in metadata.items():
-        start = struct.pack("<4sI", name.encode("ascii"), len(data))
-        parts += [start, _CRC.pack(zlib.crc32(data, zlib.crc32(start))), data]
-    offset = sum(map(len, parts)) + len(payloads) * _ENTRY.size + _CRC.size
-    entries = []
-    for payload in payloads:
-        entries.append(_ENTRY.pack(offset, len(payload.data), payload.kind, zlib.crc32(payload.data)))
-        offset += len(payload.data)
-    index = b"".join(entries)
-    return b"".join([*parts, index, _CRC.pack(zlib.crc32(index)), *(payload.data for payload in payloads)])
+    file = io.BytesIO()
+    writer = Writer(file, header, metadata)
+    for each in payloads:
+        writer.add(each)
+    writer.finish()
+    return file.getvalue()
 
 
-def read(data: Data) -> Container:
-    """Parses a file and checks all of it but the payloads' CRCs; CaeError says which rule of FORMAT.md it breaks."""
-    data = memoryview(data)
-    header, count = _read_header(data)
-    metadata, offset = _read_sections(data, count)
-    index = _read_index(data, header, offset)
+class Writer:
+    """Writes a file by pieces: header and metadata at once, payloads as they come, the index at the end.
+
+    Until then the index's place is empty, and no reader takes the file for a whole one.
+
+    Args:
+        file: a seekable binary file, which is written from its position 0 on.
+    """
+
+    def __init__(self, file: BinaryIO, header: Header, metadata: Mapping[str, bytes]) -> None:
+        fixed = _HEADER.pack(
+            MAGIC, VERSION, header.channels, header.quality, 0, header.width, header.height, header.tile // TILE_UNIT,
+            len(metadata), header.model_id, 0,
+        )[: -_CRC.size]  # fmt: skip
+        parts = [fixed, _CRC.pack(zlib.crc32(fixed))]
+        for name, data in metadata.items():
+            start = struct.pack("<4sI", name.encode("ascii"), len(data))
+            parts += [start, _CRC.pack(zlib.crc32(data, zlib.crc32(start))), data]
+        self._file, self._header = file, header
+        self._wanted = header.tile_count * len(header.planes)
+        self._index_start = sum(map(len, parts))
+        self._end = self._index_start + self._wanted * _ENTRY.size + _CRC.size
+        self._entries = bytearray()
+        file.seek(0)
+        for part in parts:
+            file.write(part)
+        file.seek(self._end)
+
+    def add(self, payload: Payload) -> None:
+        """Writes the next payload: each tile's planes one after the other, tile by tile, row by row."""
+        self._entries += _ENTRY.pack(self._end, len(payload.data), payload.kind, zlib.crc32(payload.data))
+        self._file.write(payload.data)
+        self._end += len(payload.data)
+
+    def finish(self) -> None:
+        """Writes the index; ValueError where payloads are missing, or are too many."""
+        count = len(self._entries) // _ENTRY.size
+        if count != self._wanted:
+            planes = len(self._header.planes)
+            raise ValueError(f"{count} payloads for {self._header.tile_count} tiles of {planes} planes")
+        self._file.seek(self._index_start)
+        self._file.write(self._entries)
+        self._file.write(_CRC.pack(zlib.crc32(self._entries)))
+        self._file.seek(self._end)
+
+
+def read(data: Source | Data) -> Container:
+    """Parses a file and checks all of it but the payloads' CRCs; CaeError says which rule of FORMAT.md it breaks.
+
+    Of a source, only what stands before the payloads is read.
+    """
+    source = Ahead(as_source(data))
+    header, count = _read_header(source)
+    metadata, offset = _read_sections(source, count)
+    index = _read_index(source, header, offset)
     return Container(header, metadata, index)
 
 
-def payload(data: Data, container: Container, tile: int, plane: Plane = Plane.COLOUR) -> Payload:
-    """One part of one tile; CaeError where its CRC does not match."""
+def payload(data: Source | Data, container: Container, tile: int, plane: Plane = Plane.COLOUR) -> Payload:
+    """One part of one tile; DamageError where its CRC does not match."""
+    source = as_source(data)
     planes = container.header.planes
     entry = container.index[tile * len(planes) + planes.index(plane)]
-    found = memoryview(data)[entry.offset : entry.offset + entry.length]
+    found = source.read(entry.offset, entry.length)
     if zlib.crc32(found) != entry.crc:
-        raise CaeError(
+        if source.has_changed():
+            raise CaeError("the file has been written to since it was opened; open it again")
+        raise DamageError(
             f"{plane.value} {tile} is damaged: its CRC does not match; get the file again, or decode a region without it"
         )
     return Payload(entry.kind, found)
 
 
-def _read_header(data: memoryview) -> tuple[Header, int]:
+def _read_header(source: Source) -> tuple[Header, int]:
+    data = source.read(0, min(source.size, _HEADER.size))
     if len(data) == 0:
         raise CaeError("the file is empty")
     if bytes(data[:4]) != MAGIC[: len(data)]:
@@ -218,59 +281,116 @@ def _read_header(data: memoryview) -> tuple[Header, int]:
     return Header(width, height, channels, quality, units * TILE_UNIT, model_id), count
 
 
-def _read_sections(data: memoryview, count: int) -> tuple[dict[str, bytes], int]:
+def _read_sections(source: Source, count: int) -> tuple[dict[str, bytes], int]:
     metadata: dict[str, bytes] = {}
     seen = set()
     offset = _HEADER.size
     for number in range(count):
-        if offset + _SECTION.size > len(data):
+        if offset + _SECTION.size > source.size:
             raise CaeError(f"the file is cut off in metadata section {number}")
-        name, length, crc = _SECTION.unpack_from(data, offset)
-        content = data[offset + _SECTION.size : offset + _SECTION.size + length]
-        if len(content) < length:
+        start = bytes(source.read(offset, _SECTION.size))
+        name, length, expected = _SECTION.unpack(start)
+        offset += _SECTION.size
+        if offset + length > source.size:
             raise CaeError(f"metadata section {number} claims {length} bytes, but the file ends before")
-        if zlib.crc32(content, zlib.crc32(data[offset : offset + 8])) != crc:
-            raise CaeError(f"metadata section {number} is damaged: its CRC does not match")
         text = name.decode("latin-1")
+        kept = bytearray()
+        crc = zlib.crc32(start[: -_CRC.size])
+        for piece in _pieces(source, offset, length, _BYTES_AT_ONCE):
+            crc = zlib.crc32(piece, crc)
+            if text in SECTIONS:
+                kept += piece
+        if crc != expected:
+            raise CaeError(f"metadata section {number} is damaged: its CRC does not match")
         if not (text.isascii() and text[0].isalpha()):
             raise CaeError(f"metadata section {number} has the bad name {text!r}")
         if text in seen:
             raise CaeError(f"metadata section {text!r} occurs twice")
         seen.add(text)
         if text in SECTIONS:
-            metadata[text] = bytes(content)
+            metadata[text] = bytes(kept)
         elif text[0].isupper():
             raise CaeError(f"the file needs the unknown critical section {text!r}; a newer release may read it")
-        offset += _SECTION.size + length
+        offset += length
     return metadata, offset
 
 
-def _read_index(data: memoryview, header: Header, offset: int) -> list[Entry]:
-    planes = header.planes
-    size = header.tile_count * len(planes) * _ENTRY.size
-    if offset + size + _CRC.size > len(data):
-        raise CaeError(f"the file is cut off in its tile index: {header.tile_count} tiles need {size + _CRC.size} bytes of it")
-    entries = data[offset : offset + size]
+def _pieces(source: Source, offset: int, length: int, at_once: int) -> Iterator[bytes | memoryview]:
+    """The bytes of a part of a file, at most `at_once` at a time."""
+    for start in range(offset, offset + length, at_once):
+        yield source.read(start, min(at_once, offset + length - start))
+
+
+def _read_index(source: Source, header: Header, offset: int) -> Index:
+    size = header.tile_count * len(header.planes) * _ENTRY.size
     end = offset + size + _CRC.size
-    if zlib.crc32(entries) != _CRC.unpack_from(data, offset + size)[0]:
+    if end > source.size:
+        raise CaeError(f"the file is cut off in its tile index: {header.tile_count} tiles need {size + _CRC.size} bytes of it")
+    checked = _CheckedIndex(header, end)
+    crc, broken = 0, None
+    for piece in _pieces(source, offset, size, _ENTRIES_AT_ONCE * _ENTRY.size):
+        crc = zlib.crc32(piece, crc)
+        # a rule is broken more often by damage than by a forger, so the CRC has the first word
+        if not broken:
+            try:
+                checked.add(piece)
+            except CaeError as error:
+                broken = error
+    if crc != _CRC.unpack(source.read(offset + size, _CRC.size))[0]:
         raise CaeError("the tile index is damaged: its CRC does not match")
-    index = []
-    for number, (start, length, kind, crc) in enumerate(_ENTRY.iter_unpack(entries)):
-        tile, plane = number // len(planes), planes[number % len(planes)]
+    if broken:
+        raise broken
+    if checked.end > source.size:
+        raise CaeError(f"the file is cut off: {source.size} of {checked.end} bytes")
+    if checked.end < source.size:
+        raise CaeError(f"{source.size - checked.end} bytes follow the last tile")
+    return Index(bytes(checked.entries))
+
+
+class _CheckedIndex:
+    """Entries that have been found to follow the rules; a forged index takes no more memory than it has of these."""
+
+    def __init__(self, header: Header, end: int) -> None:
+        self.entries = bytearray()
+        self.end = end
+        self._planes = header.planes
+        self._leasts = _least_lengths(header)
+
+    def add(self, piece: bytes | memoryview) -> None:
+        """Adds entries; CaeError at the first that breaks a rule."""
+        end = self.end
+        for number, ((start, length, kind, _), (wanted, least)) in enumerate(
+            # the iterator of least lengths comes second: it must not lose one at the end of the piece
+            zip(_ENTRY.iter_unpack(piece), self._leasts),  # noqa: B905
+            len(self.entries) // _ENTRY.size,
+        ):
+            if start != end or kind != wanted or length < least or (wanted == 1 and length % WORD):
+                self._refuse(number, start != end, kind, length, least)
+            end += length
+        self.end = end
+        self.entries += piece
+
+    def _refuse(self, number: int, misplaced: bool, kind: int, length: int, least: int) -> None:
+        tile, plane = number // len(self._planes), self._planes[number % len(self._planes)]
         name = f"{plane.value} {tile}"
-        if start != end:
+        if misplaced:
             raise CaeError(f"{name} does not begin where the part before it ends")
         if kind not in plane.kinds:
             raise CaeError(f"{name} is of the kind {kind}, which version {VERSION} does not have there")
-        kind = Kind(kind)
-        if length < length_min(kind, header.place(tile)):
+        if length < least:
             raise CaeError(f"{name} has {length} bytes, fewer than any of its size")
-        if kind is Kind.TRANSFORM and length % WORD:
-            raise CaeError(f"{name} has {length} bytes, which is no multiple of {WORD}")
-        index.append(Entry(start, length, kind, crc))
-        end += length
-    if end > len(data):
-        raise CaeError(f"the file is cut off: {len(data)} of {end} bytes")
-    if end < len(data):
-        raise CaeError(f"{len(data) - end} bytes follow the last tile")
-    return index
+        raise CaeError(f"{name} has {length} bytes, which is no multiple of {WORD}")
+
+
+def _least_lengths(header: Header) -> Iterator[tuple[int, int]]:
+    """Kind and least length of each payload, in the order of the index."""
+    columns = -(-header.width // header.tile)
+
+    def of(tile: int) -> list[tuple[int, int]]:
+        place = header.place(tile)
+        return [(int(kind), length_min(kind, place)) for plane in header.planes for kind in plane.kinds]
+
+    for first in range(0, header.tile_count, columns):
+        inner = itertools.repeat(of(first), columns - 1)
+        yield from itertools.chain.from_iterable(inner)
+        yield from of(first + columns - 1)

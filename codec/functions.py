@@ -1,0 +1,134 @@
+"""The functions of `import codec`, which share codecs among their calls."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from os import PathLike
+from typing import Any, BinaryIO, TypeVar, Unpack
+
+import numpy as np
+from PIL import Image
+
+from .api import Codec
+from .arguments import Arguments, CheckedArguments
+from .format.buffers import Buffer
+from .networks import registry
+from .options import DEFAULT_QUALITY, DEFAULT_TILE, OnError, Region
+from .reading import File, PictureReader
+from .writing import PictureWriter
+
+
+@functools.lru_cache(maxsize=4)
+def _kept(made_with: CheckedArguments, _identities: tuple[tuple[int, ...], ...]) -> Codec:
+    return Codec(**vars(made_with))
+
+
+# CUDA does not survive a fork: the child loads weights of its own
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_kept.cache_clear)
+
+
+def _shared(**arguments: Unpack[Arguments]) -> Codec:
+    """A codec kept from earlier calls, as long as the weights file stays the same."""
+    made_with = CheckedArguments(**arguments)
+    return _kept(made_with, tuple(registry.identity(path) for path in made_with.files if path is not None))
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _with_arguments(function: Function) -> Function:
+    """Shows `Arguments`, with the defaults that they have in `Codec`, in the function's signature."""
+    signature = inspect.signature(function)
+    own = [parameter for parameter in signature.parameters.values() if parameter.kind != parameter.VAR_KEYWORD]
+    function.__signature__ = signature.replace(parameters=own + list(inspect.signature(Codec).parameters.values()))
+    return function
+
+
+@_with_arguments
+def encode(
+    image: Image.Image | np.ndarray,
+    /,
+    quality: int = DEFAULT_QUALITY,
+    *,
+    tile: int = DEFAULT_TILE,
+    **arguments: Unpack[Arguments],
+) -> bytes:
+    """Codes a Pillow image or uint8 array to the bytes of a `.cae` file: see `Codec` and `Codec.encode`.
+
+    >>> import codec, numpy as np
+    >>> ramp = np.linspace(0, 255, 64 * 48 * 3).astype(np.uint8).reshape(48, 64, 3)
+    >>> data = codec.encode(ramp, quality=80)
+    >>> decoded = codec.decode(data)
+    >>> decoded.shape, bool(abs(decoded.astype(int) - ramp).mean() < 3)
+    ((48, 64, 3), True)
+    """
+    return _shared(**arguments).encode(image, quality, tile=tile)
+
+
+@_with_arguments
+def decode(
+    data: Buffer, /, *, region: Region | None = None, on_error: OnError = "raise", **arguments: Unpack[Arguments]
+) -> np.ndarray:
+    """Decodes a `.cae` file's bytes to a uint8 array: see `Codec` and `Codec.decode`.
+
+    >>> import codec, numpy as np
+    >>> data = codec.encode(np.zeros((100, 200, 3), np.uint8))
+    >>> codec.decode(data, region=(150, 0, 50, 20)).shape
+    (20, 50, 3)
+    """
+    return _shared(**arguments).decode(data, region=region, on_error=on_error)
+
+
+@_with_arguments
+def decode_image(
+    data: Buffer, /, *, region: Region | None = None, on_error: OnError = "raise", **arguments: Unpack[Arguments]
+) -> Image.Image:
+    """Decodes a `.cae` file's bytes to a Pillow image: see `Codec` and `Codec.decode_image`.
+
+    >>> import codec
+    >>> from PIL import Image
+    >>> codec.decode_image(codec.encode(Image.new("LA", (5, 7)))).mode
+    'LA'
+    """
+    return _shared(**arguments).decode_image(data, region=region, on_error=on_error)
+
+
+@_with_arguments
+def open(file: File, /, *, on_error: OnError = "raise", **arguments: Unpack[Arguments]) -> PictureReader:
+    """Opens a `.cae` file to read regions or tiles of it: see `Codec` and `Codec.open`.
+
+    >>> import codec, numpy as np
+    >>> with codec.open(codec.encode(np.zeros((100, 200, 3), np.uint8))) as picture:
+    ...     picture.size, picture.mode, picture.read(region=(150, 0, 50, 20)).shape
+    ((200, 100), 'RGB', (20, 50, 3))
+    """
+    return _shared(**arguments).open(file, on_error=on_error)
+
+
+@_with_arguments
+def create(
+    file: str | PathLike[str] | BinaryIO,
+    /,
+    size: tuple[int, int],
+    mode: str,
+    *,
+    quality: int = DEFAULT_QUALITY,
+    tile: int = DEFAULT_TILE,
+    metadata: Mapping[str, bytes] | None = None,
+    **arguments: Unpack[Arguments],
+) -> PictureWriter:
+    """Begins a `.cae` file for a picture that comes row by row: see `Codec` and `Codec.create`.
+
+    >>> import codec, io, numpy as np
+    >>> file = io.BytesIO()
+    >>> with codec.create(file, (200, 100), "L", quality=30) as out:
+    ...     for row in range(100):
+    ...         out.write(np.full((1, 200), row, np.uint8))
+    >>> codec.decode(file.getbuffer()).shape
+    (100, 200)
+    """
+    return _shared(**arguments).create(file, size, mode, quality=quality, tile=tile, metadata=metadata)

@@ -1,0 +1,165 @@
+"""Pictures that are encoded as their rows come."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator, Mapping
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import numpy as np
+
+from .coding.encoder import BandEncoder
+from .coding.settings import Settings
+from .errors import CaeError
+from .format import container
+from .format.buffers import as_bytes
+from .format.container import MODES, SECTIONS, Header
+from .networks.model import Model
+from .options import EncodeOptions, integer
+from .outputs import replacing
+from .runtime.forking import fork_safe
+
+
+class PictureWriter:
+    """A `.cae` file in the making, which takes a picture's rows from top to bottom. For one thread at a time.
+
+    It is what `codec.create` gives. At the end of its `with` block the file takes its place; where the block ends early or
+    with an error there is no file, and one that was there before stays. In a file object, which may hold a part then, no
+    reader takes it for a whole one.
+    """
+
+    def __init__(
+        self,
+        file: str | PathLike[str] | BinaryIO,
+        header: Header,
+        metadata: Mapping[str, bytes],
+        model: Model,
+        settings: Settings,
+    ) -> None:
+        self._ending = contextlib.ExitStack()
+        self._name = ""
+        if isinstance(file, str | PathLike):
+            self._name = f"{file!s}: "
+            self._file = self._ending.enter_context(replacing(Path(file)))
+        else:
+            self._file = _seekable(file)
+        self._header = header
+        self._encoder = BandEncoder(header, model, settings)
+        self._failed = self._ended = False
+        try:
+            with self._reporting():
+                self._writer = container.Writer(self._file, header, metadata)
+        except BaseException:
+            self.abandon()
+            raise
+
+    @fork_safe
+    def write(self, rows: np.ndarray) -> None:
+        """Takes the next rows, any number of them: uint8 (rows, width, channels), or (rows, width) in mode L.
+
+        The array may be used again at once. Raises CaeError where it does not fit the picture, and where the file cannot be
+        written; the file cannot be finished then.
+        """
+        self._check()
+        if self._ended:
+            raise CaeError(f"{self._name}the file is closed; no more rows can be written")
+        self._failed = True
+        with self._reporting():
+            array = np.asarray(rows)
+            for payload in self._encoder.add(array[..., None] if array.ndim == 2 and self._header.channels == 1 else array):
+                self._writer.add(payload)
+        self._failed = False
+
+    @fork_safe
+    def close(self) -> None:
+        """Finishes the file and puts it in its place; CaeError, and no file, where rows are missing or a write has failed.
+
+        Does nothing where the file is finished or given up already.
+        """
+        if self._ended:
+            return
+        try:
+            self._check()
+            with self._reporting():
+                self._encoder.finish()
+                self._writer.finish()
+                self._file.truncate()
+                self._file.flush()
+        except BaseException:
+            self.abandon()
+            raise
+        self._ended = True
+        self._ending.close()
+
+    def abandon(self) -> None:
+        """Gives the file up, of whose path nothing stays. Does nothing where it is finished or given up already."""
+        self._ended = True
+        with contextlib.suppress(_Abandoned):
+            self._ending.__exit__(_Abandoned, _Abandoned(), None)
+
+    def __enter__(self) -> PictureWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abandon()
+
+    def _check(self) -> None:
+        if self._failed:
+            raise CaeError(f"{self._name}an earlier write has failed; create the file again")
+
+    @contextlib.contextmanager
+    def _reporting(self) -> Iterator[None]:
+        """Turns errors of the file into CaeError, and says which file it is."""
+        try:
+            yield
+        except CaeError as error:
+            raise CaeError(f"{self._name}{error}") from None
+        except (OSError, ValueError) as error:  # the latter where the file is closed
+            reason = getattr(error, "strerror", None) or error
+            raise CaeError(f"{self._name}the file cannot be written: {reason}") from None
+
+
+class _Abandoned(Exception):
+    """Makes `replacing` give its file up, whatever the reason."""
+
+
+def _seekable(file: BinaryIO) -> BinaryIO:
+    """The file; CaeError where it cannot be written to at any place."""
+    try:
+        if file.seekable() and file.writable() and not isinstance(file, io.TextIOBase):
+            return file
+    except (AttributeError, ValueError) as error:
+        raise CaeError(f"cannot write to a {type(file).__name__} ({error}); pass a path or a seekable binary file") from None
+    raise CaeError(f"the {type(file).__name__} does not seek, or takes no bytes; write to a path or to io.BytesIO")
+
+
+def make_header(size: tuple[int, int], mode: str, options: EncodeOptions, model_id: bytes) -> Header:
+    """The header of a picture of a size (width, height) and mode; CaeError where there is no such picture."""
+    try:
+        width, height = (integer("size", side) for side in size)
+    except (CaeError, TypeError, ValueError):
+        raise CaeError(f"size {size!r} is not (width, height) in pixels") from None
+    if mode not in MODES.values():
+        raise CaeError(f"mode {mode!r} is not one of {', '.join(MODES.values())}")
+    channels = next(number for number, name in MODES.items() if name == mode)
+    return Header(width, height, channels, options.quality, options.tile, model_id)
+
+
+def checked_metadata(metadata: Mapping[str, bytes] | None) -> dict[str, bytes]:
+    """Metadata by section name; CaeError for names that the format does not know."""
+    checked = {}
+    for name, content in (metadata or {}).items():
+        if name not in SECTIONS:
+            raise CaeError(f"metadata {name!r} is unknown; there are {', '.join(map(repr, SECTIONS))}")
+        try:
+            checked[name] = bytes(as_bytes(content))
+        except CaeError:
+            raise CaeError(f"metadata {name!r} is a {type(content).__name__}, not bytes") from None
+    return checked

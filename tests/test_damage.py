@@ -1,0 +1,168 @@
+"""Damage: the first damaged tile is named; or all are filled, and what is beyond their reach is exact."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import codec
+from codec.coding.transforming import halo
+from codec.format import container
+from codec.format.container import Kind, Payload, Plane
+
+from .conftest import psnr
+
+
+def damaged(data: bytes, *parts: tuple[int, Plane]) -> bytes:
+    """A file in which a bit of each part is flipped."""
+    out, file = bytearray(data), container.read(data)
+    planes = file.header.planes
+    for tile, plane in parts:
+        entry = file.index[tile * len(planes) + planes.index(plane)]
+        out[entry.offset + entry.length // 2] ^= 1
+    return bytes(out)
+
+
+def replaced(data: bytes, tile: int, content: bytes) -> bytes:
+    """A file in which a tile's payload is another, with sound checksums."""
+    file = container.read(data)
+    payloads = [container.payload(data, file, number) for number in range(file.header.tile_count)]
+    payloads[tile] = Payload(Kind.TRANSFORM, content)
+    return container.write(file.header, file.metadata, payloads)
+
+
+def filled(held: codec.Codec, data: bytes, **options) -> tuple[np.ndarray, list[str]]:
+    """What comes of a damaged file, and what is warned of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        pixels = held.decode(data, on_error="fill", **options)
+    assert all(warning.category is RuntimeWarning for warning in caught)
+    return pixels, [str(warning.message) for warning in caught]
+
+
+def test_what_is_beyond_the_reach_of_damage_is_exact(default, default_model, astronaut):
+    data = default.encode(astronaut, 60, tile=64)
+    whole = default.decode(data)
+    pixels, said = filled(default, damaged(data, (27, Plane.COLOUR), (0, Plane.COLOUR)))
+    assert said == ["tile 0 (x 0, y 0, 64 x 64), tile 27 (x 192, y 192, 64 x 64) are damaged and filled in"]
+    reach = halo(default_model.synthesis)
+    near = np.zeros(whole.shape[:2], bool)
+    for top, left in ((0, 0), (192, 192)):
+        near[max(0, top - reach) : top + 64 + reach, max(0, left - reach) : left + 64 + reach] = True
+    assert near.mean() < 0.3
+    assert np.array_equal(pixels[~near], whole[~near])
+
+
+def test_what_fills_a_tile_goes_with_its_surroundings(default, astronaut):
+    """Both the tile and the rim around it, into which it reaches, are far nearer to the picture than with gray."""
+    data = default.encode(astronaut, 60, tile=64)
+    whole = default.decode(data)
+    for tile in (9, 27, 45):
+        pixels, _ = filled(default, damaged(data, (tile, Plane.COLOUR)))
+        top, left = tile // 8 * 64, tile % 8 * 64
+        inside, rim = np.s_[top : top + 64, left : left + 64], np.s_[top - 64 : top + 128, left - 64 : left + 128]
+        assert psnr(pixels[inside], whole[inside]) > psnr(np.full((64, 64, 3), 128), whole[inside])
+        around = pixels.copy()
+        around[inside] = whole[inside]
+        assert psnr(around[rim], whole[rim]) > 38
+
+
+@pytest.mark.parametrize("region", [(200, 200, 10, 10), (100, 60, 100, 140), (255, 250, 30, 30), (0, 0, 512, 256)])
+def test_a_region_is_the_crop_of_what_is_filled(tiny, astronaut, region):
+    """It is filled from tiles that the region itself does not need."""
+    data = damaged(tiny.encode(astronaut, 60, tile=64), (27, Plane.COLOUR), (28, Plane.COLOUR))
+    x, y, width, height = region
+    whole, _ = filled(tiny, data)
+    assert np.array_equal(filled(tiny, data, region=region)[0], whole[y : y + height, x : x + width])
+
+
+def test_a_region_away_from_the_damage_is_not_warned_of(tiny, astronaut):
+    data = tiny.encode(astronaut, 50, tile=64)
+    pixels, said = filled(tiny, damaged(data, (63, Plane.COLOUR)), region=(0, 0, 300, 300))
+    assert said == []
+    assert np.array_equal(pixels, tiny.decode(data, region=(0, 0, 300, 300)))
+
+
+def test_damaged_alpha_is_opaque_and_nothing_else_changes(tiny, chelsea):
+    alpha = np.random.default_rng(2).integers(0, 256, chelsea.shape[:2], np.uint8)
+    data = tiny.encode(np.dstack([chelsea, alpha]), 50, tile=128)
+    expected = tiny.decode(data)
+    pixels, said = filled(tiny, damaged(data, (5, Plane.ALPHA)))
+    assert said == ["the alpha of tile 5 (x 128, y 128, 128 x 128) is damaged and filled in"]
+    expected[128:256, 128:256, 3] = 255
+    assert np.array_equal(pixels, expected)
+
+
+def test_sound_checksums_over_nonsense(tiny, chelsea):
+    data = tiny.encode(chelsea, 50, tile=128)
+    words = np.random.default_rng(4).integers(1, 2**32, 300, np.uint32).astype("<u4").tobytes()
+    for content in (words, bytes(400) + words):
+        forged = replaced(data, 1, content)
+        with pytest.raises(codec.CaeError, match="tile 1: a tile's payload"):
+            tiny.decode(forged)
+        assert filled(tiny, forged)[1] == ["tile 1 (x 128, y 0, 128 x 128) is damaged and filled in"]
+
+
+def test_nothing_but_damage(tiny, chelsea):
+    """Gray; and the warning's length is bounded."""
+    data = tiny.encode(chelsea[:256, :448], 50, tile=64)
+    pixels, (said,) = filled(tiny, damaged(data, *((tile, Plane.COLOUR) for tile in range(28))))
+    assert pixels.shape == (256, 448, 3)
+    assert said.count("tile") == 28
+    pieces = tiny.encode(np.zeros((64 * 11, 64 * 11), np.uint8), 1, tile=64)
+    _, (said,) = filled(tiny, damaged(pieces, *((tile, Plane.COLOUR) for tile in range(121))))
+    assert said.count("tile") == 100 and "and 21 more are damaged" in said
+
+
+def test_the_first_damaged_tile_ends_a_decode(tiny, chelsea):
+    data = damaged(tiny.encode(chelsea, 50, tile=64), (3, Plane.COLOUR), (17, Plane.COLOUR))
+    with pytest.raises(codec.CaeError, match="tile 3 is damaged"):
+        tiny.decode(data)
+
+
+@pytest.mark.parametrize("wrong", ["ignore", None, True, ["fill"]])
+def test_other_ways(tiny, chelsea, wrong):
+    data = tiny.encode(chelsea)
+    for function in (tiny.decode, tiny.decode_image, tiny.open):
+        with pytest.raises(codec.CaeError, match=r"on_error .* is not 'raise' or 'fill'"):
+            function(data, on_error=wrong)
+
+
+def test_bands_of_a_damaged_file_say_so_before_the_first(tiny, chelsea):
+    data = damaged(tiny.encode(chelsea, 50, tile=64), (39, Plane.COLOUR))
+    with tiny.open(data) as picture:
+        assert sum(map(len, picture.bands((0, 0, 451, 100)))) == 100
+        with pytest.raises(codec.CaeError, match="tile 39 is damaged"):
+            picture.bands()
+    expected, _ = filled(tiny, data)
+    with tiny.open(data, on_error="fill") as picture:
+        with pytest.warns(RuntimeWarning, match="tile 39 .* is damaged and filled in") as caught:
+            arriving = picture.bands()
+        assert len(caught) == 1
+        assert np.array_equal(np.concatenate(list(arriving)), expected)
+
+
+def test_reading_a_damaged_file(tiny, chelsea):
+    data = damaged(tiny.encode(chelsea, 50, tile=64), (39, Plane.COLOUR))
+    expected, _ = filled(tiny, data)
+    with tiny.open(data, on_error="fill") as picture:
+        assert np.array_equal(picture.read((0, 0, 100, 100)), expected[:100, :100])
+        with pytest.warns(RuntimeWarning, match="tile 39") as caught:
+            assert np.array_equal(picture.read(), expected)
+        assert len(caught) == 1 and caught[0].filename == __file__
+        with pytest.warns(RuntimeWarning, match="tile 39") as caught:
+            for x, y, pixels in picture.tiles():
+                assert np.array_equal(pixels, expected[y : y + 64, x : x + 64])
+        assert len(caught) == 1 and caught[0].filename == __file__
+
+
+def test_a_file_that_has_changed_is_not_filled(tiny, chelsea, tmp_path):
+    path = tmp_path / "photo.cae"
+    data = tiny.encode(chelsea, 50, tile=64)
+    path.write_bytes(data)
+    with tiny.open(path, on_error="fill") as picture:
+        with open(path, "r+b") as file:
+            file.seek(len(data) - 500)
+            file.write(bytes(500))
+        with pytest.raises(codec.CaeError, match=r"photo\.cae: the file has been written to since it was opened"):
+            picture.read()
