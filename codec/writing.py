@@ -123,7 +123,7 @@ class PictureWriter:
             raise CaeError(f"{self._name}{error}") from None
         except (OSError, ValueError) as error:  # the latter where the file is closed
             reason = getattr(error, "strerror", None) or error
-            raise CaeError(f"{self._name}the file cannot be written: {reason}") from None
+            raise CaeError(f"{self._name or 'the file cannot be written: '}{reason}") from None
 
 
 class _Abandoned(Exception):

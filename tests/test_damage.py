@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import codec
-from codec.coding.transforming import halo
 from codec.format import container
 from codec.format.container import Kind, Payload, Plane
+from codec.networks.transforms import receptive_field
 
 from .conftest import psnr
 
@@ -45,7 +45,7 @@ def test_what_is_beyond_the_reach_of_damage_is_exact(default, default_model, ast
     whole = default.decode(data)
     pixels, said = filled(default, damaged(data, (27, Plane.COLOUR), (0, Plane.COLOUR)))
     assert said == ["tile 0 (x 0, y 0, 64 x 64), tile 27 (x 192, y 192, 64 x 64) are damaged and filled in"]
-    reach = halo(default_model.synthesis)
+    reach = receptive_field(default_model.synthesis)
     near = np.zeros(whole.shape[:2], bool)
     for top, left in ((0, 0), (192, 192)):
         near[max(0, top - reach) : top + 64 + reach, max(0, left - reach) : left + 64 + reach] = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,6 +52,6 @@ class CodedFile:
 
 def read(path: Path) -> CodedFile:
     """What a file says of itself; CaeError where it is none, or damaged."""
-    with common.naming(path), contextlib.closing(open_source(path)) as source:
+    with open_source(path) as source, common.naming(path):
         file = container.read(source)
         return CodedFile(path, file.header, dict(file.metadata))

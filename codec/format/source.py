@@ -70,7 +70,10 @@ class _Descriptor:
 
     def __init__(self, path: str | PathLike[str]) -> None:
         # to open a pipe would wait for its writer
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        kind = os.stat(path).st_mode
+        if stat.S_ISDIR(kind):
+            raise CaeError("is a directory; name a file")
+        if not stat.S_ISREG(kind):
             raise CaeError("is no regular file; read it first, and pass its bytes")
         self.number = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
 
