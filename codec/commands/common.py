@@ -149,18 +149,16 @@ def progress(bands: Iterable[np.ndarray], pixels: int, name: str, *, ahead: bool
 
     if not bar.disable:
         threading.Thread(target=refresh, daemon=True).start()
-    waiting = 0.0
+    taken = 0
     try:
         for band in bands:
-            waiting += band.shape[0] * band.shape[1] / 1e6
-            if not ahead:
-                bar.update(waiting)
-                waiting = 0.0
+            taken += band.shape[0] * band.shape[1]
             start = time.monotonic()
+            if not ahead:
+                bar.update(taken / 1e6 - bar.n)
             yield band
             if ahead and time.monotonic() - start > 0.1:
-                bar.update(waiting)
-                waiting = 0.0
+                bar.update(taken / 1e6 - bar.n)
     finally:
         ended.set()
         bar.close()
