@@ -111,7 +111,7 @@ def test_a_file_that_its_owner_closes(path):
 
 def test_what_cannot_be_read(tmp_path, path):
     for wrong, message in (
-        (tmp_path, "no regular file"),
+        (tmp_path, "is a directory"),
         (tmp_path / "none", "none: No such file"),
         ("a\0b", "null"),
         (7, "an? int is no file's bytes"),
