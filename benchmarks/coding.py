@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from codec.coding.encoder import encode
-from codec.coding.settings import Settings
+from codec.coding.settings import Job, Settings
 from codec.coding.tiles import tile_groups
 from codec.coding.transforming import analyse
 from codec.format import entropy_coding
@@ -36,11 +36,12 @@ def measure(sample: Sample, model: Model, quality: int) -> np.ndarray:
     settings = Settings(threads=thread_count(None))
     pixels = sample.load()
     bounds = Rect(0, 0, *pixels.shape[:2])
-    latent = analyse(pixels, bounds, bounds, bounds, model, settings, quality)
+    job = Job.encoding(model, settings, (sample.width, sample.height), pixels.shape[2], EncodeOptions(quality))
+    latent = analyse(pixels, bounds, bounds, job)
     totals = np.zeros(6)
     for _, cell in grid(bounds, DEFAULT_TILE):
         rows, columns = cell.outward(LATENT_STRIDE).slices
-        groups = tile_groups(latent[None, rows, columns], model, settings, quality)
+        groups = tile_groups(latent[None, rows, columns], job)
         start = time.perf_counter()
         payload = entropy_coding.encode(groups)
         middle = time.perf_counter()
@@ -50,7 +51,7 @@ def measure(sample: Sample, model: Model, quality: int) -> np.ndarray:
         end = time.perf_counter()
         ideal = sum(table.ideal_bits(values) for table, values in groups)
         totals += (sum(len(values) for _, values in groups), ideal, 8 * len(payload), 0, middle - start, end - middle)
-    file = encode(pixels, model, settings, EncodeOptions(quality), {})
+    file = encode(pixels, job, {})
     totals[3] = 8 * len(file)
     return totals
 

@@ -17,13 +17,12 @@ from .arguments import CheckedArguments
 from .coding.damage import Damage
 from .coding.decoder import decode as decode_region
 from .coding.encoder import encode as encode_pixels
-from .coding.settings import Settings
+from .coding.settings import Job, Settings
 from .errors import CaeError
 from .format import container
 from .format.buffers import Buffer, as_bytes
 from .format.limits import PIXELS_MAX
 from .format.source import Memory
-from .format.tiling import Rect
 from .images import picture as pictures
 from .images.picture import Picture
 from .networks import model as models
@@ -36,7 +35,7 @@ from .reading import File, PictureReader
 from .runtime import devices
 from .runtime.forking import fork_safe
 from .runtime.threads import thread_count
-from .writing import PictureWriter, checked_metadata, make_header
+from .writing import PictureWriter, channels_of, checked_metadata, checked_size
 
 
 class Codec:
@@ -136,7 +135,9 @@ class Codec:
     @fork_safe
     def encode_picture(self, picture: Picture, options: EncodeOptions) -> bytes:
         """`encode` for a picture whose colour, alpha and metadata are already apart."""
-        return encode_pixels(picture.pixels, self._model, self._settings, options, picture.metadata)
+        height, width, channels = (pixels := picture.pixels).shape
+        job = Job.encoding(self._model, self._settings, (width, height), channels, options)
+        return encode_pixels(pixels, job, picture.metadata)
 
     def decode(self, data: Buffer, /, *, region: Region | None = None, on_error: OnError = "raise") -> np.ndarray:
         """Decodes a `.cae` file's bytes to a uint8 array: (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), as it was encoded.
@@ -163,9 +164,9 @@ class Codec:
         source = Memory(as_bytes(data))
         file = container.read(source)
         header = file.header
-        place = header.bounds if options.region is None else Rect.of_region(*options.region)
         damage = Damage(header) if options.on_error == "fill" else None
-        pixels = decode_region(source, file, self._model_for(header.model_id), self._settings, place, damage)
+        job = Job(self._model_for(header.model_id), self._settings, header, options)
+        pixels = decode_region(source, file, job, damage)
         if damage:
             damage.warn(stacklevel=4)
         return dataclasses.replace(pictures.from_array(pixels), metadata=dict(file.metadata))
@@ -206,8 +207,9 @@ class Codec:
         Raises:
             CaeError: for what the format does not hold, and for a file that cannot be written.
         """
-        header = make_header(size, mode, EncodeOptions(quality, tile), self._model.id)
-        return PictureWriter(file, header, checked_metadata(metadata), self._model, self._settings)
+        options = EncodeOptions(quality, tile)
+        job = Job.encoding(self._model, self._settings, checked_size(size), channels_of(mode), options)
+        return PictureWriter(file, job, checked_metadata(metadata))
 
     def _model_for(self, wanted: bytes) -> Model:
         if wanted == self._model.id:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import numbers
 import threading
 from collections.abc import Callable, Iterator
@@ -15,13 +16,12 @@ import numpy as np
 
 from .coding.damage import Damage
 from .coding.decoder import check_payloads, decode, decode_bands
-from .coding.settings import Settings
+from .coding.settings import Job, Settings
 from .errors import CaeError
 from .format import container
 from .format.buffers import Buffer
 from .format.container import Header
 from .format.source import open_source
-from .format.tiling import Rect
 from .networks.model import Model
 from .options import DecodeOptions, OnError, Region
 from .runtime.forking import fork_safe
@@ -39,7 +39,7 @@ class PictureReader:
     """
 
     def __init__(self, file: File, model_for: Callable[[Header], Model], settings: Settings, on_error: OnError) -> None:
-        self._filling = DecodeOptions(on_error=on_error).on_error == "fill"
+        self._options = DecodeOptions(on_error=on_error)
         self._name = f"{file!s}: " if isinstance(file, str | PathLike) else ""
         self._source = open_source(file)
         try:
@@ -88,7 +88,7 @@ class PictureReader:
             raise CaeError(f"scale {scale}: only 1, the full size, can be read; shrink what that gives")
         damage = self._damage()
         with self._naming():
-            pixels = decode(self._source, self._file, self._model, self._settings, self._place(region), damage)
+            pixels = decode(self._source, self._file, self._job(region), damage)
         if damage:
             damage.warn(stacklevel=3)
         return _shaped(pixels)
@@ -100,9 +100,9 @@ class PictureReader:
         """
         damage = self._damage()
         with self._naming():
-            place = self._place(region)
-            arriving = decode_bands(self._source, self._file, self._model, self._settings, place, damage)
-            check_payloads(self._source, self._file, self._model, place, damage)
+            job = self._job(region)
+            arriving = decode_bands(self._source, self._file, job, damage)
+            check_payloads(self._source, self._file, job, damage)
         if damage:
             damage.warn(stacklevel=2)
         return _Shared(_shaped(rows) for rows in self._arriving(arriving, damage))
@@ -113,9 +113,8 @@ class PictureReader:
         Memory is taken for one row of tiles. Threads may share the iterator.
         """
         damage = self._damage()
-        header = self._file.header
         with self._naming():
-            arriving = decode_bands(self._source, self._file, self._model, self._settings, header.bounds, damage)
+            arriving = decode_bands(self._source, self._file, self._job(None), damage)
         return _Shared(self._tiles(self._arriving(arriving, damage)))
 
     def close(self) -> None:
@@ -129,11 +128,10 @@ class PictureReader:
         self.close()
 
     def _damage(self) -> Damage | None:
-        return Damage(self._file.header) if self._filling else None
+        return Damage(self._file.header) if self._options.on_error == "fill" else None
 
-    def _place(self, region: Region | None) -> Rect:
-        chosen = DecodeOptions(region).region
-        return self._file.header.bounds if chosen is None else Rect.of_region(*chosen)
+    def _job(self, region: Region | None) -> Job:
+        return Job(self._model, self._settings, self._file.header, dataclasses.replace(self._options, region=region))
 
     def _arriving(self, arriving: Iterator[np.ndarray], damage: Damage | None) -> Iterator[np.ndarray]:
         with self._naming():

@@ -13,13 +13,12 @@ from typing import BinaryIO
 import numpy as np
 
 from .coding.encoder import BandEncoder
-from .coding.settings import Settings
+from .coding.settings import Job
 from .errors import CaeError
 from .format import container
 from .format.buffers import as_bytes
-from .format.container import MODES, SECTIONS, Header
-from .networks.model import Model
-from .options import EncodeOptions, integer
+from .format.container import MODES, SECTIONS
+from .options import integer
 from .outputs import replacing
 from .runtime.forking import fork_safe
 
@@ -35,10 +34,8 @@ class PictureWriter:
     def __init__(
         self,
         file: str | PathLike[str] | BinaryIO,
-        header: Header,
+        job: Job,
         metadata: Mapping[str, bytes],
-        model: Model,
-        settings: Settings,
     ) -> None:
         self._ending = contextlib.ExitStack()
         self._name = ""
@@ -47,12 +44,12 @@ class PictureWriter:
             self._file = self._ending.enter_context(replacing(Path(file)))
         else:
             self._file = _seekable(file)
-        self._header = header
-        self._encoder = BandEncoder(header, model, settings)
+        self._header = job.header
+        self._encoder = BandEncoder(job)
         self._failed = self._ended = False
         try:
             with self._reporting():
-                self._writer = container.Writer(self._file, header, metadata)
+                self._writer = container.Writer(self._file, job.header, metadata)
         except BaseException:
             self.abandon()
             raise
@@ -140,16 +137,21 @@ def _seekable(file: BinaryIO) -> BinaryIO:
     raise CaeError(f"the {type(file).__name__} does not seek, or takes no bytes; write to a path or to io.BytesIO")
 
 
-def make_header(size: tuple[int, int], mode: str, options: EncodeOptions, model_id: bytes) -> Header:
-    """The header of a picture of a size (width, height) and mode; CaeError where there is no such picture."""
+def checked_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Width and height as int; CaeError where they are no two integers."""
     try:
         width, height = (integer("size", side) for side in size)
     except (CaeError, TypeError, ValueError):
         raise CaeError(f"size {size!r} is not (width, height) in pixels") from None
-    if mode not in MODES.values():
-        raise CaeError(f"mode {mode!r} is not one of {', '.join(MODES.values())}")
-    channels = next(number for number, name in MODES.items() if name == mode)
-    return Header(width, height, channels, options.quality, options.tile, model_id)
+    return width, height
+
+
+def channels_of(mode: str) -> int:
+    """Number of channels of a colour mode; CaeError where there is no such mode."""
+    for channels, name in MODES.items():
+        if name == mode:
+            return channels
+    raise CaeError(f"mode {mode!r} is not one of {', '.join(MODES.values())}")
 
 
 def checked_metadata(metadata: Mapping[str, bytes] | None) -> dict[str, bytes]:

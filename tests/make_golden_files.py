@@ -14,10 +14,11 @@ import skimage.data
 
 import codec
 from codec.coding.decoder import decode_latent
-from codec.coding.settings import Settings
+from codec.coding.settings import Job, Settings
 from codec.format import container
 from codec.networks import registry
 from codec.networks.model import Files, Model, load
+from codec.options import DecodeOptions
 from codec.training.export import export
 
 from .conftest import DATA, TINY
@@ -29,7 +30,7 @@ DIGESTS = DATA / "latents.json"
 def latent_digest(data: bytes, model: Model) -> str:
     """SHA-256 of the reconstructed latent (int32, little-endian) of a file."""
     file = container.read(data)
-    latent = decode_latent(data, file, model, Settings(2))
+    latent = decode_latent(data, file, Job(model, Settings(2), file.header, DecodeOptions()))
     return hashlib.sha256(latent.numpy().astype("<i4").tobytes()).hexdigest()
 
 

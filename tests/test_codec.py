@@ -16,13 +16,13 @@ from PIL import Image
 
 import codec
 from codec.coding import decoder, encoder, transforming
-from codec.coding.settings import Settings
+from codec.coding.settings import Job, Settings
 from codec.format import container
 from codec.format.tiling import Rect
 from codec.networks.entropy_networks import MEAN_BITS
 from codec.networks.model import Files, Model, load
 from codec.networks.transforms import receptive_field
-from codec.options import EncodeOptions
+from codec.options import DecodeOptions, EncodeOptions
 
 from .conftest import DATA, TINY, needs_cuda, psnr
 from .make_golden_files import DIGESTS, latent_digest, weights_of
@@ -32,13 +32,13 @@ def latent(data: bytes, model: Model, **changes) -> torch.Tensor:
     """The exact reconstructed latent of a file."""
     file = container.read(data)
     settings = Settings(**{"threads": 2} | changes)
-    return decoder.decode_latent(data, file, model, settings)
+    return decoder.decode_latent(data, file, Job(model, settings, file.header, DecodeOptions()))
 
 
 def decode(data: bytes, model: Model, **changes) -> np.ndarray:
     file = container.read(data)
     settings = Settings(**{"threads": 2} | changes)
-    return decoder.decode(data, file, model, settings, file.header.bounds)
+    return decoder.decode(data, file, Job(model, settings, file.header, DecodeOptions()))
 
 
 def test_photograph_with_shipped_weights(default, astronaut):
@@ -104,9 +104,9 @@ def test_no_seams(default_model, default, chelsea, size):
 
 def test_windows_do_not_matter_to_the_analysis(default_model, astronaut):
     settings = [Settings(2, window=window, bf16=False) for window in (64, 4096)]
-    whole = Rect(0, 0, *astronaut.shape[:2])
-    at = whole, Rect(0, 0, 300, 333), whole, default_model
-    small, large = (transforming.analyse(astronaut, *at, each, 90) for each in settings)
+    jobs = [Job.encoding(default_model, each, (512, 512), 3, EncodeOptions(90)) for each in settings]
+    whole = Rect(0, 0, 512, 512)
+    small, large = (transforming.analyse(astronaut, whole, Rect(0, 0, 300, 333), job) for job in jobs)
     assert abs(small - large).max() < 2e-3
 
 
@@ -116,15 +116,15 @@ def test_regions_and_windows(default_model, chelsea, default):
     file = container.read(data)
     for bf16 in (True, False):
         settings = Settings(2, window=128, bf16=bf16)
-        region = Rect(100, 60, 290, 400)
-        part = decoder.decode(data, file, default_model, settings, region)
-        assert np.array_equal(part, decode(data, default_model, window=128, bf16=bf16)[region.slices])
+        part = decoder.decode(data, file, Job(default_model, settings, file.header, DecodeOptions((60, 100, 340, 190))))
+        assert np.array_equal(part, decode(data, default_model, window=128, bf16=bf16)[100:290, 60:400])
 
 
 def test_bands_do_not_show(tiny_model, chelsea):
     """Encoding and decoding in many bands gives what one band gives, but for the rounding of floating point."""
     many, one = (Settings(1, window=window, bf16=False) for window in (64, 1024))
-    files = [encoder.encode(chelsea, tiny_model, settings, EncodeOptions(60, 64), {}) for settings in (many, one)]
+    jobs = [Job.encoding(tiny_model, settings, (451, 300), 3, EncodeOptions(60, 64)) for settings in (many, one)]
+    files = [encoder.encode(chelsea, job, {}) for job in jobs]
     assert abs(len(files[0]) - len(files[1])) <= 8
     latents = [latent(file, tiny_model) for file in files]
     assert (latents[0] != latents[1]).float().mean() < 1e-3

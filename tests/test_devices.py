@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 
 import codec
-from codec.coding.settings import Settings, with_fallback
+from codec.coding.settings import Job, Settings, with_fallback
 from codec.networks import model, registry
 from codec.networks.agreement import agrees
 from codec.networks.model import Files, load
+from codec.options import EncodeOptions
 from codec.runtime import devices
 from codec.training.options import Options
 from codec.training.train import train
@@ -103,30 +104,31 @@ def test_forked_before_torch_was_the_codecs(first, fork):
 
 def test_out_of_gpu_memory(tiny_model):
     """Smaller windows first, then the CPU, with one warning; on the CPU the error stands."""
-    on_gpu = dataclasses.replace(tiny_model, device=torch.device("cuda"))
+    on_cpu = Job.encoding(tiny_model, Settings(1), (64, 64), 3, EncodeOptions())
+    on_gpu = dataclasses.replace(on_cpu, model=dataclasses.replace(tiny_model, device=torch.device("cuda")))
     tried = []
 
-    def work(model, settings):
-        tried.append((model.device.type, settings.window))
-        if model.device.type == "cuda":
+    def work(job):
+        tried.append((job.model.device.type, job.settings.window))
+        if job.model.device.type == "cuda":
             raise torch.OutOfMemoryError
         return "done"
 
     with pytest.warns(RuntimeWarning, match="out of GPU memory") as warned:
-        assert with_fallback(work, on_gpu, Settings(1)) == "done"
+        assert with_fallback(work, on_gpu) == "done"
     assert tried == [("cuda", 1024), ("cuda", 512), ("cuda", 256), ("cuda", 128), ("cpu", 1024)]
     assert len(warned) == 1
 
     tried.clear()
     with pytest.warns(RuntimeWarning, match="out of GPU memory"):
-        assert with_fallback(work, on_gpu, Settings(1), windows=False) == "done"
+        assert with_fallback(work, on_gpu, windows=False) == "done"
     assert tried == [("cuda", 1024), ("cpu", 1024)]
 
-    def hopeless(model, settings):
+    def hopeless(job):
         raise torch.OutOfMemoryError
 
     with pytest.raises(torch.OutOfMemoryError):
-        with_fallback(hopeless, tiny_model, Settings(1))
+        with_fallback(hopeless, on_cpu)
 
 
 class Watched:

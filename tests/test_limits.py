@@ -47,9 +47,10 @@ def test_claimed_sizes_allocate_nothing(tiny_model, tmp_path):
 def test_memory_does_not_grow_with_the_height(tiny_model, tmp_path):
     """Bands come one by one, and nothing of those that have passed is kept."""
     call = (
-        "from codec.coding import decoder, settings; from codec.format import container; from codec.networks import model; "
-        "file = container.read(data); held = model.load(model.Files(Path(sys.argv[2]))); "
-        "[None for _ in decoder.decode_bands(data, file, held, settings.Settings(1, window=256), file.header.bounds)]"
+        "from codec import options; from codec.coding import decoder, settings; from codec.format import container; "
+        "from codec.networks import model; file = container.read(data); held = model.load(model.Files(Path(sys.argv[2]))); "
+        "job = settings.Job(held, settings.Settings(1, window=256), file.header, options.DecodeOptions()); "
+        "[None for _ in decoder.decode_bands(data, file, job)]"
     )
     low, high = (cost(smallest_file(512, height, tiny_model.id, tile=512), call, tmp_path)[0] for height in (2048, 32768))
     assert high < low + 8

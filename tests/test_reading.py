@@ -88,7 +88,7 @@ def test_whatever_holds_a_file(tiny, path, data):
 def test_what_is_no_file(tiny, tmp_path, path):
     for wrong, message in (
         (tmp_path / "none.cae", r"none\.cae: No such file"),
-        (tmp_path, "no regular file"),
+        (tmp_path, "is a directory"),
         (None, "no file's bytes"),
         (io.BytesIO(b"Dear reader"), "^not a .cae file"),
     ):

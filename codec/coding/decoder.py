@@ -12,16 +12,15 @@ from torch import Tensor
 
 from ..errors import CaeError, DamageError
 from ..format import container
-from ..format.container import Container, Header, Payload, Plane
+from ..format.container import Container, Header, Plane
 from ..format.limits import check_size
 from ..format.source import Data, Source
 from ..format.tiling import LATENT_STRIDE, Rect, bands, grid
 from ..images.lossless import decode_gray
-from ..networks.model import Model
 from ..networks.transforms import receptive_field
 from ..runtime.threads import run_parallel
 from .damage import Damage, fill_latent
-from .settings import Settings, with_fallback
+from .settings import Job, with_fallback
 from .tiles import decode_tile
 from .transforming import synthesise
 
@@ -30,24 +29,21 @@ WORK_ALWAYS = 2**24
 """Pixels that are decoded for a region whatever the limit, since four tiles of any size may meet in it."""
 
 
-def decode(
-    data: Source | Data, file: Container, model: Model, settings: Settings, region: Rect, damage: Damage | None = None
-) -> np.ndarray:
-    """Decodes one region (or all) of a file, which `container.read` has parsed, to pixels (h, w, channels) uint8."""
-    _check_place(region, file.header)
-    _check_work(region, file.header, model, settings)
-    out = np.empty((region.height, region.width, file.header.channels), np.uint8)
+def decode(data: Source | Data, file: Container, job: Job, damage: Damage | None = None) -> np.ndarray:
+    """Decodes the job's region of a file, which `container.read` has parsed, to pixels (h, w, channels) uint8."""
+    region = job.region
+    _check_place(region, job.header)
+    _check_work(region, job)
+    out = np.empty((region.height, region.width, job.header.channels), np.uint8)
     top = 0
-    for rows in _decode_bands(data, file, model, settings, region, damage):
+    for rows in _decode_bands(data, file, job, damage):
         out[top : top + len(rows)] = rows
         top += len(rows)
     return out
 
 
-def decode_bands(
-    data: Source | Data, file: Container, model: Model, settings: Settings, region: Rect, damage: Damage | None = None
-) -> Iterator[np.ndarray]:
-    """Decodes a region to bands of it, (h, w, channels) uint8, alpha last, from top to bottom.
+def decode_bands(data: Source | Data, file: Container, job: Job, damage: Damage | None = None) -> Iterator[np.ndarray]:
+    """Decodes the job's region to bands of it, (h, w, channels) uint8, alpha last, from top to bottom.
 
     Of each tile no more is kept than the region needs, and only until the bands have passed it. With `damage`, damaged
     parts are filled and noted there; what lies further from them than the synthesis reaches is exact.
@@ -56,16 +52,20 @@ def decode_bands(
         CaeError: at once where the region is not within the picture, or one of its bands is more work than the limit; while
             it goes on where a tile is damaged.
     """
-    _check_place(region, file.header)
-    for band in bands(file.header.bounds, settings.window, settings.band_cells, touching=region):
-        _check_work(band & region, file.header, model, settings)
-    return _decode_bands(data, file, model, settings, region, damage)
+    region = job.region
+    _check_place(region, job.header)
+    for band in bands(job.header.bounds, job.settings.window, job.settings.band_cells, touching=region):
+        _check_work(band & region, job)
+    return _decode_bands(data, file, job, damage)
 
 
-def check_payloads(data: Source | Data, file: Container, model: Model, region: Rect, damage: Damage | None = None) -> None:
-    """Reads all payloads that a region needs; CaeError at the first that is damaged, or a note of each in `damage`."""
-    header = file.header
-    for plane, needed in ((Plane.COLOUR, region.grow(receptive_field(model.synthesis), header.bounds)), (Plane.ALPHA, region)):
+def check_payloads(data: Source | Data, file: Container, job: Job, damage: Damage | None = None) -> None:
+    """Reads all payloads that the job's region needs; CaeError at the first damaged one, or a note of each in `damage`."""
+    header, region = job.header, job.region
+    for plane, needed in (
+        (Plane.COLOUR, region.grow(receptive_field(job.model.synthesis), header.bounds)),
+        (Plane.ALPHA, region),
+    ):
         if plane in header.planes:
             for number, _ in grid(header.bounds, header.tile, touching=needed):
                 try:
@@ -83,10 +83,10 @@ def _check_place(region: Rect, header: Header) -> None:
         raise CaeError(f"the region ({where}) is not within the picture's {header.width} x {header.height} pixels")
 
 
-def _check_work(region: Rect, header: Header, model: Model, settings: Settings) -> None:
+def _check_work(region: Rect, job: Job) -> None:
     """CaeError where a region, or the tiles and windows that it needs, exceed the limit."""
-    bounds = header.bounds
-    tiles = region.grow(receptive_field(model.synthesis), bounds).outward(header.tile).scaled(header.tile) & bounds
+    header, settings, bounds = job.header, job.settings, job.header.bounds
+    tiles = region.grow(receptive_field(job.model.synthesis), bounds).outward(header.tile).scaled(header.tile) & bounds
     windows = region.outward(settings.window).scaled(settings.window) & bounds
     advice = "; decode it region by region, or raise the limit (--max-pixels, Codec's pixels_max)"
     check_size(region.width, region.height, settings.pixels_max, advice)
@@ -95,34 +95,32 @@ def _check_work(region: Rect, header: Header, model: Model, settings: Settings) 
         check_size(worked_on.width, worked_on.height, limit, f", and this region needs that much to be decoded{advice}")
 
 
-def _decode_bands(
-    data: Source | Data, file: Container, model: Model, settings: Settings, region: Rect, damage: Damage | None
-) -> Iterator[np.ndarray]:
-    header = file.header
-    margin = receptive_field(model.synthesis)
-    latents = _latents(data, file, model, settings, region.grow(margin, header.bounds), damage)
-    alphas = _alphas(data, file, settings, region, damage)
-    for band in bands(header.bounds, settings.window, settings.band_cells, touching=region):
+def _decode_bands(data: Source | Data, file: Container, job: Job, damage: Damage | None) -> Iterator[np.ndarray]:
+    header, region = job.header, job.region
+    margin = receptive_field(job.model.synthesis)
+    latents = _latents(data, file, job, region.grow(margin, header.bounds), damage)
+    alphas = _alphas(data, file, job, damage)
+    for band in bands(header.bounds, job.settings.window, job.settings.band_cells, touching=region):
         shown = band & region
         latents.move(shown.grow(margin, header.bounds))
 
-        def attempt(model: Model, settings: Settings, shown: Rect = shown) -> np.ndarray:
-            return synthesise(latents.gather, shown, header.bounds, header.colours, model, settings, header.quality)
+        def attempt(job: Job, shown: Rect = shown) -> np.ndarray:
+            return synthesise(latents.gather, shown, job)
 
-        pixels = with_fallback(attempt, model, settings)
+        pixels = with_fallback(attempt, job)
         if header.has_alpha:
             alphas.move(shown)
             pixels = np.concatenate([pixels, alphas.gather(shown)[..., None]], -1)
         yield pixels
 
 
-def decode_latent(data: Source | Data, file: Container, model: Model, settings: Settings) -> Tensor:
+def decode_latent(data: Source | Data, file: Container, job: Job) -> Tensor:
     """The reconstructed latent (h, w, N) int32 of a whole picture, in units of 2**-MEAN_BITS quantisation steps.
 
     It is exact on every machine.
     """
-    bounds = file.header.bounds
-    latents = _latents(data, file, model, settings, bounds)
+    bounds = job.header.bounds
+    latents = _latents(data, file, job, bounds)
     latents.move(bounds)
     return latents.gather(bounds.outward(LATENT_STRIDE))
 
@@ -190,18 +188,13 @@ def _naming(plane: Plane, number: int) -> Iterator[None]:
         raise DamageError(f"{plane.value} {number}: {error}") from None
 
 
-def _latents(
-    data: Source | Data, file: Container, model: Model, settings: Settings, wanted: Rect, damage: Damage | None = None
-) -> _Tiles[Tensor]:
-    header = file.header
-
-    def attempt(number: int, payload: Payload, model: Model) -> Tensor:
-        with _naming(Plane.COLOUR, number):
-            return decode_tile(payload, header.place(number), model, header.quality)
+def _latents(data: Source | Data, file: Container, job: Job, wanted: Rect, damage: Damage | None = None) -> _Tiles[Tensor]:
+    header, channels = job.header, job.model.config.latent_channels
 
     def decode(number: int) -> Tensor:
         payload = container.payload(data, file, number, Plane.COLOUR)
-        return with_fallback(lambda model, _: attempt(number, payload, model), model, settings, windows=False)
+        with _naming(Plane.COLOUR, number):
+            return with_fallback(lambda job: decode_tile(payload, header.place(number), job), job, windows=False)
 
     def decode_or_fill(number: int) -> Tensor:
         try:
@@ -210,19 +203,17 @@ def _latents(
             if damage is None:
                 raise
         damage.note(number, Plane.COLOUR)
-        return fill_latent(number, header, decode, model.config.latent_channels)
+        return fill_latent(number, header, decode, channels)
 
     def zeros(height: int, width: int) -> Tensor:
-        return torch.zeros(height, width, model.config.latent_channels, dtype=torch.int32, device="cpu")
+        return torch.zeros(height, width, channels, dtype=torch.int32, device="cpu")
 
-    return _Tiles(header, settings.threads, wanted, LATENT_STRIDE, decode_or_fill, zeros)
+    return _Tiles(header, job.settings.threads, wanted, LATENT_STRIDE, decode_or_fill, zeros)
 
 
-def _alphas(
-    data: Source | Data, file: Container, settings: Settings, wanted: Rect, damage: Damage | None
-) -> _Tiles[np.ndarray]:
+def _alphas(data: Source | Data, file: Container, job: Job, damage: Damage | None) -> _Tiles[np.ndarray]:
     def decode(number: int) -> np.ndarray:
-        place = file.header.place(number)
+        place = job.header.place(number)
         try:
             payload = container.payload(data, file, number, Plane.ALPHA)
             with _naming(Plane.ALPHA, number):
@@ -237,4 +228,4 @@ def _alphas(
     def zeros(height: int, width: int) -> np.ndarray:
         return np.zeros((height, width), np.uint8)
 
-    return _Tiles(file.header, settings.threads, wanted, 1, decode, zeros)
+    return _Tiles(job.header, job.settings.threads, job.region, 1, decode, zeros)

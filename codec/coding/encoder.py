@@ -13,40 +13,30 @@ from ..format import container
 from ..format.container import Header, Kind, Payload
 from ..format.tiling import LATENT_STRIDE, Rect, bands, grid
 from ..images.lossless import encode_gray
-from ..networks.model import Model
 from ..networks.transforms import receptive_field
-from ..options import EncodeOptions
 from ..runtime.threads import run_parallel
-from .settings import Settings, with_fallback
+from .settings import Job, with_fallback
 from .tiles import encode_tile
 from .transforming import analyse
 
 
-def encode(
-    pixels: np.ndarray, model: Model, settings: Settings, options: EncodeOptions, metadata: Mapping[str, bytes]
-) -> bytes:
+def encode(pixels: np.ndarray, job: Job, metadata: Mapping[str, bytes]) -> bytes:
     """Codes a whole picture (H, W, 1 to 4) uint8, alpha last, to the bytes of a `.cae` file."""
-    height, width, channels = pixels.shape
-    header = Header(width, height, channels, options.quality, options.tile, model.id)
     file = io.BytesIO()
-    writer = container.Writer(file, header, metadata)
-    for payload in encode_bands([pixels], header, model, settings):
+    writer = container.Writer(file, job.header, metadata)
+    for payload in encode_bands([pixels], job):
         writer.add(payload)
     writer.finish()
     return file.getvalue()
 
 
-def encode_bands(arriving: Iterable[np.ndarray], header: Header, model: Model, settings: Settings) -> Iterator[Payload]:
+def encode_bands(arriving: Iterable[np.ndarray], job: Job) -> Iterator[Payload]:
     """The payloads of a picture's tiles, in the order of the index, as soon as its rows are there.
 
-    Args:
-        arriving: the picture from top to bottom in bands of any heights: (rows, width, channels) uint8, alpha last.
-        header: what the file's header will say.
-
-    Raises:
-        CaeError: where the bands do not fit the header.
+    `arriving` is the picture from top to bottom in bands of any heights: (rows, width, channels) uint8, alpha last. Raises
+    CaeError where the bands do not fit the header.
     """
-    encoder = BandEncoder(header, model, settings)
+    encoder = BandEncoder(job)
     for rows in arriving:
         yield from encoder.add(rows)
     encoder.finish()
@@ -55,12 +45,12 @@ def encode_bands(arriving: Iterable[np.ndarray], header: Header, model: Model, s
 class BandEncoder:
     """A picture whose rows are given from top to bottom, any number at a time, and of which no more are kept than needed."""
 
-    def __init__(self, header: Header, model: Model, settings: Settings) -> None:
-        self._header, self._model, self._settings = header, model, settings
-        self._rows = _Rows(header)
-        self._margin = receptive_field(model.analysis)
-        step = header.tile * -(-settings.window // header.tile)
-        self._bands = bands(header.bounds, step, settings.band_cells)
+    def __init__(self, job: Job) -> None:
+        self._job, self._header = job, job.header
+        self._rows = _Rows(job.header)
+        self._margin = receptive_field(job.model.analysis)
+        step = job.header.tile * -(-job.settings.window // job.header.tile)
+        self._bands = bands(job.header.bounds, step, job.settings.band_cells)
         self._band = next(self._bands, None)
 
     def add(self, rows: np.ndarray) -> Iterator[Payload]:
@@ -70,9 +60,7 @@ class BandEncoder:
         """
         self._rows.add(rows)
         while self._band and (place := self._place(self._band)).bottom <= self._rows.bottom:
-            yield from _encode_band(
-                self._rows.take(place.top, place.bottom), place, self._band, self._header, self._model, self._settings
-            )
+            yield from _encode_band(self._rows.take(place.top, place.bottom), place, self._band, self._job)
             self._band = next(self._bands, None)
         self._rows.keep_from(self._place(self._band).top if self._band else self._rows.bottom)
 
@@ -86,23 +74,21 @@ class BandEncoder:
         return Rect(band.top - self._margin, 0, band.bottom + self._margin, self._header.width) & self._header.bounds
 
 
-def _encode_band(
-    pixels: np.ndarray, place: Rect, band: Rect, header: Header, model: Model, settings: Settings
-) -> Iterator[Payload]:
+def _encode_band(pixels: np.ndarray, place: Rect, band: Rect, job: Job) -> Iterator[Payload]:
     """Payloads of the tiles of a band, which holds whole rows of them; the pixels are those of `place`."""
-    colour, quality = pixels[..., : header.colours], header.quality
-    latent = with_fallback(lambda m, s: analyse(colour, place, band, header.bounds, m, s, quality), model, settings)
+    header = job.header
+    latent = with_fallback(lambda job: analyse(pixels[..., : header.colours], place, band, job), job)
     origin = band.outward(LATENT_STRIDE)
 
     def code(cell: tuple[int, Rect]) -> list[Payload]:
         tile = cell[1]
         y = latent[tile.outward(LATENT_STRIDE).relative_to(origin).slices]
-        coded = [with_fallback(lambda m, s: encode_tile(y, tile, m, s, quality), model, settings, windows=False)]
+        coded = [with_fallback(lambda job: encode_tile(y, tile, job), job, windows=False)]
         if header.has_alpha:
             coded.append(Payload(Kind.LOSSLESS, encode_gray(pixels[..., -1][tile.relative_to(place).slices])))
         return coded
 
-    for coded in run_parallel(code, grid(band, header.tile), settings.threads):
+    for coded in run_parallel(code, grid(band, header.tile), job.settings.threads):
         yield from coded
 
 

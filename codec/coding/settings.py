@@ -1,4 +1,4 @@
-"""How a codec runs, and what it does where a GPU's memory is used up."""
+"""How a codec runs, what one call works with, and what is done where a GPU's memory is used up."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from typing import TypeVar
 
 import torch
 
+from ..format.container import Header
 from ..format.limits import PIXELS_MAX
+from ..format.tiling import Rect
 from ..networks.model import Model, on_cpu
+from ..options import DecodeOptions, EncodeOptions
 from ..runtime import devices
 
 WINDOW = 1024
@@ -54,22 +57,42 @@ class Settings:
         return self.threads if device.type == "cpu" else 1
 
 
-def with_fallback(
-    work: Callable[[Model, Settings], Result], model: Model, settings: Settings, *, windows: bool = True
-) -> Result:
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What one call works with: a model and how it runs, what the file's header says, and what the caller chose."""
+
+    model: Model
+    settings: Settings
+    header: Header
+    options: EncodeOptions | DecodeOptions
+
+    @classmethod
+    def encoding(cls, model: Model, settings: Settings, size: tuple[int, int], channels: int, options: EncodeOptions) -> Job:
+        """For a picture of a size (width, height) and a number of channels; CaeError where the format holds no such one."""
+        return cls(model, settings, Header(*size, channels, options.quality, options.tile, model.id), options)
+
+    @property
+    def region(self) -> Rect:
+        """What is decoded: the region that was chosen, or the whole picture."""
+        region = self.options.region if isinstance(self.options, DecodeOptions) else None
+        return self.header.bounds if region is None else Rect.of_region(*region)
+
+
+def with_fallback(work: Callable[[Job], Result], job: Job, *, windows: bool = True) -> Result:
     """Runs `work`; out of memory on a GPU, tries again with smaller windows (if it uses any), and at last on the CPU."""
-    attempt, smaller = model, settings
+    attempt = job
     while True:
         try:
-            return work(attempt, smaller)
+            return work(attempt)
         except RuntimeError as error:
-            if attempt.device.type == "cpu" or not devices.out_of_memory(error):
+            if attempt.model.device.type == "cpu" or not devices.out_of_memory(error):
                 raise
         # outside the handler, which would keep the tensors alive
-        if smaller is settings:
+        if attempt is job:
             warnings.warn("out of GPU memory: going on with smaller pieces, then on the CPU", RuntimeWarning, stacklevel=1)
         torch.cuda.empty_cache()
-        if windows and smaller.window > WINDOW_MIN:
-            smaller = dataclasses.replace(smaller, window=smaller.window // 2)
+        window = attempt.settings.window // 2
+        if windows and window >= WINDOW_MIN:
+            attempt = dataclasses.replace(attempt, settings=dataclasses.replace(job.settings, window=window))
         else:
-            attempt, smaller = on_cpu(model), settings
+            attempt = dataclasses.replace(job, model=on_cpu(job.model))

@@ -10,22 +10,22 @@ from ..format.container import Kind, Payload, length_min
 from ..format.entropy_coding import Decoder, Groups, encode, group_values
 from ..format.tiling import HYPER_STRIDE, LATENT_STRIDE, Rect
 from ..networks.entropy_networks import MEAN_BITS, deviation, unpack
-from ..networks.model import Model
 from ..networks.products import LIMIT
-from .settings import Settings
+from .settings import Job
 
 
-def encode_tile(y: Tensor, place: Rect, model: Model, settings: Settings, quality: int) -> Payload:
+def encode_tile(y: Tensor, place: Rect, job: Job) -> Payload:
     """The payload of a tile that covers the pixels `place`, from its latent y (h, w, N) in quantisation steps."""
-    groups = tile_groups(y[None], model, settings, quality)
+    groups = tile_groups(y[None], job)
     return Payload(Kind.TRANSFORM, encode(groups, length_min(Kind.TRANSFORM, place)))
 
 
-def tile_groups(y: Tensor, model: Model, settings: Settings, quality: int) -> Groups:
+def tile_groups(y: Tensor, job: Job) -> Groups:
     """Symbols of a tile's scaled latent (1, h, w, N), grouped by table, in decoding order."""
+    model, quality = job.model, job.header.quality
     _, h, w, _ = y.shape
     y = y.to(model.device)
-    with settings.encoding_precision(model.device):
+    with job.settings.encoding_precision(model.device):
         z = model.hyper_analysis(_pad_to_hyper(y)).round_().clamp_(-LIMIT, LIMIT).to(torch.int32)
     with torch.inference_mode():
         features, mean, index = model.entropy.first(z, quality, h, w)
@@ -41,11 +41,12 @@ def tile_groups(y: Tensor, model: Model, settings: Settings, quality: int) -> Gr
     return groups
 
 
-def decode_tile(payload: Payload, place: Rect, model: Model, quality: int) -> Tensor:
+def decode_tile(payload: Payload, place: Rect, job: Job) -> Tensor:
     """The reconstructed latent (h, w, N) int32, on the CPU, of a tile that covers the pixels `place`.
 
     It counts in units of 2**-MEAN_BITS quantisation steps. CaeError where the payload is none that an encoder writes.
     """
+    model, quality = job.model, job.header.quality
     positions, hyper = place.outward(LATENT_STRIDE), place.outward(HYPER_STRIDE)
     decoder = Decoder(payload.data, length_min(payload.kind, place))
     z = np.stack([decoder.decode(table, hyper.height * hyper.width) for table in model.hyper_tables], -1)

@@ -10,23 +10,21 @@ from torch import Tensor
 
 from ..format.tiling import LATENT_STRIDE, Rect, grid
 from ..networks.entropy_networks import MEAN_BITS
-from ..networks.model import Model
 from ..networks.transforms import receptive_field
 from ..runtime.threads import run_parallel
-from .settings import Settings
+from .settings import Job
 
 
-def analyse(
-    pixels: np.ndarray, place: Rect, region: Rect, picture: Rect, model: Model, settings: Settings, quality: int
-) -> Tensor:
+def analyse(pixels: np.ndarray, place: Rect, region: Rect, job: Job) -> Tensor:
     """The latent (h, w, N) float32 on the CPU, in quantisation steps, of a region whose corner is a latent position's.
 
     Args:
-        pixels: (H, W, 1 or 3) uint8, the part of the picture that is at hand: the region with its halo.
+        pixels: (H, W, 1 or 3) uint8, the part of the picture that is at hand: the region with its halo. Beyond the
+            picture its edge pixels go on.
         place: where in the picture these pixels are.
         region: what is wanted.
-        picture: the bounds of the whole picture, whose edge pixels go on beyond them.
     """
+    model, settings, picture, quality = job.model, job.settings, job.header.bounds, job.header.quality
     whole = picture.outward(LATENT_STRIDE)
     origin = region.outward(LATENT_STRIDE)
     latent = torch.empty(origin.height, origin.width, model.config.latent_channels, dtype=torch.float32, device="cpu")
@@ -50,17 +48,15 @@ def analyse(
     return latent
 
 
-def synthesise(
-    latent: Callable[[Rect], Tensor], region: Rect, picture: Rect, colours: int, model: Model, settings: Settings, quality: int
-) -> np.ndarray:
-    """Pixels (h, w, colours) uint8 of a region.
+def synthesise(latent: Callable[[Rect], Tensor], region: Rect, job: Job) -> np.ndarray:
+    """Pixels (h, w, 1 or 3) uint8 of a region.
 
     Args:
         latent: gives the reconstructed latent (h, w, N) int32 of a rectangle of latent positions.
         region: what is wanted.
-        picture: the bounds of the whole picture.
-        colours: 1 for grayscale, 3 for RGB.
     """
+    model, settings, picture, quality = job.model, job.settings, job.header.bounds, job.header.quality
+    colours = job.header.colours
     whole = picture.outward(LATENT_STRIDE)
     margin = receptive_field(model.synthesis) // LATENT_STRIDE
     level, gain = model.level(quality), model.gain[quality - 1] * 2**MEAN_BITS
