@@ -20,7 +20,7 @@ from .coding.encoder import encode as encode_pixels
 from .coding.settings import Job, Settings
 from .errors import CaeError
 from .format import container
-from .format.buffers import Buffer, as_bytes
+from .format.buffers import Buffer, as_bytes, letting_go
 from .format.limits import PIXELS_MAX
 from .format.source import Memory
 from .images import picture as pictures
@@ -158,6 +158,7 @@ class Codec:
         """Like `decode`, but gives a Pillow image, with ICC profile, EXIF and XMP in its `info`."""
         return pictures.to_pillow(self.decode_picture(data, DecodeOptions(region, on_error)))
 
+    @letting_go
     @fork_safe
     def decode_picture(self, data: Buffer, options: DecodeOptions) -> Picture:
         """`decode` to a picture whose colour, alpha and metadata are apart."""

@@ -281,3 +281,17 @@ def test_copies(tmp_path, copied):
     held = {"held": codec.Codec(weights=weights, device="cpu")}
     weights.unlink()
     assert copied(held)["held"].decode(FILE).shape == (150, 201, 3)
+
+
+def test_damage_in_a_mapped_file_is_what_is_told(tiny, chelsea, tmp_path):
+    """The error keeps no view of the mapping, which could not be closed then."""
+    data = bytearray(tiny.encode(chelsea[:64, :64]))
+    data[-1] ^= 1
+    for content, use in ((data, tiny.decode), (data[:50], tiny.decode), (data[:50], codec.info)):
+        (tmp_path / "x.cae").write_bytes(content)
+        with (
+            pytest.raises(codec.CaeError, match=r"damaged|cut off"),
+            open(tmp_path / "x.cae", "rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+        ):
+            use(mapped)

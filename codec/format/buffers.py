@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+from collections.abc import Callable
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from ..errors import CaeError
 
@@ -14,6 +16,28 @@ elif sys.version_info >= (3, 12):
     from collections.abc import Buffer
 else:
     Buffer = Any
+
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+def letting_go(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Makes a function's CaeError forget where it arose.
+
+    The frames would keep views of the caller's buffer, who could not close it: a mapped file's block would end in
+    BufferError instead.
+    """
+
+    @functools.wraps(function)
+    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        try:
+            return function(*args, **kwargs)
+        except CaeError as error:
+            error.__cause__ = error.__context__ = None
+            raise error.with_traceback(None) from None
+
+    return run
 
 
 def as_bytes(data: Buffer) -> memoryview:

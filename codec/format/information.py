@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from . import container
-from .buffers import Buffer, as_bytes
+from .buffers import Buffer, as_bytes, letting_go
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Info:
     metadata: dict[str, int]
 
 
+@letting_go
 def info(data: Buffer, /) -> Info:
     """Reads a `.cae` file's header, metadata sizes and index; decodes nothing and loads no weights.
 
