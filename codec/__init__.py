@@ -13,8 +13,8 @@ from .format.information import Info, info
 from .runtime import forking as forking  # watches for forks from here on
 
 if TYPE_CHECKING:
-    from .api import Codec
-    from .functions import create, decode, decode_image, encode, open
+    from .api.codec import Codec
+    from .api.functions import create, decode, decode_image, encode, open
 
 __all__ = ["CaeError", "Codec", "Info", "create", "decode", "decode_image", "encode", "info", "open"]
 __version__ = "0.1.0"
@@ -32,7 +32,7 @@ def _prepared() -> None:
 def __getattr__(name: str) -> object:
     if name in _LAZY:
         _prepared()
-        from . import functions
+        from .api import functions
 
         return getattr(functions, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -45,6 +45,6 @@ def __dir__() -> list[str]:
 def _unpickle(*state: object) -> object:
     """A codec as it was pickled; here, so that the environment is prepared before torch is imported."""
     _prepared()
-    from .api import codec_again
+    from .api.codec import codec_again
 
     return codec_again(*state)

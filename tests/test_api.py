@@ -20,7 +20,7 @@ import pytest
 import torch
 
 import codec
-from codec.arguments import Arguments
+from codec.api.arguments import Arguments
 from codec.format.buffers import as_bytes
 from codec.networks import registry
 

@@ -18,7 +18,7 @@ from ..options import DecodeOptions, EncodeOptions
 from . import common
 
 if TYPE_CHECKING:
-    from ..api import Codec
+    from ..api.codec import Codec
 
 
 def write(path: Path, source: Source, codec: Codec, options: EncodeOptions) -> None:

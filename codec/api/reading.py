@@ -14,17 +14,17 @@ from typing import BinaryIO, Generic, TypeVar
 
 import numpy as np
 
-from .coding.damage import Damage
-from .coding.decoder import check_payloads, decode, decode_bands
-from .coding.settings import Job, Settings
-from .errors import CaeError
-from .format import container
-from .format.buffers import Buffer
-from .format.container import Header
-from .format.source import open_source
-from .networks.model import Model
-from .options import DecodeOptions, OnError, Region
-from .runtime.forking import fork_safe
+from ..coding.damage import Damage
+from ..coding.decoder import check_payloads, decode, decode_bands
+from ..coding.settings import Job, Settings
+from ..errors import CaeError
+from ..format import container
+from ..format.buffers import Buffer
+from ..format.container import Header
+from ..format.source import open_source
+from ..networks.model import Model
+from ..options import DecodeOptions, OnError, Region
+from ..runtime.forking import fork_safe
 
 Item = TypeVar("Item")
 File = str | PathLike[str] | BinaryIO | Buffer

@@ -12,11 +12,11 @@ from typing import Any, BinaryIO, TypeVar, Unpack
 import numpy as np
 from PIL import Image
 
-from .api import Codec
+from ..format.buffers import Buffer
+from ..networks import registry
+from ..options import DEFAULT_QUALITY, DEFAULT_TILE, OnError, Region
 from .arguments import Arguments, CheckedArguments
-from .format.buffers import Buffer
-from .networks import registry
-from .options import DEFAULT_QUALITY, DEFAULT_TILE, OnError, Region
+from .codec import Codec
 from .reading import File, PictureReader
 from .writing import PictureWriter
 

@@ -12,15 +12,15 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .coding.encoder import BandEncoder
-from .coding.settings import Job
-from .errors import CaeError
-from .format import container
-from .format.buffers import as_bytes
-from .format.container import MODES, SECTIONS
-from .options import integer
-from .outputs import replacing
-from .runtime.forking import fork_safe
+from ..coding.encoder import BandEncoder
+from ..coding.settings import Job
+from ..errors import CaeError
+from ..format import container
+from ..format.buffers import as_bytes
+from ..format.container import MODES, SECTIONS
+from ..options import integer
+from ..outputs import replacing
+from ..runtime.forking import fork_safe
 
 
 class PictureWriter:

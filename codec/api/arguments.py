@@ -11,12 +11,12 @@ from typing import TypedDict
 import numpy as np
 import torch
 
-from .errors import CaeError
-from .format.limits import PIXELS_MAX
-from .networks import registry
-from .networks.weights import Files
-from .options import integer
-from .runtime import devices
+from ..errors import CaeError
+from ..format.limits import PIXELS_MAX
+from ..networks import registry
+from ..networks.weights import Files
+from ..options import integer
+from ..runtime import devices
 
 
 class Arguments(TypedDict, total=False):

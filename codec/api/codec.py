@@ -12,29 +12,29 @@ import numpy as np
 import torch
 from PIL import Image
 
-from . import _unpickle
+from .. import _unpickle
+from ..coding.damage import Damage
+from ..coding.decoder import decode as decode_region
+from ..coding.encoder import encode as encode_pixels
+from ..coding.settings import Job, Settings
+from ..errors import CaeError
+from ..format import container
+from ..format.buffers import Buffer, as_bytes, letting_go
+from ..format.limits import PIXELS_MAX
+from ..format.source import Memory
+from ..images import picture as pictures
+from ..images.picture import Picture
+from ..networks import model as models
+from ..networks import registry
+from ..networks.agreement import agrees
+from ..networks.model import Model
+from ..networks.weights import Files
+from ..options import DEFAULT_QUALITY, DEFAULT_TILE, DecodeOptions, EncodeOptions, OnError, Region
+from ..runtime import devices
+from ..runtime.forking import fork_safe
+from ..runtime.threads import thread_count
 from .arguments import CheckedArguments
-from .coding.damage import Damage
-from .coding.decoder import decode as decode_region
-from .coding.encoder import encode as encode_pixels
-from .coding.settings import Job, Settings
-from .errors import CaeError
-from .format import container
-from .format.buffers import Buffer, as_bytes, letting_go
-from .format.limits import PIXELS_MAX
-from .format.source import Memory
-from .images import picture as pictures
-from .images.picture import Picture
-from .networks import model as models
-from .networks import registry
-from .networks.agreement import agrees
-from .networks.model import Model
-from .networks.weights import Files
-from .options import DEFAULT_QUALITY, DEFAULT_TILE, DecodeOptions, EncodeOptions, OnError, Region
 from .reading import File, PictureReader
-from .runtime import devices
-from .runtime.forking import fork_safe
-from .runtime.threads import thread_count
 from .writing import PictureWriter, channels_of, checked_metadata, checked_size
 
 
