@@ -336,3 +336,16 @@ def test_metadata_reaches_the_decoded_file(tmp_path, photograph):
         with Image.open(out) as image:
             assert image.getexif()[0x010E] == "a cat"
             assert image.info["icc_profile"] == b"profile"
+
+
+def test_keep_going_fills_damaged_tiles(tmp_path, encoded):
+    """They are named in one warning, and the rest of the picture is as it was."""
+    data = encoded.read_bytes()
+    damaged, whole, filled = tmp_path / "damaged.cae", tmp_path / "whole.png", tmp_path / "filled.png"
+    damaged.write_bytes(data[:-10] + bytes([data[-10] ^ 1]) + data[-9:])
+    decode.main([str(encoded), str(whole), "--weights", str(TINY)])
+    (line,) = run("cae-decode", damaged, filled, "--weights", TINY, "--keep-going").stderr.splitlines()
+    assert line.startswith("cae-decode: warning: tile 11 (x 384, y 256, 67 x 44) is damaged")
+    before, after = (np.asarray(Image.open(path)).astype(int) for path in (whole, filled))
+    assert np.array_equal(before[:128], after[:128]) and np.array_equal(before[:, :256], after[:, :256])
+    assert not np.array_equal(before[256:, 384:], after[256:, 384:])

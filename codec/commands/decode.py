@@ -31,6 +31,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("output", type=Path, metavar="OUT", help="image file to write, such as picture.png")
     parser.add_argument("--region", type=_region, metavar="x,y,w,h", help="decode only these pixels")
     parser.add_argument(
+        "--keep-going", action="store_true", help="fill damaged tiles from what surrounds them, and name them in a warning"
+    )
+    parser.add_argument(
         "--decoder", metavar="NAME|FILE", help="another decoder for the weights: an installed one, or a .safetensors file"
     )
     common.add_running(parser)
@@ -44,7 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
         streams.check_format(given.output)
         coded = coded_files.read(given.input)
         header, metadata = coded.header, coded.metadata
-        options = DecodeOptions(given.region)
+        options = DecodeOptions(given.region, "fill" if given.keep_going else "raise")
         width, height = given.region[2:] if given.region else (header.width, header.height)
         by_pieces = streams.by_pieces(given.output, (width, height), header.channels, metadata)
         with common.naming(given.input):
