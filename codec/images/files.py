@@ -6,7 +6,7 @@ import contextlib
 import io
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -142,36 +142,41 @@ def write_image(path: Path, picture: Picture) -> None:
         with contextlib.suppress(Exception):  # a damaged EXIF block
             image = ImageOps.exif_transpose(image)
     image.info.clear()  # from which Pillow would take what is left out
-    for kept in _ever_less(metadata, image.mode, kind):
-        try:
-            with replacing(path) as file:
-                _save(path, image, kind, kept, file)
-            break
-        except _Refused as error:
-            refusal = error
-    else:
-        raise refusal
-    _warn_of_left_out(path, metadata, kept)
+
+    def write(kept: dict[str, bytes]) -> None:
+        with replacing(path) as file:
+            _save(path, image, kind, kept, file)
+
+    _with_what_is_taken(write, path, metadata, image.mode, kind)
 
 
 def small_file(path: Path, mode: str, metadata: Mapping[str, bytes]) -> bytes:
     """A file of one pixel, in the format that the suffix names and with the metadata that it takes; warns as `write_image`."""
     kind = check_format(path)
     metadata = metadata_for_pillow(metadata)
-    for kept in _ever_less(metadata, mode, kind):
+    made = []
+
+    def write(kept: dict[str, bytes]) -> None:
         buffer = io.BytesIO()
+        _save(path, Image.new(mode, (1, 1)), kind, kept, buffer)
+        made.append(buffer.getvalue())
+
+    _with_what_is_taken(write, path, metadata, mode, kind)
+    return made[-1]
+
+
+def _with_what_is_taken(
+    write: Callable[[dict[str, bytes]], None], path: Path, metadata: dict[str, bytes], mode: str, kind: str
+) -> None:
+    """Writes a file with as much of the metadata as its format takes, and warns of each part that is left out."""
+    for kept in _ever_less(metadata, mode, kind):
         try:
-            _save(path, Image.new(mode, (1, 1)), kind, kept, buffer)
+            write(kept)
             break
         except _Refused as error:
             refusal = error
     else:
         raise refusal
-    _warn_of_left_out(path, metadata, kept)
-    return buffer.getvalue()
-
-
-def _warn_of_left_out(path: Path, metadata: dict[str, bytes], kept: dict[str, bytes]) -> None:
     for key in metadata:
         if key not in kept:
             message = f"{path}: this format does not take the {_METADATA[key]}, which is left out"
