@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TypeVar
 
 from ..options import QUALITIES
 
+Number = TypeVar("Number")
 FEATURE_STRIDE = 8
 """Pixels per position of the transforms' features."""
 
@@ -45,6 +47,10 @@ class Config:
         """Position of a quality in 1 to 100 on the scale of gain levels."""
         fraction = (quality - QUALITIES[0]) / (len(QUALITIES) - 1)
         return fraction * (self.levels - 1 + self.levels_above + self.levels_below) - self.levels_below
+
+    def rate_weight(self, level: Number) -> Number:
+        """The lambda of a level, or of each in an array: log-linear between the configuration's ends."""
+        return self.lambda_min * (self.lambda_max / self.lambda_min) ** (level / (self.levels - 1))
 
 
 MODELS = {"default": Config(synthesis_blocks=3, synthesis_wide_blocks=3, analysis_wide_blocks=4)}

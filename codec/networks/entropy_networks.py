@@ -6,11 +6,12 @@ Every value is a 32-bit integer. A layer computes
 
 with 8-bit weights, 16-bit activations, a shift (which rounds down) for each output, and sums that 32 bits hold, so
 that the order of summation cannot matter. Depthwise convolutions are sums of shifted products. The layers mirror
-those of `codec.training.entropy_model`, from which `codec.training.export` makes the integers.
+those of `codec.networks.entropy_model`, from which `codec.training.export` makes the integers.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -22,6 +23,8 @@ from .products import LIMIT, check_sums, product
 
 SCALE_MIN, SCALE_MAX, SCALES = 0.11, 256.0, 64
 """Range and number of the log-spaced standard deviations that have a probability table."""
+SCALE_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALES - 1)
+"""What the logarithm of the standard deviation grows by from one scale index to the next."""
 NEIGHBOURS = ((-1, 0), (0, -1), (0, 1), (1, 0))
 """Offsets (row, column) of a latent's direct neighbours, in the order of the operand `neighbour.weight`."""
 HYPER_BITS = 6

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from ..networks.config import FEATURE_STRIDE, Config
+from ..networks.entropy_model import EntropyModel
 from ..networks.layers import space_to_depth
 from ..networks.transforms import Analysis, Synthesis
-from .entropy_model import EntropyModel
 
 
 class Autoencoder(nn.Module):
@@ -43,12 +41,6 @@ def _components(samples: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return variance.flip(0)[:count].clamp_min(1e-9).sqrt().float(), directions.flip(1)[:, :count].float()
 
 
-def rate_weights(config: Config, level: Tensor) -> Tensor:
-    """The lambda of each level: log-linear between the configuration's ends."""
-    low, high = math.log(config.lambda_min), math.log(config.lambda_max)
-    return torch.exp(low + (high - low) * level / (config.levels - 1))
-
-
 def start_from_components(model: Autoencoder, patches: Tensor) -> None:
     """Sets the linear layers to the principal components of uint8 patches (P, 16, 16, 3), and the scales to match.
 
@@ -74,7 +66,7 @@ def start_from_components(model: Autoencoder, patches: Tensor) -> None:
         ):
             layer.weight.copy_(weight)
             layer.bias.zero_()
-        step = torch.sqrt(26 / (rate_weights(config, levels) * 255**2))
+        step = torch.sqrt(26 / (config.rate_weight(levels) * 255**2))
         model.entropy.log_gain.copy_(-step.log()[:, None].expand(-1, n))
         scale_wide_features(model, latent_deviation.sqrt())
         for head in (model.entropy.first_head, model.entropy.second_head):

@@ -11,16 +11,15 @@ import torch
 from torch import Tensor
 
 from ..networks.config import Config
-from ..networks.entropy_networks import SCALE_MAX, SCALE_MIN, SCALES, EntropyNetworks, deviation
+from ..networks.entropy_model import EntropyModel
+from ..networks.entropy_networks import SCALE_MIN, SCALE_STEP, SCALES, EntropyNetworks, deviation
 from ..networks.layers import interpolate_levels
 from ..networks.products import LIMIT
 from ..networks.quantisation import ESCAPE_BITS, Quantiser
 from ..networks.weights import read_tables
 from .autoencoder import Autoencoder
 from .data import whole_blocks
-from .entropy_model import EntropyModel
 
-SCALE_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALES - 1)
 TABLE_TOTAL = 2**20
 TAIL_DEVIATIONS = 5.0
 PRIOR_COUNTS = 2000.0

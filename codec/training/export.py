@@ -21,7 +21,9 @@ from torch import Tensor, nn
 
 from ..errors import CaeError
 from ..networks.config import Config
-from ..networks.entropy_networks import HYPER_BITS, MEAN_BITS, SCALE_BITS, SCALE_MIN, EntropyNetworks
+from ..networks.entropy_model import EntropyModel
+from ..networks.entropy_networks import HYPER_BITS, MEAN_BITS, SCALE_BITS, SCALE_MIN, SCALE_STEP, EntropyNetworks
+from ..networks.float_copy import FORMAT, HEADS, KEPT, float_copy, head_units
 from ..networks.hyper_analysis import EntropyBlock
 from ..networks.layers import interpolate_levels
 from ..networks.model import PARTS
@@ -31,24 +33,12 @@ from ..networks.weights import MODEL, Weights, read_tables
 from ..options import QUALITIES
 from ..outputs import replacing
 from .autoencoder import Autoencoder
-from .calibration import SCALE_STEP, calibration, collect, integer_cost, make_tables
-from .entropy_model import EntropyModel
+from .calibration import calibration, collect, integer_cost, make_tables
 
 HEADROOM = 2.0
 """Factor by which ranges of activations are widened beyond what calibration saw."""
 MOST_BITS = 15
 """Most fractional bits of an activation."""
-HEADS = ("first_head", "second_head")
-TRAINING_PARAMETERS = ("quality_bias", "z_mean", "z_log_scale")
-"""Parameters of the entropy model that a weights file keeps in floating point as well, to train on from."""
-FORMAT = ".format"
-"""Ending of the names of the fractional bits of each integer layer's inputs and outputs."""
-
-
-def head_units(config: Config) -> Tensor:
-    """Units of the heads' integer outputs, means and then scale indices, to one of the float networks' (2N,)."""
-    units = torch.tensor([2.0**MEAN_BITS, 2.0**SCALE_BITS / SCALE_STEP], dtype=torch.float64)
-    return units.repeat_interleave(config.latent_channels)
 
 
 def fraction_bits(largest: float, limit: int = LIMIT) -> int:
@@ -206,7 +196,7 @@ def export(
         "entropy": integers,
         "tables": tables,
         "levels": {"log_gain": model.entropy.log_gain},
-        "training": {name: getattr(model.entropy, name) for name in TRAINING_PARAMETERS} | formats,
+        "training": {name: getattr(model.entropy, name) for name in KEPT} | formats,
         **_transforms(model),
     }
     write(path, groups, metadata | {"role": MODEL})
@@ -265,25 +255,7 @@ def restore(path: Path) -> Autoencoder:
 
 def _restored(config: Config, groups: dict[str, dict[str, Tensor]]) -> Autoencoder:
     model = Autoencoder(config)
-    for name, module in (
-        ("analysis", model.analysis),
-        ("hyper_analysis", model.entropy.hyper_analysis),
-        ("synthesis", model.synthesis),
-    ):
-        module.load_state_dict(groups[name])
-    integers, training = groups["entropy"], groups["training"]
-    state = {name: training[name] for name in TRAINING_PARAMETERS} | {"log_gain": groups["levels"]["log_gain"]}
-    for name in (key.removesuffix(FORMAT) for key in training if key.endswith(FORMAT)):
-        into, out = training[f"{name}{FORMAT}"].tolist()
-        shift = integers[f"{name}.shift"].double()
-        unit = head_units(model.config) if name in HEADS else torch.ones(1)
-        weight = integers[f"{name}.weight"].double() / 2.0 ** (shift + out - into)[:, None] / unit[:, None]
-        if name == "neighbour":
-            state["neighbour_weight"] = weight.T
-            continue
-        state[f"{name}.weight"] = weight.reshape(-1, 1, 3, 3) if name.endswith("depthwise") else weight
-        state[f"{name}.bias"] = (integers[f"{name}.bias"].double() - 2.0 ** (shift - 1)) / 2.0 ** (shift + out) / unit
-    missing, unexpected = model.entropy.load_state_dict(state, strict=False)
-    if unexpected or any(not name.startswith("hyper_analysis.") for name in missing):
-        raise ValueError("its integer networks are not those of this version")
+    model.analysis.load_state_dict(groups["analysis"])
+    model.synthesis.load_state_dict(groups["synthesis"])
+    model.entropy.load_state_dict(float_copy(config, groups).state_dict())
     return model

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .autoencoder import Autoencoder, rate_weights
+from .autoencoder import Autoencoder
 from .data import whole_blocks
 
 RATE_BALANCE = 0.45
@@ -26,7 +26,7 @@ def rate_distortion(
         decoded, bits_y, bits_z = model(x, level, noise, stream)
     bpp = (bits_y + bits_z) / (x.shape[1] * x.shape[2])
     mse = (decoded.float() - x).square().mean((1, 2, 3))
-    lam = rate_weights(model.config, level)
+    lam = model.config.rate_weight(level)
     middle = math.sqrt(model.config.lambda_min * model.config.lambda_max)
     return (lam * 255**2 * mse + bpp) * (middle / lam) ** RATE_BALANCE, bpp, mse
 

@@ -1,19 +1,24 @@
-"""The entropy model in floating point, as it is trained.
+"""The entropy model in floating point, as it is trained and as symbols are searched.
 
 A mean-scale hyperprior (Minnen et al., 2018, arXiv:1809.02736) with a two-pass checkerboard context (He et al.,
 2021, arXiv:2103.15306) whose phase alternates with the channel. The decoder runs the hyper synthesis and both
-passes on integers instead: see `codec.networks.entropy_networks`, whose layers mirror these.
+passes on integers instead: see `entropy_networks`, whose layers mirror these.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
-from ..networks.config import Config
-from ..networks.entropy_networks import NEIGHBOURS, SCALE_MIN
-from ..networks.hyper_analysis import EntropyBlock, HyperAnalysis, asinh
-from ..networks.layers import depth_to_space, interpolate_levels
+from .config import Config
+from .entropy_networks import NEIGHBOURS, SCALE_MIN
+from .hyper_analysis import EntropyBlock, HyperAnalysis, asinh
+from .layers import depth_to_space, interpolate_levels
+
+Rounding = Callable[[Tensor], Tensor]
+"""Rounds values, or stands in for that where gradients are wanted."""
 
 
 class LowerBound(torch.autograd.Function):
@@ -104,27 +109,30 @@ class EntropyModel(nn.Module):
         rounding in the rate, as training wants. Returns the reconstructed latent (B, h, w, N) and the bits of y
         and of z (B,).
         """
-        log_gain = interpolate_levels(self.log_gain, level)
-        gain = log_gain.exp()
+        gain = interpolate_levels(self.log_gain, level).exp()
         y = y * gain
         z = self.hyper_analysis(y)
         z_hat = round_straight_through(z)
-        bits_z = self._bits_z(z_hat if noise is None else add_noise(z, noise))
-        features = self.hyper_synthesis(z_hat, interpolate_levels(self.quality_bias, level))
+        bits_z = self.bits_z(z_hat if noise is None else add_noise(z, noise))
+        symbols, mean, log_scale = self.passes(y, z_hat, level, round_straight_through)
+        deviation = torch.round(y - mean) if noise is None else add_noise(y - mean, noise)
+        return (mean + symbols) / gain, self._bits_y(deviation, log_scale), bits_z
 
-        first = checkerboard(y.shape[1], y.shape[2], y.shape[3], y.device)
+    def passes(self, y: Tensor, z_hat: Tensor, level: Tensor, rounding: Rounding) -> tuple[Tensor, Tensor, Tensor]:
+        """Both context passes over y (B, h, w, N) in quantisation steps, given the hyper-latent (B, h/4, w/4, Z), h/4 and
+        w/4 rounded up: symbols, means and logarithms of the scales, (B, h, w, N) each, in steps."""
+        _, h, w, n = y.shape
+        features = self.hyper_synthesis(z_hat, interpolate_levels(self.quality_bias, level))[:, :h, :w]
+        first = checkerboard(h, w, n, y.device)
         features = self.first_block(features)
         mean, log_scale = self.first_head(features).float().chunk(2, -1)
-        symbols = round_straight_through(y - mean) * first
+        symbols = rounding(y - mean) * first
         known = (mean + symbols) * first
         features = self.second_blocks(features + self.embed(asinh(known)))
         mean_second, log_scale_second = self.second_head(features).float().chunk(2, -1)
         mean = torch.where(first, mean, mean_second + self._innovation(symbols))
-        log_scale = torch.where(first, log_scale, log_scale_second) + log_gain
-        y_hat = mean + round_straight_through(y - mean)
-
-        deviation = torch.round(y - mean) if noise is None else add_noise(y - mean, noise)
-        return y_hat / gain, self._bits_y(deviation, log_scale), bits_z
+        log_scale = torch.where(first, log_scale, log_scale_second) + interpolate_levels(self.log_gain, level)
+        return torch.where(first, symbols, rounding(y - mean)), mean, log_scale
 
     def _innovation(self, symbols: Tensor) -> Tensor:
         """What the leading channels' neighbours differ by from their means, linearly: what a mean gains from it."""
@@ -133,8 +141,8 @@ class EntropyModel(nn.Module):
         total = sum(shift(known, *offset) * weight for offset, weight in zip(NEIGHBOURS, self.neighbour_weight, strict=True))
         return torch.nn.functional.pad(total, (0, symbols.shape[-1] - leading))
 
-    def _bits_z(self, z: Tensor) -> Tensor:
-        """Bits under one logistic distribution per channel."""
+    def bits_z(self, z: Tensor) -> Tensor:
+        """Bits (B,) of a hyper-latent (B, h, w, Z), rounded or not, under one logistic distribution per channel."""
         scale = self.z_log_scale.exp()
         offset = z - self.z_mean
         mass = torch.sigmoid((offset + 0.5) / scale) - torch.sigmoid((offset - 0.5) / scale)
