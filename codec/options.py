@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 import operator
 from typing import Literal
 
@@ -12,6 +13,7 @@ QUALITIES = range(1, 101)
 DEFAULT_QUALITY = 50
 DEFAULT_TILE = 1024
 """Side of a tile in pixels."""
+TARGETS = ("target_size", "target_bpp", "target_psnr")
 
 Region = tuple[int, int, int, int]
 """x, y, width and height in pixels."""
@@ -33,16 +35,34 @@ def integer(name: str, value: object) -> int:
 class EncodeOptions:
     """How one picture is encoded: `quality` 1 (smallest file) to 100, `tile` the side of its tiles in pixels.
 
+    In place of the quality there may be one target: the file's size in bytes, its bits per pixel, or the PSNR in dB of the
+    picture's colours.
+
     Raises:
-        CaeError: where one is no integer; what the format does not hold is refused when its header is made.
+        CaeError: where one is no number as described; what the format does not hold is refused when its header is made.
     """
 
     quality: int = DEFAULT_QUALITY
     tile: int = DEFAULT_TILE
+    target_size: int | None = None
+    target_bpp: float | None = None
+    target_psnr: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("quality", "tile"):
             object.__setattr__(self, name, integer(name, getattr(self, name)))
+        targets = {name: value for name in TARGETS if (value := getattr(self, name)) is not None}
+        if len(targets) > 1:
+            raise CaeError(f"{' and '.join(targets)} exclude each other; name one target")
+        for name, value in targets.items():
+            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < 2**63:
+                raise CaeError(f"{name} {value!r} is not a number above 0")
+            object.__setattr__(self, name, integer(name, value) if name == "target_size" else float(value))
+
+    @property
+    def has_target(self) -> bool:
+        """Whether a target is to be met, for which the whole picture has to be there."""
+        return any(getattr(self, name) is not None for name in TARGETS)
 
 
 @dataclasses.dataclass(frozen=True)

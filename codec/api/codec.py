@@ -17,6 +17,7 @@ from ..coding.damage import Damage
 from ..coding.decoder import decode as decode_region
 from ..coding.encoder import encode as encode_pixels
 from ..coding.settings import Job, Settings
+from ..coding.targets import encode_to_target
 from ..errors import CaeError
 from ..format import container
 from ..format.buffers import Buffer, as_bytes, letting_go
@@ -112,7 +113,17 @@ class Codec:
         warnings.warn(f"{reason}: going on on the CPU", RuntimeWarning, stacklevel=4)
         return model
 
-    def encode(self, image: Image.Image | np.ndarray, /, quality: int = DEFAULT_QUALITY, *, tile: int = DEFAULT_TILE) -> bytes:
+    def encode(
+        self,
+        image: Image.Image | np.ndarray,
+        /,
+        quality: int = DEFAULT_QUALITY,
+        *,
+        tile: int = DEFAULT_TILE,
+        target_size: int | None = None,
+        target_bpp: float | None = None,
+        target_psnr: float | None = None,
+    ) -> bytes:
         """Codes a picture to the bytes of a `.cae` file.
 
         Args:
@@ -120,9 +131,15 @@ class Codec:
                 Alpha is kept without loss; a Pillow image's ICC profile, EXIF and XMP are kept as they are.
             quality: 1 (smallest file) to 100.
             tile: side in pixels of the tiles that decode alone, a multiple of 64 up to 2048.
+            target_size: in place of the quality, the most bytes that the file may have.
+            target_bpp: likewise, the most bits per pixel.
+            target_psnr: likewise, the PSNR in dB of the colours, which the picture reaches within 0.05 dB.
+
+        A target takes about three times as long, a PSNR five times. A warning says where it is missed: by a file that is more
+        than 2 % smaller, or at the ends of the qualities.
 
         Raises:
-            CaeError: for an image, quality or tile size that cannot be coded.
+            CaeError: for an image, quality, tile size or target that cannot be coded.
         """
         if isinstance(image, Image.Image):
             picture = pictures.from_pillow(image)
@@ -130,14 +147,14 @@ class Codec:
             picture = pictures.from_array(image)
         else:
             raise CaeError(f"cannot encode a {type(image).__name__}; pass a Pillow image or a NumPy array")
-        return self.encode_picture(picture, EncodeOptions(quality, tile))
+        return self.encode_picture(picture, EncodeOptions(quality, tile, target_size, target_bpp, target_psnr))
 
     @fork_safe
     def encode_picture(self, picture: Picture, options: EncodeOptions) -> bytes:
         """`encode` for a picture whose colour, alpha and metadata are already apart."""
         height, width, channels = (pixels := picture.pixels).shape
         job = Job.encoding(self._model, self._settings, (width, height), channels, options)
-        return encode_pixels(pixels, job, picture.metadata)
+        return (encode_to_target if options.has_target else encode_pixels)(pixels, job, picture.metadata)
 
     def decode(self, data: Buffer, /, *, region: Region | None = None, on_error: OnError = "raise") -> np.ndarray:
         """Decodes a `.cae` file's bytes to a uint8 array: (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), as it was encoded.

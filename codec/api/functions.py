@@ -55,6 +55,9 @@ def encode(
     quality: int = DEFAULT_QUALITY,
     *,
     tile: int = DEFAULT_TILE,
+    target_size: int | None = None,
+    target_bpp: float | None = None,
+    target_psnr: float | None = None,
     **arguments: Unpack[Arguments],
 ) -> bytes:
     """Codes a Pillow image or uint8 array to the bytes of a `.cae` file: see `Codec` and `Codec.encode`.
@@ -66,7 +69,8 @@ def encode(
     >>> decoded.shape, bool(abs(decoded.astype(int) - ramp).mean() < 3)
     ((48, 64, 3), True)
     """
-    return _shared(**arguments).encode(image, quality, tile=tile)
+    targets = {"target_size": target_size, "target_bpp": target_bpp, "target_psnr": target_psnr}
+    return _shared(**arguments).encode(image, quality, tile=tile, **targets)
 
 
 @_with_arguments

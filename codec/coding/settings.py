@@ -14,6 +14,7 @@ from ..format.container import Header
 from ..format.limits import PIXELS_MAX
 from ..format.tiling import Rect
 from ..networks.model import Model, on_cpu
+from ..networks.quantisation import DISTORTION_WEIGHT
 from ..options import DecodeOptions, EncodeOptions
 from ..runtime import devices
 
@@ -59,12 +60,16 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What one call works with: a model and how it runs, what the file's header says, and what the caller chose."""
+    """What one call works with: a model and how it runs, what the file's header says, and what the caller chose.
+
+    `distortion_weight` is the encoder's, see `Quantiser.choose`.
+    """
 
     model: Model
     settings: Settings
     header: Header
     options: EncodeOptions | DecodeOptions
+    distortion_weight: float = DISTORTION_WEIGHT
 
     @classmethod
     def encoding(cls, model: Model, settings: Settings, size: tuple[int, int], channels: int, options: EncodeOptions) -> Job:

@@ -22,7 +22,7 @@ def encode_tile(y: Tensor, place: Rect, job: Job) -> Payload:
 
 def tile_groups(y: Tensor, job: Job) -> Groups:
     """Symbols of a tile's scaled latent (1, h, w, N), grouped by table, in decoding order."""
-    model, quality = job.model, job.header.quality
+    model, quality, weight = job.model, job.header.quality, job.distortion_weight
     _, h, w, _ = y.shape
     y = y.to(model.device)
     with job.settings.encoding_precision(model.device):
@@ -30,10 +30,10 @@ def tile_groups(y: Tensor, job: Job) -> Groups:
     with torch.inference_mode():
         features, mean, index = model.entropy.first(z, quality, h, w)
         wanted, flat = deviation(y, mean, 0), model.quantiser.is_flat(index)
-        symbols = model.quantiser.choose(wanted, index, flat)
+        symbols = model.quantiser.choose(wanted, index, flat, weight)
         mean_second, index_second = model.entropy.second(features, mean, symbols, quality)
         wanted_second = model.quantiser.make_up(deviation(y, mean_second, 1), wanted, symbols, flat)
-        symbols_second = model.quantiser.choose(wanted_second, index_second, flat)
+        symbols_second = model.quantiser.choose(wanted_second, index_second, flat, weight)
     hyper = z[0].reshape(-1, z.shape[-1]).T.cpu().numpy()
     groups = list(zip(model.hyper_tables, hyper, strict=True))
     for values, tables in ((symbols, index), (symbols_second, index_second)):

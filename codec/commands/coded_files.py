@@ -15,6 +15,7 @@ from ..format.source import open_source
 from ..images.picture import Picture, from_array
 from ..images.streams.pieces import Source
 from ..options import DecodeOptions, EncodeOptions
+from ..outputs import replacing
 from . import common
 
 if TYPE_CHECKING:
@@ -22,10 +23,15 @@ if TYPE_CHECKING:
 
 
 def write(path: Path, source: Source, codec: Codec, options: EncodeOptions) -> None:
-    """Encodes a source to a file."""
+    """Encodes a source to a file; with a target, as a whole in memory."""
+    if options.has_target:
+        pixels = np.concatenate(list(source.bands))
+        data = codec.encode_picture(dataclasses.replace(from_array(pixels), metadata=dict(source.metadata)), options)
+        with replacing(path) as file:
+            file.write(data)
+        return
     size, mode = (source.width, source.height), MODES[source.channels]
-    told = dataclasses.asdict(options)
-    with codec.create(path, size, mode, **told, metadata=source.metadata) as out:
+    with codec.create(path, size, mode, quality=options.quality, tile=options.tile, metadata=source.metadata) as out:
         for rows in source.bands:
             out.write(rows)
 

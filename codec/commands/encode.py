@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
+import re
 from pathlib import Path
 
 from ..errors import CaeError
 from ..options import DEFAULT_QUALITY, DEFAULT_TILE, EncodeOptions
 from ..outputs import check_target
 from . import common
+
+
+def _size(text: str) -> int:
+    found = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)([kMG]?)i?B?", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of bytes such as 200000, 200k or 1.5M")
+    unit = 1024 if "i" in text else 1000
+    return int(float(found[1]) * unit ** " kMG".index(found[2] or " "))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -20,7 +30,8 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("input", type=Path, metavar="IN", help="image file")
     parser.add_argument("output", type=Path, metavar="OUT", help="file to write, whose name ends in .cae")
-    parser.add_argument(
+    rate = parser.add_mutually_exclusive_group()
+    rate.add_argument(
         "-q",
         "--quality",
         type=int,
@@ -28,6 +39,11 @@ def main(arguments: list[str] | None = None) -> None:
         metavar="Q",
         help="1 (smallest file) to 100 (default: %(default)s)",
     )
+    rate.add_argument(
+        "--target-size", type=_size, metavar="BYTES", help="take the quality at which the file has at most so many (200k, 1.5M)"
+    )
+    rate.add_argument("--target-bpp", type=float, metavar="B", help="likewise, at most so many bits per pixel")
+    rate.add_argument("--target-psnr", type=float, metavar="DB", help="likewise, a PSNR of so many dB")
     parser.add_argument(
         "--tile",
         type=int,
@@ -42,17 +58,23 @@ def main(arguments: list[str] | None = None) -> None:
     common.add_running(parser)
     given = parser.parse_args(arguments)
     with common.reporting(parser.prog):
+        from ..format.limits import PIXELS_MAX, check_size
         from ..images import streams
 
         check_target(given.output, given.input)
         if not given.force and not given.output.name.lower().endswith(".cae"):
             # cae-encode *.png, of two files, would replace the second
             raise CaeError(f"{given.output}: does not end in .cae; name a .cae file, or pass --force to write to it")
+        options = EncodeOptions(given.quality, given.tile, given.target_size, given.target_bpp, given.target_psnr)
         with streams.reading(given.input, given.max_pixels) as source:
+            if options.has_target:
+                limit = PIXELS_MAX if given.max_pixels is None else given.max_pixels
+                with common.naming(given.input):
+                    check_size(source.width, source.height, limit, " (--max-pixels) for a target, which takes it whole")
             from .. import Codec
             from . import coded_files
 
             codec = Codec(weights=given.weights, encoder=given.encoder, device=given.device, threads=given.threads)
             bands = common.progress(source.bands, source.width * source.height, given.input.name, ahead=True)
             source = dataclasses.replace(source, bands=bands)
-            coded_files.write(given.output, source, codec, EncodeOptions(given.quality, given.tile))
+            coded_files.write(given.output, source, codec, options)

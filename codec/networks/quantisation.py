@@ -46,10 +46,8 @@ class Quantiser:
             cost = (frequencies.sum().log2() - frequencies.log2()).float()
             row[: table.radius + 1] = cost[table.radius : -1]
             row[table.radius + 1 :] = cost[-1] + ESCAPE_BITS
-        # a magnitude m gives way to m - 1 where the deviation's is so far below m that
-        # bits saved > DISTORTION_WEIGHT * ((1 + error)**2 - error**2); zero never does
-        saved = bits.diff(dim=1)
-        self.limit = torch.nn.functional.pad((saved / DISTORTION_WEIGHT - 1) / 2, (1, 0), value=-1.0).flatten().to(device)
+        # zero saves nothing
+        self._saved = torch.nn.functional.pad(bits.diff(dim=1), (1, 0), value=-torch.inf).flatten().to(device)
 
     @staticmethod
     def is_flat(index: Tensor) -> bool:
@@ -74,16 +72,21 @@ class Quantiser:
         deviation[..., leading].add_(around, alpha=COUPLING_FLAT if flat else COUPLING)
         return deviation
 
-    def choose(self, deviation: Tensor, index: Tensor, flat: bool = False) -> Tensor:
+    def choose(
+        self, deviation: Tensor, index: Tensor, flat: bool = False, distortion_weight: float = DISTORTION_WEIGHT
+    ) -> Tensor:
         """Integers (int32) for deviations from the mean (any shape, in steps): each the nearest, or the next towards zero.
 
         The smaller magnitude is taken where the bits it saves, under the table that `index` (same shape) names, outweigh
-        the increase of the squared error; in a flat tile never.
+        the increase of the squared error, by `distortion_weight` bits for that of one step; in a flat tile never.
         """
         if flat:
             return deviation.round().clamp_(-VALUE_LIMIT, VALUE_LIMIT).to(torch.int32)
         magnitude = deviation.abs()
         nearest = magnitude.round().clamp_(max=VALUE_LIMIT)
         place = nearest.clamp(max=self.width - 1).to(torch.int32).add_(index, alpha=self.width)
-        smaller = magnitude.sub_(nearest).flatten() < self.limit.index_select(0, place.flatten())
+        # a magnitude m gives way to m - 1 where the deviation's is so far below m that
+        # bits saved > distortion_weight * ((1 + error)**2 - error**2)
+        limit = (self._saved / distortion_weight - 1) / 2
+        smaller = magnitude.sub_(nearest).flatten() < limit.index_select(0, place.flatten())
         return nearest.sub_(smaller.reshape(nearest.shape).to(nearest.dtype)).copysign_(deviation).to(torch.int32)

@@ -1,0 +1,115 @@
+"""Files of a given size, and pictures of a given fidelity."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import codec
+from codec import CaeError
+from codec.coding.encoder import encode
+from codec.coding.seeking import TRIES_MAX, best, seek
+from codec.coding.settings import Job, Settings
+from codec.commands.encode import main
+from codec.networks.quantisation import DISTORTION_WEIGHT
+from codec.options import EncodeOptions
+
+from .conftest import TINY, psnr
+
+
+@pytest.mark.parametrize("share", [0.3, 0.62])
+def test_sizes_are_met_from_below(default, astronaut, share):
+    """Which the integer qualities alone would miss, as their sizes are 3 % apart."""
+    pixels = astronaut[:192, 150:342]
+    low, high = (len(default.encode(pixels, quality)) for quality in (40, 60))
+    wanted = round(low + share * (high - low))
+    data = default.encode(pixels, target_size=wanted)
+    assert 0.98 * wanted <= len(data) <= wanted
+    assert 40 <= codec.info(data).quality <= 60
+    bits = 8 * wanted / (192 * 192)
+    assert 0.98 * bits <= codec.info(default.encode(pixels, target_bpp=bits)).bits_per_pixel <= bits
+
+
+def test_psnr_is_met(default, astronaut):
+    pixels = np.dstack([astronaut[:192, 150:342], np.arange(192 * 192, dtype=np.uint8).reshape(192, 192)])
+    decoded = default.decode(default.encode(pixels, target_psnr=34.3))
+    assert 34.3 - 1e-3 <= psnr(decoded[..., :3], pixels[..., :3]) <= 34.35 + 1e-3
+
+
+@pytest.mark.parametrize(
+    ("target", "quality", "message"),
+    [
+        ({"target_size": 60}, 1, "quality 1 gives no less"),
+        ({"target_size": 10**6}, 100, "quality 100 gives no more"),
+        ({"target_psnr": 99}, 100, "target of 99.0 dB is not met: .* dB, quality 100"),
+        ({"target_bpp": 1e-3}, 1, "bits per pixel, quality 1 gives no less"),
+    ],
+)
+def test_what_cannot_be_reached_is_said(tiny, chelsea, target, quality, message):
+    with pytest.warns(RuntimeWarning, match=message):
+        data = tiny.encode(chelsea[:64, :64], **target)
+    assert codec.info(data).quality == quality
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"target_size": 0},
+        {"target_size": 1.5},
+        {"target_bpp": float("nan")},
+        {"target_psnr": "36"},
+        {"target_psnr": True},
+        {"target_size": 9, "target_bpp": 1},
+    ],
+)
+def test_what_is_no_target(options):
+    with pytest.raises(CaeError, match="target_"):
+        EncodeOptions(**options)
+
+
+def test_a_lower_weight_saves_bits(default_model, astronaut):
+    """About what a step of quality does, see STEP."""
+    pixels = astronaut[:192, 150:342]
+    job = Job.encoding(default_model, Settings(1), (192, 192), 3, EncodeOptions(60))
+    sizes = [len(encode(pixels, dataclasses.replace(job, distortion_weight=weight), {})) for weight in (20, 30, 45, 60)]
+    assert sizes == sorted(sizes) and sizes[0] < sizes[2]
+    assert len(encode(pixels, job, {})) == sizes[2] and DISTORTION_WEIGHT == 45
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_seeking_ends(seed):
+    """On functions that rise, but for noise, and on those that do not rise at all."""
+    rng = np.random.default_rng(seed)
+    noise, rise = rng.normal(size=10_001), rng.choice([0, 0.01, 1, 100])
+
+    def measure(place: float) -> float:
+        return rise * place + noise[round(100 * place)]
+
+    tried = seek(measure, 40, 41, within=(0, 100), start=rng.uniform(-50, 150), slope=rng.choice([0.1, 1, 10]))
+    assert len(tried) <= TRIES_MAX and all(0 <= place <= 100 for place in tried)
+    assert best(tried, 41) in tried
+
+
+def test_seeking_finds_what_there_is():
+    tried = seek(lambda place: np.exp(place / 30), 20, 20.3, within=(0, 100), start=10, slope=0.3)
+    assert 20 <= list(tried.values())[-1] <= 20.3 and len(tried) <= 8
+    tried = seek(float, 200, 300, within=(0, 100), start=10, slope=1)
+    assert best(tried, 300) == 100
+
+
+def test_command(tmp_path, astronaut, capsys):
+    source, out = tmp_path / "a.png", tmp_path / "a.cae"
+    Image.fromarray(astronaut[:192, 150:342]).save(source)
+    main([str(source), str(out), "--weights", str(TINY), "--target-size", "2.5k"])
+    assert 2450 <= out.stat().st_size <= 2500
+    for options, message in (
+        (["--target-size", "2x"], "2x"),
+        (["--target-size", "1k", "-q", "3"], "-q"),
+        (["--target-bpp", "0"], "target_bpp"),
+        (["--target-psnr", "30", "--max-pixels", "128"], "limit of 128"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main([str(source), str(out), "--weights", str(TINY), *options])
+        assert message in (capsys.readouterr().err if stop.value.code == 2 else str(stop.value.code))
+    assert 2450 <= out.stat().st_size <= 2500
