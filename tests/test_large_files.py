@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from codec.commands import common, decode, encode
+from codec.commands import decode, encode, progress
 from codec.images import files, streams
 from codec.options import EncodeOptions
 
@@ -179,10 +179,10 @@ class Terminal(io.StringIO):
 
 @pytest.mark.parametrize("ahead", [False, True])
 def test_progress_on_a_terminal(monkeypatch, ahead):
-    monkeypatch.setattr(common, "PROGRESS_AFTER", 0.3)
+    monkeypatch.setattr(progress, "PROGRESS_AFTER", 0.3)
     monkeypatch.setattr(sys, "stderr", Terminal())
     bands = [np.zeros((1000, 1000, 3), np.uint8)] * 10
-    for number, band in enumerate(common.progress(bands, 10**7, "a\ncat.tif", ahead=ahead)):
+    for number, band in enumerate(progress.of_bands(bands, 10**7, "a\ncat.tif", ahead=ahead)):
         assert band is bands[number]
         if number == 1:
             assert sys.stderr.getvalue() == ""
@@ -192,7 +192,7 @@ def test_progress_on_a_terminal(monkeypatch, ahead):
 
 
 def test_no_progress_elsewhere(monkeypatch, capsys):
-    monkeypatch.setattr(common, "PROGRESS_AFTER", 0.0)
-    for _ in common.progress([np.zeros((10, 10, 3), np.uint8)] * 5, 500, "cat"):
+    monkeypatch.setattr(progress, "PROGRESS_AFTER", 0.0)
+    for _ in progress.of_bands([np.zeros((10, 10, 3), np.uint8)] * 5, 500, "cat"):
         time.sleep(0.05)
     assert capsys.readouterr() == ("", "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -54,6 +54,13 @@ class CodedFile:
         """Decodes it, or a region, to a picture in memory."""
         with codec.open(self.path, on_error=options.on_error) as picture:
             return dataclasses.replace(from_array(picture.read(options.region)), metadata=self.metadata)
+
+
+def facts(path: Path) -> dict[str, Any]:
+    """What is told of a file that was made."""
+    header, size = read(path).header, path.stat().st_size
+    told = {"width": header.width, "height": header.height, "mode": header.mode, "quality": header.quality}
+    return told | {"tile": header.tile, "bytes": size, "bits_per_pixel": size * 8 / (header.width * header.height)}
 
 
 def read(path: Path) -> CodedFile:

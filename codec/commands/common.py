@@ -1,30 +1,21 @@
-"""What the commands share: arguments, and errors as one line."""
+"""What the commands share: errors and warnings as one line, and how the commands end."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import re
 import signal
 import sys
 import threading
-import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
-from .. import __version__
 from ..errors import CaeError
-from ..format.limits import PIXELS_MAX
 
-if TYPE_CHECKING:
-    import numpy as np
-
-PROGRESS_AFTER = 2.0
-"""Seconds."""
 _BREAKING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -35,38 +26,6 @@ def one_line(text: str) -> str:
     two\\nlines
     """
     return _BREAKING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, one_line(f"{self.prog}: {message}; see {self.prog} --help") + "\n")
-
-
-def parser(name: str, description: str) -> Parser:
-    """A command's parser."""
-    parser = Parser(name, description=description)
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    return parser
-
-
-def add_running(parser: argparse.ArgumentParser) -> None:
-    """Options that say where a command runs, with which weights and within which limits."""
-    parser.add_argument(
-        "--device", metavar="auto|cpu|cuda[:N]", default="auto", help="where to run (default: auto, CUDA if it works)"
-    )
-    parser.add_argument("-j", "--threads", type=int, metavar="N", help="CPU threads (default: all processors)")
-    parser.add_argument(
-        "--weights", type=Path, metavar="FILE", help="weights file (default: the one that comes with the codec)"
-    )
-    parser.add_argument(
-        "--max-pixels",
-        type=int,
-        metavar="N",
-        help="refuse larger pictures, which may be forged to use up memory "
-        f"(default: {PIXELS_MAX} for those held whole; for others, as many in a band)",
-    )
 
 
 @contextlib.contextmanager
@@ -86,15 +45,28 @@ def _ending_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[Non
             signal.signal(number, old)
 
 
+def tell(line: str) -> None:
+    """Prints a line to stderr, above a progress bar if there is one."""
+    if "tqdm" in sys.modules:
+        from tqdm import tqdm
+
+        tqdm.write(line, file=sys.stderr)
+    else:
+        print(line, file=sys.stderr)
+
+
 @contextlib.contextmanager
-def reporting(program: str, at_out_of_memory: str = "use fewer threads (-j 1), smaller tiles, or --region") -> Iterator[None]:
-    """Turns errors and warnings into one line on stderr each; errors end the program with status 1.
+def reporting(
+    program: str, at_out_of_memory: str = "use fewer threads (-j 1), smaller tiles, or --region", *, quiet: bool = False
+) -> Iterator[None]:
+    """Turns errors and warnings into one line on stderr each; errors end the program with status 1, `quiet` drops warnings.
 
     SIGTERM and SIGHUP end it as Ctrl-C does, so that no partial file stays behind.
     """
 
     def show(message, *_args, **_kwargs) -> None:
-        print(one_line(f"{program}: warning: {message}"), file=sys.stderr)
+        if not quiet:
+            tell(one_line(f"{program}: warning: {message}"))
 
     def fail(message: object) -> NoReturn:
         sys.exit(one_line(f"{program}: {message}"))
@@ -125,43 +97,6 @@ def reporting(program: str, at_out_of_memory: str = "use fewer threads (-j 1), s
             fail(f"out of memory; {at_out_of_memory}")
         except KeyboardInterrupt:
             sys.exit(130)
-
-
-def progress(bands: Iterable[np.ndarray], pixels: int, name: str, *, ahead: bool = False) -> Iterator[np.ndarray]:
-    """The same bands; a terminal shows how many of the picture's pixels are done, from PROGRESS_AFTER seconds on.
-
-    With `ahead`, whoever takes the bands works on several at a time: they count when he comes back after a while.
-    """
-    from tqdm import tqdm
-
-    shape = "{desc} {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} MP, {rate_fmt}, {remaining} left"
-    bar = tqdm(
-        total=pixels / 1e6, desc=one_line(name), unit="MP", bar_format=shape, delay=PROGRESS_AFTER, disable=None, leave=False
-    )
-    ended = threading.Event()
-
-    def refresh() -> None:
-        # a band may take longer than anyone waits for a sign
-        wait = PROGRESS_AFTER
-        while not ended.wait(wait):
-            bar.refresh()
-            wait = 1
-
-    if not bar.disable:
-        threading.Thread(target=refresh, daemon=True).start()
-    taken = 0
-    try:
-        for band in bands:
-            taken += band.shape[0] * band.shape[1]
-            start = time.monotonic()
-            if not ahead:
-                bar.update(taken / 1e6 - bar.n)
-            yield band
-            if ahead and time.monotonic() - start > 0.1:
-                bar.update(taken / 1e6 - bar.n)
-    finally:
-        ended.set()
-        bar.close()
 
 
 def read_bytes(path: Path) -> bytes:

@@ -3,14 +3,85 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import re
 import sys
-from pathlib import Path
 
 from ..options import DecodeOptions
 from ..outputs import check_target
-from . import common
+from . import arguments, common, working
+from .working import Facts, Task, Tools
+
+
+@dataclasses.dataclass(frozen=True)
+class Decoding:
+    """The work of `cae-decode`."""
+
+    given: argparse.Namespace
+
+    @property
+    def suffix(self) -> str:
+        """Of the image files."""
+        return f".{self.given.format}"
+
+    def run(self, task: Task, tools: Tools) -> Facts:
+        """Decodes a file."""
+        from ..format.limits import PIXELS_MAX, check_size
+        from ..images import files, streams
+        from ..images.metadata import kept
+        from . import coded_files
+
+        given = self.given
+        check_target(task.target, task.source)
+        streams.check_format(task.target)
+        coded = coded_files.read(task.source)
+        coded = dataclasses.replace(coded, metadata=kept(coded.metadata, given.keep))
+        header, metadata = coded.header, coded.metadata
+        options = DecodeOptions(given.region, "fill" if given.keep_going else "raise")
+        width, height = given.region[2:] if given.region else (header.width, header.height)
+        by_pieces = streams.by_pieces(task.target, (width, height), header.channels, metadata)
+        with common.naming(task.source):
+            if by_pieces:
+                streams.check_streamed(width, height, given.max_pixels)
+                limit = sys.maxsize if given.max_pixels is None else given.max_pixels
+            else:
+                limit = PIXELS_MAX if given.max_pixels is None else given.max_pixels
+                advice = f" (--max-pixels) for {task.target.suffix} files, which are written whole; {streams.STREAMING}"
+                check_size(width, height, limit, advice)
+
+        codec = tools.codec(decoder=given.decoder, pixels_max=limit)
+        if by_pieces:
+            bands = tools.watched(coded.bands(codec, options), width * height, task.source.name)
+            threads = tools.threads or os.cpu_count() or 1
+            streams.write_bands(task.target, (width, height), header.channels, metadata, bands, threads)
+        else:
+            files.write_image(task.target, coded.picture(codec, options))
+        return {"width": width, "height": height, "mode": header.mode, "bytes": task.target.stat().st_size}
+
+
+def main(given: list[str] | None = None) -> None:
+    """Entry point of `cae-decode`."""
+    parser = arguments.parser(
+        "cae-decode",
+        "Decode a .cae file, or a region of it, to an image or .npy file; the suffix names the format. "
+        "Large TIFF, PNG, PPM and .npy files are written by pieces.",
+    )
+    arguments.add_files(parser, ".cae file", "image file to write, such as picture.png")
+    parser.add_argument(
+        "--format", default="png", type=_suffix, metavar="SUFFIX", help="of what goes to standard output (default: png)"
+    )
+    parser.add_argument("--region", type=_region, metavar="x,y,w,h", help="decode only these pixels")
+    parser.add_argument(
+        "--keep-going", action="store_true", help="fill damaged tiles from what surrounds them, and name them in a warning"
+    )
+    parser.add_argument(
+        "--decoder", metavar="NAME|FILE", help="another decoder for the weights: an installed one, or a .safetensors file"
+    )
+    arguments.add_running(parser)
+    parsed = arguments.parse_files(parser, given)
+    with common.reporting(parser.prog, quiet=parsed.quiet):
+        working.run_one(Decoding(parsed), parsed)
 
 
 def _region(text: str) -> tuple[int, ...]:
@@ -20,53 +91,7 @@ def _region(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Entry point of `cae-decode`."""
-    parser = common.parser(
-        "cae-decode",
-        "Decode a .cae file, or a region of it, to an image or .npy file; the suffix names the format. "
-        "Large TIFF, PNG, PPM and .npy files are written by pieces.",
-    )
-    parser.add_argument("input", type=Path, metavar="IN", help=".cae file")
-    parser.add_argument("output", type=Path, metavar="OUT", help="image file to write, such as picture.png")
-    parser.add_argument("--region", type=_region, metavar="x,y,w,h", help="decode only these pixels")
-    parser.add_argument(
-        "--keep-going", action="store_true", help="fill damaged tiles from what surrounds them, and name them in a warning"
-    )
-    parser.add_argument(
-        "--decoder", metavar="NAME|FILE", help="another decoder for the weights: an installed one, or a .safetensors file"
-    )
-    common.add_running(parser)
-    given = parser.parse_args(arguments)
-    with common.reporting(parser.prog):
-        from ..format.limits import PIXELS_MAX, check_size
-        from ..images import files, streams
-        from . import coded_files
-
-        check_target(given.output, given.input)
-        streams.check_format(given.output)
-        coded = coded_files.read(given.input)
-        header, metadata = coded.header, coded.metadata
-        options = DecodeOptions(given.region, "fill" if given.keep_going else "raise")
-        width, height = given.region[2:] if given.region else (header.width, header.height)
-        by_pieces = streams.by_pieces(given.output, (width, height), header.channels, metadata)
-        with common.naming(given.input):
-            if by_pieces:
-                streams.check_streamed(width, height, given.max_pixels)
-                limit = sys.maxsize if given.max_pixels is None else given.max_pixels
-            else:
-                limit = PIXELS_MAX if given.max_pixels is None else given.max_pixels
-                advice = f" (--max-pixels) for {given.output.suffix} files, which are written whole; {streams.STREAMING}"
-                check_size(width, height, limit, advice)
-
-        from .. import Codec
-
-        codec = Codec(
-            weights=given.weights, decoder=given.decoder, device=given.device, threads=given.threads, pixels_max=limit
-        )
-        if by_pieces:
-            bands = common.progress(coded.bands(codec, options), width * height, given.input.name)
-            threads = given.threads or os.cpu_count() or 1
-            streams.write_bands(given.output, (width, height), header.channels, metadata, bands, threads)
-        else:
-            files.write_image(given.output, coded.picture(codec, options))
+def _suffix(text: str) -> str:
+    if not re.fullmatch(r"\.?[A-Za-z0-9]{1,8}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no suffix such as png")
+    return text.removeprefix(".").lower()

@@ -5,31 +5,54 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import re
-from pathlib import Path
 
 from ..errors import CaeError
 from ..options import DEFAULT_QUALITY, DEFAULT_TILE, EncodeOptions
 from ..outputs import check_target
-from . import common
+from . import arguments, common, working
+from .working import Facts, Task, Tools
 
 
-def _size(text: str) -> int:
-    found = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)([kMG]?)i?B?", text)
-    if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of bytes such as 200000, 200k or 1.5M")
-    unit = 1024 if "i" in text else 1000
-    return int(float(found[1]) * unit ** " kMG".index(found[2] or " "))
+@dataclasses.dataclass(frozen=True)
+class Encoding:
+    """The work of `cae-encode`."""
+
+    given: argparse.Namespace
+    suffix = ".cae"
+
+    def run(self, task: Task, tools: Tools) -> Facts:
+        """Encodes a file."""
+        from ..format.limits import PIXELS_MAX, check_size
+        from ..images import streams
+        from ..images.metadata import kept
+        from . import coded_files
+
+        given = self.given
+        check_target(task.target, task.source)
+        if not given.force and not task.target.name.lower().endswith(self.suffix):
+            # cae-encode *.png, of two files, would replace the second
+            raise CaeError(f"{task.target}: does not end in .cae; name a .cae file, or pass --force to write to it")
+        options = EncodeOptions(given.quality, given.tile, given.target_size, given.target_bpp, given.target_psnr)
+        with streams.reading(task.source, given.max_pixels) as source:
+            if options.has_target:
+                limit = PIXELS_MAX if given.max_pixels is None else given.max_pixels
+                with common.naming(task.source):
+                    check_size(source.width, source.height, limit, " (--max-pixels) for a target, which takes it whole")
+            codec = tools.codec(encoder=given.encoder)
+            bands = tools.watched(source.bands, source.width * source.height, task.source.name, ahead=True)
+            source = dataclasses.replace(source, bands=bands, metadata=kept(source.metadata, given.keep))
+            coded_files.write(task.target, source, codec, options)
+        return coded_files.facts(task.target)
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(given: list[str] | None = None) -> None:
     """Entry point of `cae-encode`."""
-    parser = common.parser(
+    parser = arguments.parser(
         "cae-encode",
         "Encode an image file (PNG, JPEG, TIFF, WebP, AVIF, …) or a .npy file of uint8 to a .cae file; "
         "large TIFF, PNG, PPM and .npy files are read by pieces.",
     )
-    parser.add_argument("input", type=Path, metavar="IN", help="image file")
-    parser.add_argument("output", type=Path, metavar="OUT", help="file to write, whose name ends in .cae")
+    arguments.add_files(parser, "image file", "file to write, whose name ends in .cae")
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument(
         "-q",
@@ -55,26 +78,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--encoder", metavar="NAME|FILE", help="another encoder for the weights: an installed one, or a .safetensors file"
     )
-    common.add_running(parser)
-    given = parser.parse_args(arguments)
-    with common.reporting(parser.prog):
-        from ..format.limits import PIXELS_MAX, check_size
-        from ..images import streams
+    arguments.add_running(parser)
+    parsed = arguments.parse_files(parser, given)
+    with common.reporting(parser.prog, quiet=parsed.quiet):
+        working.run_one(Encoding(parsed), parsed)
 
-        check_target(given.output, given.input)
-        if not given.force and not given.output.name.lower().endswith(".cae"):
-            # cae-encode *.png, of two files, would replace the second
-            raise CaeError(f"{given.output}: does not end in .cae; name a .cae file, or pass --force to write to it")
-        options = EncodeOptions(given.quality, given.tile, given.target_size, given.target_bpp, given.target_psnr)
-        with streams.reading(given.input, given.max_pixels) as source:
-            if options.has_target:
-                limit = PIXELS_MAX if given.max_pixels is None else given.max_pixels
-                with common.naming(given.input):
-                    check_size(source.width, source.height, limit, " (--max-pixels) for a target, which takes it whole")
-            from .. import Codec
-            from . import coded_files
 
-            codec = Codec(weights=given.weights, encoder=given.encoder, device=given.device, threads=given.threads)
-            bands = common.progress(source.bands, source.width * source.height, given.input.name, ahead=True)
-            source = dataclasses.replace(source, bands=bands)
-            coded_files.write(given.output, source, codec, options)
+def _size(text: str) -> int:
+    found = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)([kMG]?)i?B?", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of bytes such as 200000, 200k or 1.5M")
+    unit = 1024 if "i" in text else 1000
+    return int(float(found[1]) * unit ** " kMG".index(found[2] or " "))

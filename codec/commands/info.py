@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 
 from ..format.information import info
-from . import common
+from . import arguments, common
+from .standard_streams import as_source
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(given: list[str] | None = None) -> None:
     """Entry point of `cae-info`."""
-    parser = common.parser("cae-info", "Say what a .cae file holds, without decoding it.")
-    parser.add_argument("input", type=Path, metavar="FILE", help=".cae file")
+    parser = arguments.parser("cae-info", "Say what a .cae file holds, without decoding it.")
+    parser.add_argument("input", metavar="FILE", help=".cae file; - is standard input")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    given = parser.parse_args(arguments)
+    parsed = parser.parse_args(given)
     with common.reporting(parser.prog):
-        data = common.read_bytes(given.input)
-        with common.naming(given.input):
-            facts = dataclasses.asdict(info(data))
-        if given.json:
+        with as_source(parsed.input) as path:
+            data = common.read_bytes(path)
+            with common.naming(path):
+                facts = dataclasses.asdict(info(data))
+        if parsed.json:
             print(json.dumps(facts, indent=2))
             return
         facts["bits_per_pixel"] = f"{facts['bits_per_pixel']:.4f}"

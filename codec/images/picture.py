@@ -14,7 +14,7 @@ from .depth import is_deep
 _GRAY_MODES = ("1", "L", "LA", "La")
 # colour spaces of whose ICC profiles none fits the RGB that the pixels become
 _FOREIGN_MODES = ("CMYK", "YCbCr", "LAB", "HSV")
-_ORIENTATION = 274
+ORIENTATION = 274
 # tags that describe the picture; TIFF files mix them with tags that describe how its pixels are stored
 _EXIF_TAGS = (270, 271, 272, 274, 305, 306, 315, 33432, 34665, 34853)
 
@@ -131,6 +131,6 @@ def orientation(metadata: Mapping[str, bytes]) -> int:
     image = Image.new("L", (1, 1))
     image.info |= metadata_for_pillow(metadata)
     try:
-        return image.getexif().get(_ORIENTATION, 1)
+        return image.getexif().get(ORIENTATION, 1)
     except Exception:  # a damaged EXIF block
         return 1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
-from ..commands.common import Parser, one_line, reporting
+from ..commands.arguments import Parser
+from ..commands.common import one_line, reporting
 from ..networks.config import MODELS
 from ..runtime.environment import prepare
 
@@ -41,6 +43,7 @@ def parser() -> Parser:
     p.add_argument("--export", type=Path, metavar="FILE", help="weights file (.safetensors) to write when the budget is used")
     p.add_argument("--licence", default="MIT", help="licence of the weights, for their metadata (default: MIT)")
     p.add_argument("--quiet", action="store_true", help="no progress bar")
+    p.add_argument("--json", action="store_true", help="print a line of JSON at the end")
     return p
 
 
@@ -48,7 +51,7 @@ def main() -> None:
     p = parser()
     arguments = p.parse_args()
     told = vars(arguments)
-    name = told.pop("model")
+    name, as_json = told.pop("model"), told.pop("json")
     prepare()
     with reporting(p.prog, "use smaller patches or batches, or less --memory-gib"):
         from ..networks.weights import Weights
@@ -62,6 +65,9 @@ def main() -> None:
         except Interrupted as stop:
             print(f"{p.prog}: stopped; its state is saved, and the same command goes on", file=sys.stderr)
             sys.exit(128 + stop.number)
+        if as_json:
+            export = arguments.export and str(arguments.export)
+            print(json.dumps({"run": str(arguments.run), "steps": run.step, "export": export}))
         written = f", wrote {arguments.export}" if arguments.export else ""
         print(one_line(f"{p.prog}: {run.step} steps done{written}"), file=sys.stderr)
 

@@ -1,0 +1,60 @@
+"""Progress bars, which a terminal shows from two seconds on."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from .common import one_line
+
+if TYPE_CHECKING:
+    import numpy as np
+    from tqdm import tqdm
+
+PROGRESS_AFTER = 2.0
+"""Seconds."""
+
+
+@contextlib.contextmanager
+def _bar(quiet: bool, **options: Any) -> Iterator[tqdm]:
+    """A bar that is drawn again from time to time, since one step may take longer than anyone waits for a sign."""
+    from tqdm import tqdm
+
+    ended = threading.Event()
+
+    def refresh() -> None:
+        wait = PROGRESS_AFTER
+        while not ended.wait(wait):
+            bar.refresh()
+            wait = 1
+
+    with tqdm(delay=PROGRESS_AFTER, disable=quiet or None, leave=False, **options) as bar:
+        if not bar.disable:
+            threading.Thread(target=refresh, daemon=True).start()
+        try:
+            yield bar
+        finally:
+            ended.set()
+
+
+def of_bands(
+    bands: Iterable[np.ndarray], pixels: int, name: str, *, ahead: bool = False, quiet: bool = False
+) -> Iterator[np.ndarray]:
+    """The same bands; a terminal shows how many of the picture's pixels are done.
+
+    With `ahead`, whoever takes the bands works on several at a time: they count when he comes back after a while.
+    """
+    shape = "{desc} {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} MP, {rate_fmt}, {remaining} left"
+    taken = 0
+    with _bar(quiet, total=pixels / 1e6, desc=one_line(name), unit="MP", bar_format=shape) as bar:
+        for band in bands:
+            taken += band.shape[0] * band.shape[1]
+            start = time.monotonic()
+            if not ahead:
+                bar.update(taken / 1e6 - bar.n)
+            yield band
+            if ahead and time.monotonic() - start > 0.1:
+                bar.update(taken / 1e6 - bar.n)

@@ -1,0 +1,128 @@
+"""One file's work: what it is, what it is done with, and what is told of it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..errors import CaeError
+from .common import one_line, tell
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..api.codec import Codec
+
+Facts = dict[str, Any]
+"""What is told of a file that was made: width, height, mode, bytes and so on."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A file to read and a file to make of it."""
+
+    source: Path
+    target: Path
+
+
+class Tools:
+    """What the work is done with, on any thread.
+
+    Args:
+        given: the command's arguments that `add_running` adds.
+        threads: for each picture.
+        watch: takes bands of a picture, its pixels, its name and whether they are worked on ahead, and gives the same bands.
+    """
+
+    def __init__(self, given: argparse.Namespace, threads: int | None, watch: Callable[..., Iterator[np.ndarray]]) -> None:
+        self._given, self.threads, self.watched = given, threads, watch
+        self._codecs: dict[tuple[tuple[str, Any], ...], Codec] = {}
+        self._lock = threading.Lock()
+
+    def codec(self, **arguments: Any) -> Codec:
+        """A codec with these arguments of its own, kept from one picture to the next."""
+        from .. import Codec
+
+        key = tuple(arguments.items())
+        with self._lock:
+            if key not in self._codecs:
+                given = self._given
+                self._codecs[key] = Codec(weights=given.weights, device=given.device, threads=self.threads, **arguments)
+            return self._codecs[key]
+
+
+class Work(Protocol):
+    """What a command does with files."""
+
+    suffix: str
+    """Of the files that are made where nothing else is named."""
+
+    def run(self, task: Task, tools: Tools) -> Facts:
+        """Does one task; CaeError, and no file, where that is not possible."""
+
+
+class Telling:
+    """What is told of the files: a line each on stderr if wanted, or a line of JSON on stdout."""
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        self._json, self._verbose = given.json, given.verbose
+        self._start = time.monotonic()
+
+    def made(self, source: str, target: str, facts: Facts, seconds: float) -> None:
+        """A file has been made."""
+        self._print({"input": source, "output": target, **facts, "seconds": round(seconds, 3)})
+        if self._verbose:
+            quality = f" quality {facts['quality']}," if "quality" in facts else ""
+            size = f"{facts['width']} x {facts['height']} {facts['mode']}"
+            bits = facts["bytes"] * 8 / (facts["width"] * facts["height"])
+            tell(one_line(f"{source} -> {target}: {size},{quality} {facts['bytes']} bytes, {bits:.3f} bpp, {seconds:.2f} s"))
+
+    def skipped(self, source: str, target: str, reason: str) -> None:
+        """A file was left as it is."""
+        self._print({"input": source, "output": target, "skipped": reason})
+        if self._verbose:
+            tell(one_line(f"{source} -> {target}: skipped, {reason}"))
+
+    def failed(self, source: str, message: str) -> None:
+        """A file could not be made."""
+        self._print({"input": source, "error": message})
+
+    def _print(self, facts: Facts) -> None:
+        if self._json:
+            print(json.dumps(facts), flush=True)
+
+
+def refusal(task: Task, given: argparse.Namespace) -> str | None:
+    """Why a file is left as it is: it exists, and shall not be written again."""
+    return "it exists (--no-overwrite)" if given.no_overwrite and task.target.exists() else None
+
+
+def run_one(work: Work, given: argparse.Namespace) -> None:
+    """Makes one file of another, either of which may be a standard stream."""
+    from . import progress
+    from .standard_streams import as_source, as_target
+
+    (source,), target = given.inputs, given.output
+    telling = Telling(given)
+
+    def watch(bands: Iterator[np.ndarray], pixels: int, name: str, *, ahead: bool = False) -> Iterator[np.ndarray]:
+        return progress.of_bands(bands, pixels, name, ahead=ahead, quiet=given.quiet)
+
+    try:
+        with as_source(source) as reading, as_target(target, work.suffix) as writing:
+            task = Task(reading, writing)
+            if reason := refusal(task, given):
+                raise CaeError(f"{target}: {reason}")
+            start = time.monotonic()
+            facts = work.run(task, Tools(given, given.threads, watch))
+            seconds = time.monotonic() - start
+    except CaeError as error:
+        telling.failed(source, str(error))
+        raise
+    telling.made(source, target, facts, seconds)

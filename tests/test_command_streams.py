@@ -1,0 +1,159 @@
+"""The habits of the command line: standard streams, -o, what is kept of metadata, what is told."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import skimage.data
+from PIL import Image
+
+import codec
+from codec.commands import decode, encode, info
+from codec.images.metadata import kept
+
+from .conftest import TINY
+from .test_cli import BIN, refused
+
+SMALL = ("--weights", str(TINY), "-j", "1")
+TURNED = Image.Exif()
+TURNED[0x0112] = 6
+TURNED[0x010E] = "a cat"
+
+
+@pytest.fixture
+def photograph(tmp_path) -> Path:
+    path = tmp_path / "photo.png"
+    Image.fromarray(skimage.data.chelsea()[:60, :80]).save(path, exif=TURNED, icc_profile=b"profile")
+    return path
+
+
+@pytest.fixture
+def encoded(tmp_path, photograph) -> Path:
+    encode.main([str(photograph), "-o", str(tmp_path / "photo.cae"), *SMALL])
+    return tmp_path / "photo.cae"
+
+
+class _Stream(io.TextIOWrapper):
+    """A standard stream that is no terminal."""
+
+    def __init__(self, data: bytes = b"") -> None:
+        super().__init__(io.BytesIO(data))
+
+
+def piped(monkeypatch, main, data: bytes, *arguments: str) -> bytes:
+    """What a command makes of its standard input."""
+    monkeypatch.setattr(sys, "stdin", _Stream(data))
+    monkeypatch.setattr(sys, "stdout", out := _Stream())
+    main([*arguments, *SMALL])
+    return out.buffer.getvalue()
+
+
+def test_standard_streams(monkeypatch, tmp_path, photograph, encoded):
+    data = piped(monkeypatch, encode.main, photograph.read_bytes(), "-", "-")
+    assert data == encoded.read_bytes()
+    decoded = piped(monkeypatch, decode.main, data, "-", "-", "--format", "webp")
+    with Image.open(io.BytesIO(decoded)) as image:
+        assert (image.format, image.size) == ("WEBP", (80, 60))
+    assert piped(monkeypatch, decode.main, data, "-", "-o", "-")[1:4] == b"PNG"
+    monkeypatch.setattr(sys, "stdin", _Stream(data))
+    monkeypatch.setattr(sys, "stdout", out := io.StringIO())
+    info.main(["-", "--json"])
+    assert json.loads(out.getvalue())["width"] == 80
+
+
+def test_process(photograph, encoded):
+    done = subprocess.run(
+        [sys.executable, BIN / "cae-encode", "-", "-", *SMALL], input=photograph.read_bytes(), capture_output=True
+    )
+    assert (done.stdout, done.stderr) == (encoded.read_bytes(), b"")
+
+
+def test_what_standard_streams_refuse(monkeypatch, capsys, photograph):
+    monkeypatch.setattr(sys, "stdin", _Stream(b"no picture"))
+    line = refused(capsys, encode.main, "-", photograph.with_suffix(".cae"), *SMALL)
+    assert line == "cae-encode: standard input: not an image that Pillow can read"
+    assert "empty" in refused(capsys, decode.main, "-", photograph, *SMALL)
+    assert "standard output" in refused(capsys, encode.main, photograph, "-", "--json", *SMALL)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert "input is a terminal" in refused(capsys, encode.main, "-", "-", *SMALL)
+    assert "output is a terminal" in refused(capsys, encode.main, photograph, "-", *SMALL)
+
+
+def test_names_after_two_dashes(monkeypatch, tmp_path, photograph):
+    monkeypatch.chdir(tmp_path)
+    photograph.rename("-q.png")
+    encode.main([*SMALL, "-o", "out.cae", "--", "-q.png"])
+    encode.main([*SMALL, "--", "-q.png", "-x.cae"])
+    assert Path("-x.cae").read_bytes() == Path("out.cae").read_bytes()
+
+
+def test_no_overwrite(capsys, photograph, encoded):
+    before = encoded.read_bytes()
+    assert "exists" in refused(capsys, encode.main, photograph, encoded, "-q", 90, "--no-overwrite", *SMALL)
+    assert "exists" in refused(capsys, decode.main, encoded, photograph, "--no-overwrite", *SMALL)
+    assert encoded.read_bytes() == before
+    encode.main([str(photograph), str(encoded), "-q", "90", *SMALL])
+    assert encoded.read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    ("options", "sections"), [((), ["exif", "iccp"]), (("--keep", "icc,xmp"), ["exif", "iccp"]), (("--strip",), ["exif"])]
+)
+def test_metadata_that_are_kept(tmp_path, photograph, encoded, options, sections):
+    """How the picture is to be turned stays, as it would lie on its side else."""
+    out = tmp_path / "out.cae"
+    encode.main([str(photograph), str(out), *options, *SMALL])
+    assert sorted(codec.info(out.read_bytes()).metadata) == sections
+    decode.main([str(encoded), str(tmp_path / "out.png"), *options, *SMALL])
+    with Image.open(tmp_path / "out.png") as decoded:
+        for image in (codec.decode_image(out.read_bytes(), weights=TINY), decoded):
+            tags = image.getexif()
+            assert (tags[0x0112], 0x010E in tags) == (6, not options)
+            assert ("icc_profile" in image.info) == ("iccp" in sections)
+
+
+def test_nothing_is_added():
+    assert kept({"xmp ": b"<x>"}, ()) == {} and kept({"exif": b"II*\0"}, ("icc",)) == {}
+
+
+def test_what_is_told(tmp_path, capsys, photograph, encoded):
+    out, decoded = tmp_path / "out.cae", tmp_path / "out.png"
+    encode.main([str(photograph), str(out), "--json", "-v", "-q", "30", *SMALL])
+    told = capsys.readouterr()
+    facts = json.loads(told.out)
+    assert (facts["input"], facts["output"], facts["bytes"]) == (str(photograph), str(out), out.stat().st_size)
+    assert (facts["width"], facts["height"], facts["mode"], facts["quality"]) == (80, 60, "RGB", 30)
+    assert "80 x 60 RGB, quality 30" in told.err and len(told.err.splitlines()) == 1
+    decode.main([str(encoded), str(decoded), "--json", *SMALL])
+    assert json.loads(capsys.readouterr().out)["bytes"] == decoded.stat().st_size
+    with pytest.raises(SystemExit):
+        encode.main([str(tmp_path / "none.png"), str(out), "--json", *SMALL])
+    assert "No such file" in json.loads(capsys.readouterr().out)["error"]
+
+
+@pytest.mark.filterwarnings("default")
+def test_quiet(tmp_path, capsys, photograph):
+    with Image.open(photograph) as image:
+        image.save(tmp_path / "two.png", save_all=True, append_images=[image.rotate(180)])
+    for options, warned in (((), True), (("--quiet",), False)):
+        encode.main([str(tmp_path / "two.png"), str(tmp_path / "out.cae"), *options, *SMALL])
+        assert ("only the first" in capsys.readouterr().err) == warned
+
+
+@pytest.mark.parametrize("arguments", ["a.png", "-o out.cae", "a.png b.cae --keep gps", "a.cae b.png --strip --keep icc"])
+def test_errors_of_arguments(capsys, arguments):
+    refused(capsys, encode.main, *arguments.split())
+
+
+@pytest.mark.parametrize("main", [encode.main, decode.main, info.main])
+def test_completion(capsys, main):
+    pytest.importorskip("shtab")
+    with pytest.raises(SystemExit) as stop:
+        main(["--print-completion", "bash"])
+    script = capsys.readouterr().out
+    assert not stop.value.code and "--json" in script and "_shtab_compgen_files" in script
+    assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0
