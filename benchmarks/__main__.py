@@ -17,6 +17,7 @@ COMMANDS = {
     "check-jpeg": ("benchmarks.check_jpeg", "compare Pillow's JPEG on the Kodak images with the published JPEG curve"),
     "speed": ("benchmarks.speed", "time encoding and decoding, and measure peak memory"),
     "scaling": ("benchmarks.scaling", "measure memory and speed of the command lines on pictures of up to a gigapixel"),
+    "files": ("benchmarks.files", "measure pictures a second of whole folders, reading and writing counted"),
     "coding": ("benchmarks.coding", "compare real coded sizes with the entropy model's estimates"),
     "complexity": ("benchmarks.complexity", "count multiply-accumulates and parameters"),
 }

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -121,9 +122,9 @@ def scale(size: str, photographs: Sequence[np.ndarray], folder: Path, options: S
             path.unlink(missing_ok=True)
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Rows as text in columns."""
-    names = [field.name for field in dataclasses.fields(Row)]
+def table(rows: Sequence[Any]) -> str:
+    """Dataclasses of one kind, at least one, as text in columns."""
+    names = [field.name for field in dataclasses.fields(rows[0])]
     texts = [names, *([str(getattr(row, name)) for name in names] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     return "\n".join("  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)) for line in texts)

@@ -52,8 +52,12 @@ def parser(name: str, description: str) -> Parser:
 def add_files(parser: argparse.ArgumentParser, source: str, target: str) -> None:
     """What is read and what is written, of one file or of many, and what is told about it."""
     parser.usage = "%(prog)s [options] IN OUT\n       %(prog)s [options] IN … -o OUT|FOLDER"
-    parser.add_argument("inputs", nargs="*", metavar="IN", help=f"{source}; - is standard input")
-    parser.add_argument("-o", "--output", metavar="OUT", help=f"{target}; - is standard output")
+    parser.add_argument("inputs", nargs="*", metavar="IN", help=f"{source}, or a folder of such; - is standard input")
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", help=f"{target}, or the folder for what is made of many; - is standard output"
+    )
+    parser.add_argument("-r", "--recursive", action="store_true", help="search folders with the folders in them")
+    parser.add_argument("--update", action="store_true", help="leave files that are newer than what they are made of")
     parser.add_argument("--no-overwrite", action="store_true", help="leave files that exist as they are")
     metadata = parser.add_mutually_exclusive_group()
     metadata.add_argument(
@@ -97,6 +101,7 @@ def parse_files(parser: argparse.ArgumentParser, arguments: Sequence[str] | None
     end = given.index("--") if "--" in given else len(given)
     parsed = parser.parse_intermixed_args(given[:end])
     parsed.inputs += given[end + 1 :]
+    parsed.named_output = parsed.output is not None
     if parsed.output is None and len(parsed.inputs) == 2:
         parsed.output = parsed.inputs.pop()
     elif parsed.output is None and len(parsed.inputs) < 2:

@@ -7,6 +7,7 @@ import dataclasses
 import os
 import re
 import sys
+from pathlib import Path
 
 from ..options import DecodeOptions
 from ..outputs import check_target
@@ -24,6 +25,18 @@ class Decoding:
     def suffix(self) -> str:
         """Of the image files."""
         return f".{self.given.format}"
+
+    def accepts(self, path: Path) -> bool:
+        """Whether a file is a coded one, by its name."""
+        return path.suffix.lower() == ".cae"
+
+    def pixels(self, path: Path) -> int:
+        """Pixels of what is decoded."""
+        from . import coded_files
+
+        header = coded_files.read(path).header
+        width, height = self.given.region[2:] if self.given.region else (header.width, header.height)
+        return width * height
 
     def run(self, task: Task, tools: Tools) -> Facts:
         """Decodes a file."""
@@ -69,7 +82,7 @@ def main(given: list[str] | None = None) -> None:
     )
     arguments.add_files(parser, ".cae file", "image file to write, such as picture.png")
     parser.add_argument(
-        "--format", default="png", type=_suffix, metavar="SUFFIX", help="of what goes to standard output (default: png)"
+        "--format", default="png", type=_suffix, metavar="SUFFIX", help="of standard output, and of many files (default: png)"
     )
     parser.add_argument("--region", type=_region, metavar="x,y,w,h", help="decode only these pixels")
     parser.add_argument(
@@ -81,7 +94,7 @@ def main(given: list[str] | None = None) -> None:
     arguments.add_running(parser)
     parsed = arguments.parse_files(parser, given)
     with common.reporting(parser.prog, quiet=parsed.quiet):
-        working.run_one(Decoding(parsed), parsed)
+        working.run(Decoding(parsed), parsed, parser.prog)
 
 
 def _region(text: str) -> tuple[int, ...]:

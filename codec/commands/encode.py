@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import re
+from pathlib import Path
 
 from ..errors import CaeError
 from ..options import DEFAULT_QUALITY, DEFAULT_TILE, EncodeOptions
@@ -19,6 +20,18 @@ class Encoding:
 
     given: argparse.Namespace
     suffix = ".cae"
+
+    def accepts(self, path: Path) -> bool:
+        """Whether a file is a picture, by its name."""
+        from ..images import streams
+
+        return path.suffix.lower() in streams.suffixes()
+
+    def pixels(self, path: Path) -> int:
+        """Pixels of a picture."""
+        from ..images import streams
+
+        return streams.pixel_count(path)
 
     def run(self, task: Task, tools: Tools) -> Facts:
         """Encodes a file."""
@@ -81,7 +94,7 @@ def main(given: list[str] | None = None) -> None:
     arguments.add_running(parser)
     parsed = arguments.parse_files(parser, given)
     with common.reporting(parser.prog, quiet=parsed.quiet):
-        working.run_one(Encoding(parsed), parsed)
+        working.run(Encoding(parsed), parsed, parser.prog)
 
 
 def _size(text: str) -> int:

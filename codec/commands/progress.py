@@ -18,6 +18,34 @@ PROGRESS_AFTER = 2.0
 """Seconds."""
 
 
+class FilesBar:
+    """A bar of files, of which several are worked on at a time."""
+
+    def __init__(self, files: int, quiet: bool) -> None:
+        shape = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} files{postfix}, {remaining} left"
+        self._entered = _bar(quiet, total=files, unit="file", bar_format=shape)
+        self._start, self._pixels = time.monotonic(), 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> FilesBar:
+        self._bar = self._entered.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._entered.__exit__(*error)
+
+    def add_pixels(self, count: int) -> None:
+        """Counts pixels, on any thread."""
+        with self._lock:
+            self._pixels += count
+            speed = self._pixels / 1e6 / max(time.monotonic() - self._start, 1e-3)
+            self._bar.set_postfix_str(f"{speed:.1f} MP/s", refresh=False)
+
+    def add_file(self) -> None:
+        """Counts a file."""
+        self._bar.update()
+
+
 @contextlib.contextmanager
 def _bar(quiet: bool, **options: Any) -> Iterator[tqdm]:
     """A bar that is drawn again from time to time, since one step may take longer than anyone waits for a sign."""

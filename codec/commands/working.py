@@ -63,6 +63,12 @@ class Work(Protocol):
     suffix: str
     """Of the files that are made where nothing else is named."""
 
+    def accepts(self, path: Path) -> bool:
+        """Whether a file in a folder is one to read, by its name."""
+
+    def pixels(self, path: Path) -> int:
+        """How many pixels a file to read says to have, as far as that is found out quickly; else 0."""
+
     def run(self, task: Task, tools: Tools) -> Facts:
         """Does one task; CaeError, and no file, where that is not possible."""
 
@@ -99,8 +105,26 @@ class Telling:
 
 
 def refusal(task: Task, given: argparse.Namespace) -> str | None:
-    """Why a file is left as it is: it exists, and shall not be written again."""
-    return "it exists (--no-overwrite)" if given.no_overwrite and task.target.exists() else None
+    """Why a file is left as it is; None where it is to be made."""
+    if given.no_overwrite and task.target.exists():
+        return "it exists (--no-overwrite)"
+    if given.update and task.target.exists() and task.source.exists():
+        source, target = (path.stat() for path in (task.source, task.target))
+        if target.st_mtime_ns >= source.st_mtime_ns:
+            return "it is up to date"
+    return None
+
+
+def run(work: Work, given: argparse.Namespace, program: str) -> None:
+    """Makes a file, or many, as the command's arguments say."""
+    from . import many, planning
+
+    # without -o, a folder in OUT's place is a mistake
+    if given.named_output and planning.is_for_many(given.inputs, given.output):
+        plan = planning.plan(given.inputs, given.output, work.suffix, work.accepts, recursive=given.recursive)
+        many.run_many(work, plan, given, program)
+    else:
+        run_one(work, given)
 
 
 def run_one(work: Work, given: argparse.Namespace) -> None:
@@ -118,7 +142,10 @@ def run_one(work: Work, given: argparse.Namespace) -> None:
         with as_source(source) as reading, as_target(target, work.suffix) as writing:
             task = Task(reading, writing)
             if reason := refusal(task, given):
-                raise CaeError(f"{target}: {reason}")
+                telling.skipped(source, target, reason)
+                if given.no_overwrite:
+                    raise CaeError(f"{target}: {reason}")
+                return
             start = time.monotonic()
             facts = work.run(task, Tools(given, given.threads, watch))
             seconds = time.monotonic() - start

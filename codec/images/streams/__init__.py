@@ -13,6 +13,9 @@ from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
+from PIL.EpsImagePlugin import EpsImageFile
+from PIL.ImageFile import StubImageFile
+from PIL.MpegImagePlugin import MpegImageFile
 
 from ...format.limits import PIXELS_MAX, check_size
 from ...outputs import replacing
@@ -82,7 +85,7 @@ def _open(path: Path, whole_max: int, stack: contextlib.ExitStack) -> tuple[Sour
         reader = next((reader for magic, reader in _READERS.items() if start.startswith(magic)), None)
         if reader is None:
             return None, f" for a file that is read whole; {STREAMING}"
-        if reader is not npy.open_bands and _pixels(path) <= whole_max:
+        if reader is not npy.open_bands and pixel_count(path) <= whole_max:
             return None, ""
         try:
             with files.pillow_limit(2**62):
@@ -91,10 +94,22 @@ def _open(path: Path, whole_max: int, stack: contextlib.ExitStack) -> tuple[Sour
             return None, f" for a file that is read whole, as {only}; other {STREAMING}"
 
 
-def _pixels(path: Path) -> int:
-    """Pixels of an image file; 0 where Pillow does not say."""
+def suffixes() -> frozenset[str]:
+    """Suffixes of image files that can be read, in lower case; coded files are none, whether Pillow knows them or not."""
+    known = Image.registered_extensions().items()
+    readers = {kind for kind, (factory, _) in Image.OPEN.items() if not _is_stub(factory)}
+    return frozenset(suffix for suffix, kind in known if kind in readers and kind != "CAE") | {".npy"}
+
+
+def _is_stub(factory: object) -> bool:
+    """Whether Pillow knows a format by name alone, or needs another program to read it."""
+    return factory in (EpsImageFile, MpegImageFile) or (isinstance(factory, type) and issubclass(factory, StubImageFile))
+
+
+def pixel_count(path: Path) -> int:
+    """Pixels of an image file, of which only the beginning is read; 0 where Pillow does not say."""
     try:
-        with files.pillow_limit(2**62), Image.open(path, formats=("TIFF", "PNG", "PPM")) as image:
+        with files.pillow_limit(2**62), Image.open(path) as image:
             return image.width * image.height
     except Exception:  # which the one who reads it whole shall report
         return 0

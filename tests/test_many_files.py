@@ -1,0 +1,230 @@
+"""Many files and folders at a time."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+import codec
+from codec import CaeError
+from codec.commands import decode, encode, many, planning, progress
+from codec.images import streams
+
+from .conftest import TINY
+from .test_large_files import Terminal
+
+SMALL = ("--weights", str(TINY), "-j", "2")
+
+
+def tree(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def photographs(tmp_path) -> Path:
+    """a.png, sub/b.jpg, sub/deep/c.npy, and files that are no pictures."""
+    folder = tmp_path / "photographs"
+    (folder / "sub" / "deep").mkdir(parents=True)
+    (folder / ".hidden").mkdir()
+    cat = skimage.data.chelsea()
+    Image.fromarray(cat[:40, :50]).save(folder / "a.png")
+    Image.fromarray(cat[40:90, :30]).save(folder / "sub" / "b.jpg")
+    np.save(folder / "sub" / "deep" / "c.npy", cat[:20, 100:160])
+    Image.fromarray(cat[:40, :50]).save(folder / ".hidden" / "d.png")
+    (folder / "notes.txt").write_text("none")
+    return folder
+
+
+def fails(main, *arguments: object) -> int | str | None:
+    with pytest.raises(SystemExit) as stop:
+        main([*map(str, arguments), *SMALL])
+    return stop.value.code
+
+
+def test_folders_there_and_back(tmp_path, photographs):
+    coded, decoded = tmp_path / "coded", tmp_path / "decoded"
+    encode.main([str(photographs), "-o", str(coded), "--recursive", *SMALL])
+    assert tree(coded) == ["a.cae", "sub/b.cae", "sub/deep/c.cae"]
+    one = tmp_path / "one.cae"
+    encode.main([str(photographs / "a.png"), str(one), *SMALL])
+    assert one.read_bytes() == (coded / "a.cae").read_bytes()
+    decode.main([str(coded), "-r", "-o", str(decoded), "--format", ".ppm", *SMALL])
+    assert tree(decoded) == ["a.ppm", "sub/b.ppm", "sub/deep/c.ppm"]
+    with Image.open(decoded / "sub" / "deep" / "c.ppm") as image:
+        expected = codec.decode((coded / "sub" / "deep" / "c.cae").read_bytes(), weights=TINY)
+        assert np.array_equal(np.asarray(image), expected)
+
+
+def test_files_and_the_top_of_folders(tmp_path, photographs):
+    encode.main([str(photographs), str(photographs / "sub" / "b.jpg"), "-o", str(tmp_path / "coded"), *SMALL])
+    assert tree(tmp_path / "coded") == ["a.cae", "b.cae"]
+    encode.main([str(photographs / "a.png"), "-o", f"{tmp_path}/new/", *SMALL])
+    assert tree(tmp_path / "new") == ["a.cae"]
+
+
+def test_an_output_in_the_folder_is_not_read(tmp_path, photographs):
+    out = photographs / "sub" / "out"
+    encode.main([str(photographs), "-r", "-o", str(out), *SMALL])
+    decode.main([str(out), "-r", "-o", str(out), *SMALL])
+    encode.main([str(photographs), "-r", "-o", str(out), *SMALL])
+    assert tree(out) == [f"{stem}.{suffix}" for stem in ("a", "sub/b", "sub/deep/c") for suffix in ("cae", "png")]
+
+
+def test_goes_on_after_bad_files(tmp_path, photographs, capsys):
+    (photographs / "bad.png").write_text("Dear reader")
+    (photographs / "sub" / "b.png").write_bytes((photographs / "a.png").read_bytes())
+    out = tmp_path / "coded"
+    arguments = (photographs, tmp_path / "none.png", "-r", "-o", out, "--json")
+    assert fails(encode.main, *arguments) == "cae-encode: 4 of 6 files failed"
+    assert tree(out) == ["a.cae", "sub/deep/c.cae"]
+    told = capsys.readouterr()
+    lines = told.err.splitlines()
+    assert sum("as well" in line for line in lines) == 2
+    assert f"cae-encode: {photographs / 'bad.png'}: not an image that Pillow can read" in lines
+    assert f"cae-encode: {tmp_path / 'none.png'}: No such file or directory" in lines
+    facts = [json.loads(line) for line in told.out.splitlines()]
+    assert sum("error" in fact for fact in facts) == 4 and sum("bytes" in fact for fact in facts) == 2
+
+
+def test_update_and_no_overwrite(tmp_path, photographs, capsys):
+    out = tmp_path / "coded"
+
+    def made(*options: str) -> set[str]:
+        encode.main([str(photographs), "-r", "-o", str(out), "--json", *options, *SMALL])
+        facts = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        return {Path(fact["output"]).name for fact in facts if "skipped" not in fact}
+
+    assert made("--update") == {"a.cae", "b.cae", "c.cae"}
+    assert made("--update") == made("--no-overwrite") == set()
+    later = time.time() + 10
+    os.utime(photographs / "sub" / "b.jpg", (later, later))
+    assert made("--no-overwrite") == set()
+    assert made("--update") == {"b.cae"}
+    assert made() == {"a.cae", "b.cae", "c.cae"}
+
+
+def test_what_many_refuse(tmp_path, photographs, capsys):
+    a = photographs / "a.png"
+    assert "is a file" in fails(encode.main, a, photographs / "sub" / "b.jpg", "-o", a)
+    assert "standard streams" in fails(encode.main, a, "-", "-o", tmp_path / "out")
+    assert fails(encode.main, a, a, a) == 2
+    (tmp_path / "in the way").touch()
+    assert "is a file" in fails(encode.main, photographs, "-o", tmp_path / "in the way")
+    assert "1 of 1 files" in fails(encode.main, photographs, "-o", tmp_path / "in the way" / "out")
+    assert f"{tmp_path / 'in the way' / 'out'}: Not a directory" in capsys.readouterr().err
+    assert "no files to read (--recursive" in fails(decode.main, photographs, "-o", tmp_path / "out")
+    assert "no files to read" in fails(decode.main, photographs, "-o", tmp_path / "out", "-r")
+
+
+def test_plan_takes_a_file_once(tmp_path):
+    (tmp_path / "a.png").touch()
+    plan = planning.plan([str(tmp_path), str(tmp_path / "a.png")], "out", ".cae", lambda _: True, recursive=False)
+    assert [task.target for task in plan.tasks] == [Path("out/a.cae")] and not plan.refused
+
+
+def test_folders_in_which_links_lead_back(tmp_path, photographs):
+    (photographs / "sub" / "again").symlink_to(photographs, target_is_directory=True)
+    encode.main([str(photographs), "-r", "-o", str(tmp_path / "out"), *SMALL])
+    assert len(tree(tmp_path / "out")) == 3
+
+
+def test_stopping_leaves_no_partial_files(tmp_path, photographs, monkeypatch):
+    """At SIGTERM, pictures that are under way are given up at their next rows."""
+    begun = threading.Event()
+
+    def slow(source):
+        for band in source:
+            begun.set()
+            time.sleep(0.2)
+            yield band
+
+    reading = streams.reading
+
+    @contextlib.contextmanager
+    def slowly(*arguments):
+        with reading(*arguments) as source:
+            bands = [row[None] for band in source.bands for row in band]
+            yield dataclasses.replace(source, bands=slow(bands))
+
+    monkeypatch.setattr(streams, "reading", slowly)
+    threading.Thread(target=lambda: (begun.wait(), os.kill(os.getpid(), signal.SIGTERM)), daemon=True).start()
+    start = time.monotonic()
+    assert fails(encode.main, photographs, "-r", "-o", tmp_path / "out") == 128 + signal.SIGTERM
+    assert time.monotonic() - start < 4
+    assert tree(tmp_path / "out") == []
+
+
+def test_room_is_bounded():
+    room, most, inside, lock = many._Room(100), [0], [0], threading.Lock()
+
+    def work(pixels: int) -> None:
+        with room.of(pixels):
+            with lock:
+                inside[0] += min(pixels, 100)
+                most[0] = max(most[0], inside[0])
+            time.sleep(0.01)
+            with lock:
+                inside[0] -= min(pixels, 100)
+
+    threads = [threading.Thread(target=work, args=(pixels,)) for pixels in (40, 40, 40, 0, 500, 100, 60, 20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert 40 < most[0] <= 100 and inside[0] == 0
+
+
+def test_large_pictures_are_alone(monkeypatch, tmp_path, photographs):
+    """And have all threads, while others share them."""
+    monkeypatch.setattr(many, "ALONE_FROM", 1800)
+    seen = {}
+    run = encode.Encoding.run
+
+    def watched(self, task, tools):
+        seen[task.source.name] = tools.threads
+        return run(self, task, tools)
+
+    monkeypatch.setattr(encode.Encoding, "run", watched)
+    encode.main([str(photographs), "-r", "-o", str(tmp_path / "out"), *SMALL])
+    assert seen == {"a.png": 2, "b.jpg": 1, "c.npy": 1}
+
+
+def test_waiting_threads_do_not_spin_for_long(tmp_path, photographs):
+    """What a single file's command does before torch comes is done here as well."""
+    code = "import os, sys; from codec.commands.encode import main; main(sys.argv[1:]); print(os.environ['GOMP_SPINCOUNT'])"
+    command = [sys.executable, "-c", code, photographs, "-o", tmp_path / "out", *SMALL]
+    others = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    assert subprocess.run(command, capture_output=True, text=True, env=others, check=True).stdout == "3000\n"
+
+
+def test_progress_of_files(monkeypatch):
+    monkeypatch.setattr(progress, "PROGRESS_AFTER", 0.0)
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    with progress.FilesBar(4, quiet=False) as bar:
+        for _ in range(4):
+            time.sleep(0.12)
+            bar.add_pixels(10**6)
+            bar.add_file()
+    shown = terminal.getvalue()
+    assert "4/4 files" in shown and "MP/s" in shown and "left" in shown
+
+
+def test_pictures_by_their_names():
+    assert {".png", ".jpeg", ".tif", ".npy", ".avif"} <= streams.suffixes()
+    assert not {".pdf", ".eps", ".mpg", ".cae", ".h5", ".txt"} & streams.suffixes()
+
+
+def test_folder_that_cannot_be_read(tmp_path):
+    with pytest.raises(CaeError, match="No such file"):
+        list(planning._files(tmp_path / "none", tmp_path, lambda _: True, True))
