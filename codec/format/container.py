@@ -244,6 +244,21 @@ def read(data: Source | Data) -> Container:
     return Container(header, metadata, index)
 
 
+def read_beginning(data: Source | Data) -> tuple[Header, dict[str, bytes]]:
+    """Header and metadata of a file, of which nothing more is read; CaeError as `read`."""
+    source = Ahead(as_source(data))
+    header, count = _read_header(source)
+    return header, _read_sections(source, count)[0]
+
+
+def check(data: Source | Data) -> None:
+    """Reads a whole file and checks all its CRCs; CaeError at the first that does not match, as `read` and `payload`."""
+    file = read(data)
+    for tile in range(file.header.tile_count):
+        for plane in file.header.planes:
+            payload(data, file, tile, plane)
+
+
 def payload(data: Source | Data, container: Container, tile: int, plane: Plane = Plane.COLOUR) -> Payload:
     """One part of one tile; DamageError where its CRC does not match."""
     source = as_source(data)

@@ -1,0 +1,110 @@
+"""Pillow's plugin: after `import codec.pillow`, `Image.open` knows `.cae` files, and `save` writes them.
+
+Opening and verifying import no torch; the picture is decoded when its pixels are asked for. `save` takes `quality`, `tile`
+and the targets of `codec.encode`, and `exif`, `icc_profile` and `xmp`, which are otherwise the image's own.
+
+>>> import io, codec.pillow
+>>> from PIL import Image
+>>> file = io.BytesIO()
+>>> Image.new("RGB", (40, 30), "teal").save(file, "CAE", quality=80)
+>>> with Image.open(file) as image:
+...     image.format, image.size, image.mode
+('CAE', (40, 30), 'RGB')
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from typing import IO, Any
+
+from PIL import Image, ImageFile
+
+import codec
+
+from .errors import CaeError
+from .format import container
+from .format.limits import PIXELS_MAX
+from .format.source import Seekable
+from .images.picture import metadata_for_pillow
+from .options import EncodeOptions
+
+ARGUMENTS: dict[str, Any] = {}
+"""What files are coded with besides their own options, for all images: `device`, `threads`, `weights` and so on."""
+_METADATA = ("exif", "icc_profile", "xmp")
+_OPTIONS = tuple(field.name for field in dataclasses.fields(EncodeOptions))
+
+
+class CaeImageFile(ImageFile.ImageFile):
+    """A `.cae` file, of which nothing is decoded until it is loaded."""
+
+    format = "CAE"
+    format_description = "Learned image codec"
+
+    def _open(self) -> None:
+        try:
+            header, metadata = container.read_beginning(Seekable(self.fp))
+        except CaeError as error:
+            raise SyntaxError(str(error)) from None  # so that Pillow tries its other formats
+        self._size, self._mode = (header.width, header.height), header.mode
+        self.info |= metadata_for_pillow(metadata)
+        self.tile = [ImageFile._Tile("raw", (0, 0, *self.size), 0, self.mode)]
+
+    def verify(self) -> None:
+        """Checks all checksums without decoding; OSError where one does not match. Open the file again afterwards."""
+        try:
+            container.check(Seekable(self.fp))
+        except CaeError as error:
+            raise OSError(str(error)) from None
+        super().verify()
+
+    def load(self) -> Any:
+        """Decodes the picture, if that has not been done; OSError where the file is damaged or cut off.
+
+        With Pillow's `ImageFile.LOAD_TRUNCATED_IMAGES`, damaged tiles are filled in with a warning.
+        """
+        if self.tile and self._im is None:
+            if self.fp is None:
+                raise OSError("cannot load this image: its file has been closed or verified; open it again")
+            on_error = "fill" if ImageFile.LOAD_TRUNCATED_IMAGES else "raise"
+            # what Pillow's own limit has let pass
+            arguments = {"pixels_max": max(PIXELS_MAX, self.width * self.height)} | ARGUMENTS
+            try:
+                with codec.open(self.fp, on_error=on_error, **arguments) as picture:
+                    pixels = picture.read()
+            except CaeError as error:
+                raise OSError(str(error)) from error
+            if self._exclusive_fp:
+                self.fp.close()
+            self.fp = io.BytesIO(pixels)
+        return super().load()
+
+    def load_seek(self, pos: int) -> None:
+        """Nothing, since the pixels are a file of their own; that it is there keeps Pillow from mapping the coded file."""
+
+
+def _accept(prefix: bytes) -> bool:
+    return prefix.startswith(container.MAGIC)
+
+
+def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
+    given = image.encoderinfo
+    try:
+        options = dataclasses.asdict(EncodeOptions(**{name: given[name] for name in _OPTIONS if name in given}))
+    except CaeError as error:
+        raise ValueError(str(error)) from None
+    told = image.copy()
+    for name in _METADATA:
+        value = given.get(name, image.info.get(name))
+        told.info[name] = value.tobytes() if isinstance(value, Image.Exif) else value
+    try:
+        data = codec.encode(told, **options, **ARGUMENTS)
+    except CaeError as error:
+        raise OSError(f"cannot write mode {image.mode} as CAE: {error}") from error
+    file.write(data)
+
+
+Image.register_open(CaeImageFile.format, CaeImageFile, _accept)
+Image.register_save(CaeImageFile.format, _save)
+Image.register_extension(CaeImageFile.format, ".cae")
+Image.register_mime(CaeImageFile.format, "image/x-cae")

@@ -1,0 +1,180 @@
+"""Pillow's plugin, by the checks that Pillow has for its own."""
+
+import copy
+import io
+import pickle
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+import codec
+import codec.pillow
+
+from .conftest import TINY
+
+EXIF = Image.Exif()
+EXIF[0x010E] = "a cat"
+
+
+@pytest.fixture(autouse=True)
+def tiny_weights(monkeypatch):
+    monkeypatch.setattr(codec.pillow, "ARGUMENTS", {"weights": TINY, "device": "cpu"})
+
+
+@pytest.fixture(scope="module")
+def cat() -> Image.Image:
+    return Image.fromarray(skimage.data.chelsea()[:90, :130])
+
+
+@pytest.fixture
+def path(tmp_path, cat):
+    cat.save(tmp_path / "cat.cae", quality=70, exif=EXIF, icc_profile=b"profile", xmp=b"<x/>", tile=64)
+    return tmp_path / "cat.cae"
+
+
+def opened(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data))
+
+
+def test_open_decodes_nothing(path):
+    """And imports no torch, for the size, the metadata and `verify`."""
+    code = "import sys, codec.pillow\nfrom PIL import Image\n"
+    code += f"with Image.open(r'{path}') as image:\n"
+    code += "    print(image.format, image.size, image.mode, image.getexif()[0x010E], image.get_format_mimetype())\n"
+    code += "    image.verify()\nassert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("CAE (130, 90) RGB a cat image/x-cae\n", "")
+
+
+def test_pixels_and_metadata_are_those_of_the_codec(path):
+    data = path.read_bytes()
+    assert (codec.info(data).quality, codec.info(data).tile) == (70, 64)
+    with Image.open(path) as image:
+        assert np.array_equal(np.asarray(image), codec.decode(data, weights=TINY))
+        assert (image.info["icc_profile"], image.info["xmp"], image.getexif()[0x010E]) == (b"profile", b"<x/>", "a cat")
+        assert image.load() is not None and image.tell() == 0
+        image.seek(0)
+        with pytest.raises(EOFError):
+            image.seek(1)
+        image.save(path.with_suffix(".again.cae"))
+    # as it was opened, so it travels on, unless it is told otherwise
+    with Image.open(path.with_suffix(".again.cae")) as again:
+        assert (again.info["icc_profile"], again.getexif()[0x010E]) == (b"profile", "a cat")
+        again.save(bare := io.BytesIO(), "CAE", exif=b"", icc_profile=None, xmp=None)
+    assert codec.info(bare.getvalue()).metadata == {}
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "La", "P", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"])
+def test_modes(cat, mode):
+    picture = cat.convert({"La": "LA", "RGBa": "RGBA"}.get(mode, "RGB")).convert(mode)
+    picture.save(buffer := io.BytesIO(), "CAE")
+    expected = {"1": "L", "La": "LA"}.get(mode, mode if mode in ("L", "LA", "RGBA") else "RGBA" if mode == "RGBa" else "RGB")
+    with opened(buffer.getvalue()) as image:
+        assert (image.mode, image.size) == (expected, picture.size)
+        image.load()
+
+
+@pytest.mark.parametrize("mode", ["I", "F", "I;16"])
+def test_modes_that_cannot_be_written(tmp_path, mode):
+    with pytest.raises(OSError, match=f"cannot write mode {mode} as CAE"):
+        Image.new(mode, (5, 5)).save(tmp_path / "a.cae")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "options", [{"quality": 0}, {"quality": "high"}, {"tile": 100}, {"target_size": -1}, {"target_size": 9, "target_bpp": 1}]
+)
+def test_options_that_are_none(tmp_path, cat, options):
+    with pytest.raises((ValueError, OSError)):
+        cat.save(tmp_path / "a.cae", **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_targets(cat):
+    cat.save(buffer := io.BytesIO(), "CAE", target_size=1400)
+    assert 1372 <= len(buffer.getvalue()) <= 1400
+
+
+def test_files_that_are_cut_off(path):
+    """In the header no plugin takes them, later on they open, and raise OSError when they are loaded."""
+    data = path.read_bytes()
+    with pytest.raises(UnidentifiedImageError):
+        opened(data[:20])
+    for length in (len(data) - 1, len(data) // 2, 32 + 150):
+        for use in ("load", "verify"):
+            with opened(data[:length]) as image, pytest.raises(OSError, match="cut off"):
+                getattr(image, use)()
+    with opened(data + b"more") as image, pytest.raises(OSError, match="follow the last tile"):
+        image.load()
+
+
+def test_damage(path, monkeypatch):
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 1
+    with opened(data) as image, pytest.raises(OSError, match="damaged"):
+        image.verify()
+    with opened(data) as image, pytest.raises(OSError, match="damaged"):
+        image.load()
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    with opened(data) as image, pytest.warns(RuntimeWarning, match="filled in"):
+        image.load()
+
+
+def test_verify_closes_the_file(path):
+    image = Image.open(path)
+    image.verify()
+    with pytest.raises(OSError, match="open it again"):
+        image.load()
+
+
+def test_files_are_closed(path):
+    """Pillow opens them lazily and closes what it has opened, once loaded; a file of the caller's stays open."""
+    with Image.open(path) as image:
+        file = image.fp
+        image.load()
+        assert file.closed
+    with open(path, "rb") as file, Image.open(file) as image:
+        image.load()
+        assert not file.closed
+
+
+def test_copies(path):
+    with Image.open(path) as image:
+        for other in (image.copy(), copy.copy(image), copy.deepcopy(image), pickle.loads(pickle.dumps(image))):
+            assert (other.mode, other.size) == (image.mode, image.size) and other.tobytes() == image.tobytes()
+        assert image.crop((10, 20, 40, 50)).size == (30, 30)
+
+
+def test_on_threads(path):
+    def load(_: int) -> bytes:
+        with Image.open(path) as image:
+            return image.tobytes()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(load, range(8)))) == 1
+
+
+def test_thumbnail(path):
+    with Image.open(path) as image:
+        image.thumbnail((40, 40))
+        assert image.size == (40, 28)
+
+
+def test_limit_of_pixels(path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(path)
+
+
+def test_other_files_are_left_alone(tmp_path, cat):
+    assert Image.registered_extensions()[".cae"] == "CAE"
+    cat.save(tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.format == "PNG"
+    with pytest.raises(UnidentifiedImageError):
+        opened(b"\x89CAE" + bytes(100))
