@@ -35,6 +35,7 @@ def integer(name: str, value: object) -> int:
 class EncodeOptions:
     """How one picture is encoded: `quality` 1 (smallest file) to 100, `tile` the side of its tiles in pixels.
 
+    `lossless` codes every pixel exactly, whatever the quality; without it only what costs less so is.
     In place of the quality there may be one target: the file's size in bytes, its bits per pixel, or the PSNR in dB of the
     picture's colours.
 
@@ -44,14 +45,19 @@ class EncodeOptions:
 
     quality: int = DEFAULT_QUALITY
     tile: int = DEFAULT_TILE
+    lossless: bool = False
     target_size: int | None = None
     target_bpp: float | None = None
     target_psnr: float | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.lossless, bool):
+            raise CaeError(f"lossless {self.lossless!r} is not True or False")
         for name in ("quality", "tile"):
             object.__setattr__(self, name, integer(name, getattr(self, name)))
         targets = {name: value for name in TARGETS if (value := getattr(self, name)) is not None}
+        if targets and self.lossless:
+            raise CaeError(f"lossless and {next(iter(targets))} exclude each other; name one of them")
         if len(targets) > 1:
             raise CaeError(f"{' and '.join(targets)} exclude each other; name one target")
         for name, value in targets.items():

@@ -76,7 +76,7 @@ def test_extreme_shapes_with_shipped_weights(default, shape):
 
 
 @pytest.mark.parametrize("content", ["noise", "black", "white", "checker", "text"])
-def test_unnatural_pictures(default, content):
+def test_unnatural_pictures(default, no_layers, content):
     rng = np.random.default_rng(0)
     picture = {
         "noise": rng.integers(0, 256, (130, 140, 3), np.uint8),
@@ -161,7 +161,7 @@ def test_symbols_do_not_depend_on_how_they_are_decoded(default_model, default, a
 @pytest.mark.parametrize(
     "content", ["photograph", "page", "noise", "black and white noise", "checkerboard", "two-valued noise"]
 )
-def test_pixels_agree_with_float64(default_model, default, astronaut, content):
+def test_pixels_agree_with_float64(default_model, default, no_layers, astronaut, content):
     """Within one level and 0.01 dB of what the decoder would give without any error of rounding."""
     rng = np.random.default_rng(0)
     picture = {

@@ -36,7 +36,8 @@ def test_round_trip(header, metadata, data):
     payloads = []
     for tile, plane in parts:
         content = data.draw(st.binary(min_size=1, max_size=5)) * 4
-        payloads.append(Payload(plane.kinds[0], content.ljust(container.length_min(plane.kinds[0], header.place(tile)), b"-")))
+        kind = header.kinds(plane)[0]
+        payloads.append(Payload(kind, content.ljust(container.length_min(kind, header.place(tile)), b"-")))
     file = container.write(header, metadata, payloads)
     parsed = container.read(file)
     assert parsed.header == header
@@ -118,7 +119,7 @@ def with_section(name: bytes, data: bytes = b"data") -> bytes:
 
 
 def one_tile(payloads: list[Payload], size: tuple[int, int] = (1, 1)) -> bytes:
-    return container.write(Header(*size, len(payloads), 1, 2048, bytes(8)), {}, payloads)
+    return container.write(Header(*size, len(payloads), 1, 2048, b"model id"), {}, payloads)
 
 
 def test_unknown_sections():
@@ -135,7 +136,8 @@ def test_unknown_sections():
         ([Payload(Kind.TRANSFORM, b"")], (1, 1), "tile 0 has 0 bytes"),
         ([Payload(Kind.TRANSFORM, b"seven b")], (1, 1), "no multiple of 4"),
         ([Payload(Kind.TRANSFORM, bytes(1020))], (2048, 2048), "tile 0 has 1020 bytes"),
-        ([Payload(Kind.LOSSLESS, b"word")], (1, 1), "tile 0 is of the kind 2"),
+        ([Payload(Kind.LOSSLESS, b"")], (1, 1), "tile 0 has 0 bytes"),
+        ([Payload(Kind.MIXED, bytes(8))], (1, 1), "tile 0 has 8 bytes"),
         ([Payload(Kind.TRANSFORM, b"word"), Payload(Kind.LOSSLESS, b"")], (1, 1), "the alpha of tile 0 has 0 bytes"),
         ([Payload(Kind.TRANSFORM, b"word"), Payload(Kind.TRANSFORM, b"word")], (1, 1), "the alpha of tile 0 is of the kind 1"),
     ],

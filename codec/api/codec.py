@@ -120,6 +120,7 @@ class Codec:
         quality: int = DEFAULT_QUALITY,
         *,
         tile: int = DEFAULT_TILE,
+        lossless: bool = False,
         target_size: int | None = None,
         target_bpp: float | None = None,
         target_psnr: float | None = None,
@@ -131,6 +132,8 @@ class Codec:
                 Alpha is kept without loss; a Pillow image's ICC profile, EXIF and XMP are kept as they are.
             quality: 1 (smallest file) to 100.
             tile: side in pixels of the tiles that decode alone, a multiple of 64 up to 2048.
+            lossless: code every pixel exactly, whatever the quality. Otherwise so is only what costs less that way, such as
+                text and drawings.
             target_size: in place of the quality, the most bytes that the file may have.
             target_bpp: likewise, the most bits per pixel.
             target_psnr: likewise, the PSNR in dB of the colours, which the picture reaches within 0.05 dB.
@@ -147,7 +150,7 @@ class Codec:
             picture = pictures.from_array(image)
         else:
             raise CaeError(f"cannot encode a {type(image).__name__}; pass a Pillow image or a NumPy array")
-        return self.encode_picture(picture, EncodeOptions(quality, tile, target_size, target_bpp, target_psnr))
+        return self.encode_picture(picture, EncodeOptions(quality, tile, lossless, target_size, target_bpp, target_psnr))
 
     @fork_safe
     def encode_picture(self, picture: Picture, options: EncodeOptions) -> bytes:
@@ -211,6 +214,7 @@ class Codec:
         *,
         quality: int = DEFAULT_QUALITY,
         tile: int = DEFAULT_TILE,
+        lossless: bool = False,
         metadata: Mapping[str, bytes] | None = None,
     ) -> PictureWriter:
         """Begins a `.cae` file for a picture that comes row by row and need not fit in memory.
@@ -219,18 +223,18 @@ class Codec:
             file: a path, or a seekable binary file, which is written from its position 0 on and replaces what it holds.
             size: width and height in pixels.
             mode: L, LA, RGB or RGBA.
-            quality, tile: as `encode` has them.
+            quality, tile, lossless: as `encode` has them.
             metadata: as `PictureReader.metadata` gives it.
 
         Raises:
             CaeError: for what the format does not hold, and for a file that cannot be written.
         """
-        options = EncodeOptions(quality, tile)
+        options = EncodeOptions(quality, tile, lossless)
         job = Job.encoding(self._model, self._settings, checked_size(size), channels_of(mode), options)
         return PictureWriter(file, job, checked_metadata(metadata))
 
     def _model_for(self, wanted: bytes) -> Model:
-        if wanted == self._model.id:
+        if wanted in (self._model.id, container.NO_MODEL):
             return self._model
         if wanted not in self._others:
             self._others[wanted] = self._load(Files(registry.find(wanted, tried=(self._model.files.model, self._model.id))))

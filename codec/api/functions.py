@@ -55,6 +55,7 @@ def encode(
     quality: int = DEFAULT_QUALITY,
     *,
     tile: int = DEFAULT_TILE,
+    lossless: bool = False,
     target_size: int | None = None,
     target_bpp: float | None = None,
     target_psnr: float | None = None,
@@ -70,7 +71,7 @@ def encode(
     ((48, 64, 3), True)
     """
     targets = {"target_size": target_size, "target_bpp": target_bpp, "target_psnr": target_psnr}
-    return _shared(**arguments).encode(image, quality, tile=tile, **targets)
+    return _shared(**arguments).encode(image, quality, tile=tile, lossless=lossless, **targets)
 
 
 @_with_arguments
@@ -122,6 +123,7 @@ def create(
     *,
     quality: int = DEFAULT_QUALITY,
     tile: int = DEFAULT_TILE,
+    lossless: bool = False,
     metadata: Mapping[str, bytes] | None = None,
     **arguments: Unpack[Arguments],
 ) -> PictureWriter:
@@ -135,4 +137,4 @@ def create(
     >>> codec.decode(file.getbuffer()).shape
     (100, 200)
     """
-    return _shared(**arguments).create(file, size, mode, quality=quality, tile=tile, metadata=metadata)
+    return _shared(**arguments).create(file, size, mode, quality=quality, tile=tile, lossless=lossless, metadata=metadata)

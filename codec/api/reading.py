@@ -15,7 +15,7 @@ from typing import BinaryIO, Generic, TypeVar
 import numpy as np
 
 from ..coding.damage import Damage
-from ..coding.decoder import check_payloads, decode, decode_bands
+from ..coding.decoder import check_payloads, decode, decode_bands, transform_bits
 from ..coding.settings import Job, Settings
 from ..errors import CaeError
 from ..format import container
@@ -116,6 +116,15 @@ class PictureReader:
         with self._naming():
             arriving = decode_bands(self._source, self._file, self._job(None), damage)
         return _Shared(self._tiles(self._arriving(arriving, damage)))
+
+    @fork_safe
+    def transform_bits(self) -> dict[str, int]:
+        """Bits that the file spends on its hyper-latents, first passes and second passes, by these names.
+
+        All tiles' symbols are decoded for it, one after another.
+        """
+        with self._naming():
+            return dict(transform_bits(self._source, self._file, self._job(None)))
 
     def close(self) -> None:
         """Ends reading, and closes the file if it was given as a path."""

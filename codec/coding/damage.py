@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -10,7 +11,6 @@ from torch import Tensor
 
 from ..errors import DamageError
 from ..format.container import Header, Plane
-from ..format.tiling import LATENT_STRIDE
 
 NAMED_MAX = 100
 """Damaged parts that a warning names; of more it says how many."""
@@ -28,6 +28,10 @@ class Damage:
         """Remembers that a part is damaged."""
         self._found.add((tile, plane))
 
+    def has(self, tile: int, plane: Plane) -> bool:
+        """Whether a part is known to be damaged."""
+        return (tile, plane) in self._found
+
     def warn(self, stacklevel: int = 1) -> None:
         """One RuntimeWarning that names all parts, and where they are, that none has named before."""
         new = sorted(self._found - self._told, key=lambda part: (part[0], part[1] is Plane.ALPHA))
@@ -43,40 +47,58 @@ class Damage:
         warnings.warn(f"{', '.join(named)}{more} {verb} damaged and filled in", RuntimeWarning, stacklevel=stacklevel + 1)
 
 
-def fill_latent(number: int, header: Header, decode: Callable[[int], Tensor], channels: int) -> Tensor:
-    """What stands for a damaged tile's latent, (h, w, N) int32: the four neighbours' nearest positions, the nearer the more.
+def fill(number: int, header: Header, unit: int, decode: Callable[[int], Tensor | None]) -> Tensor | None:
+    """What stands for a damaged tile, (h, w, C) float: the four neighbours' nearest positions, the nearer the more.
 
     So the picture goes on from the tile's edges inwards without a step, and little of the neighbours' pixels changes that
-    the tile reaches. Without any sound neighbour all is 0, which is gray. It is the same whatever region is decoded.
+    the tile reaches. It is the same whatever region is decoded.
 
     Args:
-        decode: gives a tile's latent; DamageError where it has none.
+        unit: pixels per position.
+        decode: gives a tile's positions (h, w, C), or None where it has none; DamageError where it is damaged itself.
+
+    Returns:
+        None where no neighbour has any.
     """
-    place = header.place(number).outward(LATENT_STRIDE)
-    total = torch.zeros(place.height, place.width, channels, device="cpu")
+    lines = list(_surroundings(number, header, unit, decode))
+    if not lines:
+        return None
+    place = header.place(number).outward(unit)
+    total = torch.zeros(place.height, place.width, lines[0][0].shape[-1], device="cpu")
     weights = torch.zeros(place.height, place.width, 1, device="cpu")
-    for line, distance in _surroundings(number, header, decode):
+    for line, distance in lines:
         total += line / distance
         weights += 1 / distance
-    return (total / weights.clamp_(min=1e-9)).round_().to(torch.int32)
+    return total / weights
 
 
-def _surroundings(number: int, header: Header, decode: Callable[[int], Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+def _surroundings(
+    number: int, header: Header, unit: int, decode: Callable[[int], Tensor | None]
+) -> Iterator[tuple[Tensor, Tensor]]:
     """The lines of positions along a tile's sides, and how far each of the tile's positions is from them."""
-    place = header.place(number).outward(LATENT_STRIDE)
-    columns = -(-header.width // header.tile)
+    place = header.place(number).outward(unit)
     rows = torch.arange(1.0, place.height + 1)[:, None, None]
     across = torch.arange(1.0, place.width + 1)[None, :, None]
-    row, column = divmod(number, columns)
-    neighbours = (
-        (row > 0, number - columns, (slice(-1, None), slice(None)), rows),
-        (number + columns < header.tile_count, number + columns, (slice(0, 1), slice(None)), rows.flip(0)),
-        (column > 0, number - 1, (slice(None), slice(-1, None)), across),
-        (column + 1 < columns, number + 1, (slice(None), slice(0, 1)), across.flip(1)),
+    lines = (
+        ((slice(-1, None), slice(None)), rows),
+        ((slice(0, 1), slice(None)), rows.flip(0)),
+        ((slice(None), slice(-1, None)), across),
+        ((slice(None), slice(0, 1)), across.flip(1)),
     )
-    for exists, neighbour, side, distance in neighbours:
-        if exists:
-            try:
-                yield decode(neighbour)[side].float(), distance
-            except DamageError:
-                continue
+    for neighbour, (side, distance) in zip(neighbours(number, header), lines, strict=True):
+        if neighbour is not None:
+            with contextlib.suppress(DamageError):
+                if (found := decode(neighbour)) is not None:
+                    yield found[side].float(), distance
+
+
+def neighbours(number: int, header: Header) -> tuple[int | None, ...]:
+    """The tiles above, below, to the left and to the right of one, None beyond the picture."""
+    columns = -(-header.width // header.tile)
+    column = number % columns
+    return (
+        number - columns if number >= columns else None,
+        number + columns if number + columns < header.tile_count else None,
+        number - 1 if column > 0 else None,
+        number + 1 if column + 1 < columns and number + 1 < header.tile_count else None,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
@@ -12,16 +13,16 @@ from torch import Tensor
 
 from ..errors import CaeError, DamageError
 from ..format import container
-from ..format.container import Container, Header, Plane
+from ..format.container import Container, Header, Kind, Plane
 from ..format.limits import check_size
 from ..format.source import Data, Source
 from ..format.tiling import LATENT_STRIDE, Rect, bands, grid
-from ..images.lossless import decode_gray
+from ..images.lossless import decode_colour, decode_gray
 from ..networks.transforms import receptive_field
 from ..runtime.threads import run_parallel
-from .damage import Damage, fill_latent
+from .damage import Damage, fill, neighbours
 from .settings import Job, with_fallback
-from .tiles import decode_tile
+from .tiles import PARTS, decode_tile
 from .transforming import synthesise
 
 Part = TypeVar("Part", Tensor, np.ndarray)
@@ -67,7 +68,9 @@ def check_payloads(data: Source | Data, file: Container, job: Job, damage: Damag
         (Plane.ALPHA, region),
     ):
         if plane in header.planes:
-            for number, _ in grid(header.bounds, header.tile, touching=needed):
+            for number, tile in grid(header.bounds, header.tile, touching=needed):
+                if (tile & region).is_empty and file.kind(number) is Kind.LOSSLESS:
+                    continue  # of these nothing reaches beyond them
                 try:
                     container.payload(data, file, number, plane)
                 except DamageError:
@@ -98,16 +101,24 @@ def _check_work(region: Rect, job: Job) -> None:
 def _decode_bands(data: Source | Data, file: Container, job: Job, damage: Damage | None) -> Iterator[np.ndarray]:
     header, region = job.header, job.region
     margin = receptive_field(job.model.synthesis)
-    latents = _latents(data, file, job, region.grow(margin, header.bounds), damage)
+    unread: dict[int, Data] = {}
+    latents = _latents(data, file, job, region.grow(margin, header.bounds), damage, unread)
+    layers = _layers(data, file, job, damage, unread)
     alphas = _alphas(data, file, job, damage)
+
+    def hidden(window: Rect) -> bool:
+        return all(file.kind(number) is Kind.LOSSLESS for number, _ in grid(header.bounds, header.tile, touching=window))
+
     for band in bands(header.bounds, job.settings.window, job.settings.band_cells, touching=region):
         shown = band & region
         latents.move(shown.grow(margin, header.bounds))
 
         def attempt(job: Job, shown: Rect = shown) -> np.ndarray:
-            return synthesise(latents.gather, shown, job)
+            return synthesise(latents.gather, shown, job, hidden)
 
         pixels = with_fallback(attempt, job)
+        layers.move(shown)
+        layers.paint(pixels, shown)
         if header.has_alpha:
             alphas.move(shown)
             pixels = np.concatenate([pixels, alphas.gather(shown)[..., None]], -1)
@@ -117,12 +128,24 @@ def _decode_bands(data: Source | Data, file: Container, job: Job, damage: Damage
 def decode_latent(data: Source | Data, file: Container, job: Job) -> Tensor:
     """The reconstructed latent (h, w, N) int32 of a whole picture, in units of 2**-MEAN_BITS quantisation steps.
 
-    It is exact on every machine.
+    It is exact on every machine, and zero where a tile is lossless.
     """
     bounds = job.header.bounds
-    latents = _latents(data, file, job, bounds)
+    latents = _latents(data, file, job, bounds, None, {})
     latents.move(bounds)
     return latents.gather(bounds.outward(LATENT_STRIDE))
+
+
+def transform_bits(data: Source | Data, file: Container, job: Job) -> Counter[str]:
+    """Bits that the parts of the transform-coded tiles take, by their names in `tiles.PARTS`; CaeError at a damaged one."""
+    bits = Counter(dict.fromkeys(PARTS, 0))
+    for number in range(job.header.tile_count):
+        if file.kind(number) is not Kind.LOSSLESS:
+            place = job.header.place(number)
+            payload = container.payload(data, file, number)
+            with _naming(Plane.COLOUR, number):
+                decode_tile(container.split(payload, place)[1], place, job, bits)
+    return bits
 
 
 class _Tiles(Generic[Part]):
@@ -131,7 +154,7 @@ class _Tiles(Generic[Part]):
     Args:
         wanted: all that will ever be asked for, in pixels.
         unit: pixels per position of what is held.
-        decode: gives a whole tile, by its number.
+        decode: gives a whole tile, by its number, or None where it has nothing.
         zeros: makes what stands where no tile is held, of a height and width.
     """
 
@@ -141,13 +164,13 @@ class _Tiles(Generic[Part]):
         threads: int,
         wanted: Rect,
         unit: int,
-        decode: Callable[[int], Part],
+        decode: Callable[[int], Part | None],
         zeros: Callable[[int, int], Part],
     ) -> None:
         self._header, self._threads = header, threads
         self._wanted, self._unit = wanted.outward(unit), unit
         self._decode, self._zeros = decode, zeros
-        self._held: dict[int, tuple[Rect, Part]] = {}
+        self._held: dict[int, tuple[Rect, Part | None]] = {}
 
     def move(self, needed: Rect) -> None:
         """Decodes the tiles that `needed` (pixels) touches, and lets go of all others."""
@@ -155,28 +178,41 @@ class _Tiles(Generic[Part]):
         self._held = {number: self._held[number] for number, _ in cells if number in self._held}
         self._held |= run_parallel(self._cropped, [cell for cell in cells if cell[0] not in self._held], self._threads)
 
-    def _cropped(self, cell: tuple[int, Rect]) -> tuple[int, tuple[Rect, Part]]:
+    def _cropped(self, cell: tuple[int, Rect]) -> tuple[int, tuple[Rect, Part | None]]:
         number, tile = cell
         place = tile.outward(self._unit)
         kept = place & self._wanted
         part = self._decode(number)
-        if kept != place:
+        if part is not None and kept != place:
             out = self._zeros(kept.height, kept.width)
             out[:] = part[kept.relative_to(place).slices]
             part = out
         return number, (kept, part)
 
+    def parts(self, window: Rect) -> Iterator[tuple[Rect, Part]]:
+        """What is held of a rectangle of positions, piece by piece with their places."""
+        bounds = self._header.bounds
+        for number, _ in grid(bounds, self._header.tile, touching=window.scaled(self._unit) & bounds):
+            kept, part = self._held.get(number, (window, None))
+            if part is not None and not (shared := kept & window).is_empty:
+                yield shared, part[shared.relative_to(kept).slices]
+
     def gather(self, window: Rect) -> Part:
         """What is held of a rectangle of positions, and zeros elsewhere."""
         out = self._zeros(window.height, window.width)
-        bounds = self._header.bounds
-        for number, _ in grid(bounds, self._header.tile, touching=window.scaled(self._unit) & bounds):
-            if number in self._held:
-                kept, part = self._held[number]
-                if (shared := kept & window).is_empty:
-                    continue
-                out[shared.relative_to(window).slices] = part[shared.relative_to(kept).slices]
+        for place, part in self.parts(window):
+            out[place.relative_to(window).slices] = part
         return out
+
+
+class _Layers(_Tiles[np.ndarray]):
+    """What tiles have without loss: (h, w, 4) uint8, alpha 0 where the transform's pixels are seen."""
+
+    def paint(self, pixels: np.ndarray, shown: Rect) -> None:
+        """Puts what is held over pixels (h, w, 1 or 3) uint8 of the rectangle `shown`."""
+        chosen = slice(1, 2) if pixels.shape[2] == 1 else slice(3)
+        for place, part in self.parts(shown):
+            np.copyto(pixels[place.relative_to(shown).slices], part[..., chosen], where=part[..., 3:] > 0)
 
 
 @contextlib.contextmanager
@@ -188,27 +224,80 @@ def _naming(plane: Plane, number: int) -> Iterator[None]:
         raise DamageError(f"{plane.value} {number}: {error}") from None
 
 
-def _latents(data: Source | Data, file: Container, job: Job, wanted: Rect, damage: Damage | None = None) -> _Tiles[Tensor]:
+def _latents(
+    data: Source | Data, file: Container, job: Job, wanted: Rect, damage: Damage | None, unread: dict[int, Data]
+) -> _Tiles[Tensor]:
+    """The latents of tiles; what mixed ones within the job's region have without loss as well is put into `unread`."""
     header, channels = job.header, job.model.config.latent_channels
 
-    def decode(number: int) -> Tensor:
+    def decode(number: int) -> Tensor | None:
+        if file.kind(number) is Kind.LOSSLESS:
+            return None
+        place = header.place(number)
         payload = container.payload(data, file, number, Plane.COLOUR)
         with _naming(Plane.COLOUR, number):
-            return with_fallback(lambda job: decode_tile(payload, header.place(number), job), job, windows=False)
+            lossless, transform = container.split(payload, place)
+            if len(lossless) and not (place & job.region).is_empty:
+                unread[number] = lossless
+            return with_fallback(lambda job: decode_tile(transform, place, job), job, windows=False)
 
-    def decode_or_fill(number: int) -> Tensor:
+    def decode_or_fill(number: int) -> Tensor | None:
         try:
             return decode(number)
         except DamageError:
             if damage is None:
                 raise
         damage.note(number, Plane.COLOUR)
-        return fill_latent(number, header, decode, channels)
+        unread.pop(number, None)
+        found = fill(number, header, LATENT_STRIDE, decode)
+        return None if found is None else found.round_().to(torch.int32)
 
     def zeros(height: int, width: int) -> Tensor:
         return torch.zeros(height, width, channels, dtype=torch.int32, device="cpu")
 
     return _Tiles(header, job.settings.threads, wanted, LATENT_STRIDE, decode_or_fill, zeros)
+
+
+def _layers(data: Source | Data, file: Container, job: Job, damage: Damage | None, unread: dict[int, Data]) -> _Layers:
+    """What tiles have without loss; `unread` holds the code of those that have been read already."""
+    header = job.header
+
+    def decode(number: int) -> np.ndarray | None:
+        if file.kind(number) is Kind.TRANSFORM:
+            return None
+        place = header.place(number)
+        code = unread.pop(number, None)
+        if code is None:
+            payload = container.payload(data, file, number, Plane.COLOUR)
+            with _naming(Plane.COLOUR, number):
+                code, _ = container.split(payload, place)
+        with _naming(Plane.COLOUR, number):
+            return decode_colour(code, place.width, place.height)
+
+    def whole(number: int) -> Tensor | None:
+        return None if file.kind(number) is not Kind.LOSSLESS else torch.from_numpy(decode(number)[..., :3].copy())
+
+    def decode_or_fill(number: int) -> np.ndarray | None:
+        try:
+            if damage is None or not damage.has(number, Plane.COLOUR):
+                return decode(number)
+        except DamageError:
+            if damage is None:
+                raise
+            damage.note(number, Plane.COLOUR)
+        around = {file.kind(neighbour) for neighbour in neighbours(number, header) if neighbour is not None}
+        if file.kind(number) is not Kind.LOSSLESS and around != {Kind.LOSSLESS}:
+            return None  # latents of tiles around it have filled it
+        place = header.place(number)
+        out = np.full((place.height, place.width, 4), 255, np.uint8)
+        found = fill(number, header, 1, whole)
+        out[..., :3] = 128 if found is None else found.round_().numpy()
+        return out
+
+    def zeros(height: int, width: int) -> np.ndarray:
+        return np.zeros((height, width, 4), np.uint8)
+
+    return _Layers(header, job.settings.threads, job.region, 1, decode_or_fill, zeros)
 
 
 def _alphas(data: Source | Data, file: Container, job: Job, damage: Damage | None) -> _Tiles[np.ndarray]:

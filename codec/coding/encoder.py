@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import io
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
+from torch import Tensor
 
 from ..errors import CaeError
 from ..format import container
-from ..format.container import Header, Kind, Payload
+from ..format.container import NO_MODEL, Header, Kind, Payload
 from ..format.tiling import LATENT_STRIDE, Rect, bands, grid
-from ..images.lossless import encode_gray
+from ..images.lossless import encode_colour, encode_gray
 from ..networks.transforms import receptive_field
 from ..runtime.threads import run_parallel
+from .kinds import Layer, choose_layers, without_layers
 from .settings import Job, with_fallback
 from .tiles import encode_tile
 from .transforming import analyse
@@ -76,20 +78,54 @@ class BandEncoder:
 
 def _encode_band(pixels: np.ndarray, place: Rect, band: Rect, job: Job) -> Iterator[Payload]:
     """Payloads of the tiles of a band, which holds whole rows of them; the pixels are those of `place`."""
-    header = job.header
-    latent = with_fallback(lambda job: analyse(pixels[..., : header.colours], place, band, job), job)
+    header, threads = job.header, job.settings.threads
+    colour = pixels[..., : header.colours]
+    cells = list(grid(band, header.tile))
+    if header.model_id == NO_MODEL:
+        whole = [(number, tile.relative_to(place).slices) for number, tile in cells]
+        layers = dict(run_parallel(lambda cell: (cell[0], Layer(None, encode_colour(colour[cell[1]]))), whole, threads))
+    else:
+        latent = _analyse(colour, place, band, job)
+        coded = _encode_tiles(latent, band, cells, job)
+        layers = choose_layers(colour, place, band, latent, [coded[number] for number, _ in cells], job)
+        if layers:
+            rest = [cell for cell in cells if cell[0] not in layers or layers[cell[0]].shown is not None]
+            if rest:
+                latent = _analyse(without_layers(colour, place, band, layers, job), place, band, job)
+            for number, payload in _encode_tiles(latent, band, rest, job).items():
+                if number in layers and 8 * len(payload.data) > layers[number].rest:
+                    del layers[number]
+                else:
+                    coded[number] = payload
+
+    def add_alpha(cell: tuple[int, Rect]) -> Payload:
+        return Payload(Kind.LOSSLESS, encode_gray(pixels[..., -1][cell[1].relative_to(place).slices]))
+
+    alphas = run_parallel(add_alpha, cells, threads) if header.has_alpha else []
+    for number, _ in cells:
+        if number not in layers:
+            yield coded[number]
+        elif layers[number].shown is None:
+            yield Payload(Kind.LOSSLESS, layers[number].data)
+        else:
+            yield container.join(layers[number].data, coded[number].data)
+        yield from alphas[number : number + 1]
+
+
+def _analyse(colour: np.ndarray, place: Rect, band: Rect, job: Job) -> Tensor:
+    return with_fallback(lambda job: analyse(colour, place, band, job), job)
+
+
+def _encode_tiles(latent: Tensor, band: Rect, cells: Sequence[tuple[int, Rect]], job: Job) -> dict[int, Payload]:
+    """Transform-coded payloads of a band's tiles, of which the latent is given, by their numbers within it."""
     origin = band.outward(LATENT_STRIDE)
 
-    def code(cell: tuple[int, Rect]) -> list[Payload]:
-        tile = cell[1]
+    def code(cell: tuple[int, Rect]) -> tuple[int, Payload]:
+        number, tile = cell
         y = latent[tile.outward(LATENT_STRIDE).relative_to(origin).slices]
-        coded = [with_fallback(lambda job: encode_tile(y, tile, job), job, windows=False)]
-        if header.has_alpha:
-            coded.append(Payload(Kind.LOSSLESS, encode_gray(pixels[..., -1][tile.relative_to(place).slices])))
-        return coded
+        return number, with_fallback(lambda job: encode_tile(y, tile, job), job, windows=False)
 
-    for coded in run_parallel(code, grid(band, header.tile), job.settings.threads):
-        yield from coded
+    return dict(run_parallel(code, cells, job.settings.threads))
 
 
 class _Rows:

@@ -10,12 +10,12 @@ from typing import TypeVar
 
 import torch
 
-from ..format.container import Header
+from ..format.container import NO_MODEL, Header
 from ..format.limits import PIXELS_MAX
 from ..format.tiling import Rect
 from ..networks.model import Model, on_cpu
 from ..networks.quantisation import DISTORTION_WEIGHT
-from ..options import DecodeOptions, EncodeOptions
+from ..options import QUALITIES, DecodeOptions, EncodeOptions
 from ..runtime import devices
 
 WINDOW = 1024
@@ -74,7 +74,8 @@ class Job:
     @classmethod
     def encoding(cls, model: Model, settings: Settings, size: tuple[int, int], channels: int, options: EncodeOptions) -> Job:
         """For a picture of a size (width, height) and a number of channels; CaeError where the format holds no such one."""
-        return cls(model, settings, Header(*size, channels, options.quality, options.tile, model.id), options)
+        named = (QUALITIES[-1], options.tile, NO_MODEL) if options.lossless else (options.quality, options.tile, model.id)
+        return cls(model, settings, Header(*size, channels, *named), options)
 
     @property
     def region(self) -> Rect:

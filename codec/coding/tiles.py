@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..format.container import Kind, Payload, length_min
 from ..format.entropy_coding import Decoder, Groups, encode, group_values
+from ..format.source import Data
 from ..format.tiling import HYPER_STRIDE, LATENT_STRIDE, Rect
 from ..networks.entropy_networks import MEAN_BITS, deviation, unpack
 from ..networks.products import LIMIT
 from .settings import Job
+
+PARTS = ("hyper-latent", "first pass", "second pass")
+"""What a transform-coded payload consists of."""
 
 
 def encode_tile(y: Tensor, place: Rect, job: Job) -> Payload:
@@ -41,16 +47,26 @@ def tile_groups(y: Tensor, job: Job) -> Groups:
     return groups
 
 
-def decode_tile(payload: Payload, place: Rect, job: Job) -> Tensor:
+def decode_tile(data: Data, place: Rect, job: Job, bits: Counter[str] | None = None) -> Tensor:
     """The reconstructed latent (h, w, N) int32, on the CPU, of a tile that covers the pixels `place`.
 
-    It counts in units of 2**-MEAN_BITS quantisation steps. CaeError where the payload is none that an encoder writes.
+    It counts in units of 2**-MEAN_BITS quantisation steps; what each part of the code takes is added to `bits`. CaeError
+    where the data are none that an encoder writes.
     """
     model, quality = job.model, job.header.quality
     positions, hyper = place.outward(LATENT_STRIDE), place.outward(HYPER_STRIDE)
-    decoder = Decoder(payload.data, length_min(payload.kind, place))
+    decoder = Decoder(data, length_min(Kind.TRANSFORM, place))
+    left = decoder.bits
+
+    def count(part: str) -> None:
+        nonlocal left
+        if bits is not None:
+            bits[part] += left - decoder.bits
+            left = decoder.bits
+
     z = np.stack([decoder.decode(table, hyper.height * hyper.width) for table in model.hyper_tables], -1)
     z = z.reshape(1, hyper.height, hyper.width, -1)
+    count(PARTS[0])
 
     def read(index: Tensor) -> Tensor:
         values = decoder.decode_groups(index.cpu().numpy().ravel(), model.scale_tables)
@@ -60,8 +76,10 @@ def decode_tile(payload: Payload, place: Rect, job: Job) -> Tensor:
         at = torch.from_numpy(z).to(model.device), quality, positions.height, positions.width
         features, mean, index = model.entropy.first(*at)
         symbols = read(index)
+        count(PARTS[1])
         mean_second, index_second = model.entropy.second(features, mean, symbols, quality)
         symbols_second = read(index_second)
+        count(PARTS[2])
         decoder.finish()
         first = mean.add_(symbols, alpha=2**MEAN_BITS)
         return unpack(first, mean_second.add_(symbols_second, alpha=2**MEAN_BITS))[0].cpu()

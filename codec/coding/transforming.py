@@ -48,12 +48,15 @@ def analyse(pixels: np.ndarray, place: Rect, region: Rect, job: Job) -> Tensor:
     return latent
 
 
-def synthesise(latent: Callable[[Rect], Tensor], region: Rect, job: Job) -> np.ndarray:
+def synthesise(
+    latent: Callable[[Rect], Tensor], region: Rect, job: Job, hidden: Callable[[Rect], bool] = lambda window: False
+) -> np.ndarray:
     """Pixels (h, w, 1 or 3) uint8 of a region.
 
     Args:
         latent: gives the reconstructed latent (h, w, N) int32 of a rectangle of latent positions.
         region: what is wanted.
+        hidden: whether nothing of a window (in pixels) will be seen, which then stays black.
     """
     model, settings, picture, quality = job.model, job.settings, job.header.bounds, job.header.quality
     colours = job.header.colours
@@ -63,12 +66,15 @@ def synthesise(latent: Callable[[Rect], Tensor], region: Rect, job: Job) -> np.n
     out = np.empty((region.height, region.width, colours), np.uint8)
 
     def run(cell: tuple[int, Rect]) -> None:
+        wanted = cell[1] & region
+        if hidden(cell[1]):
+            out[wanted.relative_to(region).slices] = 0
+            return
         core = cell[1].outward(LATENT_STRIDE)
         window = core.grow(margin, whole)
         y = latent(window)
         with settings.decoding_precision(model.device):
             x = model.synthesis(y[None].to(model.device).float() / gain, level, halo=core.margins_in(window))[0]
-            wanted = cell[1] & region
             x = x[wanted.relative_to(core.scaled(LATENT_STRIDE)).slices]
             if colours == 1:
                 x = x.mean(-1, keepdim=True)

@@ -31,7 +31,8 @@ def write(path: Path, source: Source, codec: Codec, options: EncodeOptions) -> N
             file.write(data)
         return
     size, mode = (source.width, source.height), MODES[source.channels]
-    with codec.create(path, size, mode, quality=options.quality, tile=options.tile, metadata=source.metadata) as out:
+    chosen = {"quality": options.quality, "tile": options.tile, "lossless": options.lossless}
+    with codec.create(path, size, mode, **chosen, metadata=source.metadata) as out:
         for rows in source.bands:
             out.write(rows)
 

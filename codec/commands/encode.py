@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from ..errors import CaeError
-from ..options import DEFAULT_QUALITY, DEFAULT_TILE, EncodeOptions
+from ..options import DEFAULT_QUALITY, DEFAULT_TILE, TARGETS, EncodeOptions
 from ..outputs import check_target
 from . import arguments, common, working
 from .working import Facts, Task, Tools
@@ -45,7 +45,8 @@ class Encoding:
         if not given.force and not task.target.name.lower().endswith(self.suffix):
             # cae-encode *.png, of two files, would replace the second
             raise CaeError(f"{task.target}: does not end in .cae; name a .cae file, or pass --force to write to it")
-        options = EncodeOptions(given.quality, given.tile, given.target_size, given.target_bpp, given.target_psnr)
+        targets = {name: getattr(given, name) for name in TARGETS}
+        options = EncodeOptions(given.quality, given.tile, given.lossless, **targets)
         with streams.reading(task.source, given.max_pixels) as source:
             if options.has_target:
                 limit = PIXELS_MAX if given.max_pixels is None else given.max_pixels
@@ -75,6 +76,7 @@ def main(given: list[str] | None = None) -> None:
         metavar="Q",
         help="1 (smallest file) to 100 (default: %(default)s)",
     )
+    rate.add_argument("--lossless", action="store_true", help="keep every pixel exactly")
     rate.add_argument(
         "--target-size", type=_size, metavar="BYTES", help="take the quality at which the file has at most so many (200k, 1.5M)"
     )

@@ -23,8 +23,8 @@ VERSION = 1
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 """Names of the colour modes, as Pillow has them, by number of channels."""
 SECTIONS = ("iccp", "exif", "xmp ")
-WORD = 4
-"""Bytes of one of the entropy coder's words."""
+NO_MODEL = bytes(8)
+"""The model id of a file whose tiles are all lossless."""
 TILE_UNIT = 64
 TILE_UNITS_MAX = 32
 SIDE_MAX = 2**31 - 1
@@ -34,6 +34,8 @@ _HEADER = struct.Struct("<4sBBBBIIHH8sI")
 _SECTION = struct.Struct("<4sII")
 _ENTRY = struct.Struct("<QIBI")
 _CRC = struct.Struct("<I")
+_LENGTH = struct.Struct("<I")
+HEADER_SIZE = _HEADER.size
 _ENTRIES_AT_ONCE = 2**16
 _BYTES_AT_ONCE = 2**20
 
@@ -43,6 +45,7 @@ class Kind(enum.IntEnum):
 
     TRANSFORM = 1
     LOSSLESS = 2
+    MIXED = 3
 
 
 class Plane(enum.Enum):
@@ -50,11 +53,6 @@ class Plane(enum.Enum):
 
     COLOUR = "tile"
     ALPHA = "the alpha of tile"
-
-    @property
-    def kinds(self) -> tuple[Kind, ...]:
-        """The kinds that this version has for it."""
-        return (Kind.TRANSFORM,) if self is Plane.COLOUR else (Kind.LOSSLESS,)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +100,10 @@ class Header:
         """The parts of each tile."""
         return tuple(Plane) if self.has_alpha else (Plane.COLOUR,)
 
+    def kinds(self, plane: Plane) -> tuple[Kind, ...]:
+        """The kinds that a part of a tile may be of."""
+        return tuple(Kind) if plane is Plane.COLOUR and self.model_id != NO_MODEL else (Kind.LOSSLESS,)
+
     @property
     def bounds(self) -> Rect:
         """The whole picture."""
@@ -145,6 +147,10 @@ class Container:
     metadata: Mapping[str, bytes]
     index: Index
 
+    def kind(self, tile: int) -> Kind:
+        """How a tile's colours are coded."""
+        return self.index[tile * len(self.header.planes)].kind
+
 
 class Index(Sequence[Entry]):
     """The entries of a file's payloads, held in the file's 17 bytes each."""
@@ -165,16 +171,48 @@ def length_min(kind: Kind, place: Rect) -> int:
 
     Decoding a transform-coded tile is much work for each pixel, so nobody shall ask for it with a few bytes.
     """
-    if kind is not Kind.TRANSFORM:
+    if kind is Kind.LOSSLESS:
         return 1
     positions = place.outward(HYPER_STRIDE)
-    return -(-positions.height * positions.width // WORD) * WORD
+    least = -(-positions.height * positions.width // WORD) * WORD
+    return least if kind is Kind.TRANSFORM else _LENGTH.size + 1 + least
+
+
+def join(lossless: bytes, transform: bytes) -> Payload:
+    """A mixed payload: what is coded without loss, and what lies under it."""
+    return Payload(Kind.MIXED, _LENGTH.pack(len(lossless)) + lossless + transform)
+
+
+def split(payload: Payload, place: Rect) -> tuple[Data, Data]:
+    """The lossless and the transform-coded part of a colour payload, of which the one that it does not have is empty.
+
+    Raises CaeError where a mixed payload's parts do not fit in, or are shorter than any for a tile that covers `place`.
+    """
+    if payload.kind is Kind.LOSSLESS:
+        return payload.data, b""
+    if payload.kind is Kind.TRANSFORM:
+        return b"", payload.data
+    length, start = lossless_length(payload.data), _LENGTH.size
+    rest = len(payload.data) - start - length
+    if length < 1 or rest < length_min(Kind.TRANSFORM, place) or rest % WORD:
+        raise CaeError(f"its lossless part claims {length} of {len(payload.data)} bytes")
+    return payload.data[start : start + length], payload.data[start + length :]
+
+
+def lossless_length(mixed: Data) -> int:
+    """Bytes that a mixed payload, of which the beginning is enough, claims for its lossless part."""
+    return _LENGTH.unpack_from(mixed)[0]
+
+
+def index_size(header: Header) -> int:
+    """Bytes of a file's index with its checksum."""
+    return header.tile_count * len(header.planes) * _ENTRY.size + _CRC.size
 
 
 def write(header: Header, metadata: Mapping[str, bytes], payloads: Sequence[Payload]) -> bytes:
     """The file's bytes. `payloads` holds each tile's planes one after the other, tile by tile, row by row.
 
-    >>> file = write(Header(3, 2, 3, 50, 64, bytes(8)), {"exif": b"II*"}, [Payload(Kind.TRANSFORM, bytes(8))])
+    >>> file = write(Header(3, 2, 3, 50, 64, b"model id"), {"exif": b"II*"}, [Payload(Kind.TRANSFORM, bytes(8))])
     >>> len(file), read(file).metadata
     (76, {'exif': b'II*'})
     """
@@ -207,7 +245,7 @@ class Writer:
         self._file, self._header = file, header
         self._wanted = header.tile_count * len(header.planes)
         self._index_start = sum(map(len, parts))
-        self._end = self._index_start + self._wanted * _ENTRY.size + _CRC.size
+        self._end = self._index_start + index_size(header)
         self._entries = bytearray()
         file.seek(0)
         for part in parts:
@@ -337,7 +375,7 @@ def _pieces(source: Source, offset: int, length: int, at_once: int) -> Iterator[
 
 
 def _read_index(source: Source, header: Header, offset: int) -> Index:
-    size = header.tile_count * len(header.planes) * _ENTRY.size
+    size = index_size(header) - _CRC.size
     end = offset + size + _CRC.size
     if end > source.size:
         raise CaeError(f"the file is cut off in its tile index: {header.tile_count} tiles need {size + _CRC.size} bytes of it")
@@ -374,36 +412,37 @@ class _CheckedIndex:
     def add(self, piece: bytes | memoryview) -> None:
         """Adds entries; CaeError at the first that breaks a rule."""
         end = self.end
-        for number, ((start, length, kind, _), (wanted, least)) in enumerate(
+        for number, ((start, length, kind, _), leasts) in enumerate(
             # the iterator of least lengths comes second: it must not lose one at the end of the piece
             zip(_ENTRY.iter_unpack(piece), self._leasts),  # noqa: B905
             len(self.entries) // _ENTRY.size,
         ):
-            if start != end or kind != wanted or length < least or (wanted == 1 and length % WORD):
+            least = leasts.get(kind)
+            if start != end or least is None or length < least or (kind == Kind.TRANSFORM and length % WORD):
                 self._refuse(number, start != end, kind, length, least)
             end += length
         self.end = end
         self.entries += piece
 
-    def _refuse(self, number: int, misplaced: bool, kind: int, length: int, least: int) -> None:
+    def _refuse(self, number: int, misplaced: bool, kind: int, length: int, least: int | None) -> None:
         tile, plane = number // len(self._planes), self._planes[number % len(self._planes)]
         name = f"{plane.value} {tile}"
         if misplaced:
             raise CaeError(f"{name} does not begin where the part before it ends")
-        if kind not in plane.kinds:
+        if least is None:
             raise CaeError(f"{name} is of the kind {kind}, which version {VERSION} does not have there")
         if length < least:
             raise CaeError(f"{name} has {length} bytes, fewer than any of its size")
         raise CaeError(f"{name} has {length} bytes, which is no multiple of {WORD}")
 
 
-def _least_lengths(header: Header) -> Iterator[tuple[int, int]]:
-    """Kind and least length of each payload, in the order of the index."""
+def _least_lengths(header: Header) -> Iterator[dict[int, int]]:
+    """Least lengths of each payload by its kind, in the order of the index."""
     columns = -(-header.width // header.tile)
 
-    def of(tile: int) -> list[tuple[int, int]]:
+    def of(tile: int) -> list[dict[int, int]]:
         place = header.place(tile)
-        return [(int(kind), length_min(kind, place)) for plane in header.planes for kind in plane.kinds]
+        return [{int(kind): length_min(kind, place) for kind in header.kinds(plane)} for plane in header.planes]
 
     for first in range(0, header.tile_count, columns):
         inner = itertools.repeat(of(first), columns - 1)

@@ -96,6 +96,11 @@ class Decoder:
             raise CaeError("a tile's payload ends with a zero word, which no encoder writes")
         self._coder = constriction.stream.stack.AnsCoder(words)
 
+    @property
+    def bits(self) -> int:
+        """Bits that are still to be read, up to a whole word."""
+        return self._coder.num_bits()
+
     def decode(self, table: Table, count: int) -> np.ndarray:
         """The next `count` values (int32), all under one table."""
         values = self._coder.decode(table.model, count)
