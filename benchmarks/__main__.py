@@ -18,6 +18,7 @@ COMMANDS = {
     "speed": ("benchmarks.speed", "time encoding and decoding, and measure peak memory"),
     "scaling": ("benchmarks.scaling", "measure memory and speed of the command lines on pictures of up to a gigapixel"),
     "files": ("benchmarks.files", "measure pictures a second of whole folders, reading and writing counted"),
+    "drawings": ("benchmarks.drawings", "measure codecs on pages, screens, diagrams, maps and patterns that are drawn here"),
     "coding": ("benchmarks.coding", "compare real coded sizes with the entropy model's estimates"),
     "complexity": ("benchmarks.complexity", "count multiply-accumulates and parameters"),
 }

@@ -1,0 +1,137 @@
+"""Our codec on pictures that no camera took, beside the least that others take for the same quality: a table."""
+
+from __future__ import annotations
+
+import argparse
+import bisect
+import dataclasses
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from codec import CaeError
+
+from .arguments import add_codec_arguments
+from .codecs import Codec, registry
+from .drawn import PICTURES
+
+RIVALS = {"JPEG": ("jpeg", "jpeg-444"), "WebP": ("webp",), "AVIF": ("avif-s6", "avif-444-s6")}
+"""Lossy formats, and the codecs of which each picture takes the better."""
+EXACT: dict[str, Callable[[Image.Image, io.BytesIO], None]] = {
+    "WebP exact": lambda image, file: image.save(file, "WEBP", lossless=True, quality=100, method=6),
+    "PNG": lambda image, file: image.save(file, "PNG", optimize=True),
+}
+"""Lossless formats, at their highest effort."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One picture: bits per pixel and PSNR of ours (None where it is exact), and of others the bits that do as well.
+
+    A format that does not reach our quality has None.
+    """
+
+    picture: str
+    quality: int
+    bits: float
+    psnr: float | None
+    others: dict[str, float | None]
+
+    @property
+    def against_best(self) -> float:
+        """Our bits over the least of the others'."""
+        return self.bits / min(bits for bits in self.others.values() if bits is not None)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_codec_arguments(parser)
+    parser.add_argument("--qualities", default="50", metavar="Q,Q…", help="qualities of our codec (default: %(default)s)")
+    parser.add_argument("--pictures", metavar="NAME,NAME…", help=f"some of {', '.join(PICTURES)} (default: all)")
+    parser.add_argument("--save", type=Path, metavar="FOLDER", help="write the pictures there, and what our files decode to")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def psnr(pixels: np.ndarray, decoded: np.ndarray) -> float | None:
+    """In dB over all channels; None where nothing differs."""
+    error = np.mean((pixels.astype(np.float32) - decoded) ** 2, dtype=np.float64)
+    return float(10 * np.log10(255**2 / error)) if error else None
+
+
+def least_bytes(codec: Codec, pixels: np.ndarray, wanted: float) -> int | None:
+    """Bytes of a codec's smallest file whose PSNR is at least that wanted, by bisection of its quality; None without any."""
+    sizes = {}
+
+    def reaches(quality: int) -> bool:
+        data = codec.encode(pixels, quality)
+        decoded = codec.decode(data)
+        found = psnr(pixels, decoded[..., 1] if pixels.ndim == 2 else decoded)
+        sizes[quality] = len(data)
+        return found is None or found >= wanted
+
+    qualities = range(1, 96 if codec.name.startswith("jpeg") else 101)
+    place = bisect.bisect_left(qualities, True, key=reaches)
+    return sizes[qualities[place]] if place < len(qualities) else None
+
+
+def measure(name: str, pixels: np.ndarray, quality: int, codecs: dict[str, Codec], save: Path | None = None) -> Row:
+    """Codes a picture with all."""
+    ours = next(iter(codecs.values()))
+    data = ours.encode(pixels, quality)
+    decoded = ours.decode(data)
+    reached = psnr(pixels, decoded)
+    image = Image.fromarray(pixels)
+    if save:
+        image.save(save / f"{name}.png")
+        Image.fromarray(decoded).save(save / f"{name}-q{quality}.png")
+    others: dict[str, float | None] = {}
+    scale = 8 / (image.width * image.height)
+    for label, names in RIVALS.items():
+        sizes = [least_bytes(codecs[each], pixels, reached) for each in names] if reached is not None else []
+        others[label] = min((scale * size for size in sizes if size is not None), default=None)
+    for label, write in EXACT.items():
+        file = io.BytesIO()
+        write(image, file)
+        others[label] = scale * file.tell()
+    return Row(name, quality, scale * len(data), reached, others)
+
+
+def heading() -> str:
+    """The first two lines of the table, in Markdown."""
+    labels = [*RIVALS, *EXACT]
+    return f"| picture | quality | PSNR, dB | cae | {' | '.join(labels)} | cae / best |\n|---|{'---:|' * (len(labels) + 4)}"
+
+
+def line(row: Row) -> str:
+    """One line of the table."""
+    reached = "exact" if row.psnr is None else f"{row.psnr:.1f}"
+    others = " | ".join("" if bits is None else f"{bits:.3f}" for bits in row.others.values())
+    return f"| {row.picture} | {row.quality} | {reached} | {row.bits:.3f} | {others} | {row.against_best:.2f} |"
+
+
+def run(arguments: argparse.Namespace) -> None:
+    codecs = registry(arguments.weights, arguments.device)
+    names = arguments.pictures.split(",") if arguments.pictures else list(PICTURES)
+    if unknown := [name for name in names if name not in PICTURES]:
+        raise CaeError(f"no picture {unknown[0]!r}; there are {', '.join(PICTURES)}")
+    try:
+        qualities = [int(quality) for quality in arguments.qualities.split(",")]
+    except ValueError:
+        raise CaeError(f"qualities {arguments.qualities!r} are not integers with commas between") from None
+    if arguments.save:
+        arguments.save.mkdir(parents=True, exist_ok=True)
+    rows = []
+    if not arguments.json:
+        print(heading())
+    for name in names:
+        pixels = PICTURES[name]()
+        for quality in qualities:
+            rows.append(measure(name, pixels, quality, codecs, arguments.save))
+            if not arguments.json:
+                print(line(rows[-1]), flush=True)
+    better = sum(row.against_best <= 1 for row in rows)
+    last = f"\nNo more bits than the best of the others on {better} of {len(rows)}."
+    print(json.dumps([dataclasses.asdict(row) for row in rows], indent=2) if arguments.json else last)

@@ -1,0 +1,43 @@
+"""Drawn pictures are the same every time, and the table says what each codec takes for the same quality."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks.codecs import registry
+from benchmarks.drawings import least_bytes, psnr
+from benchmarks.drawn import PICTURES
+
+from .conftest import TINY
+
+
+def test_pictures():
+    assert len(PICTURES) >= 12
+    for name in ("terminal", "sprites", "checkerboard", "noise", "gradients", "few-colours"):
+        pixels = PICTURES[name]()
+        assert pixels.dtype == np.uint8 and pixels.ndim in (2, 3) and np.array_equal(PICTURES[name](), pixels)
+
+
+def test_least_bytes(chelsea):
+    """The file before the smallest that does is not good enough."""
+    jpeg, pixels = registry()["jpeg"], chelsea[:128, :128]
+    sizes = [least_bytes(jpeg, pixels, wanted) for wanted in (20, 30, 35, 60)]
+    assert sizes[0] < sizes[1] < sizes[2] and sizes[3] is None
+    quality = next(q for q in range(1, 96) if len(jpeg.encode(pixels, q)) == sizes[1])
+    reached = [psnr(pixels, jpeg.decode(jpeg.encode(pixels, q))) for q in (quality - 1, quality)]
+    assert reached[0] < 30 <= reached[1]
+
+
+def test_command(capsys, tmp_path):
+    given = ["drawings", "--pictures", "checkerboard", "--weights", str(TINY)]
+    command.main([*given, "--save", str(tmp_path)])
+    assert "| checkerboard | 50 | exact |" in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkerboard-q50.png", "checkerboard.png"]
+    command.main([*given, "--json"])
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["psnr"] is None and row["others"]["AVIF"] is None and row["others"]["PNG"] > row["others"]["WebP exact"]
+    for wrong in (["--pictures", "cat"], ["--qualities", "high"]):
+        with pytest.raises(SystemExit, match="benchmarks: "):
+            command.main(["drawings", *wrong])
