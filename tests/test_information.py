@@ -1,0 +1,75 @@
+"""What a file says of itself: kinds of tiles, where its bytes go, and whether its checksums match."""
+
+import json
+
+import numpy as np
+import pytest
+
+import codec
+from codec.commands import info as command
+from codec.format import container
+from codec.format.container import Plane
+from codec.format.information import damaged_parts, describe
+from codec.format.source import Seekable
+
+from .conftest import TINY
+from .forging import Counting
+from .test_damage import damaged
+from .test_kinds import text
+
+
+@pytest.fixture(scope="module")
+def data(tiny, astronaut) -> bytes:
+    """Three kinds of tiles, with alpha."""
+    pixels = np.concatenate([text(256, 128), astronaut[60:188, 100:356]], 1)
+    pixels = np.dstack([pixels, np.full(pixels.shape[:2], 200, np.uint8)])
+    return tiny.encode(np.roll(pixels, 40, 1), 40, tile=128)
+
+
+def test_kinds_and_parts(data):
+    facts, file = codec.info(data), container.read(data)
+    assert facts.kinds == {"transform": 1, "lossless": 1, "mixed": 2}
+    assert sum(facts.parts.values()) == facts.bytes == len(data)
+    assert facts.parts["header"] == 32 and facts.parts["metadata"] == 0 and facts.parts["index"] == 8 * 17 + 4
+    alphas = [container.payload(data, file, tile, Plane.ALPHA).data for tile in range(4)]
+    assert facts.parts["alpha"] == sum(map(len, alphas))
+    split = [container.split(container.payload(data, file, tile), file.header.place(tile)) for tile in range(4)]
+    assert facts.parts["lossless"] == sum(len(lossless) for lossless, _ in split)
+    assert facts.parts["transform"] == sum(
+        len(transform) + 4 * bool(len(exact)) for exact, transform in split if len(transform)
+    )
+
+
+def test_metadata_count_with_their_names(tiny, chelsea):
+    with tiny.create(file := Counting(), (64, 64), "RGB", metadata={"exif": b"II*\0"}) as out:
+        out.write(chelsea[:64, :64])
+    assert codec.info(file.getvalue()).parts["metadata"] == 4 + 12
+
+
+def test_little_is_read(data):
+    source = Seekable(file := Counting(data + bytes(0)))
+    assert describe(source) == codec.info(data)
+    assert file.fetched < 2**14 + 100
+
+
+def test_damage_is_named_without_decoding(data):
+    broken = damaged(data, (1, Plane.ALPHA), (2, Plane.COLOUR))
+    assert list(damaged_parts(Seekable(Counting(data)))) == []
+    named = ["the alpha of tile 1 (x 128, y 0, 128 x 128)", "tile 2 (x 256, y 0, 128 x 128)"]
+    assert list(damaged_parts(Seekable(Counting(broken)))) == named
+
+
+def test_the_command(data, tmp_path, capsys):
+    path = tmp_path / "drawn.cae"
+    path.write_bytes(data)
+    command.main([str(path), "--check", "--bits", "--weights", str(TINY)])
+    said = capsys.readouterr().out
+    assert "1 transform, 1 lossless, 2 mixed" in said and "all checksums match" in said and "second pass" in said
+    command.main([str(path), "--json", "--bits", "--weights", str(TINY)])
+    facts = json.loads(capsys.readouterr().out)
+    spent = sum(facts["transform_bits"].values()) / 8
+    assert 0.98 * facts["parts"]["transform"] < spent + 4 * 2 <= facts["parts"]["transform"]
+    path.write_bytes(damaged(data, (0, Plane.COLOUR)))
+    with pytest.raises(SystemExit, match="1 part of a tile is damaged"):
+        command.main([str(path), "--check", "--json"])
+    assert json.loads(capsys.readouterr().out)["damaged"] == ["tile 0 (x 0, y 0, 128 x 128)"]
