@@ -11,7 +11,7 @@ import torch
 
 from codec.coding.encoder import encode
 from codec.coding.settings import Job, Settings
-from codec.coding.tiles import tile_groups
+from codec.coding.tiles import tile_symbols
 from codec.coding.transforming import analyse
 from codec.format import entropy_coding
 from codec.format.tiling import LATENT_STRIDE, Rect, grid
@@ -41,7 +41,7 @@ def measure(sample: Sample, model: Model, quality: int) -> np.ndarray:
     totals = np.zeros(6)
     for _, cell in grid(bounds, DEFAULT_TILE):
         rows, columns = cell.outward(LATENT_STRIDE).slices
-        groups = tile_groups(latent[None, rows, columns], job)
+        groups = tile_symbols(latent[None, rows, columns], job).groups(job.model)
         start = time.perf_counter()
         payload = entropy_coding.encode(groups)
         middle = time.perf_counter()

@@ -13,6 +13,8 @@ QUALITIES = range(1, 101)
 DEFAULT_QUALITY = 50
 DEFAULT_TILE = 1024
 """Side of a tile in pixels."""
+EFFORTS = range(1, 10)
+DEFAULT_EFFORT = 2
 TARGETS = ("target_size", "target_bpp", "target_psnr")
 
 Region = tuple[int, int, int, int]
@@ -36,6 +38,8 @@ class EncodeOptions:
     """How one picture is encoded: `quality` 1 (smallest file) to 100, `tile` the side of its tiles in pixels.
 
     `lossless` codes every pixel exactly, whatever the quality; without it only what costs less so is.
+    `effort` 1 rounds, 2 weighs each symbol's bits, 3 to 9 search for symbols, each about twice as long as the one before.
+
     In place of the quality there may be one target: the file's size in bytes, its bits per pixel, or the PSNR in dB of the
     picture's colours.
 
@@ -45,6 +49,7 @@ class EncodeOptions:
 
     quality: int = DEFAULT_QUALITY
     tile: int = DEFAULT_TILE
+    effort: int = DEFAULT_EFFORT
     lossless: bool = False
     target_size: int | None = None
     target_bpp: float | None = None
@@ -53,8 +58,10 @@ class EncodeOptions:
     def __post_init__(self) -> None:
         if not isinstance(self.lossless, bool):
             raise CaeError(f"lossless {self.lossless!r} is not True or False")
-        for name in ("quality", "tile"):
+        for name in ("quality", "tile", "effort"):
             object.__setattr__(self, name, integer(name, getattr(self, name)))
+        if self.effort not in EFFORTS:
+            raise CaeError(f"effort {self.effort} is not {EFFORTS[0]} to {EFFORTS[-1]}")
         targets = {name: value for name in TARGETS if (value := getattr(self, name)) is not None}
         if targets and self.lossless:
             raise CaeError(f"lossless and {next(iter(targets))} exclude each other; name one of them")

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ..format.buffers import Buffer
 from ..networks import registry
-from ..options import DEFAULT_QUALITY, DEFAULT_TILE, OnError, Region
+from ..options import DEFAULT_EFFORT, DEFAULT_QUALITY, DEFAULT_TILE, OnError, Region
 from .arguments import Arguments, CheckedArguments
 from .codec import Codec
 from .reading import File, PictureReader
@@ -55,6 +55,7 @@ def encode(
     quality: int = DEFAULT_QUALITY,
     *,
     tile: int = DEFAULT_TILE,
+    effort: int = DEFAULT_EFFORT,
     lossless: bool = False,
     target_size: int | None = None,
     target_bpp: float | None = None,
@@ -71,7 +72,7 @@ def encode(
     ((48, 64, 3), True)
     """
     targets = {"target_size": target_size, "target_bpp": target_bpp, "target_psnr": target_psnr}
-    return _shared(**arguments).encode(image, quality, tile=tile, lossless=lossless, **targets)
+    return _shared(**arguments).encode(image, quality, tile=tile, effort=effort, lossless=lossless, **targets)
 
 
 @_with_arguments
@@ -123,6 +124,7 @@ def create(
     *,
     quality: int = DEFAULT_QUALITY,
     tile: int = DEFAULT_TILE,
+    effort: int = DEFAULT_EFFORT,
     lossless: bool = False,
     metadata: Mapping[str, bytes] | None = None,
     **arguments: Unpack[Arguments],
@@ -137,4 +139,5 @@ def create(
     >>> codec.decode(file.getbuffer()).shape
     (100, 200)
     """
-    return _shared(**arguments).create(file, size, mode, quality=quality, tile=tile, lossless=lossless, metadata=metadata)
+    options = {"quality": quality, "tile": tile, "effort": effort, "lossless": lossless}
+    return _shared(**arguments).create(file, size, mode, metadata=metadata, **options)

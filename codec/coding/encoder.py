@@ -17,6 +17,7 @@ from ..images.lossless import encode_colour, encode_gray
 from ..networks.transforms import receptive_field
 from ..runtime.threads import run_parallel
 from .kinds import Layer, choose_layers, without_layers
+from .search import SCHEDULES, Target, search_margin
 from .settings import Job, with_fallback
 from .tiles import encode_tile
 from .transforming import analyse
@@ -50,7 +51,7 @@ class BandEncoder:
     def __init__(self, job: Job) -> None:
         self._job, self._header = job, job.header
         self._rows = _Rows(job.header)
-        self._margin = receptive_field(job.model.analysis)
+        self._margin = receptive_field(job.model.analysis) + search_margin(job)
         step = job.header.tile * -(-job.settings.window // job.header.tile)
         self._bands = bands(job.header.bounds, step, job.settings.band_cells)
         self._band = next(self._bands, None)
@@ -85,14 +86,17 @@ def _encode_band(pixels: np.ndarray, place: Rect, band: Rect, job: Job) -> Itera
         whole = [(number, tile.relative_to(place).slices) for number, tile in cells]
         layers = dict(run_parallel(lambda cell: (cell[0], Layer(None, encode_colour(colour[cell[1]]))), whole, threads))
     else:
-        latent = _analyse(colour, place, band, job)
-        coded = _encode_tiles(latent, band, cells, job)
-        layers = choose_layers(colour, place, band, latent, [coded[number] for number, _ in cells], job)
-        if layers:
-            rest = [cell for cell in cells if cell[0] not in layers or layers[cell[0]].shown is not None]
-            if rest:
-                latent = _analyse(without_layers(colour, place, band, layers, job), place, band, job)
-            for number, payload in _encode_tiles(latent, band, rest, job).items():
+        wide = band.grow(search_margin(job), header.bounds)
+        latent = _analyse(colour, place, wide, job)
+        coded = _encode_tiles(latent, wide, cells, job)
+        own = latent[band.outward(LATENT_STRIDE).relative_to(wide.outward(LATENT_STRIDE)).slices]
+        layers = choose_layers(colour, place, band, own, [coded[number] for number, _ in cells], job)
+        rest = [cell for cell in cells if cell[0] not in layers or layers[cell[0]].shown is not None]
+        if layers and rest:
+            colour = without_layers(colour, place, band, layers, job)
+            latent = _analyse(colour, place, wide, job)
+        if layers or job.options.effort in SCHEDULES:
+            for number, payload in _encode_tiles(latent, wide, rest, job, colour, place).items():
                 if number in layers and 8 * len(payload.data) > layers[number].rest:
                     del layers[number]
                 else:
@@ -116,14 +120,27 @@ def _analyse(colour: np.ndarray, place: Rect, band: Rect, job: Job) -> Tensor:
     return with_fallback(lambda job: analyse(colour, place, band, job), job)
 
 
-def _encode_tiles(latent: Tensor, band: Rect, cells: Sequence[tuple[int, Rect]], job: Job) -> dict[int, Payload]:
-    """Transform-coded payloads of a band's tiles, of which the latent is given, by their numbers within it."""
-    origin = band.outward(LATENT_STRIDE)
+def _encode_tiles(
+    latent: Tensor,
+    wide: Rect,
+    cells: Sequence[tuple[int, Rect]],
+    job: Job,
+    colour: np.ndarray | None = None,
+    place: Rect | None = None,
+) -> dict[int, Payload]:
+    """Transform-coded payloads of tiles, by their numbers; the latent is that of `wide`.
+
+    With the pixels `colour` of `place`, symbols are searched as the job's effort says.
+    """
+    origin = wide.outward(LATENT_STRIDE)
 
     def code(cell: tuple[int, Rect]) -> tuple[int, Payload]:
         number, tile = cell
-        y = latent[tile.outward(LATENT_STRIDE).relative_to(origin).slices]
-        return number, with_fallback(lambda job: encode_tile(y, tile, job), job, windows=False)
+        inside = tile.outward(LATENT_STRIDE).relative_to(origin)
+        target = None
+        if colour is not None and place is not None and job.options.effort in SCHEDULES:
+            target = Target.of(colour[tile.relative_to(place).slices], latent, inside)
+        return number, with_fallback(lambda job: encode_tile(latent[inside.slices], tile, job, target), job, windows=False)
 
     return dict(run_parallel(code, cells, job.settings.threads))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 
 import numpy as np
@@ -13,38 +14,82 @@ from ..format.entropy_coding import Decoder, Groups, encode, group_values
 from ..format.source import Data
 from ..format.tiling import HYPER_STRIDE, LATENT_STRIDE, Rect
 from ..networks.entropy_networks import MEAN_BITS, deviation, unpack
+from ..networks.model import Model
 from ..networks.products import LIMIT
+from ..options import EFFORTS
+from .search import Target, refine
 from .settings import Job
 
 PARTS = ("hyper-latent", "first pass", "second pass")
 """What a transform-coded payload consists of."""
 
 
-def encode_tile(y: Tensor, place: Rect, job: Job) -> Payload:
-    """The payload of a tile that covers the pixels `place`, from its latent y (h, w, N) in quantisation steps."""
-    groups = tile_groups(y[None], job)
-    return Payload(Kind.TRANSFORM, encode(groups, length_min(Kind.TRANSFORM, place)))
+def encode_tile(y: Tensor, place: Rect, job: Job, target: Target | None = None) -> Payload:
+    """The payload of a tile that covers the pixels `place`, from its latent y (h, w, N) in quantisation steps.
+
+    With a target, symbols are searched as well, as many iterations as the job's effort says, and taken where they are better.
+    """
+    shortest = length_min(Kind.TRANSFORM, place)
+    chosen = tile_symbols(y[None], job)
+    data = encode(chosen.groups(job.model), shortest)
+    if target is not None and not chosen.flat:
+        searched = quantise(*refine(target, chosen.unrounded, job), job, rounding=True)
+        other = encode(searched.groups(job.model), shortest)
+        if 8 * len(other) + target.cost(searched.latent(), job) < 8 * len(data) + target.cost(chosen.latent(), job):
+            data = other
+    return Payload(Kind.TRANSFORM, data)
 
 
-def tile_groups(y: Tensor, job: Job) -> Groups:
-    """Symbols of a tile's scaled latent (1, h, w, N), grouped by table, in decoding order."""
+@dataclasses.dataclass(frozen=True)
+class Symbols:
+    """A tile's symbols: the hyper-latent z (1, h/4, w/4, Z), and of both passes (packed) symbols, means and scale indices.
+
+    `unrounded` is what z was before it was rounded; `flat` whether the tile is, see `Quantiser.is_flat`.
+    """
+
+    z: Tensor
+    values: tuple[Tensor, Tensor]
+    means: tuple[Tensor, Tensor]
+    indices: tuple[Tensor, Tensor]
+    unrounded: Tensor
+    flat: bool
+
+    def groups(self, model: Model) -> Groups:
+        """The symbols grouped by table, in decoding order."""
+        hyper = self.z[0].reshape(-1, self.z.shape[-1]).T.cpu().numpy()
+        groups = list(zip(model.hyper_tables, hyper, strict=True))
+        for values, tables in zip(self.values, self.indices, strict=True):
+            groups += group_values(values.cpu().numpy().ravel(), tables.cpu().numpy().ravel(), model.scale_tables)
+        return groups
+
+    def latent(self) -> Tensor:
+        """The reconstructed latent (1, h, w, N) int32, in units of 2**-MEAN_BITS quantisation steps."""
+        return unpack(*(mean.add(values, alpha=2**MEAN_BITS) for mean, values in zip(self.means, self.values, strict=True)))
+
+
+def tile_symbols(y: Tensor, job: Job) -> Symbols:
+    """What the encoder chooses for a tile's scaled latent (1, h, w, N)."""
+    y = y.to(job.model.device)
+    with job.settings.encoding_precision(job.model.device):
+        z = job.model.hyper_analysis(_pad_to_hyper(y))
+    return quantise(y, z, job, rounding=job.options.effort == EFFORTS[0])
+
+
+@torch.inference_mode()
+def quantise(y: Tensor, z: Tensor, job: Job, *, rounding: bool) -> Symbols:
+    """Symbols for a tile's scaled latent y (1, h, w, N) and hyper-latent: each the nearest, or by what it costs."""
     model, quality, weight = job.model, job.header.quality, job.distortion_weight
     _, h, w, _ = y.shape
-    y = y.to(model.device)
-    with job.settings.encoding_precision(model.device):
-        z = model.hyper_analysis(_pad_to_hyper(y)).round_().clamp_(-LIMIT, LIMIT).to(torch.int32)
-    with torch.inference_mode():
-        features, mean, index = model.entropy.first(z, quality, h, w)
-        wanted, flat = deviation(y, mean, 0), model.quantiser.is_flat(index)
-        symbols = model.quantiser.choose(wanted, index, flat, weight)
-        mean_second, index_second = model.entropy.second(features, mean, symbols, quality)
-        wanted_second = model.quantiser.make_up(deviation(y, mean_second, 1), wanted, symbols, flat)
-        symbols_second = model.quantiser.choose(wanted_second, index_second, flat, weight)
-    hyper = z[0].reshape(-1, z.shape[-1]).T.cpu().numpy()
-    groups = list(zip(model.hyper_tables, hyper, strict=True))
-    for values, tables in ((symbols, index), (symbols_second, index_second)):
-        groups += group_values(values.cpu().numpy().ravel(), tables.cpu().numpy().ravel(), model.scale_tables)
-    return groups
+    rounded = z.round().clamp_(-LIMIT, LIMIT).to(torch.int32)
+    features, mean, index = model.entropy.first(rounded, quality, h, w)
+    wanted, flat = deviation(y, mean, 0), model.quantiser.is_flat(index)
+    symbols = model.quantiser.choose(wanted, index, flat or rounding, weight)
+    mean_second, index_second = model.entropy.second(features, mean, symbols, quality)
+    wanted_second = deviation(y, mean_second, 1)
+    if not rounding:
+        wanted_second = model.quantiser.make_up(wanted_second, wanted, symbols, flat)
+    symbols_second = model.quantiser.choose(wanted_second, index_second, flat or rounding, weight)
+    return Symbols(rounded, (symbols, symbols_second), (mean, mean_second), (index, index_second), z, flat)
 
 
 def decode_tile(data: Data, place: Rect, job: Job, bits: Counter[str] | None = None) -> Tensor:

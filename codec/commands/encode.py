@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from ..errors import CaeError
-from ..options import DEFAULT_QUALITY, DEFAULT_TILE, TARGETS, EncodeOptions
+from ..options import DEFAULT_EFFORT, DEFAULT_QUALITY, DEFAULT_TILE, TARGETS, EncodeOptions
 from ..outputs import check_target
 from . import arguments, common, working
 from .working import Facts, Task, Tools
@@ -46,7 +46,7 @@ class Encoding:
             # cae-encode *.png, of two files, would replace the second
             raise CaeError(f"{task.target}: does not end in .cae; name a .cae file, or pass --force to write to it")
         targets = {name: getattr(given, name) for name in TARGETS}
-        options = EncodeOptions(given.quality, given.tile, given.lossless, **targets)
+        options = EncodeOptions(given.quality, given.tile, given.effort, given.lossless, **targets)
         with streams.reading(task.source, given.max_pixels) as source:
             if options.has_target:
                 limit = PIXELS_MAX if given.max_pixels is None else given.max_pixels
@@ -88,6 +88,14 @@ def main(given: list[str] | None = None) -> None:
         default=DEFAULT_TILE,
         metavar="N",
         help="side of a tile in pixels, a multiple of 64 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "-e",
+        "--effort",
+        type=int,
+        default=DEFAULT_EFFORT,
+        metavar="E",
+        help="1 (fastest) to 9 (smallest): from 3 on symbols are searched for, each about twice as long (default: %(default)s)",
     )
     parser.add_argument("--force", action="store_true", help="write to OUT even where its name does not end in .cae")
     parser.add_argument(

@@ -17,7 +17,9 @@ from ..format.entropy_coding import Table
 from ..options import QUALITIES
 from ..runtime.devices import out_of_memory
 from .config import Config
+from .entropy_model import EntropyModel
 from .entropy_networks import SCALES, EntropyNetworks
+from .float_copy import float_copy
 from .hyper_analysis import HyperAnalysis
 from .layers import interpolate_levels
 from .products import LIMIT
@@ -47,6 +49,15 @@ class Model:
     hyper_tables: list[Table]
     quantiser: Quantiser
     device: torch.device
+
+    @functools.cached_property
+    def float_entropy(self) -> EntropyModel:
+        """A float copy of `entropy`, for what needs gradients; CaeError where the file has none."""
+        weights = Weights.read(self.files.model)
+        if weights.id != self.id:
+            raise CaeError(f"{self.files.model}: has been replaced by other weights since it was loaded")
+        with _explaining(weights, self.device):
+            return float_copy(self.config, weights.tensors()).to(self.device).eval().requires_grad_(False)
 
     def level(self, quality: int) -> Tensor:
         """The quality's position on the gain levels, (1,)."""

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from ..format.entropy_coding import VALUE_LIMIT, Table
-from .entropy_networks import NEIGHBOURS
+from .entropy_networks import NEIGHBOURS, SCALES
 
 ESCAPE_BITS = 16.0
+ESCAPE_SLOPE = 0.1
 DISTORTION_WEIGHT = 45.0
 """Bits that a squared error of one quantisation step is worth; 11 to 60 were tried on held-out photographs.
 
@@ -48,6 +49,23 @@ class Quantiser:
             row[table.radius + 1 :] = cost[-1] + ESCAPE_BITS
         # zero saves nothing
         self._saved = torch.nn.functional.pad(bits.diff(dim=1), (1, 0), value=-torch.inf).flatten().to(device)
+        self._bits = bits.flatten().to(device)
+
+    def bits(self, symbols: Tensor, index: Tensor) -> Tensor:
+        """Bits of symbols under the tables of scale indices, both (any shape) real numbers: straight lines between integers.
+
+        Both have gradients, by which the bits of symbols that are no integers yet can be lowered.
+        """
+        index = index.clamp(0, SCALES - 1)
+        below = index.detach().floor().clamp(max=SCALES - 2)
+        magnitude = symbols.abs()
+        bounded = magnitude.clamp(max=self.width - 1.001)
+        smaller = bounded.detach().floor()
+        place = (below * self.width + smaller).to(torch.int64)
+        columns = bounded - smaller
+        rows = [torch.lerp(self._bits[at], self._bits[at + 1], columns) for at in (place, place + self.width)]
+        # beyond the tables a few bits more for each doubling; the slope leads back to them
+        return torch.lerp(*rows, index - below) + (magnitude - bounded) * ESCAPE_SLOPE
 
     @staticmethod
     def is_flat(index: Tensor) -> bool:

@@ -1,0 +1,103 @@
+"""Searched symbols: better files of the same format, the same each time."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+
+import codec
+from codec.coding.search import SCHEDULES, relaxed, sampled
+from codec.networks.quantisation import Quantiser
+
+from .conftest import TINY
+
+PHOTOGRAPH = skimage.data.astronaut()[:160, 96:288]
+
+
+def psnr(data: bytes, wanted: np.ndarray) -> float:
+    return 20 * math.log10(255) - 10 * math.log10(np.square(codec.decode(data).astype(float) - wanted).mean())
+
+
+def bits_at(psnr_wanted: float, points: list[tuple[float, float]]) -> float:
+    """The logarithm of the size that a PSNR takes, between measured ones."""
+    return float(np.interp(psnr_wanted, *zip(*sorted(points), strict=True)))
+
+
+@pytest.mark.parametrize("effort", [3, 4])
+def test_a_search_saves_bits_at_equal_psnr(effort):
+    points = [(psnr(data, PHOTOGRAPH), math.log(len(data))) for data in (codec.encode(PHOTOGRAPH, q) for q in (35, 40, 45, 50))]
+    data = codec.encode(PHOTOGRAPH, 40, effort=effort)
+    assert math.log(len(data)) < bits_at(psnr(data, PHOTOGRAPH), points) - 0.015
+
+
+def test_choosing_by_bits_beats_rounding():
+    points = [
+        (psnr(data, PHOTOGRAPH), math.log(len(data)))
+        for data in (codec.encode(PHOTOGRAPH, q, effort=1) for q in (30, 35, 40, 45))
+    ]
+    data = codec.encode(PHOTOGRAPH, 40)
+    assert math.log(len(data)) < bits_at(psnr(data, PHOTOGRAPH), points)
+
+
+@pytest.mark.parametrize("shape", [(70, 130), (70, 130, 3), (130, 70, 4), (1, 1, 3), (64, 64, 2)])
+def test_every_kind_of_picture_and_of_tile(tiny, shape):
+    """Tiles that end anywhere, next to others, above and below, gray and with alpha."""
+    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    data = tiny.encode(image, 60, tile=64, effort=3)
+    decoded = tiny.decode(data)
+    assert decoded.shape == shape
+    if len(shape) == 3 and shape[2] in (2, 4):
+        assert (decoded[..., -1] == image[..., -1]).all()
+
+
+def test_the_number_of_threads_changes_nothing():
+    image = skimage.data.coffee()[:70, :130]
+    one, two = (codec.Codec(weights=TINY, threads=threads).encode(image, 40, tile=64, effort=3) for threads in (1, 2))
+    assert one == two
+
+
+def test_noise_is_the_same_each_time(tiny, monkeypatch):
+    monkeypatch.setitem(SCHEDULES, 9, dataclasses.replace(SCHEDULES[9], iterations=4))
+    image = skimage.data.coffee()[:70, :100]
+    assert tiny.encode(image, 40, effort=9) == tiny.encode(image, 40, effort=9)
+
+
+def test_rows_by_pieces_give_the_same_file(tiny, tmp_path):
+    image = skimage.data.coffee()[:140, :70]
+    with tiny.create(tmp_path / "a.cae", (70, 140), "RGB", tile=64, effort=3) as out:
+        for row in image:
+            out.write(row[None])
+    assert (tmp_path / "a.cae").read_bytes() == tiny.encode(image, tile=64, effort=3)
+
+
+@pytest.mark.parametrize("effort", [0, 10, -1, 2.5, "4", True])
+def test_other_efforts_are_refused(tiny, effort):
+    with pytest.raises(codec.CaeError, match="effort"):
+        tiny.encode(PHOTOGRAPH, effort=effort)
+
+
+def test_efforts_take_more_and_more_iterations():
+    iterations = [SCHEDULES[effort].iterations for effort in sorted(SCHEDULES)]
+    assert iterations == sorted(set(iterations)) and list(SCHEDULES) == list(range(3, 10))
+
+
+@pytest.mark.parametrize("make", [relaxed, lambda cold: sampled(cold, torch.Generator().manual_seed(1))])
+def test_relaxed_rounding_becomes_rounding(make):
+    x = torch.tensor([-2.3, -0.9, 0.1, 0.4, 0.6, 3.8])
+    hot, cold = make(0.5)(x), make(0.01)(x)
+    assert torch.allclose(cold, x.round(), atol=1e-3)
+    assert not torch.allclose(hot, x.round(), atol=1e-3)
+
+
+def test_bits_of_real_symbols_meet_the_tables(tiny):
+    tables = tiny._model.scale_tables
+    quantiser = Quantiser(tables)
+    for number in (0, 20, 63):
+        frequencies = tables[number].frequencies.astype(float)
+        symbols = torch.arange(-2.0, 3.0)
+        wanted = np.log2(frequencies.sum()) - np.log2(frequencies[tables[number].radius + np.arange(-2, 3)])
+        wanted = np.concatenate([wanted[2:][::-1][:2], wanted[2:]])  # of a magnitude, the positive symbol's
+        assert np.allclose(quantiser.bits(symbols, torch.full((5,), float(number))), wanted, atol=1e-3)
