@@ -149,7 +149,7 @@ def test_descriptors_are_given_back(path):
 def large(tile: int, length: int) -> io.BytesIO:
     """A gigapixel whose tiles all have payloads of zeros, of a length each."""
     file = Counting()
-    header = Header(32768, 32768, 3, 50, tile, bytes(8))
+    header = Header(32768, 32768, 3, 50, tile, b"model id")
     writer = container.Writer(file, header, {"exif": b"II*\0", "xmp ": b"<x/>"})
     payload = Payload(Kind.TRANSFORM, bytes(length))
     for _ in range(header.tile_count):
@@ -180,9 +180,9 @@ def test_opening_takes_the_memory_of_the_index(tmp_path, tiny_model):
 
 def test_claims_beyond_the_file_are_refused_unread():
     """The index of the largest picture there can be would take 19 exabytes."""
-    header = Header(2**31 - 1, 2**31 - 1, 3, 50, 64, bytes(8))
+    header = Header(2**31 - 1, 2**31 - 1, 3, 50, 64, b"model id")
     file = Counting()
-    container.Writer(file, Header(1, 1, 3, 50, 64, bytes(8)), {})
+    container.Writer(file, Header(1, 1, 3, 50, 64, b"model id"), {})
     forged = bytes(file.getbuffer()[:8]) + header.width.to_bytes(4, "little") * 2 + bytes(file.getbuffer()[16:28])
     file = Counting(forged + container._CRC.pack(container.zlib.crc32(forged)) + bytes(2**20))
     with pytest.raises(CaeError, match="cut off in its tile index"):
@@ -193,7 +193,7 @@ def test_claims_beyond_the_file_are_refused_unread():
 def test_a_broken_index_of_nothing_is_not_held(tmp_path):
     """A sparse file as large as its header claims, whose index is zeros: it is read, but no more of it kept than is sound."""
     file = Counting()
-    container.Writer(file, Header(2**17, 2**17, 3, 50, 64, bytes(8)), {})
+    container.Writer(file, Header(2**17, 2**17, 3, 50, 64, b"model id"), {})
     path = tmp_path / "sparse.cae"
     path.write_bytes(file.getvalue())
     os.truncate(path, 2**17)
@@ -208,7 +208,7 @@ def test_a_broken_index_of_nothing_is_not_held(tmp_path):
 
 def test_indices_of_several_pieces_are_checked_throughout(monkeypatch):
     monkeypatch.setattr(container, "_ENTRIES_AT_ONCE", 3)
-    header = Header(300, 300, 4, 50, 64, bytes(8))
+    header = Header(300, 300, 4, 50, 64, b"model id")
     payloads = [Payload(kind, bytes(4 * n)) for n in range(1, 26) for kind in (Kind.TRANSFORM, Kind.LOSSLESS)]
     file = container.write(header, {}, payloads)
     parsed = container.read(file)
