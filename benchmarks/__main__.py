@@ -19,6 +19,7 @@ COMMANDS = {
     "scaling": ("benchmarks.scaling", "measure memory and speed of the command lines on pictures of up to a gigapixel"),
     "files": ("benchmarks.files", "measure pictures a second of whole folders, reading and writing counted"),
     "drawings": ("benchmarks.drawings", "measure codecs on pages, screens, diagrams, maps and patterns that are drawn here"),
+    "regions": ("benchmarks.regions", "time regions out of a large picture, cold and warm"),
     "coding": ("benchmarks.coding", "compare real coded sizes with the entropy model's estimates"),
     "complexity": ("benchmarks.complexity", "count multiply-accumulates and parameters"),
 }

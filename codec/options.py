@@ -16,6 +16,8 @@ DEFAULT_TILE = 1024
 EFFORTS = range(1, 10)
 DEFAULT_EFFORT = 2
 TARGETS = ("target_size", "target_bpp", "target_psnr")
+DEFAULT_CACHE = 2**26
+"""Bytes of decoded tiles that an open picture keeps: as many as a dozen of the usual size."""
 
 Region = tuple[int, int, int, int]
 """x, y, width and height in pixels."""

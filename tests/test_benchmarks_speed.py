@@ -94,6 +94,14 @@ def test_speed_command(capsys, tmp_path):
     assert "encode_mps" in capsys.readouterr().out
 
 
+def test_regions_command(capsys):
+    main(["regions", "--size", "300x200", "--side", "90", "--count", "2", "--weights", str(TINY)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("90 x 90 pixels")
+    assert [line[:20].strip() for line in lines[1:]] == ["new process", "just opened", "half a side further", "again"]
+    assert all(float(line[20:].split()[0]) > 0 for line in lines[1:])
+
+
 def test_scaling_command(capsys, tmp_path):
     out = tmp_path / "scaling"
     main(["scaling", "--sizes", "300x200", "500x400", "--weights", str(TINY), "--scratch", str(tmp_path), "--out", str(out)])

@@ -1,10 +1,19 @@
 """Regions: exactly the crop of the whole picture, from no more of the file than they need."""
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 import codec
+from codec.coding import transforming, windows
 from codec.format import container
+from codec.format.tiling import Rect
+from codec.networks import invariance
+from codec.networks.layers import Pointwise
+from codec.networks.transforms import Synthesis
+
+from .forging import smallest_file
 
 
 @pytest.mark.parametrize("region", [(0, 0, 1, 1), (450, 299, 1, 1), (63, 64, 130, 65), (100, 0, 7, 300), (0, 0, 451, 300)])
@@ -21,6 +30,61 @@ def test_region_is_the_crop_of_several_windows(default, astronaut, region):
     data = default.encode(wide, 70)
     x, y, width, height = region
     assert np.array_equal(default.decode(data, region=region), default.decode(data)[y : y + height, x : x + width])
+
+
+def test_pieces_of_windows_are_the_crop(default, astronaut):
+    """Regions across four windows, of which no more is synthesised than is needed, beside borders and in the middle."""
+    pixels = np.tile(astronaut, (3, 3, 1))[:1300, :1100]
+    data = default.encode(pixels, 70)
+    whole = default.decode(data)
+    with default.open(data) as picture:
+        for x, y, width, height in ((900, 900, 200, 200), (1020, 10, 3, 500), (0, 1299, 700, 1), (600, 400, 60, 70)):
+            assert np.array_equal(picture.read((x, y, width, height)), whole[y : y + height, x : x + width])
+
+
+def test_a_region_costs_what_it_shows(tiny, monkeypatch):
+    """Of the four windows that meet, it synthesises a small part; where sizes might not agree, all of them."""
+    data = smallest_file(3000, 3000, tiny._model.id)
+    areas = []
+    forward = Synthesis.forward
+
+    def counting(self, y, *rest, **more):
+        areas.append(y.shape[1] * y.shape[2] * 256)
+        return forward(self, y, *rest, **more)
+
+    monkeypatch.setattr(Synthesis, "forward", counting)
+    tiny.decode(data, region=(0, 0, 1, 1))
+    for agree, most in ((True, 800 * 800), (False, 5 * 1024 * 1024)):
+        areas.clear()
+        monkeypatch.setattr(transforming, "any_size_agrees", lambda *_, agree=agree: agree)
+        tiny.decode(data, region=(900, 900, 300, 300))
+        assert most / 2 < sum(areas) <= most
+
+
+def test_sizes_that_do_not_agree_are_found(tiny_model, monkeypatch):
+    monkeypatch.setattr(invariance, "_verdicts", {})
+    forward = Pointwise.forward
+    monkeypatch.setattr(Pointwise, "forward", lambda self, x: forward(self, x) * (1 + 1e-6 * (x.shape[1] < 30)))
+    assert not invariance.any_size_agrees(tiny_model, False)
+
+
+@hypothesis.given(
+    st.tuples(*[st.integers(1, 700)] * 2), st.tuples(*[st.integers(0, 699)] * 4), st.integers(1, 9), st.sampled_from([64, 256])
+)
+def test_pieces_hold_a_region_once(size, corners, count, side):
+    bounds = Rect(0, 0, *size)
+    region = Rect(min(corners[:2]), min(corners[2:]), max(corners[:2]) + 1, max(corners[2:]) + 1) & bounds
+    hypothesis.assume(not region.is_empty)
+    seen = np.zeros(size, int)
+    for core, wanted in windows.parts(bounds, side, region, count, 3):
+        seen[wanted.slices] += 1
+        assert core.scaled(16) & wanted == wanted
+        window = Rect.of_region(wanted.left // side * side, wanted.top // side * side, side, side) & bounds
+        assert core & window.outward(16) == core
+        assert core.height >= min(3, window.outward(16).height) and core.width >= min(3, window.outward(16).width)
+    inside = np.zeros(size, int)
+    inside[region.slices] = 1
+    assert np.array_equal(seen, inside)
 
 
 def test_region_reads_only_what_it_needs(tiny, astronaut):

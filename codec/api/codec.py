@@ -30,7 +30,16 @@ from ..networks import registry
 from ..networks.agreement import agrees
 from ..networks.model import Model
 from ..networks.weights import Files
-from ..options import DEFAULT_EFFORT, DEFAULT_QUALITY, DEFAULT_TILE, DecodeOptions, EncodeOptions, OnError, Region
+from ..options import (
+    DEFAULT_CACHE,
+    DEFAULT_EFFORT,
+    DEFAULT_QUALITY,
+    DEFAULT_TILE,
+    DecodeOptions,
+    EncodeOptions,
+    OnError,
+    Region,
+)
 from ..runtime import devices
 from ..runtime.forking import fork_safe
 from ..runtime.threads import thread_count
@@ -197,17 +206,18 @@ class Codec:
         return dataclasses.replace(pictures.from_array(pixels), metadata=dict(file.metadata))
 
     @fork_safe
-    def open(self, file: File, /, *, on_error: OnError = "raise") -> PictureReader:
+    def open(self, file: File, /, *, on_error: OnError = "raise", cache: int = DEFAULT_CACHE) -> PictureReader:
         """Opens a `.cae` file, of which only the header and the index are read until pixels are asked for.
 
         Args:
             file: a path, an open binary file that seeks (such as fsspec's, of a web server or a cloud), or the file's bytes.
             on_error: what is done about damaged tiles, see `decode`.
+            cache: bytes of decoded tiles that are kept for later calls of `read` (a tile of 1024 x 1024 pixels takes 5 MB).
 
         Raises:
             CaeError: for a damaged or foreign file, and for unknown weights.
         """
-        return PictureReader(file, lambda header: self._model_for(header.model_id), self._settings, on_error)
+        return PictureReader(file, lambda header: self._model_for(header.model_id), self._settings, on_error, cache)
 
     def create(
         self,

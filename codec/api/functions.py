@@ -14,7 +14,7 @@ from PIL import Image
 
 from ..format.buffers import Buffer
 from ..networks import registry
-from ..options import DEFAULT_EFFORT, DEFAULT_QUALITY, DEFAULT_TILE, OnError, Region
+from ..options import DEFAULT_CACHE, DEFAULT_EFFORT, DEFAULT_QUALITY, DEFAULT_TILE, OnError, Region
 from .arguments import Arguments, CheckedArguments
 from .codec import Codec
 from .reading import File, PictureReader
@@ -104,7 +104,9 @@ def decode_image(
 
 
 @_with_arguments
-def open(file: File, /, *, on_error: OnError = "raise", **arguments: Unpack[Arguments]) -> PictureReader:
+def open(
+    file: File, /, *, on_error: OnError = "raise", cache: int = DEFAULT_CACHE, **arguments: Unpack[Arguments]
+) -> PictureReader:
     """Opens a `.cae` file to read regions or tiles of it: see `Codec` and `Codec.open`.
 
     >>> import codec, numpy as np
@@ -112,7 +114,7 @@ def open(file: File, /, *, on_error: OnError = "raise", **arguments: Unpack[Argu
     ...     picture.size, picture.mode, picture.read(region=(150, 0, 50, 20)).shape
     ((200, 100), 'RGB', (20, 50, 3))
     """
-    return _shared(**arguments).open(file, on_error=on_error)
+    return _shared(**arguments).open(file, on_error=on_error, cache=cache)
 
 
 @_with_arguments

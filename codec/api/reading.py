@@ -14,6 +14,7 @@ from typing import BinaryIO, Generic, TypeVar
 
 import numpy as np
 
+from ..coding.cache import TileCache
 from ..coding.damage import Damage
 from ..coding.decoder import check_payloads, decode, decode_bands, transform_bits
 from ..coding.settings import Job, Settings
@@ -23,7 +24,7 @@ from ..format.buffers import Buffer
 from ..format.container import Header
 from ..format.source import open_source
 from ..networks.model import Model
-from ..options import DecodeOptions, OnError, Region
+from ..options import DecodeOptions, OnError, Region, integer
 from ..runtime.forking import fork_safe
 
 Item = TypeVar("Item")
@@ -38,8 +39,11 @@ class PictureReader:
     fails, is closed, or has been written to since it was opened.
     """
 
-    def __init__(self, file: File, model_for: Callable[[Header], Model], settings: Settings, on_error: OnError) -> None:
+    def __init__(
+        self, file: File, model_for: Callable[[Header], Model], settings: Settings, on_error: OnError, cache: int
+    ) -> None:
         self._options = DecodeOptions(on_error=on_error)
+        self._cache = TileCache(integer("cache", cache))
         self._name = f"{file!s}: " if isinstance(file, str | PathLike) else ""
         self._source = open_source(file)
         try:
@@ -81,14 +85,15 @@ class PictureReader:
         """The pixels of a region, or of all, as `codec.decode` gives them: uint8 (h, w), (h, w, 2), (h, w, 3) or (h, w, 4).
 
         Args:
-            region: (x, y, width, height) in pixels; only the tiles that it needs are read.
+            region: (x, y, width, height) in pixels; only the tiles that it needs are read, but for those that are cached.
             scale: 1, the full size, which is the only one there is.
         """
         if not isinstance(scale, numbers.Real) or scale != 1:
             raise CaeError(f"scale {scale}: only 1, the full size, can be read; shrink what that gives")
         damage = self._damage()
         with self._naming():
-            pixels = decode(self._source, self._file, self._job(region), damage)
+            job = dataclasses.replace(self._job(region), tiles=self._cache)
+            pixels = decode(self._source, self._file, job, damage)
         if damage:
             damage.warn(stacklevel=3)
         return _shaped(pixels)
@@ -129,6 +134,7 @@ class PictureReader:
     def close(self) -> None:
         """Ends reading, and closes the file if it was given as a path."""
         self._source.close()
+        self._cache.clear()
 
     def __enter__(self) -> PictureReader:
         return self

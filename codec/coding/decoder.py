@@ -230,9 +230,7 @@ def _latents(
     """The latents of tiles; what mixed ones within the job's region have without loss as well is put into `unread`."""
     header, channels = job.header, job.model.config.latent_channels
 
-    def decode(number: int) -> Tensor | None:
-        if file.kind(number) is Kind.LOSSLESS:
-            return None
+    def decode_anew(number: int) -> Tensor:
         place = header.place(number)
         payload = container.payload(data, file, number, Plane.COLOUR)
         with _naming(Plane.COLOUR, number):
@@ -240,6 +238,11 @@ def _latents(
             if len(lossless) and not (place & job.region).is_empty:
                 unread[number] = lossless
             return with_fallback(lambda job: decode_tile(transform, place, job), job, windows=False)
+
+    def decode(number: int) -> Tensor | None:
+        if file.kind(number) is Kind.LOSSLESS:
+            return None
+        return job.tiles.get((Plane.COLOUR, number), lambda: decode_anew(number))
 
     def decode_or_fill(number: int) -> Tensor | None:
         try:
@@ -262,9 +265,7 @@ def _layers(data: Source | Data, file: Container, job: Job, damage: Damage | Non
     """What tiles have without loss; `unread` holds the code of those that have been read already."""
     header = job.header
 
-    def decode(number: int) -> np.ndarray | None:
-        if file.kind(number) is Kind.TRANSFORM:
-            return None
+    def decode_anew(number: int) -> np.ndarray:
         place = header.place(number)
         code = unread.pop(number, None)
         if code is None:
@@ -273,6 +274,11 @@ def _layers(data: Source | Data, file: Container, job: Job, damage: Damage | Non
                 code, _ = container.split(payload, place)
         with _naming(Plane.COLOUR, number):
             return decode_colour(code, place.width, place.height)
+
+    def decode(number: int) -> np.ndarray | None:
+        if file.kind(number) is Kind.TRANSFORM:
+            return None
+        return job.tiles.get((Kind.LOSSLESS, number), lambda: decode_anew(number))
 
     def whole(number: int) -> Tensor | None:
         return None if file.kind(number) is not Kind.LOSSLESS else torch.from_numpy(decode(number)[..., :3].copy())
@@ -301,16 +307,20 @@ def _layers(data: Source | Data, file: Container, job: Job, damage: Damage | Non
 
 
 def _alphas(data: Source | Data, file: Container, job: Job, damage: Damage | None) -> _Tiles[np.ndarray]:
-    def decode(number: int) -> np.ndarray:
+    def decode_anew(number: int) -> np.ndarray:
         place = job.header.place(number)
+        payload = container.payload(data, file, number, Plane.ALPHA)
+        with _naming(Plane.ALPHA, number):
+            return decode_gray(payload.data, place.width, place.height)
+
+    def decode(number: int) -> np.ndarray:
         try:
-            payload = container.payload(data, file, number, Plane.ALPHA)
-            with _naming(Plane.ALPHA, number):
-                return decode_gray(payload.data, place.width, place.height)
+            return job.tiles.get((Plane.ALPHA, number), lambda: decode_anew(number))
         except DamageError:
             if damage is None:
                 raise
         damage.note(number, Plane.ALPHA)
+        place = job.header.place(number)
         # opaque, so that no colours are hidden that are known
         return np.full((place.height, place.width), 255, np.uint8)
 

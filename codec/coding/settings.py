@@ -17,6 +17,7 @@ from ..networks.model import Model, on_cpu
 from ..networks.quantisation import DISTORTION_WEIGHT
 from ..options import QUALITIES, DecodeOptions, EncodeOptions
 from ..runtime import devices
+from .cache import TileCache
 
 WINDOW = 1024
 """Side in pixels of the square pieces in which the transforms run."""
@@ -63,6 +64,7 @@ class Job:
     """What one call works with: a model and how it runs, what the file's header says, and what the caller chose.
 
     `distortion_weight` is the encoder's, see `Quantiser.choose`.
+    `tiles` holds what other calls have decoded of the same file.
     """
 
     model: Model
@@ -70,6 +72,7 @@ class Job:
     header: Header
     options: EncodeOptions | DecodeOptions
     distortion_weight: float = DISTORTION_WEIGHT
+    tiles: TileCache = dataclasses.field(default_factory=lambda: TileCache(0))
 
     @classmethod
     def encoding(cls, model: Model, settings: Settings, size: tuple[int, int], channels: int, options: EncodeOptions) -> Job:

@@ -10,9 +10,12 @@ from torch import Tensor
 
 from ..format.tiling import LATENT_STRIDE, Rect, grid
 from ..networks.entropy_networks import MEAN_BITS
+from ..networks.invariance import SIDE_MIN, any_size_agrees
 from ..networks.transforms import receptive_field
 from ..runtime.threads import run_parallel
+from . import windows
 from .settings import Job
+from .windows import Piece
 
 
 def analyse(pixels: np.ndarray, place: Rect, region: Rect, job: Job) -> Tensor:
@@ -65,12 +68,11 @@ def synthesise(
     level, gain = model.level(quality), model.gain[quality - 1] * 2**MEAN_BITS
     out = np.empty((region.height, region.width, colours), np.uint8)
 
-    def run(cell: tuple[int, Rect]) -> None:
-        wanted = cell[1] & region
-        if hidden(cell[1]):
+    def run(piece: Piece) -> None:
+        core, wanted = piece
+        if hidden(wanted):
             out[wanted.relative_to(region).slices] = 0
             return
-        core = cell[1].outward(LATENT_STRIDE)
         window = core.grow(margin, whole)
         y = latent(window)
         with settings.decoding_precision(model.device):
@@ -81,7 +83,15 @@ def synthesise(
             x = x.add(0.5).mul_(255).round_().clamp_(0, 255).to(torch.uint8)
         out[wanted.relative_to(region).slices] = x.cpu().numpy()
 
-    windows = -(-picture.width // settings.window) * -(-picture.height // settings.window)
-    cells = grid(picture, settings.window, touching=region)
-    run_parallel(run, cells, settings.windows_at_once(model.device), among=windows)
+    def agrees(_: None) -> bool:
+        return any_size_agrees(model, bool(settings.bf16))
+
+    count = -(-picture.width // settings.window) * -(-picture.height // settings.window)
+    at_once = settings.windows_at_once(model.device)
+    # in a picture of fewer windows than threads, products run on several threads, which sum as the windows' sizes have it
+    if job.region != picture and count >= at_once and all(run_parallel(agrees, [None], 1)):
+        pieces = windows.parts(picture, settings.window, region, at_once, SIDE_MIN)
+    else:
+        pieces = windows.whole(picture, settings.window, region)
+    run_parallel(run, pieces, at_once, among=count)
     return out

@@ -7,6 +7,7 @@ arXiv:2502.20762).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -161,6 +162,13 @@ class Synthesis(nn.Module):
         f, halo = _apply_blocks(self.blocks, f.to(stream), tuple(2 * side for side in halo))
         with torch.autocast(y.device.type, enabled=False):
             return depth_to_space(self.patch_out(_crop(f, halo).to(dtype)), FEATURE_STRIDE)
+
+    def with_first_blocks(self) -> Synthesis:
+        """The same layers with only one block of each width."""
+        short = copy.copy(self)
+        short._modules = dict(self._modules)
+        short.wide_blocks, short.blocks = self.wide_blocks[:1], self.blocks[:1]
+        return short
 
 
 def narrow_blocks(config: Config, count: int, expansion: int) -> nn.Sequential:

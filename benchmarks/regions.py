@@ -1,0 +1,99 @@
+"""Seconds that a region out of a large picture takes: in a new process, in a picture just opened, and near what was read."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+import codec
+from codec import CaeError
+
+from . import images
+from .arguments import add_image_arguments
+from .scaling import patchwork
+
+_CHILD = """
+import json, sys, time
+start = time.perf_counter()
+import codec
+settings, region = json.loads(sys.argv[2])
+with codec.open(sys.argv[1], **settings) as picture:
+    picture.read(region)
+print(time.perf_counter() - start, time.process_time())
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Regions lie at random, the same each time. Run it on an idle machine."
+    add_image_arguments(parser)
+    parser.add_argument("--file", type=Path, metavar="FILE", help="a .cae file (default: one is made of photographs)")
+    parser.add_argument("--size", default="10240x10240", metavar="WxH", help="size of the picture that is made (10240x10240)")
+    parser.add_argument("--side", type=int, default=512, metavar="N", help="side of the regions in pixels (default: 512)")
+    parser.add_argument("--count", type=int, default=20, metavar="N", help="how many regions are read (default: 20)")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all processors)")
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE", help="weights file (default: the one that comes with the codec)"
+    )
+
+
+def make(path: Path, size: str, arguments: argparse.Namespace, settings: dict[str, object]) -> None:
+    """Codes a picture of pieces of photographs to a file."""
+    sides = size.split("x")
+    if len(sides) != 2 or not all(side.isdigit() and int(side) for side in sides):
+        raise CaeError(f"size {size!r} is not WIDTHxHEIGHT")
+    width, height = map(int, sides)
+    photographs = [sample.load() for sample in images.gather(arguments.dataset, arguments.folder)]
+    with codec.create(path, (width, height), "RGB", **settings) as out:
+        for rows in patchwork(width, height, photographs):
+            out.write(rows)
+
+
+def measure(path: Path, side: int, count: int, settings: dict[str, object]) -> dict[str, list[tuple[float, float]]]:
+    """Seconds of each read, by the clock and of CPU, by what is there before it."""
+    seconds: dict[str, list[tuple[float, float]]] = {
+        "new process": [],
+        "just opened": [],
+        "half a side further": [],
+        "again": [],
+    }
+    rng = np.random.default_rng(0)
+    with codec.open(path, **settings) as picture:
+        width, height = picture.size
+        picture.read((0, 0, 1, 1))
+    if min(width, height) < 2 * side:
+        raise CaeError(f"regions of {side} pixels do not move within {width} x {height}; use a smaller --side")
+    for number in range(count):
+        x, y = (int(rng.integers(length - 3 * side // 2 + 1)) for length in (width, height))
+        region = x, y, side, side
+        if number < 3:
+            command = [sys.executable, "-c", _CHILD, str(path), json.dumps([settings, region])]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            seconds["new process"].append(tuple(map(float, done.stdout.split())))
+        with codec.open(path, **settings) as picture:
+            further = x + side // 2, y, side, side
+            for name, place in (("just opened", region), ("half a side further", further), ("again", further)):
+                start, busy = time.perf_counter(), time.process_time()
+                picture.read(place)
+                seconds[name].append((time.perf_counter() - start, time.process_time() - busy))
+    return seconds
+
+
+def run(arguments: argparse.Namespace) -> None:
+    weights = arguments.weights and str(arguments.weights)
+    settings: dict[str, object] = {"device": "cpu", "threads": arguments.threads, "weights": weights}
+    with tempfile.TemporaryDirectory() as folder:
+        path = arguments.file or Path(folder) / "picture.cae"
+        if arguments.file is None:
+            make(path, arguments.size, arguments, settings)
+        found = measure(path, arguments.side, arguments.count, settings)
+    print(f"{f'{arguments.side} x {arguments.side} pixels':<20} median s  slowest s  CPU s (median)  reads")
+    for name, seconds in found.items():
+        clock, busy = zip(*seconds, strict=True)
+        print(f"{name:<20} {np.median(clock):<9.3f} {max(clock):<10.3f} {np.median(busy):<15.3f} {len(seconds)}")
