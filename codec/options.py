@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import numbers
 import operator
+from fractions import Fraction
 from typing import Literal
 
 from .errors import CaeError
@@ -18,6 +19,8 @@ DEFAULT_EFFORT = 2
 TARGETS = ("target_size", "target_bpp", "target_psnr")
 DEFAULT_CACHE = 2**26
 """Bytes of decoded tiles that an open picture keeps: as many as a dozen of the usual size."""
+SCALES = (1, 2, 4, 8)
+"""How many times smaller than the picture a decode may be."""
 
 Region = tuple[int, int, int, int]
 """x, y, width and height in pixels."""
@@ -88,16 +91,31 @@ class DecodeOptions:
         region: (x, y, width, height) in pixels, None the whole picture.
         on_error: "raise" ends the decode at the first damaged tile; "fill" fills damaged tiles from what surrounds them, and
             names them in one warning.
+        scale: 1, 1/2, 1/4 or 1/8 of the size, as any kind of number.
 
     Raises:
         CaeError: where the region is not four integers (whether it lies within the picture is known later), and for another
-            `on_error`.
+            `on_error` or `scale`.
     """
 
     region: Region | None = None
     on_error: OnError = "raise"
+    scale: float | Fraction = 1
+
+    @property
+    def reduction(self) -> int:
+        """How many times smaller the result is: 1, 2, 4 or 8."""
+        return round(1 / self.scale)
+
+    def size_of(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height of what is decoded of a picture, if the region lies within it."""
+        x, y, width, height = self.region or (0, 0, width, height)
+        factor = self.reduction
+        return -(-(x + width) // factor) - x // factor, -(-(y + height) // factor) - y // factor
 
     def __post_init__(self) -> None:
+        if not isinstance(self.scale, numbers.Real) or self.scale not in [1 / factor for factor in SCALES]:
+            raise CaeError(f"scale {self.scale} is not 1, 1/2, 1/4 or 1/8")
         if self.on_error not in ("raise", "fill"):
             raise CaeError(f"on_error {self.on_error!r} is not 'raise' or 'fill'")
         if self.region is None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import codec
-from codec.coding.cache import TileCache
+from codec.cache import TileCache
 
 from .forging import Counting
 

@@ -102,14 +102,6 @@ def test_what_is_no_file(tiny, tmp_path, path):
         tiny.open(path)
 
 
-@pytest.mark.parametrize("scale", [0.5, 2, 0, "1", "1/2", None, (1, 1), np.ones(2)])
-def test_other_scales(tiny, data, scale):
-    with tiny.open(data) as picture:
-        assert picture.read((0, 0, 9, 8), scale=np.float32(1)).shape == (8, 9, 3)
-        with pytest.raises(codec.CaeError, match="only 1, the full size"):
-            picture.read(scale=scale)
-
-
 @pytest.mark.parametrize("region", [(0, 0, 0, 5), (450, 0, 2, 5), (0, 0, 5), "abcd"])
 def test_bad_regions(tiny, data, region):
     with tiny.open(data) as picture:

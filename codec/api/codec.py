@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Mapping
+from fractions import Fraction
 from os import PathLike
 from typing import Any, BinaryIO
 
@@ -172,7 +173,9 @@ class Codec:
         job = Job.encoding(self._model, self._settings, (width, height), channels, options)
         return (encode_to_target if options.has_target else encode_pixels)(pixels, job, picture.metadata)
 
-    def decode(self, data: Buffer, /, *, region: Region | None = None, on_error: OnError = "raise") -> np.ndarray:
+    def decode(
+        self, data: Buffer, /, *, region: Region | None = None, on_error: OnError = "raise", scale: float | Fraction = 1
+    ) -> np.ndarray:
         """Decodes a `.cae` file's bytes to a uint8 array: (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), as it was encoded.
 
         Args:
@@ -181,15 +184,20 @@ class Codec:
                 crop of the whole picture.
             on_error: "fill" fills damaged tiles from what surrounds them (alpha: opaque) and names them in one warning.
                 Pixels further from them than the synthesis reaches are exact.
+            scale: 1, 1/2, 1/4 or 1/8 (a float or a Fraction). A picture of W x H pixels is then one of ⌈W·scale⌉ x ⌈H·scale⌉,
+                and each of these stands for a square of 1/scale pixels, counted from the top left (less at the other edges).
+                A region, which counts in pixels of the full size, gives those of which it touches a part.
 
         Raises:
             CaeError: for a damaged or foreign file, unknown weights, or a region outside the picture.
         """
-        return pictures.to_array(self.decode_picture(data, DecodeOptions(region, on_error)))
+        return pictures.to_array(self.decode_picture(data, DecodeOptions(region, on_error, scale)))
 
-    def decode_image(self, data: Buffer, /, *, region: Region | None = None, on_error: OnError = "raise") -> Image.Image:
+    def decode_image(
+        self, data: Buffer, /, *, region: Region | None = None, on_error: OnError = "raise", scale: float | Fraction = 1
+    ) -> Image.Image:
         """Like `decode`, but gives a Pillow image, with ICC profile, EXIF and XMP in its `info`."""
-        return pictures.to_pillow(self.decode_picture(data, DecodeOptions(region, on_error)))
+        return pictures.to_pillow(self.decode_picture(data, DecodeOptions(region, on_error, scale)))
 
     @letting_go
     @fork_safe

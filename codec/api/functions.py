@@ -6,6 +6,7 @@ import functools
 import inspect
 import os
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from os import PathLike
 from typing import Any, BinaryIO, TypeVar, Unpack
 
@@ -77,7 +78,13 @@ def encode(
 
 @_with_arguments
 def decode(
-    data: Buffer, /, *, region: Region | None = None, on_error: OnError = "raise", **arguments: Unpack[Arguments]
+    data: Buffer,
+    /,
+    *,
+    region: Region | None = None,
+    on_error: OnError = "raise",
+    scale: float | Fraction = 1,
+    **arguments: Unpack[Arguments],
 ) -> np.ndarray:
     """Decodes a `.cae` file's bytes to a uint8 array: see `Codec` and `Codec.decode`.
 
@@ -86,12 +93,18 @@ def decode(
     >>> codec.decode(data, region=(150, 0, 50, 20)).shape
     (20, 50, 3)
     """
-    return _shared(**arguments).decode(data, region=region, on_error=on_error)
+    return _shared(**arguments).decode(data, region=region, on_error=on_error, scale=scale)
 
 
 @_with_arguments
 def decode_image(
-    data: Buffer, /, *, region: Region | None = None, on_error: OnError = "raise", **arguments: Unpack[Arguments]
+    data: Buffer,
+    /,
+    *,
+    region: Region | None = None,
+    on_error: OnError = "raise",
+    scale: float | Fraction = 1,
+    **arguments: Unpack[Arguments],
 ) -> Image.Image:
     """Decodes a `.cae` file's bytes to a Pillow image: see `Codec` and `Codec.decode_image`.
 
@@ -100,7 +113,7 @@ def decode_image(
     >>> codec.decode_image(codec.encode(Image.new("LA", (5, 7)))).mode
     'LA'
     """
-    return _shared(**arguments).decode_image(data, region=region, on_error=on_error)
+    return _shared(**arguments).decode_image(data, region=region, on_error=on_error, scale=scale)
 
 
 @_with_arguments

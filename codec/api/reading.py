@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import numbers
 import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -14,7 +13,7 @@ from typing import BinaryIO, Generic, TypeVar
 
 import numpy as np
 
-from ..coding.cache import TileCache
+from ..cache import TileCache
 from ..coding.damage import Damage
 from ..coding.decoder import check_payloads, decode, decode_bands, transform_bits
 from ..coding.settings import Job, Settings
@@ -85,27 +84,26 @@ class PictureReader:
         """The pixels of a region, or of all, as `codec.decode` gives them: uint8 (h, w), (h, w, 2), (h, w, 3) or (h, w, 4).
 
         Args:
-            region: (x, y, width, height) in pixels; only the tiles that it needs are read, but for those that are cached.
-            scale: 1, the full size, which is the only one there is.
+            region: (x, y, width, height) in pixels of the full size, whatever the scale; only the tiles that it needs are
+                read, but for those that are cached.
+            scale: 1, 1/2, 1/4 or 1/8, see `Codec.decode`.
         """
-        if not isinstance(scale, numbers.Real) or scale != 1:
-            raise CaeError(f"scale {scale}: only 1, the full size, can be read; shrink what that gives")
         damage = self._damage()
         with self._naming():
-            job = dataclasses.replace(self._job(region), tiles=self._cache)
+            job = dataclasses.replace(self._job(region, scale), tiles=self._cache)
             pixels = decode(self._source, self._file, job, damage)
         if damage:
             damage.warn(stacklevel=3)
         return _shaped(pixels)
 
-    def bands(self, region: Region | None = None) -> Iterator[np.ndarray]:
+    def bands(self, region: Region | None = None, scale: float | Fraction = 1) -> Iterator[np.ndarray]:
         """Like `read`, but in bands of whole rows from top to bottom, of which any number of pixels may be had.
 
         All that will be needed of the file is checked at once, before the first band. Threads may share the iterator.
         """
         damage = self._damage()
         with self._naming():
-            job = self._job(region)
+            job = self._job(region, scale)
             arriving = decode_bands(self._source, self._file, job, damage)
             check_payloads(self._source, self._file, job, damage)
         if damage:
@@ -145,8 +143,9 @@ class PictureReader:
     def _damage(self) -> Damage | None:
         return Damage(self._file.header) if self._options.on_error == "fill" else None
 
-    def _job(self, region: Region | None) -> Job:
-        return Job(self._model, self._settings, self._file.header, dataclasses.replace(self._options, region=region))
+    def _job(self, region: Region | None, scale: float | Fraction = 1) -> Job:
+        options = dataclasses.replace(self._options, region=region, scale=scale)
+        return Job(self._model, self._settings, self._file.header, options)
 
     def _arriving(self, arriving: Iterator[np.ndarray], damage: Damage | None) -> Iterator[np.ndarray]:
         with self._naming():

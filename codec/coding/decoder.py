@@ -18,6 +18,7 @@ from ..format.limits import check_size
 from ..format.source import Data, Source
 from ..format.tiling import LATENT_STRIDE, Rect, bands, grid
 from ..images.lossless import decode_colour, decode_gray
+from ..images.reduction import reduce
 from ..networks.transforms import receptive_field
 from ..runtime.threads import run_parallel
 from .damage import Damage, fill, neighbours
@@ -28,23 +29,30 @@ from .transforming import synthesise
 Part = TypeVar("Part", Tensor, np.ndarray)
 WORK_ALWAYS = 2**24
 """Pixels that are decoded for a region whatever the limit, since four tiles of any size may meet in it."""
+ADVICE = "; decode it region by region, or raise the limit (--max-pixels, Codec's pixels_max)"
 
 
 def decode(data: Source | Data, file: Container, job: Job, damage: Damage | None = None) -> np.ndarray:
-    """Decodes the job's region of a file, which `container.read` has parsed, to pixels (h, w, channels) uint8."""
+    """Decodes the job's region of a file, which `container.read` has parsed, to pixels (h, w, channels) uint8.
+
+    At a reduced size they are those of the whole reduced picture under which the region has any.
+    """
     region = job.region
     _check_place(region, job.header)
-    _check_work(region, job)
-    out = np.empty((region.height, region.width, job.header.channels), np.uint8)
+    if job.reduction == 1:
+        _check_work(region, job)
+    shown = region.outward(job.reduction)
+    check_size(shown.width, shown.height, job.settings.pixels_max, ADVICE)
+    out = np.empty((shown.height, shown.width, job.header.channels), np.uint8)
     top = 0
-    for rows in _decode_bands(data, file, job, damage):
+    for rows in decode_bands(data, file, job, damage):
         out[top : top + len(rows)] = rows
         top += len(rows)
     return out
 
 
 def decode_bands(data: Source | Data, file: Container, job: Job, damage: Damage | None = None) -> Iterator[np.ndarray]:
-    """Decodes the job's region to bands of it, (h, w, channels) uint8, alpha last, from top to bottom.
+    """Decodes the job's region to bands of it, (h, w, channels) uint8, alpha last, from top to bottom, at the reduced size.
 
     Of each tile no more is kept than the region needs, and only until the bands have passed it. With `damage`, damaged
     parts are filled and noted there; what lies further from them than the synthesis reaches is exact.
@@ -91,11 +99,10 @@ def _check_work(region: Rect, job: Job) -> None:
     header, settings, bounds = job.header, job.settings, job.header.bounds
     tiles = region.grow(receptive_field(job.model.synthesis), bounds).outward(header.tile).scaled(header.tile) & bounds
     windows = region.outward(settings.window).scaled(settings.window) & bounds
-    advice = "; decode it region by region, or raise the limit (--max-pixels, Codec's pixels_max)"
-    check_size(region.width, region.height, settings.pixels_max, advice)
+    check_size(region.width, region.height, settings.pixels_max, ADVICE)
     for worked_on in (tiles, windows):
         limit = max(settings.pixels_max, WORK_ALWAYS)
-        check_size(worked_on.width, worked_on.height, limit, f", and this region needs that much to be decoded{advice}")
+        check_size(worked_on.width, worked_on.height, limit, f", and this region needs that much to be decoded{ADVICE}")
 
 
 def _decode_bands(data: Source | Data, file: Container, job: Job, damage: Damage | None) -> Iterator[np.ndarray]:
@@ -122,7 +129,8 @@ def _decode_bands(data: Source | Data, file: Container, job: Job, damage: Damage
         if header.has_alpha:
             alphas.move(shown)
             pixels = np.concatenate([pixels, alphas.gather(shown)[..., None]], -1)
-        yield pixels
+        # bands begin where reduced pixels do
+        yield reduce(pixels, job.reduction)
 
 
 def decode_latent(data: Source | Data, file: Container, job: Job) -> Tensor:

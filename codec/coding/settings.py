@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import torch
 
+from ..cache import TileCache
 from ..format.container import NO_MODEL, Header
 from ..format.limits import PIXELS_MAX
 from ..format.tiling import Rect
@@ -17,7 +18,6 @@ from ..networks.model import Model, on_cpu
 from ..networks.quantisation import DISTORTION_WEIGHT
 from ..options import QUALITIES, DecodeOptions, EncodeOptions
 from ..runtime import devices
-from .cache import TileCache
 
 WINDOW = 1024
 """Side in pixels of the square pieces in which the transforms run."""
@@ -82,9 +82,22 @@ class Job:
 
     @property
     def region(self) -> Rect:
-        """What is decoded: the region that was chosen, or the whole picture."""
-        region = self.options.region if isinstance(self.options, DecodeOptions) else None
-        return self.header.bounds if region is None else Rect.of_region(*region)
+        """What is decoded, in pixels of the full size: the region that was chosen, or the whole picture.
+
+        At a reduced size it is all that is under the reduced pixels.
+        """
+        options = self.options
+        if not isinstance(options, DecodeOptions) or options.region is None:
+            return self.header.bounds
+        chosen = Rect.of_region(*options.region)
+        if chosen.is_empty or chosen & self.header.bounds != chosen:
+            return chosen
+        return chosen.outward(options.reduction).scaled(options.reduction) & self.header.bounds
+
+    @property
+    def reduction(self) -> int:
+        """How many times smaller than the picture the result of a decode is."""
+        return self.options.reduction if isinstance(self.options, DecodeOptions) else 1
 
 
 def with_fallback(work: Callable[[Job], Result], job: Job, *, windows: bool = True) -> Result:

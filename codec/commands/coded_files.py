@@ -48,13 +48,13 @@ class CodedFile:
     def bands(self, codec: Codec, options: DecodeOptions) -> Iterator[np.ndarray]:
         """Decodes it, or a region, from top to bottom: (rows, width, channels) uint8."""
         with codec.open(self.path, on_error=options.on_error) as picture:
-            for rows in picture.bands(options.region):
+            for rows in picture.bands(options.region, options.scale):
                 yield rows.reshape(*rows.shape[:2], self.header.channels)
 
     def picture(self, codec: Codec, options: DecodeOptions) -> Picture:
         """Decodes it, or a region, to a picture in memory."""
         with codec.open(self.path, on_error=options.on_error) as picture:
-            return dataclasses.replace(from_array(picture.read(options.region)), metadata=self.metadata)
+            return dataclasses.replace(from_array(picture.read(options.region, options.scale)), metadata=self.metadata)
 
 
 def facts(path: Path) -> dict[str, Any]:

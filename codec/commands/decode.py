@@ -7,6 +7,7 @@ import dataclasses
 import os
 import re
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 from ..options import DecodeOptions
@@ -51,8 +52,8 @@ class Decoding:
         coded = coded_files.read(task.source)
         coded = dataclasses.replace(coded, metadata=kept(coded.metadata, given.keep))
         header, metadata = coded.header, coded.metadata
-        options = DecodeOptions(given.region, "fill" if given.keep_going else "raise")
-        width, height = given.region[2:] if given.region else (header.width, header.height)
+        options = DecodeOptions(given.region, "fill" if given.keep_going else "raise", given.scale)
+        width, height = options.size_of(header.width, header.height)
         by_pieces = streams.by_pieces(task.target, (width, height), header.channels, metadata)
         with common.naming(task.source):
             if by_pieces:
@@ -84,7 +85,8 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument(
         "--format", default="png", type=_suffix, metavar="SUFFIX", help="of standard output, and of many files (default: png)"
     )
-    parser.add_argument("--region", type=_region, metavar="x,y,w,h", help="decode only these pixels")
+    parser.add_argument("--region", type=_region, metavar="x,y,w,h", help="decode only these pixels (of the full size)")
+    parser.add_argument("--scale", type=_scale, default=1, metavar="1/2|1/4|1/8", help="decode to a smaller size")
     parser.add_argument(
         "--keep-going", action="store_true", help="fill damaged tiles from what surrounds them, and name them in a warning"
     )
@@ -102,6 +104,13 @@ def _region(text: str) -> tuple[int, ...]:
     if len(parts) != 4 or not all(re.fullmatch(" *[0-9]{1,10} *", part) for part in parts):
         raise argparse.ArgumentTypeError(f"{text!r} is not x,y,width,height")
     return tuple(int(part) for part in parts)
+
+
+def _scale(text: str) -> Fraction:
+    try:
+        return Fraction(text.replace(" ", ""))
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not 1, 1/2, 1/4 or 1/8") from None
 
 
 def _suffix(text: str) -> str:

@@ -1,0 +1,1 @@
+"""A viewer in the browser: pictures of any size as Deep Zoom tiles. Knows the API alone, and Pillow."""

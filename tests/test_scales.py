@@ -1,0 +1,63 @@
+"""Reduced sizes: areas' averages of what a whole decode gives, region by region the same, and what is refused."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import codec
+from codec.images.reduction import reduce
+
+from .conftest import TINY
+from .forging import smallest_file
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4, 8])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (16, 24, 3), (17, 5, 4), (7, 33, 2)])
+def test_reduction_is_the_rounded_average(factor, shape):
+    pixels = np.random.default_rng(1).integers(0, 256, shape).astype(np.uint8)
+    pixels[:8, :8] = 255
+    reduced = reduce(pixels, factor)
+    assert reduced.shape == (-(-shape[0] // factor), -(-shape[1] // factor), shape[2])
+    for y, x in np.ndindex(reduced.shape[:2]):
+        square = pixels[y * factor : (y + 1) * factor, x * factor : (x + 1) * factor].astype(float)
+        assert np.array_equal(reduced[y, x], np.floor(square.mean((0, 1)) + 0.5))
+
+
+@pytest.mark.parametrize("scale", [1 / 2, Fraction(1, 4), np.float32(1 / 8), 1.0, Fraction(1)])
+@pytest.mark.parametrize("channels", [1, 4])
+def test_reduced_sizes(tiny, chelsea, scale, channels):
+    pixels = np.tile(np.dstack([chelsea, chelsea[..., 1]]), (1, 3, 1))[..., :channels]
+    data, factor = tiny.encode(pixels, 60, tile=192), round(1 / scale)
+    whole = reduce(tiny.decode(data).reshape(300, 1353, channels), factor)
+    whole = whole[..., 0] if channels == 1 else whole
+    assert np.array_equal(tiny.decode(data, scale=scale), whole)
+    assert np.array_equal(np.asarray(tiny.decode_image(data, scale=scale)), whole)
+    with tiny.open(data) as picture:
+        assert np.array_equal(np.concatenate(list(picture.bands(scale=scale))), whole)
+        for x, y, width, height in ((0, 0, 1, 1), (1352, 299, 1, 1), (1003, 63, 50, 90), (1016, 64, 8, 8)):
+            rows, columns = (slice(first // factor, -(-(first + size) // factor)) for first, size in ((y, height), (x, width)))
+            region = x, y, width, height
+            assert np.array_equal(picture.read(region, scale), whole[rows, columns])
+            assert np.array_equal(tiny.decode(data, region=region, scale=scale), whole[rows, columns])
+
+
+def test_more_pixels_than_the_limit_at_a_reduced_size():
+    held = codec.Codec(weights=TINY, device="cpu", threads=1, pixels_max=2**24)
+    data = smallest_file(128, 2**18, held._model.id)
+    assert held.decode(data, scale=1 / 8).shape == (2**15, 16, 3)
+    with pytest.raises(codec.CaeError, match="more than the limit"):
+        held.decode(data, scale=1)
+
+
+@pytest.mark.parametrize("scale", [0.3, 2, 0, "1", "1/2", None, (1, 1), np.ones(2), float("nan"), 1 / 16, -0.5, True + 1j])
+def test_other_scales(tiny, chelsea, scale):
+    data = tiny.encode(chelsea[:20, :20])
+    with tiny.open(data) as picture, pytest.raises(codec.CaeError, match="is not 1, 1/2, 1/4 or 1/8"):
+        picture.read(scale=scale)
+
+
+@pytest.mark.parametrize("region", [(0, 0, 0, 5), (-1, 0, 5, 5), (0, 0, 452, 5), (450, 0, 2, 5)])
+def test_bad_regions_are_named_as_they_were_given(tiny, chelsea, region):
+    with pytest.raises(codec.CaeError, match=f"x {region[0]}, y {region[1]}, {region[2]} x {region[3]}"):
+        tiny.decode(tiny.encode(chelsea), region=region, scale=1 / 8)

@@ -1,0 +1,218 @@
+"""The viewer's server: its tiles are what the codec decodes, and its requests reach nothing else."""
+
+import contextlib
+import functools
+import http.client
+import io
+import json
+import signal
+import subprocess
+import sys
+import urllib.parse
+import xml.etree.ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import codec
+from codec.commands import serve
+from codec.serve import levels, library
+
+from .conftest import TINY
+
+BIN = Path(__file__).parents[1] / "bin"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, tiny, chelsea):
+    """Files in a folder, another beside it, and links from one to the other."""
+    made = tmp_path_factory.mktemp("served")
+    pictures = made / "pictures"
+    (pictures / "below").mkdir(parents=True)
+    wide = np.tile(chelsea, (2, 3, 1))
+    turned = Image.fromarray(chelsea)
+    orientation = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0" + bytes(4)
+    turned.info["exif"], turned.info["icc_profile"] = b"Exif\0\0" + orientation, b"profile"
+    images = {
+        "wide": wide,
+        "below/<b>gray & turned": turned.convert("L"),
+        "below/alpha": np.dstack([chelsea, chelsea[..., 0]]),
+    }
+    for name, image in images.items():
+        (pictures / f"{name}.cae").write_bytes(tiny.encode(image, 50))
+    (pictures / "broken.cae").write_bytes(b"not a picture")
+    (pictures / "notes.txt").write_text("secret")
+    (made / "secret.cae").write_bytes((pictures / "wide.cae").read_bytes())
+    (pictures / "link.cae").symlink_to(made / "secret.cae")
+    (pictures / "up").symlink_to(made)
+    return pictures
+
+
+def start(*arguments):
+    """A server, and the port on which it listens."""
+    command = [sys.executable, BIN / "cae-serve", *map(str, arguments), "--port", "0", "--weights", TINY, "--device", "cpu"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    line = process.stdout.readline()
+    if not line:
+        process.wait()
+        raise AssertionError(process.stderr.read())
+    return process, urllib.parse.urlsplit(line.split(" at ")[1]).port
+
+
+def end(process):
+    process.send_signal(signal.SIGTERM)
+    return process.communicate(timeout=60)[1], process.returncode
+
+
+@pytest.fixture(scope="module")
+def port(folder):
+    process, found = start(folder)
+    yield found
+    errors, status = end(process)
+    assert (errors, status) == ("", 143)
+
+
+@pytest.fixture
+def get(port):
+    return functools.partial(ask, port)
+
+
+def ask(port, path, method="GET", **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    answer = connection.getresponse()
+    answer.body = answer.read()
+    connection.close()
+    return answer
+
+
+def keys(folder):
+    return {found.name.split("/", 1)[-1]: key for key, found in library.Library([folder]).files().items()}
+
+
+def pixels_of(answer):
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "image/png"
+    return np.asarray(Image.open(io.BytesIO(answer.body)))
+
+
+@pytest.mark.parametrize("name", ["wide", "below/alpha", "below/<b>gray & turned"])
+def test_tiles_are_what_decode_gives(tiny, folder, get, name):
+    at = f"/pictures/{keys(folder)[f'{name}.cae']}"
+    data = (folder / f"{name}.cae").read_bytes()
+    facts = codec.info(data)
+    size = xml.etree.ElementTree.fromstring(get(f"{at}/picture.dzi").body)[0].attrib
+    assert (int(size["Width"]), int(size["Height"])) == (facts.width, facts.height)
+    top = levels.level_count((facts.width, facts.height)) - 1
+    for factor in (1, 2, 4, 8):
+        whole = tiny.decode(data, scale=1 / factor)
+        for row in range(-(-whole.shape[0] // 512)):
+            for column in range(-(-whole.shape[1] // 512)):
+                tile = pixels_of(get(f"{at}/picture_files/{top - factor.bit_length() + 1}/{column}_{row}.png"))
+                assert np.array_equal(
+                    tile, whole[max(0, 512 * row - 1) : 512 * row + 513, max(0, 512 * column - 1) : 512 * column + 513]
+                )
+    assert pixels_of(get(f"{at}/picture_files/0/0_0.png")).shape[:2] == (1, 1)
+
+
+def test_tiles_that_are_not_there(folder, get):
+    at = f"/pictures/{keys(folder)['wide.cae']}/picture_files"
+    for place in ("11/3_0", "11/0_2", "12/0_0", "99999999999999999999/0_0", "-1/0_0", "11/-1_0", "a/0_0", "11/0_0.jpg"):
+        assert get(f"{at}/{place}.png").status == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/pictures/../../secret.cae",
+        "/pictures/%2e%2e%2fsecret.cae/",
+        "/pictures/..%2f..%2fsecret.cae/picture.dzi",
+        "/pictures/link.cae/",
+        "/pictures/up%2fsecret.cae/",
+        "/static/../application.py",
+        "/static/%2e%2e/application.py",
+        "/static/..%2fapplication.py",
+        "/static/%2fetc%2fpasswd",
+        "/static//etc/passwd",
+        "/static/",
+        "/notes.txt",
+        "/pictures/\0/".replace("\0", "%00"),
+        "//etc/passwd",
+    ],
+)
+def test_paths_lead_nowhere_else(get, path):
+    answer = get(path)
+    assert answer.status in (400, 404)
+    assert b"secret" not in answer.body and b"import" not in answer.body and b"root:" not in answer.body
+
+
+def test_links_out_of_a_folder_count_as_nothing(folder, tmp_path):
+    assert sorted(keys(folder)) == ["below/<b>gray & turned.cae", "below/alpha.cae", "broken.cae", "wide.cae"]
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    (inside / "a.cae").write_bytes(b"")
+    looked = library.Library([inside])
+    (key,) = looked.files()
+    (inside / "a.cae").unlink()
+    (inside / "a.cae").symlink_to(folder / "wide.cae")
+    assert looked.find(key) is None
+    assert len(library.Library([inside / "a.cae"]).files()) == 1  # named by whoever started it
+
+
+def test_pages(folder, get):
+    listed = get("/").body.decode()
+    assert "4 pictures" in listed and "not a .cae file" in listed
+    assert "<b>" not in listed and "&lt;b&gt;gray &amp; turned.cae" in listed
+    assert str(folder) not in listed
+    page = get(f"/pictures/{keys(folder)['below/<b>gray & turned.cae']}/").body.decode()
+    assert "<b>" not in page and 'data-degrees="90"' in page
+    thumbnail = pixels_of(get(f"/pictures/{keys(folder)['below/<b>gray & turned.cae']}/thumbnail.png"))
+    assert thumbnail.shape == (320, 213)
+    answer = get(f"/pictures/{keys(folder)['broken.cae']}/")
+    assert answer.status == 500 and b"not a .cae file" in answer.body and str(folder).encode() not in answer.body
+
+
+def test_answers_are_kept_only_as_long_as_the_file(folder, get):
+    at = f"/pictures/{keys(folder)['wide.cae']}/picture_files/11/0_0.png"
+    tag = get(at).headers["ETag"]
+    assert get(at, If_None_Match=tag).status == 304
+    assert get(at, If_None_Match='"other"').status == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "[", ""])
+def test_foreign_names_are_refused(get, host):
+    assert get("/", Host=host).status in (400, 421)
+
+
+def test_requests_are_small(get):
+    with contextlib.suppress(ConnectionError):
+        assert get("/" + "a" * 1_000_000).status == 400
+    assert get("/", method="POST").status == 405
+    assert "default-src 'self'" in get("/").headers["Content-Security-Policy"]
+
+
+def test_one_file_has_no_list(folder):
+    process, port = start(folder / "wide.cae")
+    try:
+        answer = ask(port, "/")
+        assert answer.status == 307
+        progress = json.loads(ask(port, f"/{answer.headers['Location']}progress.json").body)
+        assert 0 <= progress["done"] <= 1 and progress["factor"] == 8
+    finally:
+        assert end(process) == ("", 143)
+
+
+def test_wrong_arguments(capsys, tmp_path, folder):
+    for arguments, message in (
+        ([tmp_path / "none.cae"], "there is no such file"),
+        ([folder, "--port", "70000"], "port 70000 is not"),
+        ([folder, "--host", "no such host"], "cannot listen on"),
+        ([folder, "--cache", "-1"], "--cache -1"),
+        ([], "required"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            serve.main([str(argument) for argument in arguments])
+        said = f"{ended.value.code}{capsys.readouterr().err}"
+        assert message in said and said.strip().count("\n") == 0

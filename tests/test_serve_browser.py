@@ -1,0 +1,129 @@
+"""The viewer in a real browser, where there is one."""
+
+import base64
+import io
+import shutil
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from .test_serve import end, start
+
+BROWSER = shutil.which("chromium")
+DRIVER = shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs chromium and chromedriver")
+
+CANVAS = "const canvas = document.querySelector('#picture canvas');"
+LOADED = "return window.viewer && viewer.world.getItemCount() && viewer.world.getItemAt(viewer.world.getItemCount() - 1)"
+
+
+@pytest.fixture(scope="module")
+def pixels(chelsea):
+    return np.tile(chelsea, (4, 3, 1))
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory, tiny, pixels):
+    """A folder of two pictures, and the address of their list."""
+    folder = tmp_path_factory.mktemp("pictures")
+    (folder / "tall.cae").write_bytes(tiny.encode(pixels, 50))
+    (folder / "small.cae").write_bytes(tiny.encode(pixels[:64, :64, 0], 50))
+    process, port = start(folder)
+    yield folder, f"http://127.0.0.1:{port}/"
+    assert end(process)[1] == 143
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    switches = (
+        "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking disable-component-update"
+    )
+    for switch in (*switches.split(), "disable-sync", "window-size=1280,900", "force-color-profile=srgb"):
+        options.add_argument(f"--{switch}")
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, Service(DRIVER))
+    yield driver
+    driver.quit()
+
+
+def until(browser, script):
+    """Waits for a script to give something true, and returns that."""
+    ends = time.monotonic() + 60
+    while not (found := browser.execute_script(script)):
+        assert time.monotonic() < ends, script
+        time.sleep(0.05)
+    return found
+
+
+def open_first(browser, served):
+    browser.get(served[1])
+    browser.find_element("partial link text", "tall.cae").click()
+    until(browser, f"{LOADED}.getFullyLoaded()")
+
+
+def test_the_list_shows_thumbnails(browser, served):
+    browser.get(served[1])
+    until(browser, "return [...document.images].every((image) => image.complete && image.naturalWidth)")
+    sizes = browser.execute_script("return [...document.images].map((image) => [image.naturalWidth, image.naturalHeight])")
+    assert sizes[0] == [64, 64] and sizes[1][0] == 320 and sizes[1][1] in (283, 284)
+    assert browser.find_element("tag name", "body").text.count("megapixels") == 2
+
+
+def test_the_middle_at_full_size_is_what_decode_gives(browser, served, tiny, pixels):
+    """The canvas' pixels around the picture's middle, one of the screen's for each."""
+    open_first(browser, served)
+    browser.find_element("id", "full-size").click()
+    until(
+        browser, f"{LOADED}.getFullyLoaded() && Math.abs(viewer.viewport.getZoom(true) - viewer.viewport.getZoom(false)) < 1e-9"
+    )
+    # the screen's pixels on the picture's
+    sides = browser.execute_script(CANVAS + "return [canvas.width, canvas.height]")
+    place = [length // 2 + side % 2 / 2 for length, side in zip(pixels.shape[1::-1], sides, strict=True)]
+    browser.execute_script("location.hash = arguments[0]", f"{place[0]},{place[1]},1")
+    until(browser, f"{LOADED}.getFullyLoaded()")
+    time.sleep(0.5)
+    data = browser.execute_script(CANVAS + "return canvas.toDataURL().split(',')[1]")
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
+    middle = shown[shown.shape[0] // 2 - 100 :][:200, shown.shape[1] // 2 - 100 :][:, :200]
+    whole = tiny.decode((served[0] / "tall.cae").read_bytes())
+    y, x = (side // 2 - 100 for side in whole.shape[:2])
+    assert any(
+        np.array_equal(middle, whole[y + down : y + down + 200, x + right : x + right + 200])
+        for down in (-1, 0, 1)
+        for right in (-1, 0, 1)
+    )
+
+
+def test_tools_and_keys(browser, served):
+    open_first(browser, served)
+    home = browser.execute_script("return viewer.viewport.getZoom(false)")
+    for name, factor in (("nearer", 2), ("further", 1), ("full-size", None), ("whole", 1)):
+        button = browser.find_element("id", name)
+        assert button.get_attribute("aria-label")
+        button.click()
+        zoom = browser.execute_script("return viewer.viewport.getZoom(false)")
+        assert zoom == pytest.approx(factor * home) if factor else zoom > home
+    until(browser, "return location.hash.split(',').length === 3")
+
+
+def test_a_telephone(browser, served):
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+    )
+    for address in (served[1], browser.current_url):
+        browser.get(address)
+        assert browser.execute_script("return document.documentElement.scrollWidth") == 390
+    open_first(browser, served)
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_nothing_goes_wrong_in_the_console(browser):
+    assert [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
