@@ -19,7 +19,7 @@ DEFAULT_EFFORT = 2
 TARGETS = ("target_size", "target_bpp", "target_psnr")
 DEFAULT_CACHE = 2**26
 """Bytes of decoded tiles that an open picture keeps: as many as a dozen of the usual size."""
-SCALES = (1, 2, 4, 8)
+REDUCTIONS = (1, 2, 4, 8)
 """How many times smaller than the picture a decode may be."""
 
 Region = tuple[int, int, int, int]
@@ -114,7 +114,7 @@ class DecodeOptions:
         return -(-(x + width) // factor) - x // factor, -(-(y + height) // factor) - y // factor
 
     def __post_init__(self) -> None:
-        if not isinstance(self.scale, numbers.Real) or self.scale not in [1 / factor for factor in SCALES]:
+        if not isinstance(self.scale, numbers.Real) or self.scale not in [1 / factor for factor in REDUCTIONS]:
             raise CaeError(f"scale {self.scale} is not 1, 1/2, 1/4 or 1/8")
         if self.on_error not in ("raise", "fill"):
             raise CaeError(f"on_error {self.on_error!r} is not 'raise' or 'fill'")

@@ -190,6 +190,7 @@ def test_read_only_outputs(tmp_path, photograph, encoded, capsys):
         ("cae-encode a.png b.cae --quality x\ny", "quality"),
         ("cae-decode a.cae b.png --device\n", "--device"),
         ("cae-decode a.cae b.png --region 1,2", "x,y,width,height"),
+        ("cae-decode a.cae b.png --scale 1/0", "1/2, 1/4 or 1/8"),
         ("cae-info", "FILE"),
         ("cae-train images run", "--steps --minutes"),
         ("cae-train images run --steps many", "steps"),

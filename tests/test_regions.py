@@ -65,7 +65,7 @@ def test_sizes_that_do_not_agree_are_found(tiny_model, monkeypatch):
     monkeypatch.setattr(invariance, "_verdicts", {})
     forward = Pointwise.forward
     monkeypatch.setattr(Pointwise, "forward", lambda self, x: forward(self, x) * (1 + 1e-6 * (x.shape[1] < 30)))
-    assert not invariance.any_size_agrees(tiny_model, False)
+    assert not invariance.any_size_agrees(tiny_model, 1, False)
 
 
 @hypothesis.given(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import codec
-from codec.images.reduction import reduce
+from codec.images.reduction import cover, reduce
 
 from .conftest import TINY
 from .forging import smallest_file
@@ -61,3 +61,16 @@ def test_other_scales(tiny, chelsea, scale):
 def test_bad_regions_are_named_as_they_were_given(tiny, chelsea, region):
     with pytest.raises(codec.CaeError, match=f"x {region[0]}, y {region[1]}, {region[2]} x {region[3]}"):
         tiny.decode(tiny.encode(chelsea), region=region, scale=1 / 8)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 8])
+def test_what_is_seen_of_a_layer_covers_a_reduced_picture(factor):
+    """As if the reduced pixels had been as large as their squares."""
+    rng = np.random.default_rng(2)
+    layer, seen = rng.integers(0, 256, (21, 30, 3)).astype(np.uint8), rng.random((21, 30, 1)) < 0.5
+    seen[:8, :8] = True
+    pixels = rng.integers(0, 256, reduce(layer, factor).shape).astype(np.uint8)
+    large = pixels.repeat(factor, 0).repeat(factor, 1)[:21, :30]
+    expected = reduce(np.where(seen, layer, large), factor)
+    cover(pixels, layer, seen, factor)
+    assert np.array_equal(pixels, expected)

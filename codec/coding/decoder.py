@@ -18,7 +18,7 @@ from ..format.limits import check_size
 from ..format.source import Data, Source
 from ..format.tiling import LATENT_STRIDE, Rect, bands, grid
 from ..images.lossless import decode_colour, decode_gray
-from ..images.reduction import reduce
+from ..images.reduction import cover, reduce
 from ..networks.transforms import receptive_field
 from ..runtime.threads import run_parallel
 from .damage import Damage, fill, neighbours
@@ -72,7 +72,7 @@ def check_payloads(data: Source | Data, file: Container, job: Job, damage: Damag
     """Reads all payloads that the job's region needs; CaeError at the first damaged one, or a note of each in `damage`."""
     header, region = job.header, job.region
     for plane, needed in (
-        (Plane.COLOUR, region.grow(receptive_field(job.model.synthesis), header.bounds)),
+        (Plane.COLOUR, region.grow(receptive_field(job.synthesis), header.bounds)),
         (Plane.ALPHA, region),
     ):
         if plane in header.planes:
@@ -97,7 +97,7 @@ def _check_place(region: Rect, header: Header) -> None:
 def _check_work(region: Rect, job: Job) -> None:
     """CaeError where a region, or the tiles and windows that it needs, exceed the limit."""
     header, settings, bounds = job.header, job.settings, job.header.bounds
-    tiles = region.grow(receptive_field(job.model.synthesis), bounds).outward(header.tile).scaled(header.tile) & bounds
+    tiles = region.grow(receptive_field(job.synthesis), bounds).outward(header.tile).scaled(header.tile) & bounds
     windows = region.outward(settings.window).scaled(settings.window) & bounds
     check_size(region.width, region.height, settings.pixels_max, ADVICE)
     for worked_on in (tiles, windows):
@@ -107,7 +107,7 @@ def _check_work(region: Rect, job: Job) -> None:
 
 def _decode_bands(data: Source | Data, file: Container, job: Job, damage: Damage | None) -> Iterator[np.ndarray]:
     header, region = job.header, job.region
-    margin = receptive_field(job.model.synthesis)
+    margin = receptive_field(job.synthesis)
     unread: dict[int, Data] = {}
     latents = _latents(data, file, job, region.grow(margin, header.bounds), damage, unread)
     layers = _layers(data, file, job, damage, unread)
@@ -123,14 +123,15 @@ def _decode_bands(data: Source | Data, file: Container, job: Job, damage: Damage
         def attempt(job: Job, shown: Rect = shown) -> np.ndarray:
             return synthesise(latents.gather, shown, job, hidden)
 
+        # bands begin where reduced pixels do
         pixels = with_fallback(attempt, job)
         layers.move(shown)
-        layers.paint(pixels, shown)
+        layers.paint(pixels, shown, job.synthesised)
+        pixels = reduce(pixels, job.reduction // job.synthesised)
         if header.has_alpha:
             alphas.move(shown)
-            pixels = np.concatenate([pixels, alphas.gather(shown)[..., None]], -1)
-        # bands begin where reduced pixels do
-        yield reduce(pixels, job.reduction)
+            pixels = np.concatenate([pixels, reduce(alphas.gather(shown)[..., None], job.reduction)], -1)
+        yield pixels
 
 
 def decode_latent(data: Source | Data, file: Container, job: Job) -> Tensor:
@@ -216,11 +217,12 @@ class _Tiles(Generic[Part]):
 class _Layers(_Tiles[np.ndarray]):
     """What tiles have without loss: (h, w, 4) uint8, alpha 0 where the transform's pixels are seen."""
 
-    def paint(self, pixels: np.ndarray, shown: Rect) -> None:
-        """Puts what is held over pixels (h, w, 1 or 3) uint8 of the rectangle `shown`."""
+    def paint(self, pixels: np.ndarray, shown: Rect, factor: int) -> None:
+        """Puts what is held over pixels (h, w, 1 or 3) uint8 of the rectangle `shown`, which are `factor` times smaller."""
         chosen = slice(1, 2) if pixels.shape[2] == 1 else slice(3)
         for place, part in self.parts(shown):
-            np.copyto(pixels[place.relative_to(shown).slices], part[..., chosen], where=part[..., 3:] > 0)
+            beneath = pixels[place.outward(factor).relative_to(shown.outward(factor)).slices]
+            cover(beneath, part[..., chosen], part[..., 3:] > 0, factor)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import torch
+from torch import nn
 
 from ..cache import TileCache
 from ..format.container import NO_MODEL, Header
@@ -98,6 +99,16 @@ class Job:
     def reduction(self) -> int:
         """How many times smaller than the picture the result of a decode is."""
         return self.options.reduction if isinstance(self.options, DecodeOptions) else 1
+
+    @property
+    def synthesised(self) -> int:
+        """How many times smaller the synthesis' pictures are: as the result, where there is a decoder for it, else not."""
+        return self.reduction if self.reduction in self.model.reduced else 1
+
+    @property
+    def synthesis(self) -> nn.Module:
+        """The transform from the latent to pixels, or to reduced ones."""
+        return self.model.synthesis_for(self.synthesised)
 
 
 def with_fallback(work: Callable[[Job], Result], job: Job, *, windows: bool = True) -> Result:

@@ -54,7 +54,7 @@ def analyse(pixels: np.ndarray, place: Rect, region: Rect, job: Job) -> Tensor:
 def synthesise(
     latent: Callable[[Rect], Tensor], region: Rect, job: Job, hidden: Callable[[Rect], bool] = lambda window: False
 ) -> np.ndarray:
-    """Pixels (h, w, 1 or 3) uint8 of a region.
+    """Pixels (h, w, 1 or 3) uint8 of a region, at the size that the job's synthesis makes, whose pixels it holds whole.
 
     Args:
         latent: gives the reconstructed latent (h, w, N) int32 of a rectangle of latent positions.
@@ -64,27 +64,30 @@ def synthesise(
     model, settings, picture, quality = job.model, job.settings, job.header.bounds, job.header.quality
     colours = job.header.colours
     whole = picture.outward(LATENT_STRIDE)
-    margin = receptive_field(model.synthesis) // LATENT_STRIDE
+    synthesis, factor = job.synthesis, job.synthesised
+    margin = receptive_field(synthesis) // LATENT_STRIDE
     level, gain = model.level(quality), model.gain[quality - 1] * 2**MEAN_BITS
-    out = np.empty((region.height, region.width, colours), np.uint8)
+    shown = region.outward(factor)
+    out = np.empty((shown.height, shown.width, colours), np.uint8)
 
     def run(piece: Piece) -> None:
         core, wanted = piece
+        kept = wanted.outward(factor)
         if hidden(wanted):
-            out[wanted.relative_to(region).slices] = 0
+            out[kept.relative_to(shown).slices] = 0
             return
         window = core.grow(margin, whole)
         y = latent(window)
         with settings.decoding_precision(model.device):
-            x = model.synthesis(y[None].to(model.device).float() / gain, level, halo=core.margins_in(window))[0]
-            x = x[wanted.relative_to(core.scaled(LATENT_STRIDE)).slices]
+            x = synthesis(y[None].to(model.device).float() / gain, level, halo=core.margins_in(window))[0]
+            x = x[kept.relative_to(core.scaled(LATENT_STRIDE // factor)).slices]
             if colours == 1:
                 x = x.mean(-1, keepdim=True)
             x = x.add(0.5).mul_(255).round_().clamp_(0, 255).to(torch.uint8)
-        out[wanted.relative_to(region).slices] = x.cpu().numpy()
+        out[kept.relative_to(shown).slices] = x.cpu().numpy()
 
     def agrees(_: None) -> bool:
-        return any_size_agrees(model, bool(settings.bf16))
+        return any_size_agrees(model, factor, bool(settings.bf16))
 
     count = -(-picture.width // settings.window) * -(-picture.height // settings.window)
     at_once = settings.windows_at_once(model.device)

@@ -21,7 +21,8 @@ class Config:
     `lambda_min`, the last for `lambda_max`: the loss is lambda * 255**2 * MSE + bits per pixel, with pixels in [0, 1].
 
     The transforms have `…_blocks` blocks of `channels` features at 1/8 scale, and `…_wide_blocks` of as many features as
-    the latent has channels, at its scale of 1/16. The `…_expansion` is how many times as wide a feed-forward part is.
+    the latent has channels, at its scale of 1/16. The `…_expansion` is how many times as wide a feed-forward part is. Decoders
+    of reduced sizes have `reduced_blocks` of `channels` features at 1/16.
     """
 
     channels: int = 128
@@ -35,6 +36,7 @@ class Config:
     synthesis_expansion: int = 2
     analysis_wide_expansion: int = 1
     synthesis_wide_expansion: int = 2
+    reduced_blocks: int = 3
     context_blocks: int = 2
     leading_channels: int = 64
     levels: int = 16

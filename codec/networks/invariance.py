@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from ..format.tiling import LATENT_STRIDE
 from ..options import QUALITIES
 from ..runtime.devices import precision
 from .model import Model
-from .transforms import Synthesis, receptive_field
+from .transforms import receptive_field, with_first_blocks
 
 SIDE_MIN = 16
 """Latent positions on a side from which on sizes are held to agree."""
@@ -18,8 +19,10 @@ _SIDES = (16, 16), (16, 64), (64, 16), (21, 17), (32, 32)
 _verdicts: dict[tuple[object, ...], bool] = {}
 
 
-def any_size_agrees(model: Model, bf16: bool) -> bool:
+def any_size_agrees(model: Model, factor: int, bf16: bool) -> bool:
     """Whether pieces of SIDE_MIN or more come out as in the whole window, bit for bit; found out once per weights and process.
+
+    `factor` is that of `Model.synthesis_for`.
 
     Libraries choose their kernels, and with them the order of sums, by the operands' sizes: oneDNN on x86-64 has others for
     fewer than 16 rows of positions. A GPU is not tried, since it takes no time for whole windows. It must be called on a
@@ -27,14 +30,14 @@ def any_size_agrees(model: Model, bf16: bool) -> bool:
     """
     if model.device.type != "cpu":
         return False
-    key = model.id, model.files, bf16
+    key = model.id, model.files, factor, bf16
     if key not in _verdicts:
         with precision(model.device, bf16):
-            _verdicts[key] = _agrees(model.synthesis.with_first_blocks(), model)
+            _verdicts[key] = _agrees(with_first_blocks(model.synthesis_for(factor)), model)
     return _verdicts[key]
 
 
-def _agrees(network: Synthesis, model: Model) -> bool:
+def _agrees(network: nn.Module, model: Model) -> bool:
     margin = receptive_field(network) // LATENT_STRIDE
     side = 64 + margin
     y = torch.arange(side * side * model.config.latent_channels, dtype=torch.float32, device="cpu").mul_(0.7).sin_()
@@ -46,4 +49,5 @@ def _agrees(network: Synthesis, model: Model) -> bool:
         return network(y[:, : height + margin, : width + margin], level, halo=(0, 0, margin, margin))[0]
 
     window = run(64, 64)
-    return all(torch.equal(run(*sides), window[: LATENT_STRIDE * sides[0], : LATENT_STRIDE * sides[1]]) for sides in _SIDES)
+    unit = len(window) // 64
+    return all(torch.equal(run(*sides), window[: unit * sides[0], : unit * sides[1]]) for sides in _SIDES)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..errors import CaeError
 from ..format.entropy_coding import Table
-from ..options import QUALITIES
+from ..options import QUALITIES, REDUCTIONS
 from ..runtime.devices import out_of_memory
 from .config import Config
 from .entropy_model import EntropyModel
@@ -24,6 +24,7 @@ from .hyper_analysis import HyperAnalysis
 from .layers import interpolate_levels
 from .products import LIMIT
 from .quantisation import Quantiser
+from .reduced import ReducedSynthesis
 from .transforms import Analysis, Synthesis
 from .weights import DECODER, ENCODER, Files, Weights, read_tables
 
@@ -34,7 +35,8 @@ Network = TypeVar("Network", bound=nn.Module)
 class Model:
     """Networks and tables of one weights file, on one device, ready to run; its analysis or synthesis may be another's.
 
-    `gain` (100, N) float32 holds the factor from pixel units to quantisation steps of each quality.
+    `gain` (100, N) float32 holds the factor from pixel units to quantisation steps of each quality; `reduced` the small
+    decoders that there are, by how many times smaller their pictures are.
     """
 
     files: Files
@@ -49,6 +51,11 @@ class Model:
     hyper_tables: list[Table]
     quantiser: Quantiser
     device: torch.device
+    reduced: Mapping[int, ReducedSynthesis] = dataclasses.field(default_factory=dict)
+
+    def synthesis_for(self, factor: int) -> nn.Module:
+        """The synthesis to pictures that are `factor` times smaller; KeyError where there is no such one."""
+        return self.synthesis if factor == 1 else self.reduced[factor]
 
     @functools.cached_property
     def float_entropy(self) -> EntropyModel:
@@ -125,6 +132,7 @@ def _build(weights: Weights, device: torch.device) -> Model:
         hyper_tables=hyper_tables,
         quantiser=Quantiser(scale_tables, device),
         device=device,
+        reduced=_reduced(config, parts, device),
         **{name: _network(kind, config, parts[name], device) for kinds in PARTS.values() for name, kind in kinds.items()},
     )
 
@@ -134,6 +142,8 @@ PARTS: dict[str, dict[str, Callable[[Config], nn.Module]]] = {
     DECODER: {"synthesis": Synthesis},
 }
 """The networks of an encoder and of a decoder."""
+REDUCED = "reduced"
+"""Group of the tensors of decoders of reduced sizes."""
 SHARED = ("latent_channels", "hyper_channels", "levels", "levels_below", "levels_above")
 """Fields of a configuration in which encoders and decoders must agree with their model."""
 
@@ -148,6 +158,19 @@ def _networks(weights: Weights, role: str, model: Model, device: torch.device) -
     if any(getattr(config, name) != getattr(model.config, name) for name in SHARED):
         raise CaeError(f"{weights.path}: has other sizes than the model that it names")
     return {name: _network(kind, config, parts[name], device) for name, kind in PARTS[role].items()}
+
+
+def _reduced(config: Config, parts: Mapping[str, Mapping[str, Tensor]], device: torch.device) -> dict[int, ReducedSynthesis]:
+    """The decoders of reduced sizes, whose tensors' names begin with "reduced/2/" and so on."""
+    found = {}
+    for factor in REDUCTIONS[1:]:
+        prefix = f"{factor}/"
+        tensors = {
+            name.removeprefix(prefix): value for name, value in parts.get(REDUCED, {}).items() if name.startswith(prefix)
+        }
+        if tensors:
+            found[factor] = _network(functools.partial(ReducedSynthesis, factor=factor), config, tensors, device)
+    return found
 
 
 @torch.inference_mode()

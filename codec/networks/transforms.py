@@ -76,12 +76,13 @@ Halo = Sequence[int]
 """Positions at the top, left, bottom and right of a window that are there for the receptive field alone."""
 
 
-def _crop(x: Tensor, sides: Halo) -> Tensor:
+def crop(x: Tensor, sides: Halo) -> Tensor:
+    """Leaves sides away."""
     top, left, bottom, right = sides
     return x[:, top : x.shape[1] - bottom, left : x.shape[2] - right]
 
 
-def _apply_blocks(blocks: nn.Sequential, x: Tensor, halo: Halo, later: int = 0) -> tuple[Tensor, Halo]:
+def apply_blocks(blocks: nn.Sequential, x: Tensor, halo: Halo, later: int = 0) -> tuple[Tensor, Halo]:
     """Runs the blocks and leaves the halo away but for the `later` positions that following blocks reach.
 
     Each block needs less of it, so it shrinks on the way. Where a side's halo is narrower than what is needed, the
@@ -89,9 +90,9 @@ def _apply_blocks(blocks: nn.Sequential, x: Tensor, halo: Halo, later: int = 0) 
     """
     need = later + sum(block.reach for block in blocks)
     shrinking = tuple(side >= need for side in halo)
-    x = _crop(x, tuple(side - need if shrinks else 0 for side, shrinks in zip(halo, shrinking, strict=True)))
+    x = crop(x, tuple(side - need if shrinks else 0 for side, shrinks in zip(halo, shrinking, strict=True)))
     for block in blocks:
-        x = _crop(block(x), tuple(block.reach if shrinks else 0 for shrinks in shrinking))
+        x = crop(block(x), tuple(block.reach if shrinks else 0 for shrinks in shrinking))
     return x, tuple(later if shrinks else side for side, shrinks in zip(halo, shrinking, strict=True))
 
 
@@ -120,14 +121,14 @@ class Analysis(nn.Module):
         later = sum(block.reach for block in self.wide_blocks)
         with torch.autocast(x.device.type, enabled=False):
             f = self.patch_in(space_to_depth(x, FEATURE_STRIDE)) * interpolate_levels(self.log_feature_gain, level).exp()
-        f, halo = _apply_blocks(self.blocks, f.to(stream), tuple(2 * side for side in halo), 2 * later)
+        f, halo = apply_blocks(self.blocks, f.to(stream), tuple(2 * side for side in halo), 2 * later)
         halo = tuple(side // 2 for side in halo)
         with torch.autocast(x.device.type, enabled=False):
             y = self.to_latent(space_to_depth(f, 2).to(x.dtype))
         if len(self.wide_blocks):
-            f, halo = _apply_blocks(self.wide_blocks, y, halo)
+            f, halo = apply_blocks(self.wide_blocks, y, halo)
             y = f * interpolate_levels(self.log_wide_gain, level).exp()
-        return _crop(y, halo)
+        return crop(y, halo)
 
 
 class Synthesis(nn.Module):
@@ -156,19 +157,19 @@ class Synthesis(nn.Module):
         dtype = y.dtype
         if len(self.wide_blocks):
             f = y * interpolate_levels(self.log_wide_gain, level).exp()
-            y, halo = _apply_blocks(self.wide_blocks, f, halo, later)
+            y, halo = apply_blocks(self.wide_blocks, f, halo, later)
         with torch.autocast(y.device.type, enabled=False):
             f = depth_to_space(self.from_latent(y), 2) * interpolate_levels(self.log_feature_gain, level).exp()
-        f, halo = _apply_blocks(self.blocks, f.to(stream), tuple(2 * side for side in halo))
+        f, halo = apply_blocks(self.blocks, f.to(stream), tuple(2 * side for side in halo))
         with torch.autocast(y.device.type, enabled=False):
-            return depth_to_space(self.patch_out(_crop(f, halo).to(dtype)), FEATURE_STRIDE)
+            return depth_to_space(self.patch_out(crop(f, halo).to(dtype)), FEATURE_STRIDE)
 
-    def with_first_blocks(self) -> Synthesis:
-        """The same layers with only one block of each width."""
-        short = copy.copy(self)
-        short._modules = dict(self._modules)
-        short.wide_blocks, short.blocks = self.wide_blocks[:1], self.blocks[:1]
-        return short
+
+def with_first_blocks(network: nn.Module) -> nn.Module:
+    """The same layers with only one block of each width."""
+    short = copy.copy(network)
+    short._modules = {name: part[:1] if isinstance(part, nn.Sequential) else part for name, part in network._modules.items()}
+    return short
 
 
 def narrow_blocks(config: Config, count: int, expansion: int) -> nn.Sequential:

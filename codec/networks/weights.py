@@ -24,7 +24,14 @@ MODEL, ENCODER, DECODER = "model", "encoder", "decoder"
 """Roles of a weights file: a whole model, or another encoder or decoder for the latents of one."""
 DECODING_GROUPS = ("entropy", "levels", "synthesis", "tables")
 """Groups of tensors (what stands before the slash in their names) that the model's id covers."""
-NOT_DECODING = ("analysis_blocks", "analysis_wide_blocks", "analysis_wide_expansion", "lambda_max", "lambda_min")
+NOT_DECODING = (
+    "analysis_blocks",
+    "analysis_wide_blocks",
+    "analysis_wide_expansion",
+    "lambda_max",
+    "lambda_min",
+    "reduced_blocks",
+)
 """Fields of a configuration that a decoder does not need."""
 
 

@@ -15,7 +15,7 @@ from ..api.codec import Codec
 from ..api.reading import PictureReader
 from ..cache import TileCache
 from ..errors import CaeError
-from ..options import SCALES
+from ..options import REDUCTIONS
 from . import levels
 from .overview import SCALE, Builder, Overview, halved
 
@@ -118,7 +118,7 @@ class Store:
         if not _is_quick(whole) and shown.overview.done < 1:
             self.want_overview(shown)
             return _thumbnail(shown, shown.overview.small())
-        factor = max(factor for factor in SCALES if factor == 1 or max(shown.picture.size) >= factor * THUMBNAIL)
+        factor = max(factor for factor in REDUCTIONS if factor == 1 or max(shown.picture.size) >= factor * THUMBNAIL)
         return self._kept((path, shown.version), lambda: _thumbnail(shown, _pixels(shown, whole, factor)))
 
     def _kept(self, key: tuple[object, ...], make: Callable[[], bytes]) -> bytes:

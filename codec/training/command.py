@@ -40,6 +40,12 @@ def parser() -> Parser:
     p.add_argument("--memory-gib", type=float, default=6, help="images to hold in memory (default: 6)")
     p.add_argument("--start-from", type=Path, metavar="FILE", help="weights file to fine-tune (default: start afresh)")
     p.add_argument("--grow", action="store_true", help="with --start-from: keep what the model has room for, add the rest")
+    p.add_argument(
+        "--reduced",
+        type=int,
+        metavar="2|4|8",
+        help="with --start-from: train but a decoder for 1/2, 1/4 or 1/8 of the size, which --export adds to the weights",
+    )
     p.add_argument("--export", type=Path, metavar="FILE", help="weights file (.safetensors) to write when the budget is used")
     p.add_argument("--licence", default="MIT", help="licence of the weights, for their metadata (default: MIT)")
     p.add_argument("--quiet", action="store_true", help="no progress bar")

@@ -215,10 +215,10 @@ def write(path: Path, groups: Mapping[str, Mapping[str, Tensor]], metadata: dict
     if metadata["role"] == MODEL:
         metadata = metadata | {"id": Weights(path, save(tensors, metadata)).id.hex()}
     with replacing(path) as file:
-        file.write(_in_order(save(tensors, metadata)))
+        file.write(in_order(save(tensors, metadata)))
 
 
-def _in_order(data: bytes) -> bytes:
+def in_order(data: bytes) -> bytes:
     """A safetensors file's bytes with the header's entries sorted, which the library shuffles: equal models, equal files."""
     length = int.from_bytes(data[:8], "little")
     header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
@@ -229,10 +229,10 @@ def _in_order(data: bytes) -> bytes:
 def _transforms(model: Autoencoder) -> dict[str, dict[str, Tensor]]:
     """The tensors of the float networks that a weights file holds, by group."""
     networks = {"analysis": model.analysis, "hyper_analysis": model.entropy.hyper_analysis, "synthesis": model.synthesis}
-    return {name: _compact(network) for name, network in networks.items()}
+    return {name: compact(network) for name, network in networks.items()}
 
 
-def _compact(module: nn.Module) -> dict[str, Tensor]:
+def compact(module: nn.Module) -> dict[str, Tensor]:
     """A module's tensors, the matrices of its residual blocks in float16."""
     return {
         name: value.half() if "block" in name and value.ndim > 1 else value.float()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .autoencoder import Autoencoder
 from .data import whole_blocks
+from .reduction import ReducedDecoder
 
 RATE_BALANCE = 0.45
 """Exponent that weighs each sample's loss by (mean lambda / lambda): without it the highest rates own the gradient."""
@@ -18,20 +19,31 @@ LOSS_LIMIT = 4.0
 
 
 def rate_distortion(
-    model: Autoencoder, x: Tensor, level: Tensor, *, noise: torch.Generator | None = None, stream: torch.dtype
+    model: Autoencoder | ReducedDecoder, x: Tensor, level: Tensor, *, noise: torch.Generator | None = None, stream: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Balanced loss, bits per pixel and mean squared error of each image of x (B, H, W, 3) in [0, 1]: (B,) each."""
+    """Balanced loss, bits per pixel and mean squared error of each image of x (B, H, W, 3) in [0, 1]: (B,) each.
+
+    A decoder of a reduced size is measured against the averages of the image's areas.
+    """
     # each weight is cast once: a cache would only be shared, and emptied, by several threads
     with torch.autocast(x.device.type, torch.bfloat16, enabled=stream is torch.bfloat16, cache_enabled=False):
         decoded, bits_y, bits_z = model(x, level, noise, stream)
     bpp = (bits_y + bits_z) / (x.shape[1] * x.shape[2])
-    mse = (decoded.float() - x).square().mean((1, 2, 3))
+    mse = (decoded.float() - reduced(x, x.shape[1] // decoded.shape[1])).square().mean((1, 2, 3))
     lam = model.config.rate_weight(level)
     middle = math.sqrt(model.config.lambda_min * model.config.lambda_max)
     return (lam * 255**2 * mse + bpp) * (middle / lam) ** RATE_BALANCE, bpp, mse
 
 
-def validate(model: Autoencoder, images: list[np.ndarray], device: str, stream: torch.dtype) -> float:
+def reduced(x: Tensor, factor: int) -> Tensor:
+    """Averages (B, H/factor, W/factor, 3) over squares of images (B, H, W, 3)."""
+    if factor == 1:
+        return x
+    b, h, w, c = x.shape
+    return x.reshape(b, h // factor, factor, w // factor, factor, c).mean((2, 4))
+
+
+def validate(model: Autoencoder | ReducedDecoder, images: list[np.ndarray], device: str, stream: torch.dtype) -> float:
     """Mean balanced loss with real rounding over four levels of every image."""
     losses = []
     with torch.inference_mode():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import CaeError
 from ..format.tiling import HYPER_STRIDE
+from ..options import REDUCTIONS
 from ..outputs import check_target
 
 
@@ -30,6 +31,7 @@ class Options:
     seed: int = 0
     start_from: Path | None = None
     grow: bool = False
+    reduced: int | None = None
     export: Path | None = None
     licence: str = "MIT"
     log_every: int = 100
@@ -59,6 +61,11 @@ class Options:
             )
         if self.grow and self.start_from is None:
             raise CaeError("growing needs weights to start from (--start-from)")
+        if self.reduced is not None:
+            if self.reduced not in REDUCTIONS[1:]:
+                raise CaeError(f"reduced {self.reduced}: there are decoders of 1/2, 1/4 and 1/8 of the size")
+            if self.start_from is None or self.grow:
+                raise CaeError("a decoder of a reduced size belongs to finished weights (--start-from, without --grow)")
         if self.seed < 0:
             raise CaeError(f"seed {self.seed}: use 0 or more")
         if self.export is not None:

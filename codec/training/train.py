@@ -36,6 +36,7 @@ from .loss import validate
 from .optimizer import make_optimizer
 from .options import Options
 from .processes import Processes
+from .reduction import ReducedDecoder, export_reduced
 
 NOISY = 0.08
 """Share of patches with noise: photographs alone leave networks free to do anything on noise, screens and dithering."""
@@ -60,7 +61,10 @@ class Run:
         self.stream = torch.bfloat16 if devices.fast_bf16(device) else torch.float32
         torch.manual_seed(options.seed)
         fixed = options.start_from is not None and not options.grow
-        self.model = (restore(options.start_from) if fixed else Autoencoder(config)).to(options.device)
+        model: Autoencoder | ReducedDecoder = restore(options.start_from) if fixed else Autoencoder(config)
+        if options.reduced is not None:
+            model = ReducedDecoder(model, options.reduced)
+        self.model = model.to(options.device)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.optimizer = make_optimizer(self.model, options.learning_rate)
         self.gradients = Gradients(self.model, options.batch, options.seed, self.stream, self.processes)
@@ -181,6 +185,9 @@ def train(options: Options, config: Config) -> Run:
         record |= {name: getattr(options, name) for name in ("batch", "patch", "learning_rate", "decay", "average", "seed")}
         if held_out:
             record["validation_loss"] = run.validate(held_out) if score is None else score
+        if options.reduced is not None:
+            export_reduced(run.average, options.start_from, options.export, json.dumps(record))
+            return run
         chosen = pictures[:: max(1, len(pictures) // CALIBRATION_IMAGES)]
         export(run.average, chosen, options.export, {"licence": options.licence, "training": json.dumps(record)}, held_out)
     return run

@@ -1,0 +1,143 @@
+"""Decoders of reduced sizes: trained beside finished weights, whose id stays, and used where weights have them."""
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+import codec
+from codec.format import container
+from codec.format.container import Kind
+from codec.images.reduction import reduce
+from codec.networks.config import Config
+from codec.networks.model import Files, load
+from codec.networks.reduced import ReducedSynthesis, start_from_synthesis
+from codec.networks.transforms import Synthesis
+from codec.networks.weights import Weights
+from codec.training.options import Options
+from codec.training.train import train
+
+from .conftest import TINY, psnr
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("images")
+    for name in ("astronaut", "coffee"):
+        Image.fromarray(getattr(skimage.data, name)()).save(made / f"{name}.png")
+    return made
+
+
+@pytest.fixture(scope="module")
+def weights(folder, tmp_path_factory):
+    """The tiny weights with decoders of 1/2 and 1/8, added one after the other."""
+    made = tmp_path_factory.mktemp("weights")
+    before = TINY
+    for factor in (2, 8):
+        path = made / f"{factor}.safetensors"
+        options = Options(
+            folder,
+            made / f"run{factor}",
+            steps=3,
+            batch=2,
+            patch=64,
+            quiet=True,
+            start_from=before,
+            reduced=factor,
+            export=path,
+        )
+        train(options, Weights.read(before).config)
+        before = path
+    return before
+
+
+@pytest.fixture(scope="module")
+def held(weights):
+    return codec.Codec(weights=weights, device="cpu", threads=2)
+
+
+def test_all_else_of_the_weights_stays(weights):
+    before, after = (load_file(path) for path in (TINY, weights))
+    assert Weights.read(weights).id == Weights.read(TINY).id
+    assert all(torch.equal(after.pop(name), value) for name, value in before.items())
+    assert {name.rsplit("/", 1)[0] for name in after} == {"reduced/2", "reduced/8"}
+    assert sorted(load(Files(weights)).reduced) == [2, 8]
+
+
+def test_they_decode_what_areas_average_to(held, tiny, chelsea):
+    """With 3 steps of training after their start, so nearly; where there is none, exactly."""
+    data = tiny.encode(chelsea, 60, tile=128)
+    whole = tiny.decode(data)
+    for factor in (2, 4, 8):
+        expected, found = reduce(whole, factor), held.decode(data, scale=1 / factor)
+        assert found.shape == expected.shape
+        assert np.array_equal(found, expected) == (factor == 4)
+        assert factor == 4 or psnr(found, expected) > 30
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_regions_are_the_crop(held, astronaut, channels):
+    pixels = np.tile(np.dstack([astronaut, astronaut[..., 0]]), (3, 3, 1))[:1100, :1290, :channels]
+    data = held.encode(pixels, 60, tile=512)
+    for factor in (2, 8):
+        whole = held.decode(data, scale=1 / factor)
+        if channels == 4:
+            assert np.array_equal(whole[..., 3], reduce(pixels[..., 3:], factor)[..., 0])
+        with held.open(data) as picture:
+            assert np.array_equal(np.concatenate(list(picture.bands(scale=1 / factor))), whole)
+            for x, y, width, height in ((1000, 1000, 50, 60), (0, 0, 8, 8), (1289, 1099, 1, 1), (17, 513, 700, 3)):
+                rows, columns = (
+                    slice(first // factor, -(-(first + size) // factor)) for first, size in ((y, height), (x, width))
+                )
+                assert np.array_equal(picture.read((x, y, width, height), 1 / factor), whole[rows, columns])
+
+
+def test_tiles_without_loss_are_reduced_exactly(held, astronaut):
+    """A drawing beside a photograph: regions are the crop, and the drawing's pixels averages of its own."""
+    pixels = np.tile(astronaut, (1, 3, 1))
+    rows, columns = np.indices((512, 512)) // 7
+    pixels[:, :512] = np.where((rows + columns) % 3 == 0, 30, 230)[..., None]
+    data = held.encode(pixels, 60, tile=256)
+    kinds = [entry.kind for entry in container.read(data).index]
+    assert kinds[:2] == [Kind.LOSSLESS] * 2 and Kind.LOSSLESS not in kinds[3:6]
+    whole = held.decode(data, scale=1 / 8)
+    assert np.array_equal(whole[:, :64], reduce(pixels[:, :512], 8))
+    for region in ((0, 0, 100, 80), (400, 200, 300, 120), (520, 3, 9, 500)):
+        x, y, width, height = region
+        crop = whole[y // 8 : -(-(y + height) // 8), x // 8 : -(-(x + width) // 8)]
+        assert np.array_equal(held.decode(data, region=region, scale=1 / 8), crop)
+
+
+def test_the_start_is_the_linear_synthesis():
+    """Without blocks, the small decoder begins as the synthesis with areas' averages after it."""
+    torch.manual_seed(0)
+    config = Config(channels=24, latent_channels=20, synthesis_blocks=0, reduced_blocks=0)
+    synthesis = Synthesis(config)
+    level = torch.tensor([7.0])
+    y = torch.randn(1, 3, 2, 20)
+    for factor in (2, 4, 8):
+        network = ReducedSynthesis(config, factor)
+        start_from_synthesis(network, synthesis, level)
+        with torch.inference_mode():
+            whole = synthesis(y, level).permute(0, 3, 1, 2)
+            expected = torch.nn.functional.avg_pool2d(whole, factor).permute(0, 2, 3, 1)
+            assert torch.allclose(network(y, level), expected, atol=1e-5)
+
+
+def test_forged_ones_are_refused(weights, tmp_path):
+    tensors = load_file(weights)
+    tensors["reduced/2/patch_out.weight"] = tensors["reduced/2/patch_out.weight"][:-1]
+    save_file(tensors, tmp_path / "forged.safetensors", Weights.read(weights).metadata)
+    with pytest.raises(codec.CaeError, match="not a whole weights file"):
+        codec.Codec(weights=tmp_path / "forged.safetensors", device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"reduced": 3, "start_from": TINY}, "reduced 3"), ({"reduced": 2}, "--start-from")],
+)
+def test_bad_options(folder, tmp_path, changes, message):
+    with pytest.raises(codec.CaeError, match=message):
+        train(Options(folder, tmp_path, steps=1, **changes), Config())
