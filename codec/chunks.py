@@ -1,0 +1,95 @@
+"""Chunks of arrays as pictures: which of their axes are rows, columns and colours. Knows neither Zarr nor numcodecs."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+import codec
+
+from .errors import CaeError
+from .options import DEFAULT_QUALITY, EncodeOptions, integer
+
+ARGUMENTS: dict[str, Any] = {"threads": 1}
+"""What chunks are coded with besides their own options, `device` for instance. One thread each, since Zarr has its own."""
+DTYPES = ("uint8",)
+_DEFAULTS = dataclasses.asdict(EncodeOptions())
+
+
+@dataclasses.dataclass(frozen=True)
+class ChunkCoding:
+    """How chunks become pictures: `channel_axis` holds the 1 to 4 colours of a picture (gray or RGB, each with alpha or not).
+
+    Of the other axes the last two are rows and columns. What further axes count are planes, which lie beneath one another in
+    one tall picture. With None for `channel_axis` each plane is gray; "auto" takes the last of three or more axes where it
+    counts 1, 3 or 4, else None.
+
+    Raises:
+        CaeError: for a `channel_axis` that is none of these.
+    """
+
+    options: EncodeOptions
+    channel_axis: int | Literal["auto"] | None = "auto"
+
+    def __post_init__(self) -> None:
+        if self.channel_axis not in ("auto", None):
+            object.__setattr__(self, "channel_axis", integer("channel_axis", self.channel_axis))
+
+    @classmethod
+    def of(cls, configuration: Mapping[str, Any]) -> ChunkCoding:
+        """The inverse of `configuration`; what is missing has its default. CaeError for names and values that are none."""
+        options = dict(configuration)
+        axis = options.pop("channel_axis", "auto")
+        if unknown := options.keys() - _DEFAULTS.keys():
+            raise CaeError(f"unknown option {min(unknown)!r}; there are channel_axis, {', '.join(_DEFAULTS)}")
+        return cls(EncodeOptions(**options), axis)
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """What is chosen, for JSON."""
+        options = dataclasses.asdict(self.options)
+        chosen = {name: value for name, value in options.items() if value != _DEFAULTS[name]}
+        return {"quality": DEFAULT_QUALITY, **chosen, "channel_axis": self.channel_axis}
+
+    def axis_of(self, shape: tuple[int, ...]) -> int | None:
+        """The channels' axis in chunks of this shape; CaeError where they are no pictures."""
+        axis = self.channel_axis
+        if axis == "auto":
+            axis = len(shape) - 1 if len(shape) >= 3 and shape[-1] in (1, 3, 4) else None
+        if len(shape) < 2 + (axis is not None):
+            raise CaeError(f"chunks of shape {shape} have no rows and columns besides channel_axis {axis}")
+        if axis is not None and (not -len(shape) <= axis < len(shape) or not 1 <= shape[axis] <= 4):
+            raise CaeError(f"channel_axis {axis} is no axis of 1 to 4 channels in chunks of shape {shape}")
+        return axis
+
+    def encode(self, chunk: np.ndarray) -> bytes:
+        """A chunk as a `.cae` file's bytes; CaeError where it holds no picture."""
+        check_dtype(chunk.dtype)
+        axis = self.axis_of(chunk.shape)
+        planes = chunk[..., None] if axis is None else np.moveaxis(chunk, axis, -1)
+        picture = planes.reshape(-1, *planes.shape[-2:])
+        return codec.encode(picture, **dataclasses.asdict(self.options), **ARGUMENTS)
+
+    def decode(self, data: Any, shape: tuple[int, ...]) -> np.ndarray:
+        """The inverse, up to the codec's loss; CaeError where the file is damaged or holds no chunk of this shape."""
+        axis = self.axis_of(shape)
+        channels = 1 if axis is None else shape[axis]
+        planes = (*shape, 1) if axis is None else (*np.delete(shape, axis), channels)
+        with codec.open(data, **{"pixels_max": max(2**12, 16 * math.prod(shape))} | ARGUMENTS) as picture:
+            expected = planes[-2], math.prod(planes[:-2])
+            if picture.size != expected or len(picture.mode) != channels:
+                raise CaeError(f"a {picture.mode} picture of {picture.size} pixels is no chunk of shape {shape}")
+            pixels = picture.read().reshape(planes)
+        return pixels[..., 0] if axis is None else np.ascontiguousarray(np.moveaxis(pixels, -1, axis))
+
+
+def check_dtype(dtype: np.dtype) -> None:
+    """CaeError for numbers that pictures do not hold."""
+    if dtype.name not in DTYPES:
+        raise CaeError(
+            f"chunks of {dtype.name} cannot be coded, only of {' and '.join(DTYPES)}; convert them, or use another codec"
+        )

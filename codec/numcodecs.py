@@ -1,0 +1,50 @@
+"""The codec "cae" of numcodecs, for Zarr 2 arrays. It is lossy unless told `lossless=True`; see `codec.zarr`.
+
+numcodecs tells no shapes when it decodes, so that `channel_axis` is None or the last axis here.
+
+>>> import numpy as np
+>>> from codec.numcodecs import Cae
+>>> coder = Cae(quality=70)
+>>> coder.decode(coder.encode(np.zeros((1, 40, 60, 3), np.uint8))).shape
+(40, 60, 3)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numcodecs.abc import Codec
+from numcodecs.compat import ndarray_copy
+from numcodecs.registry import register_codec
+
+import codec
+
+from . import chunks
+from .errors import CaeError
+
+
+class Cae(Codec):
+    """Codes uint8 chunks as pictures, whose axes `ChunkCoding` describes; CaeError for what it does not take."""
+
+    codec_id = "cae"
+
+    def __init__(self, **configuration: Any) -> None:
+        self._coding = chunks.ChunkCoding.of(configuration)
+        if self._coding.channel_axis not in ("auto", None, -1):
+            raise CaeError(f"channel_axis {self._coding.channel_axis} is not 'auto', None or -1, which numcodecs allows")
+
+    def get_config(self) -> dict[str, Any]:
+        return {"id": self.codec_id, **self._coding.configuration}
+
+    def encode(self, buf: Any) -> bytes:
+        chunk = np.asarray(buf)
+        if chunk.flags.f_contiguous and not chunk.flags.c_contiguous:
+            raise CaeError("the chunk is not in C order; make the array with order='C'")
+        return self._coding.encode(chunk)
+
+    def decode(self, buf: Any, out: Any = None) -> Any:
+        return ndarray_copy(codec.decode(buf, **chunks.ARGUMENTS), out)
+
+
+register_codec(Cae)
