@@ -1,0 +1,94 @@
+"""The functions that imagecodecs has for each codec: `cae_encode`, `cae_decode`, `cae_check`. Needs no imagecodecs.
+
+>>> import numpy as np
+>>> from codec.imagecodecs import cae_check, cae_decode, cae_encode
+>>> data = cae_encode(np.zeros((30, 40, 3), np.uint8), level=70)
+>>> cae_check(data), cae_decode(data).shape
+(True, (30, 40, 3))
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+import codec
+
+from .errors import CaeError as CaeError
+from .format.buffers import Buffer, as_bytes
+from .format.container import MAGIC
+from .options import DEFAULT_EFFORT, DEFAULT_QUALITY
+
+
+class CAE:
+    """What is known of the codec, as imagecodecs tells it."""
+
+    available = True
+
+
+def cae_version() -> str:
+    """The name and the release of the library."""
+    return f"cae-codec {codec.__version__}"
+
+
+def cae_check(data: Buffer, /) -> bool:
+    """Whether the bytes begin as a `.cae` file does; nothing else of them is looked at."""
+    return bytes(as_bytes(data)[: len(MAGIC)]) == MAGIC
+
+
+def cae_encode(
+    data: ArrayLike,
+    /,
+    level: int | None = None,
+    *,
+    effort: int | None = None,
+    lossless: bool | None = None,
+    numthreads: int | None = None,
+    out: bytearray | None = None,
+    **options: Any,
+) -> bytes | bytearray:
+    """Codes a picture: uint8 (H, W), (H, W, 1), (H, W, 2: gray and alpha), (H, W, 3) or (H, W, 4).
+
+    Args:
+        level: the quality, 1 to 100; None takes 50.
+        effort, lossless: as `codec.encode` has them, and so are further options, such as `target_size` or `device`.
+        numthreads: CPU threads; None takes all processors.
+        out: takes the bytes in place of what it holds, and is returned.
+
+    Raises:
+        CaeError: for a picture or options that cannot be coded.
+    """
+    quality = DEFAULT_QUALITY if level is None else level
+    options |= {"effort": DEFAULT_EFFORT if effort is None else effort, "lossless": False if lossless is None else lossless}
+    coded = codec.encode(np.asarray(data), quality, threads=numthreads, **options)
+    if out is None:
+        return coded
+    out[:] = coded
+    return out
+
+
+def cae_decode(
+    data: Buffer, /, index: int | None = None, *, numthreads: int | None = None, out: np.ndarray | None = None, **options: Any
+) -> np.ndarray:
+    """Decodes a `.cae` file's bytes to uint8 (H, W), (H, W, 2), (H, W, 3) or (H, W, 4).
+
+    Args:
+        index: 0 or None, as there is one picture.
+        numthreads: CPU threads; None takes all processors.
+        out: takes the pixels, and is returned; of the same shape and type.
+        options: as `codec.decode` has them, such as `region` or `device`.
+
+    Raises:
+        CaeError: for a damaged or foreign file, another index, and an `out` that does not fit.
+    """
+    if index not in (None, 0):
+        raise CaeError(f"there is no picture {index}: a .cae file holds one, picture 0")
+    pixels = codec.decode(data, threads=numthreads, **options)
+    if out is None:
+        return pixels
+    if (out.shape, out.dtype) != (pixels.shape, pixels.dtype):
+        raise CaeError(f"out is {out.dtype} {out.shape}, but the picture is {pixels.dtype} {pixels.shape}")
+    out[...] = pixels
+    return out
