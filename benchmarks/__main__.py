@@ -18,6 +18,7 @@ COMMANDS = {
     "speed": ("benchmarks.speed", "time encoding and decoding, and measure peak memory"),
     "scaling": ("benchmarks.scaling", "measure memory and speed of the command lines on pictures of up to a gigapixel"),
     "files": ("benchmarks.files", "measure pictures a second of whole folders, reading and writing counted"),
+    "dataset": ("benchmarks.dataset", "measure pictures a second that a PyTorch DataLoader takes from files, beside JPEG"),
     "drawings": ("benchmarks.drawings", "measure codecs on pages, screens, diagrams, maps and patterns that are drawn here"),
     "regions": ("benchmarks.regions", "time regions out of a large picture, cold and warm"),
     "coding": ("benchmarks.coding", "compare real coded sizes with the entropy model's estimates"),

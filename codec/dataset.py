@@ -1,0 +1,107 @@
+"""A PyTorch dataset of `.cae` files, for a DataLoader whose workers are forked or spawned.
+
+>>> import codec, numpy as np, pathlib, tempfile, torch
+>>> folder = tempfile.TemporaryDirectory()
+>>> for name in ("a", "b"):
+...     _ = pathlib.Path(folder.name, f"{name}.cae").write_bytes(codec.encode(np.zeros((60, 90, 3), np.uint8)))
+>>> loader = torch.utils.data.DataLoader(CaeFolder(folder.name, crop=32), batch_size=2)
+>>> [tuple(batch.shape) for batch in loader]
+[(2, 3, 32, 32)]
+>>> folder.cleanup()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from .api.codec import Codec
+from .errors import CaeError
+from .options import OnError, Region, integer
+
+CHANNELS = (None, 1, 3)
+
+
+class CaeFolder(Dataset[Any]):
+    """The pictures of all `.cae` files below a folder, sorted by path: tensors (C, H, W), float in [0, 1] or uint8.
+
+    Args:
+        folder: where to look, with all that lies below.
+        crop: decode squares of so many pixels alone, at places that torch's generator draws; None decodes whole pictures.
+        channels: 3 shows gray pictures as RGB, 1 takes gray ones alone, both without their alpha; None leaves them as they are.
+        dtype: a floating-point type, or torch.uint8 for 0 to 255.
+        transform: applied to each tensor.
+        label: what to give beside the tensor, from the file's path: `lambda path: path.parent.name`, say. Workers that are
+            spawned need functions that can be pickled.
+        on_error: see `codec.decode`.
+        arguments: what `codec.Codec` takes; unless told otherwise one thread of the CPU, as each worker is a process.
+
+    Raises:
+        CaeError: for a folder without such files and for arguments that are none of these; when an item is taken, for a file
+            that is damaged, gray where it must not be, or smaller than the crop.
+    """
+
+    def __init__(
+        self,
+        folder: str | PathLike[str],
+        *,
+        crop: int | None = None,
+        channels: int | None = 3,
+        dtype: torch.dtype = torch.float32,
+        transform: Callable[[Tensor], Any] | None = None,
+        label: Callable[[Path], Any] | None = None,
+        on_error: OnError = "raise",
+        **arguments: Any,
+    ) -> None:
+        self.paths = sorted(path for path in Path(folder).rglob("*.cae") if path.is_file())
+        if not self.paths:
+            raise CaeError(f"{folder}: {'holds no .cae file' if Path(folder).is_dir() else 'is no folder'}")
+        if crop is not None and integer("crop", crop) < 1:
+            raise CaeError(f"crop {crop} is not at least 1")
+        if channels not in CHANNELS:
+            raise CaeError(f"channels {channels!r} is not 1, 3 or None")
+        if not (dtype.is_floating_point or dtype == torch.uint8):
+            raise CaeError(f"dtype {dtype} is no floating-point type, nor torch.uint8")
+        self._crop, self._channels, self._dtype = crop, channels, dtype
+        self._transform, self._label = transform, label
+        self._on_error: OnError = on_error
+        # held here, so that forked workers have the weights already; spawned ones load them when they unpickle it
+        self._codec = Codec(**{"device": "cpu", "threads": 1} | arguments)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Any:
+        path = self.paths[index]
+        with self._codec.open(path, on_error=self._on_error) as picture:
+            pixels = picture.read(self._region(path, picture.size))
+        tensor = torch.from_numpy(np.ascontiguousarray(np.moveaxis(self._shown(path, pixels), -1, 0)))
+        if self._dtype != torch.uint8:
+            tensor = tensor.to(self._dtype).div_(255)
+        item = tensor if self._transform is None else self._transform(tensor)
+        return item if self._label is None else (item, self._label(path))
+
+    def _region(self, path: Path, size: tuple[int, int]) -> Region | None:
+        if self._crop is None:
+            return None
+        if min(size) < self._crop:
+            raise CaeError(f"{path}: has {size[0]} x {size[1]} pixels, less than the crop of {self._crop}")
+        x, y = (int(torch.randint(side - self._crop + 1, ())) for side in size)
+        return x, y, self._crop, self._crop
+
+    def _shown(self, path: Path, pixels: np.ndarray) -> np.ndarray:
+        """Pixels (H, W, channels) of an array as `codec.decode` gives it."""
+        pixels = pixels if pixels.ndim == 3 else pixels[..., None]
+        if self._channels is None:
+            return pixels
+        colour = pixels[..., :-1] if pixels.shape[-1] in (2, 4) else pixels
+        if colour.shape[-1] > self._channels:
+            raise CaeError(f"{path}: is a picture in colour; take channels=3")
+        return np.broadcast_to(colour, (*colour.shape[:2], self._channels))
