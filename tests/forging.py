@@ -1,12 +1,22 @@
 """Files that no encoder makes, with right checksums, and what decoding them costs."""
 
 import io
+import os
 import subprocess
 import sys
+import tempfile
+import traceback
+from collections.abc import Callable
 from pathlib import Path
+
+import numpy as np
+import torch
 
 from codec.format import container
 from codec.format.container import Header, Kind, Payload, length_min
+from codec.format.entropy_coding import encode, group_values
+from codec.format.tiling import HYPER_STRIDE, LATENT_STRIDE, Rect
+from codec.networks.model import Model
 
 from .conftest import TINY
 
@@ -59,6 +69,20 @@ def smallest_file(width: int, height: int, model_id: bytes, *, tile: int = 2048,
     return container.write(header, {}, [Payload(Kind.TRANSFORM, bytes(length)) for length in lengths])
 
 
+def transform_payload(symbols: Callable[..., np.ndarray], place: Rect, quality: int, model: Model) -> bytes:
+    """A sound payload of any symbols, of which `symbols(*shape)` gives arrays int32, for a tile that covers `place`."""
+    hyper, latent = place.outward(HYPER_STRIDE), place.outward(LATENT_STRIDE)
+    z = symbols(1, hyper.height, hyper.width, model.config.hyper_channels)
+    with torch.inference_mode():
+        features, mean, first = model.entropy.first(torch.from_numpy(z.copy()), quality, latent.height, latent.width)
+        known = symbols(*mean.shape)
+        _, second = model.entropy.second(features, mean, torch.from_numpy(known), quality)
+    groups = list(zip(model.hyper_tables, z[0].reshape(-1, z.shape[-1]).T, strict=True))
+    groups += group_values(known.ravel(), first.numpy().ravel(), model.scale_tables)
+    groups += group_values(symbols(*mean.shape).ravel(), second.numpy().ravel(), model.scale_tables)
+    return encode(groups)
+
+
 def cost(data: bytes, call: str, folder: Path, *, weights: Path | None = TINY, threads: int = 1) -> tuple[float, float, str]:
     """Megabytes that a call takes beyond what a codec takes for a small picture, its seconds of CPU, and the error's text.
 
@@ -71,3 +95,26 @@ def cost(data: bytes, call: str, folder: Path, *, weights: Path | None = TINY, t
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
     megabytes, seconds, said = done.stdout.strip().split(" ", 2)
     return float(megabytes), float(seconds), said
+
+
+def forked(work: Callable[[], None]) -> tuple[int, str]:
+    """How a copy of this process ends that does some work (its status, or a signal's number below 0), and what it says."""
+    with tempfile.TemporaryFile() as told:
+        if not (child := os.fork()):
+            status = 70
+            os.dup2(told.fileno(), 2)
+            sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False))  # pytest has put another in its place
+            try:
+                work()
+                status = 0
+            except SystemExit as end:
+                status = end.code if isinstance(end.code, int) else 1
+                print(end.code, file=sys.stderr)
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stderr.flush()
+                os._exit(status)
+        _, ended = os.waitpid(child, 0)
+        told.seek(0)
+        return os.waitstatus_to_exitcode(ended), told.read().decode()

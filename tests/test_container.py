@@ -1,5 +1,6 @@
 """The container: round trips, every rule of FORMAT.md, and no other error than CaeError whatever the bytes."""
 
+import contextlib
 import itertools
 import struct
 import zlib
@@ -70,6 +71,19 @@ def test_every_flipped_bit_is_found():
             parsed = container.read(damaged)
             for tile in range(HEADER.tile_count):
                 container.payload(damaged, parsed, tile)
+
+
+def test_every_one_byte_change_of_the_header():
+    """It is found by the CRC; with a right CRC, it is refused or has another meaning, and nothing else happens."""
+    right = container.read(FILE).header
+    for position, value in itertools.product(range(32), range(256)):
+        changed = FILE[:position] + bytes([value]) + FILE[position + 1 :]
+        if value != FILE[position]:
+            with pytest.raises(CaeError):
+                container.read(changed)
+        if value != FILE[position] and position < 28:
+            with contextlib.suppress(CaeError):
+                assert container.read(changed[:28] + struct.pack("<I", zlib.crc32(changed[:28])) + FILE[32:]).header != right
 
 
 @given(st.binary(max_size=200))

@@ -4,14 +4,14 @@ import contextlib
 
 import numpy as np
 import pytest
-import torch
 
 import codec
 from codec.format import container
 from codec.format.container import Header, Kind, Payload
-from codec.format.entropy_coding import VALUE_LIMIT, encode, group_values
+from codec.format.entropy_coding import VALUE_LIMIT
+from codec.format.tiling import Rect
 
-from .forging import cost, smallest_file
+from .forging import cost, smallest_file, transform_payload
 
 
 def test_large_tiles_need_files_of_some_size(tiny, tiny_model):
@@ -79,11 +79,5 @@ def test_symbols_that_no_encoder_chooses_decode(tiny, tiny_model, largest):
         def symbols(*shape: int) -> np.ndarray:
             return rng.integers(-largest, largest + 1, shape, np.int32)
 
-        z = symbols(1, 2, 2, tiny_model.config.hyper_channels)
-        features, mean, first = tiny_model.entropy.first(torch.from_numpy(z.copy()), quality, 5, 6)
-        known = symbols(*mean.shape)
-        _, second = tiny_model.entropy.second(features, mean, torch.from_numpy(known), quality)
-        groups = list(zip(tiny_model.hyper_tables, z[0].reshape(4, -1).T, strict=True))
-        groups += group_values(known.ravel(), first.numpy().ravel(), tiny_model.scale_tables)
-        groups += group_values(symbols(*mean.shape).ravel(), second.numpy().ravel(), tiny_model.scale_tables)
-        assert tiny.decode(file_of(encode(groups), quality, tiny_model.id)).shape == (70, 90, 3)
+        payload = transform_payload(symbols, Rect(0, 0, 70, 90), quality, tiny_model)
+        assert tiny.decode(file_of(payload, quality, tiny_model.id)).shape == (70, 90, 3)

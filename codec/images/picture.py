@@ -131,6 +131,7 @@ def orientation(metadata: Mapping[str, bytes]) -> int:
     image = Image.new("L", (1, 1))
     image.info |= metadata_for_pillow(metadata)
     try:
-        return image.getexif().get(ORIENTATION, 1)
+        found = image.getexif().get(ORIENTATION, 1)
+        return int(found) if found in range(1, 9) else 1
     except Exception:  # a damaged EXIF block
         return 1

@@ -1,0 +1,184 @@
+"""What is tried on each file that the fuzzer makes: that only the errors that are promised arise, and what must agree does."""
+
+from __future__ import annotations
+
+import functools
+import io
+import warnings
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+import codec
+import codec.pillow  # its plugin
+from codec import CaeError
+from codec.format import container
+from codec.format.container import Container, Header
+from codec.format.information import damaged_parts
+from codec.format.source import Memory, Seekable
+from codec.images import files
+from codec.images.metadata import kept
+from codec.images.picture import orientation
+from codec.options import OnError
+
+TINY = Path(__file__).parents[1] / "data" / "tiny.safetensors"
+PIXELS_MAX = 2**14
+"""Larger pictures are left alone: they take time, and what they are made of is in small ones as well."""
+SUFFIXES = (".png", ".tif", ".jpg", ".webp", ".avif", ".jp2", ".bmp")
+
+
+class _Trickling(io.BytesIO):
+    """Gives a few bytes at a time."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(min(size, 97) if size is not None and size >= 0 else 97)
+
+
+def _said(call: Callable[[], object]) -> object:
+    """What a call gives, or the text of its CaeError."""
+    try:
+        return call()
+    except CaeError as error:
+        assert str(error) and "\n" not in str(error)
+        return str(error)
+
+
+def check_container(data: bytes) -> bool:
+    """Parses a file, checks its sums, and does one of four other things with it in turns; whether it is sound."""
+    found = _said(lambda: container.read(data))
+    checked = _said(lambda: container.check(data))
+    assert checked == found if isinstance(found, str) else checked is None or isinstance(checked, str)
+    match zlib.crc32(data) % 4:
+        case 0:
+            _check_from_file(data, found)
+        case 1:
+            _check_plugin(data, _said(lambda: container.read_beginning(data)), checked)
+        case 2:
+            _check_facts(data, found, checked)
+        case _ if isinstance(found, Container):
+            _check_payloads(data, found, checked)
+    return checked is None
+
+
+def _check_payloads(data: bytes, found: Container, checked: object) -> None:
+    """They fill the file, and there is one way alone to write it, but for sections that the reader skips."""
+    payloads, end = [], None
+    for tile in range(found.header.tile_count):
+        for plane in found.header.planes:
+            entry = found.index[len(payloads)]
+            assert end in (None, entry.offset) and entry.kind in found.header.kinds(plane)
+            end = entry.offset + entry.length
+            payload = _said(lambda tile=tile, plane=plane: container.payload(data, found, tile, plane))
+            assert payload == container.Payload(entry.kind, data[entry.offset : end]) or isinstance(checked, str)
+            payloads.append(payload)
+    assert end == len(data) and len(payloads) == len(found.index)
+    if checked is None:
+        again = container.write(found.header, found.metadata, payloads)
+        skipped = int.from_bytes(data[18:20], "little") - len(found.metadata)
+        assert (again == data) if not skipped else len(again) < len(data)
+
+
+def _check_facts(data: bytes, found: object, checked: object) -> None:
+    facts = _said(lambda: codec.info(data))
+    if not isinstance(found, Container):
+        assert facts == found
+        return
+    assert (facts.width, facts.height, facts.mode) == (found.header.width, found.header.height, found.header.mode)
+    assert facts.bytes == sum(facts.parts.values()) == len(data) and min(facts.parts.values()) >= 0
+    assert sum(facts.kinds.values()) == facts.tiles == found.header.tile_count
+    assert bool(list(damaged_parts(Memory(data)))) == isinstance(checked, str)
+
+
+def _check_from_file(data: bytes, found: object) -> None:
+    """By small pieces it is what it is at once."""
+    by_pieces = _said(lambda: container.read(Seekable(_Trickling(data))))
+    beginning = _said(lambda: container.read_beginning(data))
+    if isinstance(found, Container):
+        assert isinstance(by_pieces, Container) and list(by_pieces.index) == list(found.index)
+        assert beginning == (found.header, found.metadata) == (by_pieces.header, by_pieces.metadata)
+    else:
+        assert by_pieces == found and (beginning == found or isinstance(beginning, tuple))
+
+
+def _check_plugin(data: bytes, beginning: object, checked: object) -> None:
+    try:
+        with Image.open(io.BytesIO(data), formats=("CAE",)) as image:
+            assert isinstance(beginning, tuple) and image.size == (beginning[0].width, beginning[0].height)
+            image.verify()
+        assert checked is None
+    except OSError as error:
+        assert not isinstance(beginning, tuple) or str(error) == checked
+    except Image.DecompressionBombError:
+        assert isinstance(beginning, tuple)
+
+
+@functools.cache
+def tiny_codec() -> codec.Codec:
+    """With small weights and one thread."""
+    return codec.Codec(weights=TINY, device="cpu", threads=1, pixels_max=PIXELS_MAX)
+
+
+def is_small(header: Header) -> bool:
+    """Whether a picture is one that the decoder is tried on."""
+    sides = (-(-side // container.TILE_UNIT) * container.TILE_UNIT for side in (header.width, header.height))
+    return np.prod([float(side) for side in sides]) <= PIXELS_MAX
+
+
+def check_decoder(data: bytes) -> bool | None:
+    """Decodes a file whole, and in turns with damage filled in, or in part; whether it is sound, None for large pictures."""
+    header = _said(lambda: container.read_beginning(data)[0])
+    if isinstance(header, Header) and not is_small(header):
+        return None
+    held, turn = tiny_codec(), zlib.crc32(data) % 4
+    whole = _said(lambda: held.decode_image(data))
+    if isinstance(whole, str):
+        if turn == 0:
+            _check_filled(data, header, whole)
+        return False
+    assert (whole.width, whole.height, whole.mode) == (header.width, header.height, header.mode)
+    if turn == 0:
+        _check_metadata(whole, data)
+    if turn == 1:
+        _check_region(data, header, whole, "raise")
+    return True
+
+
+def _check_region(data: bytes, header: Header, whole: Image.Image, on_error: OnError) -> None:
+    """A region is that crop of the whole, whatever fills in for what is damaged."""
+    left, top = zlib.crc32(data) % header.width, zlib.crc32(data) // 7 % header.height
+    region = (left, top, (header.width - left + 1) // 2, (header.height - top + 1) // 2)
+    with tiny_codec().open(_Trickling(data), on_error=on_error) as picture:
+        part = picture.read(region)
+    assert np.array_equal(part, np.asarray(whole)[top : top + region[3], left : left + region[2]])
+
+
+def _check_filled(data: bytes, header: object, said: str) -> None:
+    """Damage is told in one warning, and all else is refused as ever."""
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        filled = _said(lambda: tiny_codec().decode_image(data, on_error="fill"))
+    if isinstance(filled, str):
+        assert filled == said and not warned
+    else:
+        assert len(warned) == 1 and "filled in" in str(warned[0].message)
+        _check_metadata(filled, data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            _check_region(data, header, filled, "fill")
+
+
+def _check_metadata(image: Image.Image, data: bytes) -> None:
+    """Metadata may be nonsense: what a format takes is written, the rest is named in warnings."""
+    names = {"icc_profile": "iccp", "exif": "exif", "xmp": "xmp "}
+    metadata = {names[key]: value for key, value in image.info.items()}
+    if not metadata:
+        return
+    turned = orientation(metadata)
+    assert turned in range(1, 9) and orientation(kept(metadata, ())) == turned
+    suffix = SUFFIXES[zlib.crc32(data) % len(SUFFIXES)]
+    with warnings.catch_warnings(record=True):
+        warnings.simplefilter("always")
+        assert _said(lambda: files.small_file(Path(f"x{suffix}"), image.mode, metadata))
