@@ -346,7 +346,7 @@ def test_keep_going_fills_damaged_tiles(tmp_path, encoded):
     damaged.write_bytes(data[:-10] + bytes([data[-10] ^ 1]) + data[-9:])
     decode.main([str(encoded), str(whole), "--weights", str(TINY)])
     (line,) = run("cae-decode", damaged, filled, "--weights", TINY, "--keep-going").stderr.splitlines()
-    assert line.startswith("cae-decode: warning: tile 11 (x 384, y 256, 67 x 44) is damaged")
+    assert line.startswith(f"cae-decode: warning: {damaged}: tile 11 (x 384, y 256, 67 x 44) is damaged")
     before, after = (np.asarray(Image.open(path)).astype(int) for path in (whole, filled))
     assert np.array_equal(before[:128], after[:128]) and np.array_equal(before[:, :256], after[:, :256])
     assert not np.array_equal(before[256:, 384:], after[256:, 384:])

@@ -207,7 +207,7 @@ def test_one_codec_from_many_threads(tiny, chelsea):
         return tiny.decode(files[number], region=region).tobytes()
 
     pictures = [decode(number) for number in range(24)]
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(16) as pool:
         for again in (pool.map(encode, range(24)), pool.map(encode, range(24))):
             assert list(again) == files
         for again in (pool.map(decode, range(24)), pool.map(decode, range(24))):

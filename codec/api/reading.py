@@ -141,7 +141,7 @@ class PictureReader:
         self.close()
 
     def _damage(self) -> Damage | None:
-        return Damage(self._file.header) if self._options.on_error == "fill" else None
+        return Damage(self._file.header, self._name) if self._options.on_error == "fill" else None
 
     def _job(self, region: Region | None, scale: float | Fraction = 1) -> Job:
         options = dataclasses.replace(self._options, region=region, scale=scale)

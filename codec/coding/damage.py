@@ -17,10 +17,10 @@ NAMED_MAX = 100
 
 
 class Damage:
-    """The damaged parts of tiles that one decode comes upon, on any of its threads."""
+    """The damaged parts of tiles that one decode comes upon, on any of its threads; `file` begins what is said of them."""
 
-    def __init__(self, header: Header) -> None:
-        self._header = header
+    def __init__(self, header: Header, file: str = "") -> None:
+        self._header, self._file = header, file
         self._found: set[tuple[int, Plane]] = set()
         self._told: set[tuple[int, Plane]] = set()
 
@@ -44,7 +44,8 @@ class Damage:
             named.append(f"{plane.value} {tile} (x {place.left}, y {place.top}, {place.width} x {place.height})")
         more = f" and {len(new) - NAMED_MAX} more" if len(new) > NAMED_MAX else ""
         verb = "is" if len(new) == 1 else "are"
-        warnings.warn(f"{', '.join(named)}{more} {verb} damaged and filled in", RuntimeWarning, stacklevel=stacklevel + 1)
+        message = f"{self._file}{', '.join(named)}{more} {verb} damaged and filled in"
+        warnings.warn(message, RuntimeWarning, stacklevel=stacklevel + 1)
 
 
 def fill(number: int, header: Header, unit: int, decode: Callable[[int], Tensor | None]) -> Tensor | None:
