@@ -260,7 +260,11 @@ class Codec:
         if wanted in (self._model.id, container.NO_MODEL):
             return self._model
         if wanted not in self._others:
-            self._others[wanted] = self._load(Files(registry.find(wanted, tried=(self._model.files.model, self._model.id))))
+            path = registry.find(wanted, tried=(self._model.files.model, self._model.id))
+            model = self._load(Files(path))
+            if model.id != wanted:
+                raise CaeError(f"{path}: says that its id is {wanted.hex()}, but has {model.id.hex()}; install it again")
+            self._others[wanted] = model
         return self._others[wanted]
 
 

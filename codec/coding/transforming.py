@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import CaeError
 from ..format.tiling import LATENT_STRIDE, Rect, grid
 from ..networks.entropy_networks import MEAN_BITS
 from ..networks.invariance import SIDE_MIN, any_size_agrees
@@ -26,6 +27,8 @@ def analyse(pixels: np.ndarray, place: Rect, region: Rect, job: Job) -> Tensor:
             picture its edge pixels go on.
         place: where in the picture these pixels are.
         region: what is wanted.
+
+    Raises CaeError where weights that were forged give no numbers.
     """
     model, settings, picture, quality = job.model, job.settings, job.header.bounds, job.header.quality
     whole = picture.outward(LATENT_STRIDE)
@@ -45,7 +48,10 @@ def analyse(pixels: np.ndarray, place: Rect, region: Rect, job: Job) -> Tensor:
         with settings.encoding_precision(model.device):
             x = torch.from_numpy(piece).to(model.device).expand(-1, -1, 3)
             y = model.analysis(x[None].float() / 255 - 0.5, level, halo=core.margins_in(window))[0] * gain
-            latent[core.relative_to(origin).slices] = y.cpu()
+            y = y.cpu()
+        if not y.sum().isfinite():
+            raise CaeError("these weights turn the picture into no finite numbers; use others")
+        latent[core.relative_to(origin).slices] = y
 
     run_parallel(run, grid(region, settings.window), settings.windows_at_once(model.device))
     return latent

@@ -29,6 +29,7 @@ TILE_UNIT = 64
 TILE_UNITS_MAX = 32
 SIDE_MAX = 2**31 - 1
 SECTIONS_MAX = 64
+SECTION_BYTES_MAX = 2**26
 
 _HEADER = struct.Struct("<4sBBBBIIHH8sI")
 _SECTION = struct.Struct("<4sII")
@@ -231,6 +232,8 @@ class Writer:
 
     Args:
         file: a seekable binary file, which is written from its position 0 on.
+
+    Raises CaeError, before anything is written, for metadata that are too long.
     """
 
     def __init__(self, file: BinaryIO, header: Header, metadata: Mapping[str, bytes]) -> None:
@@ -240,6 +243,8 @@ class Writer:
         )[: -_CRC.size]  # fmt: skip
         parts = [fixed, _CRC.pack(zlib.crc32(fixed))]
         for name, data in metadata.items():
+            if len(data) > SECTION_BYTES_MAX:
+                raise CaeError(f"metadata {name!r} of {len(data)} bytes: at most {SECTION_BYTES_MAX} are allowed; leave it out")
             start = struct.pack("<4sI", name.encode("ascii"), len(data))
             parts += [start, _CRC.pack(zlib.crc32(data, zlib.crc32(start))), data]
         self._file, self._header = file, header
@@ -344,6 +349,8 @@ def _read_sections(source: Source, count: int) -> tuple[dict[str, bytes], int]:
         start = bytes(source.read(offset, _SECTION.size))
         name, length, expected = _SECTION.unpack(start)
         offset += _SECTION.size
+        if length > SECTION_BYTES_MAX:
+            raise CaeError(f"metadata section {number} claims {length} bytes: at most {SECTION_BYTES_MAX} are allowed")
         if offset + length > source.size:
             raise CaeError(f"metadata section {number} claims {length} bytes, but the file ends before")
         text = name.decode("latin-1")

@@ -55,5 +55,22 @@ class Config:
         return self.lambda_min * (self.lambda_max / self.lambda_min) ** (level / (self.levels - 1))
 
 
+NUMBER_MAX, SIDE_MAX = 64, 2**13
+"""Largest number of blocks, levels and so on, and of channels, that a weights file may ask for."""
+
+
+def checked(config: Config) -> Config:
+    """The same configuration; ValueError where a file asks for sizes that would take memory or time without end."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.type == "int":
+            largest = SIDE_MAX if field.name.endswith("channels") else NUMBER_MAX
+            if type(value) is not int or not 0 <= value <= largest:
+                raise ValueError(f"{field.name} {value!r} is not in 0 to {largest}")
+        elif type(value) not in (int, float) or not abs(value) < SIDE_MAX:
+            raise ValueError(f"{field.name} {value!r} is no number of use")
+    return config
+
+
 MODELS = {"default": Config(synthesis_blocks=3, synthesis_wide_blocks=3, analysis_wide_blocks=4)}
 """What training makes, by name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -24,7 +25,8 @@ def installed(role: str = MODEL) -> dict[Path, bytes]:
     for path in sorted(WEIGHTS_FOLDER.glob(f"*{SUFFIX}")):
         metadata = _read_metadata(path)
         if metadata.get("role") == role:
-            found[path] = bytes.fromhex(metadata.get("id", ""))
+            with contextlib.suppress(TypeError, ValueError):
+                found[path] = bytes.fromhex(metadata.get("id", ""))
     return found
 
 

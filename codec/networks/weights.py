@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import stat
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,9 +18,11 @@ from torch import Tensor
 
 from ..errors import CaeError
 from ..format.entropy_coding import Table, tables_from_arrays
-from .config import Config
+from .config import Config, checked
 
 ID_BYTES = 8
+SIZE_MAX = 2**31
+"""Bytes of a weights file; no network that decodes at a useful speed needs as many."""
 MODEL, ENCODER, DECODER = "model", "encoder", "decoder"
 """Roles of a weights file: a whole model, or another encoder or decoder for the latents of one."""
 DECODING_GROUPS = ("entropy", "levels", "synthesis", "tables")
@@ -54,6 +57,12 @@ class Weights:
     def read(cls, path: Path) -> Weights:
         """Reads a file once, so that one which is replaced later does not matter."""
         try:
+            found = path.stat()
+            # a pipe would be waited for, a device read for ever
+            if not stat.S_ISREG(found.st_mode):
+                raise CaeError(f"{path}: is no regular file; name a weights file")
+            if found.st_size > SIZE_MAX:
+                raise CaeError(f"{path}: has {found.st_size} bytes, more than any weights file of this codec")
             return cls(path, path.read_bytes())
         except (OSError, ValueError) as error:
             raise CaeError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
@@ -77,8 +86,8 @@ class Weights:
     def config(self) -> Config:
         """Sizes of the networks."""
         try:
-            return Config(**json.loads(self.metadata["config"]))
-        except (KeyError, TypeError, ValueError) as error:
+            return checked(Config(**json.loads(self.metadata["config"])))
+        except (KeyError, RecursionError, TypeError, ValueError) as error:
             raise CaeError(f"{self.path}: not a weights file of this codec ({error!r})") from None
 
     @property
@@ -86,7 +95,7 @@ class Weights:
         """The model's id, computed from all that decodes; what the metadata say of it does not matter here."""
         try:
             return model_id(json.loads(self.metadata["config"]), self._decoding_tensors())
-        except (LookupError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise CaeError(f"{self.path}: not a readable weights file ({error!r})") from None
 
     def _decoding_tensors(self) -> Iterator[tuple[str, str, list[int], memoryview]]:
