@@ -32,15 +32,17 @@ DEFAULT_QUALITIES = {"cae": 50, "jpeg": 75}
 class JpegFolder(Dataset[Tensor]):
     """JPEG files as `CaeFolder` gives pictures; a crop is cut out of the whole picture, as Pillow decodes no parts."""
 
-    def __init__(self, folder: Path, crop: int | None) -> None:
+    def __init__(self, folder: Path, shorter_side: int | None, crop: int | None) -> None:
         self._paths = sorted(folder.glob("*.jpg"))
-        self._crop = crop
+        self._shorter_side, self._crop = shorter_side, crop
 
     def __len__(self) -> int:
         return len(self._paths)
 
     def __getitem__(self, index: int) -> Tensor:
         with Image.open(self._paths[index]) as image:
+            if self._shorter_side is not None:
+                image.draft("RGB", (self._shorter_side, self._shorter_side))
             picture = image.convert("RGB")
         if self._crop is not None:
             x, y = (int(torch.randint(side - self._crop + 1, ())) for side in picture.size)
@@ -58,10 +60,10 @@ class Row:
     bpp: float
     start: str
     workers: int
+    shorter_side: int | None
     crop: int | None
     first_s: float
     pictures_per_s: float
-    mp_per_s: float
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,14 +72,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=int, default=100, help="pictures, which are repeated if need be (default: 100)")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes of the DataLoader (default: 2)")
     parser.add_argument("--start", nargs="+", default=["spawn"], choices=multiprocessing.get_all_start_methods())
+    parser.add_argument("--shorter-side", type=int, metavar="PIXELS", help="decode reduced sizes, of no fewer pixels than that")
     parser.add_argument("--crop", type=int, metavar="PIXELS", help="random squares in place of whole pictures")
     for name, quality in DEFAULT_QUALITIES.items():
         parser.add_argument(f"--{name}-quality", type=int, default=quality, metavar="Q", help="default: %(default)s")
     parser.add_argument("--scratch", type=Path, metavar="DIR", help="folder for the files (default: the system's)")
 
 
-def written(samples: list[images.Sample], name: str, quality: int, count: int, folder: Path) -> tuple[float, float]:
-    """Puts so many coded pictures into a folder; bits per pixel, and megapixels in all."""
+def written(samples: list[images.Sample], name: str, quality: int, count: int, folder: Path) -> float:
+    """Puts so many coded pictures into a folder; bits per pixel."""
     folder.mkdir()
     bits = pixels = 0
     for number in range(count):
@@ -90,7 +93,7 @@ def written(samples: list[images.Sample], name: str, quality: int, count: int, f
             Image.fromarray(sample.load()).save(path, quality=quality)
         bits += 8 * path.stat().st_size
         pixels += sample.width * sample.height
-    return bits / pixels, pixels / 1e6
+    return bits / pixels
 
 
 def seconds(dataset: Dataset[Tensor], workers: int, start: str) -> tuple[float, float]:
@@ -113,18 +116,21 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.count < 1 or arguments.workers < 1:
         raise CaeError("--count and --workers are at least 1")
     samples = images.gather(arguments.dataset, arguments.folder)[: arguments.count]
-    if arguments.crop and not 1 <= arguments.crop <= min(min(sample.width, sample.height) for sample in samples):
-        raise CaeError(f"--crop {arguments.crop} is not within all pictures")
+    # what no reduced picture is smaller than
+    least = min(arguments.shorter_side or 2**31, *(min(sample.width, sample.height) for sample in samples))
+    if any(value is not None and value < 1 for value in (arguments.shorter_side, arguments.crop)):
+        raise CaeError("--shorter-side and --crop are at least 1")
+    if arguments.crop and arguments.crop > least:
+        raise CaeError(f"--crop {arguments.crop} is more than the {least} pixels that a picture may have")
+    chosen = {"shorter_side": arguments.shorter_side, "crop": arguments.crop}
     rows = []
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as scratch:
         for name in tqdm(SUFFIXES, desc="dataset", unit="format"):
             quality = getattr(arguments, f"{name}_quality")
-            bpp, megapixels = written(samples, name, quality, arguments.count, folder := Path(scratch, name))
-            if arguments.crop:
-                megapixels = arguments.count * arguments.crop**2 / 1e6
-            dataset = CaeFolder(folder, crop=arguments.crop) if name == "cae" else JpegFolder(folder, arguments.crop)
+            bpp = written(samples, name, quality, arguments.count, folder := Path(scratch, name))
+            dataset = (CaeFolder if name == "cae" else JpegFolder)(folder, **chosen)
             for start in arguments.start:
                 first, whole = seconds(dataset, arguments.workers, start)
-                speeds = (round(value, 2) for value in (first, arguments.count / whole, megapixels / whole))
-                rows.append(Row(name, quality, round(bpp, 3), start, arguments.workers, arguments.crop, *speeds))
+                speeds = round(first, 2), round(arguments.count / whole, 2)
+                rows.append(Row(name, quality, round(bpp, 3), start, arguments.workers, *chosen.values(), *speeds))
     print(table(rows))

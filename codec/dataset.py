@@ -24,7 +24,7 @@ from torch.utils.data import Dataset
 
 from .api.codec import Codec
 from .errors import CaeError
-from .options import OnError, Region, integer
+from .options import REDUCTIONS, OnError, Region, integer
 
 CHANNELS = (None, 1, 3)
 
@@ -34,7 +34,9 @@ class CaeFolder(Dataset[Any]):
 
     Args:
         folder: where to look, with all that lies below.
-        crop: decode squares of so many pixels alone, at places that torch's generator draws; None decodes whole pictures.
+        shorter_side: reduce each picture to 1/2, 1/4 or 1/8 of its size, the least whose shorter side has so many pixels still;
+            None, as do pictures of fewer, gives the full size.
+        crop: of that, decode squares of so many pixels alone, at places that torch's generator draws; None decodes the whole.
         channels: 3 shows gray pictures as RGB, 1 takes gray ones alone, both without their alpha; None leaves them as they are.
         dtype: a floating-point type, or torch.uint8 for 0 to 255.
         transform: applied to each tensor.
@@ -52,6 +54,7 @@ class CaeFolder(Dataset[Any]):
         self,
         folder: str | PathLike[str],
         *,
+        shorter_side: int | None = None,
         crop: int | None = None,
         channels: int | None = 3,
         dtype: torch.dtype = torch.float32,
@@ -63,13 +66,14 @@ class CaeFolder(Dataset[Any]):
         self.paths = sorted(path for path in Path(folder).rglob("*.cae") if path.is_file())
         if not self.paths:
             raise CaeError(f"{folder}: {'holds no .cae file' if Path(folder).is_dir() else 'is no folder'}")
-        if crop is not None and integer("crop", crop) < 1:
-            raise CaeError(f"crop {crop} is not at least 1")
+        for name, value in (("shorter_side", shorter_side), ("crop", crop)):
+            if value is not None and integer(name, value) < 1:
+                raise CaeError(f"{name} {value} is not at least 1")
         if channels not in CHANNELS:
             raise CaeError(f"channels {channels!r} is not 1, 3 or None")
         if not (dtype.is_floating_point or dtype == torch.uint8):
             raise CaeError(f"dtype {dtype} is no floating-point type, nor torch.uint8")
-        self._crop, self._channels, self._dtype = crop, channels, dtype
+        self._shorter_side, self._crop, self._channels, self._dtype = shorter_side, crop, channels, dtype
         self._transform, self._label = transform, label
         self._on_error: OnError = on_error
         # held here, so that forked workers have the weights already; spawned ones load them when they unpickle it
@@ -81,20 +85,31 @@ class CaeFolder(Dataset[Any]):
     def __getitem__(self, index: int) -> Any:
         path = self.paths[index]
         with self._codec.open(path, on_error=self._on_error) as picture:
-            pixels = picture.read(self._region(path, picture.size))
+            factor = self._reduction(picture.size)
+            pixels = picture.read(self._region(path, picture.size, factor), scale=1 / factor)
         tensor = torch.from_numpy(np.ascontiguousarray(np.moveaxis(self._shown(path, pixels), -1, 0)))
         if self._dtype != torch.uint8:
             tensor = tensor.to(self._dtype).div_(255)
         item = tensor if self._transform is None else self._transform(tensor)
         return item if self._label is None else (item, self._label(path))
 
-    def _region(self, path: Path, size: tuple[int, int]) -> Region | None:
+    def _reduction(self, size: tuple[int, int]) -> int:
+        """How many times smaller a picture is decoded."""
+        if self._shorter_side is None:
+            return 1
+        return max(factor for factor in REDUCTIONS if factor == 1 or -(-min(size) // factor) >= self._shorter_side)
+
+    def _region(self, path: Path, size: tuple[int, int], factor: int) -> Region | None:
+        """A place for the crop, in pixels of the full size."""
         if self._crop is None:
             return None
-        if min(size) < self._crop:
-            raise CaeError(f"{path}: has {size[0]} x {size[1]} pixels, less than the crop of {self._crop}")
-        x, y = (int(torch.randint(side - self._crop + 1, ())) for side in size)
-        return x, y, self._crop, self._crop
+        width, height = (-(-side // factor) for side in size)
+        if min(width, height) < self._crop:
+            raise CaeError(f"{path}: has {width} x {height} pixels, less than the crop of {self._crop}")
+        left, top = (factor * int(torch.randint(side - self._crop + 1, ())) for side in (width, height))
+        # squares at the right and bottom edges may be cut
+        wide, high = (min(factor * self._crop, side - start) for start, side in zip((left, top), size, strict=True))
+        return left, top, wide, high
 
     def _shown(self, path: Path, pixels: np.ndarray) -> np.ndarray:
         """Pixels (H, W, channels) of an array as `codec.decode` gives it."""

@@ -67,6 +67,18 @@ def test_crops(folder):
     assert torch.equal(dataset[0], crops[0])
 
 
+@pytest.mark.parametrize(("shorter_side", "factor"), [(71, 1), (36, 1), (35, 2), (18, 4), (17, 4), (9, 8), (1, 8)])
+def test_reduced_sizes(folder, shorter_side, factor):
+    """70 x 90 pixels; crops are what stands there in the reduced picture, at the cut edges too."""
+    reduced = CaeFolder(folder, shorter_side=shorter_side, dtype=torch.uint8, **ARGUMENTS)
+    data = reduced.paths[0].read_bytes()
+    expected = codec.decode(data, scale=1 / factor, device="cpu", threads=1, **ARGUMENTS)
+    assert torch.equal(reduced[0], torch.from_numpy(expected).permute(2, 0, 1))
+    side = -(-70 // factor)
+    crop = CaeFolder(folder, shorter_side=shorter_side, crop=side, dtype=torch.uint8, **ARGUMENTS)[0]
+    assert any(torch.equal(crop, reduced[0][:, :, x : x + side]) for x in range(reduced[0].shape[2] - side + 1))
+
+
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork")
 def test_forked_workers(folder):
@@ -98,7 +110,14 @@ def test_channels(tmp_path, chelsea, tiny):
 
 
 def test_refused(tmp_path, folder):
-    for arguments in ({"crop": 0}, {"crop": 1.5}, {"channels": 2}, {"dtype": torch.int32}, {"device": "abacus"}):
+    for arguments in (
+        {"crop": 0},
+        {"shorter_side": 0},
+        {"crop": 1.5},
+        {"channels": 2},
+        {"dtype": torch.int32},
+        {"device": "abacus"},
+    ):
         with pytest.raises(CaeError, match=next(iter(arguments))):
             CaeFolder(folder, **ARGUMENTS, **arguments)
     for missing, message in ((tmp_path, "holds no .cae file"), (tmp_path / "none", "is no folder")):
