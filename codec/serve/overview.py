@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -139,6 +141,9 @@ class Builder:
                 self._change.notify()
 
     def _run(self) -> None:
+        if sys.platform == "linux":
+            # there a thread has a priority of its own, which the threads that it starts inherit
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
         while True:
             with self._change:
                 self._change.wait_for(lambda: self._wanted and not self._waiting)

@@ -9,6 +9,8 @@ const viewer = OpenSeadragon({
   element,
   tileSources: "picture.dzi",
   drawer: "canvas",
+  // what lies between the overview and the level that is looked at would take the server's time
+  immediateRender: true,
   degrees,
   showNavigationControl: false,
   showNavigator: false,
