@@ -98,7 +98,8 @@ def synthesise(
     count = -(-picture.width // settings.window) * -(-picture.height // settings.window)
     at_once = settings.windows_at_once(model.device)
     # in a picture of fewer windows than threads, products run on several threads, which sum as the windows' sizes have it
-    if job.region != picture and count >= at_once and all(run_parallel(agrees, [None], 1)):
+    wide = settings.window >= SIDE_MIN * LATENT_STRIDE
+    if job.region != picture and wide and count >= at_once and all(run_parallel(agrees, [None], 1)):
         pieces = windows.parts(picture, settings.window, region, at_once, SIDE_MIN)
     else:
         pieces = windows.whole(picture, settings.window, region)
