@@ -201,6 +201,20 @@ def test_forged_lossless_tiles(tiny, content, message):
         tiny.decode(container.write(header, {}, [Payload(Kind.LOSSLESS, content)]))
 
 
+def test_an_alpha_in_a_lossless_tile_is_not_heeded(tiny):
+    """Found by fuzzing: what lay under such pixels showed in the whole picture, and black in some regions."""
+    rng = np.random.default_rng(3)
+    pixels = rng.integers(0, 256, (64, 64, 3), np.uint8)
+    shown = rng.random((64, 64)) < 0.5
+    data = tiny.encode(np.concatenate([pixels, pixels]) // 2, 50, tile=64)
+    parsed = container.read(data)
+    payloads = [Payload(Kind.LOSSLESS, encode_colour(pixels, shown)), container.payload(data, parsed, 1)]
+    data = container.write(parsed.header, {}, payloads)
+    whole = tiny.decode(data)
+    assert np.array_equal(whole[:64], np.where(shown[..., None], pixels, 0))
+    assert np.array_equal(tiny.decode(data, region=(5, 9, 20, 30)), whole[9:39, 5:25])
+
+
 def test_forged_mixed_tiles(tiny, chelsea):
     place = Header(20, 20, 3, 50, 64, b"model id").place(0)
     inner = encode_colour(np.zeros((20, 20, 3), np.uint8), np.eye(20, dtype=bool))

@@ -283,7 +283,7 @@ def _layers(data: Source | Data, file: Container, job: Job, damage: Damage | Non
             with _naming(Plane.COLOUR, number):
                 code, _ = container.split(payload, place)
         with _naming(Plane.COLOUR, number):
-            return decode_colour(code, place.width, place.height)
+            return decode_colour(code, place.width, place.height, opaque=file.kind(number) is Kind.LOSSLESS)
 
     def decode(number: int) -> np.ndarray | None:
         if file.kind(number) is Kind.TRANSFORM:

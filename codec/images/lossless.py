@@ -49,9 +49,17 @@ def decode_gray(data: bytes | memoryview, width: int, height: int) -> np.ndarray
     return _decode(data, width, height, "RGB")[..., 1]
 
 
-def decode_colour(data: bytes | memoryview, width: int, height: int) -> np.ndarray:
-    """Inverse of `encode_colour`, (height, width, 4) uint8 with an alpha of 0 where pixels are left out; CaeError likewise."""
-    return _decode(data, width, height, "RGBA")
+def decode_colour(data: bytes | memoryview, width: int, height: int, *, opaque: bool = False) -> np.ndarray:
+    """Inverse of `encode_colour`, (height, width, 4) uint8 with an alpha of 0 where pixels are left out; CaeError likewise.
+
+    `opaque` says that none may be, whatever the data have for alpha.
+    """
+    pixels = _decode(data, width, height, "RGBA")
+    if not opaque:
+        return pixels
+    pixels = pixels.copy()
+    pixels[..., 3] = 255
+    return pixels
 
 
 def _decode(data: bytes | memoryview, width: int, height: int, mode: str) -> np.ndarray:

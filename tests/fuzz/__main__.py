@@ -55,7 +55,8 @@ def fuzz(name: str, options: list[str]) -> None:
             print(f"{counts[True]} sound files, {counts[False]} refused, {counts[None]} too large to try", file=sys.stderr)
         return -1 if sound is None else 0
 
-    given = [f"-max_len={INPUT_MAX[name]}", "-timeout=900", *options]
+    # libFuzzer would put several changes on each other, and few files would remain that are sound
+    given = [f"-max_len={INPUT_MAX[name]}", "-mutate_depth=1", "-cross_over=0", "-timeout=60", *options]
     if not any(not option.startswith("-") for option in options):
         given.append(str(CORPORA / name))
     atheris.Setup([sys.argv[0], *given], run, custom_mutator=mutate)

@@ -45,6 +45,7 @@ class Mutator:
         bytes_of: changes bytes without any structure.
         models: ids of which some may be put in.
         payload: makes a payload for a part (by its number) that a decoder will take; None for payloads of noise alone.
+        lies: share of files in which something is said that is not so, or bytes are changed whatever they mean.
     """
 
     rng: random.Random
@@ -53,6 +54,7 @@ class Mutator:
     tiles: Sequence[int] = ALL_TILES
     bytes_of: Callable[[bytes, random.Random], bytes] = flipped
     payload: Callable[[Draft, int, random.Random], bytes] | None = None
+    lies: float = 0.5
 
     def mutate(self, data: bytes, size_max: int) -> bytes:
         """Another file, of at most `size_max` bytes."""
@@ -60,13 +62,13 @@ class Mutator:
         draft = dissect(data)
         for _ in range(rng.choice((0, 1, 1, 1, 2, 3))):
             rng.choice(CONTENT)(draft, self)
-        if rng.random() < 0.9:
-            draft.settle()
-        if rng.random() < 0.4:
+        draft.settle()
+        lies = rng.random() < self.lies
+        if lies and rng.random() < 0.8:
             for _ in range(rng.choice((1, 1, 2))):
                 rng.choice(LIES)(draft, self)
         out = assemble(draft)
-        if rng.random() < 0.1:
+        if lies and rng.random() < 0.3:
             out = self.bytes_of(out, rng)
         return out[:size_max]
 
@@ -101,6 +103,8 @@ def _rare_field(draft: Draft, mutator: Mutator) -> None:
 
 def _model(draft: Draft, mutator: Mutator) -> None:
     draft.header["model"] = mutator.rng.choice(mutator.models)
+    for part in list(draft.parts):
+        _sound_payload(draft, mutator, part)
 
 
 def _kind(draft: Draft, mutator: Mutator) -> None:

@@ -26,7 +26,7 @@ _MAGNITUDES = (0, 0, 1, 1, 2, 5, 50, 600, 2**15, 2**15 + 1, 2**23 // 64, VALUE_L
 
 def mutator(rng: random.Random, bytes_of: Callable[[bytes, random.Random], bytes] = flipped) -> Mutator:
     """Changes of small pictures that the tiny weights decode."""
-    return Mutator(rng, (NO_MODEL, _model().id, _model().id), _SIDES, _TILES, bytes_of, sound)
+    return Mutator(rng, (NO_MODEL, _model().id, _model().id), _SIDES, _TILES, bytes_of, sound, lies=0.15)
 
 
 @functools.cache

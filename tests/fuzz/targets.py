@@ -19,6 +19,7 @@ from codec.format import container
 from codec.format.container import Container, Header
 from codec.format.information import damaged_parts
 from codec.format.source import Memory, Seekable
+from codec.format.tiling import Rect
 from codec.images import files
 from codec.images.metadata import kept
 from codec.images.picture import orientation
@@ -147,12 +148,16 @@ def check_decoder(data: bytes) -> bool | None:
 
 
 def _check_region(data: bytes, header: Header, whole: Image.Image, on_error: OnError) -> None:
-    """A region is that crop of the whole, whatever fills in for what is damaged."""
-    left, top = zlib.crc32(data) % header.width, zlib.crc32(data) // 7 % header.height
+    """A region is that crop of the whole, at a reduced size as well, whatever fills in for what is damaged."""
+    chosen = zlib.crc32(data)
+    left, top, factor = chosen % header.width, chosen // 7 % header.height, (1, 2, 4, 8)[chosen // 11 % 4]
     region = (left, top, (header.width - left + 1) // 2, (header.height - top + 1) // 2)
     with tiny_codec().open(_Trickling(data), on_error=on_error) as picture:
-        part = picture.read(region)
-    assert np.array_equal(part, np.asarray(whole)[top : top + region[3], left : left + region[2]])
+        part, reduced, part_reduced = picture.read(region), picture.read(None, 1 / factor), picture.read(region, 1 / factor)
+    place = Rect.of_region(*region)
+    assert np.array_equal(part, np.asarray(whole)[place.slices])
+    assert reduced.shape[:2] == (-(-header.height // factor), -(-header.width // factor))
+    assert np.array_equal(part_reduced, reduced[place.outward(factor).slices])
 
 
 def _check_filled(data: bytes, header: object, said: str) -> None:
