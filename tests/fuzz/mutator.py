@@ -6,6 +6,7 @@ import dataclasses
 import random
 from collections.abc import Callable, Sequence
 
+from codec.format import container
 from codec.format.container import NO_MODEL, Kind
 
 from .draft import Draft, Part, Section, assemble, dissect
@@ -60,6 +61,8 @@ class Mutator:
         """Another file, of at most `size_max` bytes."""
         rng = self.rng
         draft = dissect(data)
+        if self.payload is not None and rng.random() < 0.4:
+            _heal(draft, self)
         for _ in range(rng.choice((0, 1, 1, 1, 2, 3))):
             rng.choice(CONTENT)(draft, self)
         draft.settle()
@@ -71,6 +74,19 @@ class Mutator:
         if lies and rng.random() < 0.3:
             out = self.bytes_of(out, rng)
         return out[:size_max]
+
+
+def _heal(draft: Draft, mutator: Mutator) -> None:
+    """Makes a file sound again, since changes of such that are not rarely are."""
+    draft.header |= {"magic": container.MAGIC, "version": container.VERSION, "flags": 0}
+    if draft.header["model"] not in mutator.models:
+        draft.header["model"] = mutator.rng.choice(mutator.models)
+    if draft.sound_header() is None:
+        draft.header |= {"channels": 3, "quality": 50, "tile": 1, "width": 20, "height": 70}
+    draft.sections = [section for section in draft.sections if section.name.decode("latin-1") in container.SECTIONS][:1]
+    draft.settle()
+    for part in list(draft.parts):
+        _sound_payload(draft, mutator, part)
 
 
 def _size(draft: Draft, mutator: Mutator) -> None:
