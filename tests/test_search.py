@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from PIL import Image
 
 import codec
 from codec.coding.search import SCHEDULES, relaxed, sampled
+from codec.commands import encode
 from codec.networks.quantisation import Quantiser
 
 from .conftest import TINY
@@ -71,6 +73,17 @@ def test_rows_by_pieces_give_the_same_file(tiny, tmp_path):
         for row in image:
             out.write(row[None])
     assert (tmp_path / "a.cae").read_bytes() == tiny.encode(image, tile=64, effort=3)
+
+
+def test_the_command_passes_the_effort_on(tiny, tmp_path):
+    image = skimage.data.coffee()[:70, :100]
+    Image.fromarray(image).save(tmp_path / "a.png")
+    for effort in (1, 2, 3):
+        encode.main(
+            [str(tmp_path / "a.png"), str(tmp_path / "a.cae"), "-e", str(effort), "--weights", str(TINY), "--device", "cpu"]
+        )
+        assert (tmp_path / "a.cae").read_bytes() == tiny.encode(image, effort=effort)
+    assert tiny.encode(image, effort=3) != tiny.encode(image)
 
 
 @pytest.mark.parametrize("effort", [0, 10, -1, 2.5, "4", True])

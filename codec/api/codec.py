@@ -252,7 +252,17 @@ class Codec:
         Raises:
             CaeError: for what the format does not hold, and for a file that cannot be written.
         """
-        options = EncodeOptions(quality, tile, effort, lossless)
+        return self.create_picture(file, size, mode, EncodeOptions(quality, tile, effort, lossless), metadata)
+
+    def create_picture(
+        self,
+        file: str | PathLike[str] | BinaryIO,
+        size: tuple[int, int],
+        mode: str,
+        options: EncodeOptions,
+        metadata: Mapping[str, bytes] | None,
+    ) -> PictureWriter:
+        """`create` with its options as one."""
         job = Job.encoding(self._model, self._settings, checked_size(size), channels_of(mode), options)
         return PictureWriter(file, job, checked_metadata(metadata))
 

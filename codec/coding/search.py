@@ -76,7 +76,7 @@ class Target:
     def of(cls, pixels: np.ndarray, latent: Tensor, core: Rect) -> Target:
         """From a tile's pixels and the latent (h, w, N) of a larger piece of the picture, in which the tile is `core`."""
         window = core.grow(MARGIN, Rect(0, 0, *latent.shape[:2]))
-        return cls(torch.from_numpy(np.ascontiguousarray(pixels)), latent[None, *window.slices], core.relative_to(window))
+        return cls(torch.tensor(pixels), latent[None, *window.slices], core.relative_to(window))
 
     @torch.no_grad()
     def cost(self, latent: Tensor, job: Job) -> float:

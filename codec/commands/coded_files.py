@@ -31,8 +31,7 @@ def write(path: Path, source: Source, codec: Codec, options: EncodeOptions) -> N
             file.write(data)
         return
     size, mode = (source.width, source.height), MODES[source.channels]
-    chosen = {"quality": options.quality, "tile": options.tile, "lossless": options.lossless}
-    with codec.create(path, size, mode, **chosen, metadata=source.metadata) as out:
+    with codec.create_picture(path, size, mode, options, source.metadata) as out:
         for rows in source.bands:
             out.write(rows)
 
