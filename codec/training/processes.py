@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import os
 
@@ -26,6 +27,8 @@ class Processes:
             return cls()
         if not distributed.is_initialized():
             distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            # The group's threads, met by the end of the interpreter, abort the process.
+            atexit.register(distributed.destroy_process_group)
         return cls(distributed.get_rank(), distributed.get_world_size())
 
     @property
