@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import groupby
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -20,6 +21,7 @@ from ..format.tiling import LATENT_STRIDE, Rect, bands, grid
 from ..images.lossless import decode_colour, decode_gray
 from ..images.reduction import cover, reduce
 from ..networks.transforms import receptive_field
+from ..runtime.memory import give_back
 from ..runtime.threads import run_parallel
 from .damage import Damage, fill, neighbours
 from .settings import Job, with_fallback
@@ -29,6 +31,8 @@ from .transforming import synthesise
 Part = TypeVar("Part", Tensor, np.ndarray)
 WORK_ALWAYS = 2**24
 """Pixels that are decoded for a region whatever the limit, since four tiles of any size may meet in it."""
+WIDE = 2**13
+"""Pixels to a row from which on what a band's work has freed is given back at once."""
 ADVICE = "; decode it region by region, or raise the limit (--max-pixels, Codec's pixels_max)"
 
 
@@ -119,6 +123,8 @@ def _decode_bands(data: Source | Data, file: Container, job: Job, damage: Damage
     for band in bands(header.bounds, job.settings.window, job.settings.band_cells, touching=region):
         shown = band & region
         latents.move(shown.grow(margin, header.bounds))
+        if band.width > WIDE:
+            give_back()
 
         def attempt(job: Job, shown: Rect = shown) -> np.ndarray:
             return synthesise(latents.gather, shown, job, hidden)
@@ -132,6 +138,7 @@ def _decode_bands(data: Source | Data, file: Container, job: Job, damage: Damage
             alphas.move(shown)
             pixels = np.concatenate([pixels, reduce(alphas.gather(shown)[..., None], job.reduction)], -1)
         yield pixels
+        del pixels
 
 
 def decode_latent(data: Source | Data, file: Container, job: Job) -> Tensor:
@@ -182,21 +189,43 @@ class _Tiles(Generic[Part]):
         self._held: dict[int, tuple[Rect, Part | None]] = {}
 
     def move(self, needed: Rect) -> None:
-        """Decodes the tiles that `needed` (pixels) touches, and lets go of all others."""
+        """Decodes the tiles that `needed` (pixels) touches, and lets go of all above it and of all other tiles."""
         cells = list(grid(self._header.bounds, self._header.tile, touching=needed))
-        self._held = {number: self._held[number] for number, _ in cells if number in self._held}
-        self._held |= run_parallel(self._cropped, [cell for cell in cells if cell[0] not in self._held], self._threads)
+        top = needed.outward(self._unit).top
+        self._held = {number: self._below(top, *self._held[number]) for number, _ in cells if number in self._held}
+        new = [(number, self._kept(tile)) for number, tile in cells if number not in self._held]
+        for _, row in groupby(new, lambda cell: cell[1].top):
+            self._hold(list(row))
 
-    def _cropped(self, cell: tuple[int, Rect]) -> tuple[int, tuple[Rect, Part | None]]:
-        number, tile = cell
-        place = tile.outward(self._unit)
-        kept = place & self._wanted
-        part = self._decode(number)
-        if part is not None and kept != place:
-            out = self._zeros(kept.height, kept.width)
-            out[:] = part[kept.relative_to(place).slices]
-            part = out
-        return number, (kept, part)
+    def _kept(self, tile: Rect) -> Rect:
+        return tile.outward(self._unit) & self._wanted
+
+    def _below(self, top: int, kept: Rect, part: Part | None) -> tuple[Rect, Part | None]:
+        """What is held of a tile from a row of positions on."""
+        if kept.top >= top:
+            return kept, part
+        lower = kept._replace(top=min(top, kept.bottom))
+        return lower, None if part is None else self._copy(part[lower.relative_to(kept).slices])
+
+    def _hold(self, row: list[tuple[int, Rect]]) -> None:
+        """Decodes a row of tiles into one block, whose memory is given back as a whole: that of many small parts never is."""
+        place = Rect(row[0][1].top, row[0][1].left, row[0][1].bottom, row[-1][1].right)
+        block = self._zeros(place.height, place.width)
+
+        def decode(cell: tuple[int, Rect]) -> tuple[int, tuple[Rect, Part | None]]:
+            number, kept = cell
+            if (part := self._decode(number)) is None:
+                return number, (kept, None)
+            held = block[kept.relative_to(place).slices]
+            held[:] = part[kept.relative_to(self._header.place(number).outward(self._unit)).slices]
+            return number, (kept, held)
+
+        self._held |= run_parallel(decode, row, self._threads)
+
+    def _copy(self, part: Part) -> Part:
+        out = self._zeros(*part.shape[:2])
+        out[:] = part
+        return out
 
     def parts(self, window: Rect) -> Iterator[tuple[Rect, Part]]:
         """What is held of a rectangle of positions, piece by piece with their places."""
