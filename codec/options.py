@@ -43,7 +43,7 @@ class EncodeOptions:
     """How one picture is encoded: `quality` 1 (smallest file) to 100, `tile` the side of its tiles in pixels.
 
     `lossless` codes every pixel exactly, whatever the quality; without it only what costs less so is.
-    `effort` 1 rounds, 2 weighs each symbol's bits, 3 to 9 search for symbols, each about twice as long as the one before.
+    `effort` 1 rounds, 2 weighs each symbol's bits, 3 to 9 search for symbols, each two to three times as long.
 
     In place of the quality there may be one target: the file's size in bytes, its bits per pixel, or the PSNR in dB of the
     picture's colours.

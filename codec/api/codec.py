@@ -144,7 +144,7 @@ class Codec:
             quality: 1 (smallest file) to 100.
             tile: side in pixels of the tiles that decode alone, a multiple of 64 up to 2048.
             effort: 1 (fastest) to 9 (smallest file at the same PSNR). From 3 on symbols are searched for, each effort taking
-                about twice as long as the one before; decoding takes the same.
+                two to three times as long as the one before; decoding takes the same.
             lossless: code every pixel exactly, whatever the quality. Otherwise so is only what costs less that way, such as
                 text and drawings.
             target_size: in place of the quality, the most bytes that the file may have.

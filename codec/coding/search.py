@@ -18,7 +18,6 @@ from ..format.tiling import LATENT_STRIDE, Rect, grid
 from ..networks.entropy_model import EntropyModel, Rounding
 from ..networks.entropy_networks import MEAN_BITS, SCALE_MIN, SCALE_STEP
 from ..networks.quantisation import DISTORTION_WEIGHT
-from ..runtime import devices
 from .settings import Job
 
 
@@ -93,7 +92,7 @@ class Target:
         """The cost of each window of the tile."""
         model, settings, quality = job.model, job.settings, job.header.quality
         device = model.device
-        bf16 = devices.fast_bf16(device) if settings.bf16 is None else settings.bf16
+        bf16 = settings.encodes_in_bf16(device)
         stream = torch.bfloat16 if bf16 else torch.float32
         weight = model.config.rate_weight(model.config.level(quality)) * job.distortion_weight / DISTORTION_WEIGHT
         height, width, colours = self.pixels.shape

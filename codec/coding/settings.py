@@ -46,9 +46,13 @@ class Settings:
         """Windows in a band, as many as make a whole row of them at least."""
         return BAND_CELLS * self.threads
 
+    def encodes_in_bf16(self, device: torch.device) -> bool:
+        """Whether the encoder's products are in bfloat16."""
+        return devices.fast_bf16(device) if self.bf16 is None else self.bf16
+
     def encoding_precision(self, device: torch.device) -> AbstractContextManager[None]:
         """Runs networks of the encoder."""
-        return devices.precision(device, devices.fast_bf16(device) if self.bf16 is None else self.bf16)
+        return devices.precision(device, self.encodes_in_bf16(device))
 
     def decoding_precision(self, device: torch.device) -> AbstractContextManager[None]:
         """Runs networks of the decoder."""

@@ -99,14 +99,6 @@ def reporting(
             sys.exit(130)
 
 
-def read_bytes(path: Path) -> bytes:
-    """A file's bytes; CaeError where it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise CaeError(f"{path}: {error.strerror or error}") from None
-
-
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Puts the file's name before the message of an error that arises with it."""

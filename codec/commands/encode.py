@@ -95,7 +95,7 @@ def main(given: list[str] | None = None) -> None:
         type=int,
         default=DEFAULT_EFFORT,
         metavar="E",
-        help="1 (fastest) to 9 (smallest): from 3 on symbols are searched for, each about twice as long (default: %(default)s)",
+        help="1 (fastest) to 9 (smallest): symbols are searched from 3 on, each 2 to 3 times as long (default: %(default)s)",
     )
     parser.add_argument("--force", action="store_true", help="write to OUT even where its name does not end in .cae")
     parser.add_argument(

@@ -15,6 +15,7 @@ from ..api.codec import Codec
 from ..api.reading import PictureReader
 from ..cache import TileCache
 from ..errors import CaeError
+from ..images.picture import orientation
 from ..options import REDUCTIONS
 from . import levels
 from .overview import SCALE, Builder, Overview, halved
@@ -39,12 +40,7 @@ class Shown:
     @property
     def degrees(self) -> int:
         """How far the picture is to be turned clockwise to be upright."""
-        exif = Image.Exif()
-        try:
-            exif.load(self.picture.metadata.get("exif", b""))
-            return _DEGREES.get(exif.get(0x0112, 1), 0)
-        except Exception:  # whatever is wrong with foreign metadata
-            return 0
+        return _DEGREES.get(orientation(self.picture.metadata), 0)
 
     def png(self, pixels: np.ndarray) -> bytes:
         """Pixels as the bytes of a PNG file, with the picture's colour profile."""
