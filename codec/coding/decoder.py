@@ -24,15 +24,13 @@ from ..networks.transforms import receptive_field
 from ..runtime.memory import give_back
 from ..runtime.threads import run_parallel
 from .damage import Damage, fill, neighbours
-from .settings import Job, with_fallback
+from .settings import WIDE, Job, with_fallback
 from .tiles import PARTS, decode_tile
 from .transforming import synthesise
 
 Part = TypeVar("Part", Tensor, np.ndarray)
 WORK_ALWAYS = 2**24
 """Pixels that are decoded for a region whatever the limit, since four tiles of any size may meet in it."""
-WIDE = 2**13
-"""Pixels to a row from which on what a band's work has freed is given back at once."""
 ADVICE = "; decode it region by region, or raise the limit (--max-pixels, Codec's pixels_max)"
 
 
@@ -123,7 +121,7 @@ def _decode_bands(data: Source | Data, file: Container, job: Job, damage: Damage
     for band in bands(header.bounds, job.settings.window, job.settings.band_cells, touching=region):
         shown = band & region
         latents.move(shown.grow(margin, header.bounds))
-        if band.width > WIDE:
+        if band.width >= WIDE:
             give_back()
 
         def attempt(job: Job, shown: Rect = shown) -> np.ndarray:

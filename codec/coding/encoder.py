@@ -15,10 +15,11 @@ from ..format.container import NO_MODEL, Header, Kind, Payload
 from ..format.tiling import LATENT_STRIDE, Rect, bands, grid
 from ..images.lossless import encode_colour, encode_gray
 from ..networks.transforms import receptive_field
+from ..runtime.memory import give_back
 from ..runtime.threads import run_parallel
 from .kinds import Layer, choose_layers, without_layers
 from .search import SCHEDULES, Target, search_margin
-from .settings import Job, with_fallback
+from .settings import WIDE, Job, with_fallback
 from .tiles import encode_tile
 from .transforming import analyse
 
@@ -117,7 +118,10 @@ def _encode_band(pixels: np.ndarray, place: Rect, band: Rect, job: Job) -> Itera
 
 
 def _analyse(colour: np.ndarray, place: Rect, band: Rect, job: Job) -> Tensor:
-    return with_fallback(lambda job: analyse(colour, place, band, job), job)
+    latent = with_fallback(lambda job: analyse(colour, place, band, job), job)
+    if band.width >= WIDE:
+        give_back()
+    return latent
 
 
 def _encode_tiles(

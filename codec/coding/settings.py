@@ -25,6 +25,8 @@ WINDOW = 1024
 WINDOW_MIN = 128
 BAND_CELLS = 4
 """Windows for each thread in a band, the part of a picture that is worked on at a time."""
+WIDE = 2**13
+"""Pixels to a row from which on memory that a band's work has freed is given back to the system at once."""
 Result = TypeVar("Result")
 
 
