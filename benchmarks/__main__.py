@@ -21,6 +21,7 @@ COMMANDS = {
     "dataset": ("benchmarks.dataset", "measure pictures a second that a PyTorch DataLoader takes from files, beside JPEG"),
     "drawings": ("benchmarks.drawings", "measure codecs on pages, screens, diagrams, maps and patterns that are drawn here"),
     "regions": ("benchmarks.regions", "time regions out of a large picture, cold and warm"),
+    "overlap": ("benchmarks.overlap", "time reading, coding and writing apart and together, on one thread and on all"),
     "coding": ("benchmarks.coding", "compare real coded sizes with the entropy model's estimates"),
     "complexity": ("benchmarks.complexity", "count multiply-accumulates and parameters"),
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from codec import CaeError
+
 from . import images
 
 
@@ -30,3 +32,12 @@ def add_image_arguments(parser: argparse.ArgumentParser) -> None:
         choices=images.DATASETS,
         help=f"a known set: scikit-image's photographs, or the 24 Kodak images in FOLDER, verified (from {images.KODAK_PAGE})",
     )
+
+
+def sides(size: str) -> tuple[int, int]:
+    """Width and height of "WIDTHxHEIGHT"; CaeError for another text."""
+    found = size.split("x")
+    if len(found) != 2 or not all(side.isdigit() and int(side) for side in found):
+        raise CaeError(f"size {size!r} is not WIDTHxHEIGHT")
+    width, height = map(int, found)
+    return width, height

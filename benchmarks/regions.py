@@ -16,7 +16,7 @@ import codec
 from codec import CaeError
 
 from . import images
-from .arguments import add_image_arguments
+from .arguments import add_image_arguments, sides
 from .scaling import patchwork
 
 _CHILD = """
@@ -45,10 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def make(path: Path, size: str, arguments: argparse.Namespace, settings: dict[str, object]) -> None:
     """Codes a picture of pieces of photographs to a file."""
-    sides = size.split("x")
-    if len(sides) != 2 or not all(side.isdigit() and int(side) for side in sides):
-        raise CaeError(f"size {size!r} is not WIDTHxHEIGHT")
-    width, height = map(int, sides)
+    width, height = sides(size)
     photographs = [sample.load() for sample in images.gather(arguments.dataset, arguments.folder)]
     with codec.create(path, (width, height), "RGB", **settings) as out:
         for rows in patchwork(width, height, photographs):

@@ -19,7 +19,7 @@ from codec import CaeError
 from codec.images import streams
 
 from . import images
-from .arguments import add_image_arguments
+from .arguments import add_image_arguments, sides
 
 SIZES = ("2048x2048", "4096x4096", "8192x8192", "16384x16384", "32768x32768")
 COMMANDS = ("encode", "decode")
@@ -106,7 +106,7 @@ def measure(command: str, arguments: Sequence[object]) -> tuple[float, float]:
 
 def scale(size: str, photographs: Sequence[np.ndarray], folder: Path, options: Sequence[object]) -> Iterator[Row]:
     """Makes a picture, encodes and decodes it; its files are gone when this ends."""
-    width, height = (int(side) for side in size.split("x"))
+    width, height = sides(size)
     source, coded, decoded = folder / "source.tif", folder / "coded.cae", folder / "decoded.tif"
     try:
         streams.write_bands(source, (width, height), 3, {}, patchwork(width, height, photographs))
@@ -159,9 +159,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Measures, prints, and writes what is measured after each size."""
     for size in arguments.sizes:
-        sides = size.split("x")
-        if len(sides) != 2 or not all(side.isdigit() and int(side) for side in sides):
-            raise CaeError(f"size {size!r} is not WIDTHxHEIGHT")
+        sides(size)
     photographs = [sample.load() for sample in images.gather(arguments.dataset, arguments.folder)]
     options: list[object] = []
     for name in ("threads", "weights"):

@@ -13,7 +13,7 @@ from ..format import container
 from ..format.container import MODES, Header
 from ..format.source import open_source
 from ..images.picture import Picture, from_array
-from ..images.streams.pieces import Source
+from ..images.streams.pieces import Source, read_ahead
 from ..options import DecodeOptions, EncodeOptions
 from ..outputs import replacing
 from . import common
@@ -32,7 +32,7 @@ def write(path: Path, source: Source, codec: Codec, options: EncodeOptions) -> N
         return
     size, mode = (source.width, source.height), MODES[source.channels]
     with codec.create_picture(path, size, mode, options, source.metadata) as out:
-        for rows in source.bands:
+        for rows in read_ahead(source.bands):
             out.write(rows)
 
 

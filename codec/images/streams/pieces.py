@@ -18,6 +18,8 @@ from ..picture import from_pillow
 
 BAND_PIXELS = 2**21
 """Pixels of a band where a file's own pieces are smaller."""
+AHEAD_PIXELS, AHEAD_BANDS = 2**25, 64
+"""Pixels that are read before they are asked for, and in how many bands at most."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -104,3 +106,20 @@ def mapped_ahead(work: Callable[[Item], Result], items: Iterable[Item], threads:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+
+
+def read_ahead(bands: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same bands (rows, width, channels), which a thread reads while the ones before are worked on."""
+    first = next(bands, None)
+    if first is None:
+        return
+    count = min(max(1, AHEAD_PIXELS // max(1, first.shape[0] * first.shape[1])), AHEAD_BANDS)
+    pool = ThreadPoolExecutor(1)
+    try:
+        pending = deque(pool.submit(next, bands, None) for _ in range(count))
+        yield first
+        while (band := pending.popleft().result()) is not None:
+            pending.append(pool.submit(next, bands, None))
+            yield band
+    finally:
+        pool.shutdown(cancel_futures=True)
