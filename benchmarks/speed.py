@@ -20,11 +20,11 @@ from tqdm import tqdm
 
 from codec import CaeError
 
-from .codecs import registry
+from .codecs import Codec, registry
+from .codecs.compressai import ARCHITECTURES, untrained
 
 SIZES = ("768x512", "4000x3000", "6000x4000")
-PEER = "mbt2018-mean"
-CODECS = ("cae", PEER, "jpeg", "webp", "avif-s6", "jpegxl", "heic")
+CODECS = ("cae", "mbt2018-mean", "jpeg", "webp", "avif-s6", "jpegxl", "heic")
 COLUMNS = ("codec", "size", "threads", "setting", "bpp", "encode_mps", "decode_mps", "encode_ratio", "decode_ratio",
            "encode_first_s", "decode_first_s", "peak_mb", "encode_kmac", "decode_kmac")  # fmt: skip
 _PHOTOGRAPHS = ("astronaut.png", "coffee.png", "chelsea.png", "motorcycle_left.png")
@@ -53,7 +53,7 @@ class Timing:
     encode: list[float]
     decode: list[float]
     memory: float
-    bpp: float | None
+    bpp: float
     macs: tuple[float, float] | None
 
     def row(self, job: Job, reference: Timing | None) -> dict[str, object]:
@@ -62,7 +62,7 @@ class Timing:
         mine = {name: megapixels / statistics.median(getattr(self, name)[1:]) for name in ("encode", "decode")}
         base = {name: megapixels / statistics.median(getattr(reference, name)[1:]) for name in mine} if reference else {}
         values = (
-            job.codec, f"{job.size[0]}x{job.size[1]}", job.threads, job.setting, self.bpp and round(self.bpp, 3),
+            job.codec, f"{job.size[0]}x{job.size[1]}", job.threads, job.setting, round(self.bpp, 3),
             *(round(mine[name], 2) for name in mine), *(round(mine[name] / base[name], 3) if base else None for name in mine),
             round(self.encode[0], 3), round(self.decode[0], 3), round(self.memory),
             *(self.macs and round(self.macs[side] / 1000, 1) for side in (0, 1)),
@@ -73,7 +73,8 @@ class Timing:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Speeds are megapixels a second of the median warm run; the first run of a fresh process stands beside it. "
-        f"{PEER} is that architecture's networks alone, untrained and without entropy coder: a bound on its speed from above. "
+        f"CompressAI's architectures ({', '.join(ARCHITECTURES)}) run as they are, whole pictures at once, with random "
+        "weights, so that bpp means nothing and their entropy coders may be busier or idler than with trained ones. "
         "Run it on an idle machine."
     )
     parser.add_argument("--sizes", nargs="+", default=SIZES, metavar="WxH", help=f"picture sizes (default: {' '.join(SIZES)})")
@@ -106,28 +107,40 @@ def mosaic(width: int, height: int) -> np.ndarray:
 def measure(job: Job) -> Timing:
     """Runs one job in this process."""
     pixels = mosaic(*job.size)
-    if job.codec == PEER:
-        from .peers import MeanScaleHyperprior
+    codec = _known(job.device, job.threads)[job.codec]
+    if job.codec in ARCHITECTURES:
+        import torch
 
-        peer = MeanScaleHyperprior(job.device, job.threads)
-        count_macs = peer.macs_per_pixel
-        encode, decode = (lambda: peer.encode(pixels)), peer.decode
-    else:
-        codec = registry(None, job.device, job.threads, None)[job.codec]
-        count_macs = _own_macs if job.codec == "cae" else lambda: None
-        encode, decode = (lambda: codec.encode(pixels, job.setting)), codec.decode
+        torch.set_num_threads(job.threads)
     seconds: dict[str, list[float]] = {"encode": [], "decode": []}
     for _ in range(job.repeat + 1):
         start = time.perf_counter()
-        data = encode()
+        data = codec.encode(pixels, job.setting)
         middle = time.perf_counter()
-        decode(data)
+        codec.decode(data)
         seconds["encode"].append(middle - start)
         seconds["decode"].append(time.perf_counter() - middle)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    bpp = len(data) * 8 / (job.size[0] * job.size[1]) if isinstance(data, bytes) else None
+    bpp = len(data) * 8 / (job.size[0] * job.size[1])
     # counting runs the networks, so it comes last
-    return Timing(**seconds, memory=memory, bpp=bpp, macs=count_macs())
+    macs = _own_macs() if job.codec == "cae" else _counted_macs(codec) if job.codec in ARCHITECTURES else None
+    return Timing(**seconds, memory=memory, bpp=bpp, macs=macs)
+
+
+def _known(device: str, threads: int) -> dict[str, Codec]:
+    return registry(None, device, threads, None) | untrained(device)
+
+
+def _counted_macs(codec: Codec) -> tuple[float, float]:
+    """Multiply-accumulates per pixel of encoding and decoding, as torch counts them."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    side = 256
+    with FlopCounterMode(display=False) as encoding:
+        data = codec.encode(mosaic(side, side), 1)
+    with FlopCounterMode(display=False) as decoding:
+        codec.decode(data)
+    return encoding.get_total_flops() / 2 / side**2, decoding.get_total_flops() / 2 / side**2
 
 
 def _own_macs() -> tuple[float, float]:
@@ -151,18 +164,17 @@ def measure_apart(job: Job) -> Timing:
 
 def plan(arguments: argparse.Namespace) -> list[Job]:
     """The jobs, the reference codec's first at each size."""
-    known = registry(None, arguments.device, 1, None)
+    known = _known(arguments.device, 1)
     jobs = []
     for size in map(_size, arguments.sizes):
         for name in dict.fromkeys([arguments.reference, *arguments.codecs]):
-            if name != PEER and name not in known:
-                raise CaeError(f"there is no codec {name!r}; there are {PEER}, {', '.join(known)}")
-            reason = None if name == PEER else known[name].available()
-            if reason:
+            if name not in known:
+                raise CaeError(f"there is no codec {name!r}; there are {', '.join(known)}")
+            if reason := known[name].available():
                 print(f"{name}: left out, {reason}", file=sys.stderr)
                 continue
-            settings = (0,) if name == PEER else known[name].settings
-            for threads in arguments.threads if name in ("cae", PEER) else [1]:
+            settings = known[name].settings
+            for threads in arguments.threads if name in ("cae", *ARCHITECTURES) else [1]:
                 middle = settings[len(settings) // 2]
                 jobs.append(Job(name, middle, size, threads, arguments.repeat, arguments.device))
     return jobs

@@ -1,7 +1,8 @@
 """Pillow's plugin: after `import codec.pillow`, `Image.open` knows `.cae` files, and `save` writes them.
 
-Opening and verifying import no torch; the picture is decoded when its pixels are asked for. `save` takes `quality`, `tile`
-and the targets of `codec.encode`, and `exif`, `icc_profile` and `xmp`, which are otherwise the image's own.
+Opening and verifying import no torch; the picture is decoded when its pixels are asked for, by `thumbnail` or after `draft`
+at a reduced size. `save` takes `quality`, `tile` and the targets of `codec.encode`, and `exif`, `icc_profile` and `xmp`,
+which are otherwise the image's own.
 
 >>> import io, codec.pillow
 >>> from PIL import Image
@@ -27,7 +28,7 @@ from .format import container
 from .format.limits import PIXELS_MAX
 from .format.source import Seekable
 from .images.picture import metadata_for_pillow
-from .options import EncodeOptions
+from .options import REDUCTIONS, DecodeOptions, EncodeOptions
 
 ARGUMENTS: dict[str, Any] = {}
 """What files are coded with besides their own options, for all images: `device`, `threads`, `weights` and so on."""
@@ -40,6 +41,7 @@ class CaeImageFile(ImageFile.ImageFile):
 
     format = "CAE"
     format_description = "Learned image codec"
+    _reduction = 1
 
     def _open(self) -> None:
         try:
@@ -48,7 +50,32 @@ class CaeImageFile(ImageFile.ImageFile):
             raise SyntaxError(str(error)) from None  # so that Pillow tries its other formats
         self._size, self._mode = (header.width, header.height), header.mode
         self.info |= metadata_for_pillow(metadata)
+        self._pixels_max = max(PIXELS_MAX, self.width * self.height)  # what Pillow's own limit has let pass
+        self._plan()
+
+    def _plan(self) -> None:
         self.tile = [ImageFile._Tile("raw", (0, 0, *self.size), 0, self.mode)]
+
+    def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
+        """Has the picture decoded at 1/2, 1/4 or 1/8 of its size, whichever is the least that covers `size`.
+
+        The mode stays as it is. Pictures with alpha stay whole as well, since what is reduced averages the colours of
+        transparent pixels with the others.
+
+        Returns:
+            The mode, and where the picture lies in the reduced one: (0, 0, right, bottom), in fractions of its pixels. None
+            where nothing changes, as once it has been loaded, or reduced by an earlier call.
+        """
+        if not self.tile or self._reduction > 1 or size is None or "A" in self.mode:
+            return None
+        spare = min(have // max(1, wanted) for have, wanted in zip(self.size, size, strict=True))
+        self._reduction = max(factor for factor in REDUCTIONS if factor <= max(1, spare))
+        if self._reduction == 1:
+            return None
+        right, bottom = (side / self._reduction for side in self.size)
+        self._size = DecodeOptions(scale=1 / self._reduction).size_of(*self.size)
+        self._plan()
+        return self.mode, (0, 0, right, bottom)
 
     def verify(self) -> None:
         """Checks all checksums without decoding; OSError where one does not match. Open the file again afterwards."""
@@ -67,11 +94,10 @@ class CaeImageFile(ImageFile.ImageFile):
             if self.fp is None:
                 raise OSError("cannot load this image: its file has been closed or verified; open it again")
             on_error = "fill" if ImageFile.LOAD_TRUNCATED_IMAGES else "raise"
-            # what Pillow's own limit has let pass
-            arguments = {"pixels_max": max(PIXELS_MAX, self.width * self.height)} | ARGUMENTS
+            arguments = {"pixels_max": self._pixels_max} | ARGUMENTS
             try:
                 with codec.open(self.fp, on_error=on_error, **arguments) as picture:
-                    pixels = picture.read()
+                    pixels = picture.read(scale=1 / self._reduction)
             except CaeError as error:
                 raise OSError(str(error)) from error
             if self._exclusive_fp:

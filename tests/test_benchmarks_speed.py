@@ -131,15 +131,6 @@ def test_bad_sizes_to_scale(size):
         main(["scaling", "--sizes", size])
 
 
-def test_peer_restores_the_size():
-    job = speed.Job(speed.PEER, 0, (70, 600), 1, 1, "cpu")
-    timing = speed.measure(job)
-    assert timing.bpp is None
-    # without the strips' padding: 5x5 convolutions at 1/2, 1/4, 1/8 and 1/16 dominate
-    assert timing.macs is not None and 30_000 < min(timing.macs) < max(timing.macs) < 120_000
-    assert len(timing.encode) == len(timing.decode) == 2
-
-
 @pytest.mark.parametrize(
     "changes", [{"sizes": ["100"]}, {"sizes": ["0x5"]}, {"codecs": ["mp3"]}, {"reference": "mp3"}, {"repeat": 0}]
 )

@@ -18,7 +18,7 @@ from PIL import Image
 
 import codec
 from codec import CaeError
-from codec.commands import decode, encode, many, planning, progress
+from codec.commands import decode, encode, planning, progress, side_by_side
 from codec.images import streams
 
 from .conftest import TINY
@@ -166,7 +166,7 @@ def test_stopping_leaves_no_partial_files(tmp_path, photographs, monkeypatch):
 
 
 def test_room_is_bounded():
-    room, most, inside, lock = many._Room(100), [0], [0], threading.Lock()
+    room, most, inside, lock = side_by_side._Room(100), [0], [0], threading.Lock()
 
     def work(pixels: int) -> None:
         with room.of(pixels):
@@ -187,7 +187,7 @@ def test_room_is_bounded():
 
 def test_large_pictures_are_alone(monkeypatch, tmp_path, photographs):
     """And have all threads, while others share them."""
-    monkeypatch.setattr(many, "ALONE_FROM", 1800)
+    monkeypatch.setattr(side_by_side, "ALONE_FROM", 1800)
     seen = {}
     run = encode.Encoding.run
 

@@ -159,10 +159,61 @@ def test_on_threads(path):
         assert len(set(pool.map(load, range(8)))) == 1
 
 
-def test_thumbnail(path):
+@pytest.mark.parametrize("gap", [2.0, 3.0, None])
+@pytest.mark.parametrize("size", [(40, 40), (15, 11), (3, 90), (1, 1), (129, 89), (500, 500)])
+def test_thumbnail(path, size, gap):
+    """Of reduced sizes or not, it is nearly what Pillow makes of the whole picture in one step."""
+    with Image.open(path) as image, Image.open(path) as whole:
+        whole.load()
+        whole.thumbnail(size, reducing_gap=None)
+        image.thumbnail(size, reducing_gap=gap)
+        assert image.size == whole.size and image.mode == whole.mode
+        assert np.abs(np.asarray(image, float) - np.asarray(whole)).max() <= (4 if gap else 0)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "scale"),
+    [((65, 45), 2), ((66, 45), 1), ((65, 46), 1), ((32, 22), 4), ((33, 1), 2), ((16, 11), 8), ((0, 0), 8), (None, 1)],
+)
+def test_draft(path, wanted, scale):
+    """The least size that covers what is wanted, of 130 x 90 pixels, which 4 and 8 do not divide."""
     with Image.open(path) as image:
-        image.thumbnail((40, 40))
-        assert image.size == (40, 28)
+        drafted = image.draft("L", wanted)
+        assert drafted == (("RGB", (0, 0, 130 / scale, 90 / scale)) if scale > 1 else None)
+        assert image.size == (-(-130 // scale), -(-90 // scale)) and image.mode == "RGB"
+        assert np.array_equal(np.asarray(image), codec.decode(path.read_bytes(), scale=1 / scale, weights=TINY))
+        assert image.info["icc_profile"] == b"profile"
+
+
+def test_several_drafts(path):
+    """One that changes nothing leaves the way free; of those that reduce, the first counts; none does after loading."""
+    with Image.open(path) as image:
+        assert image.draft(None, (100, 80)) is None
+        assert image.draft(None, (65, 45)) is not None
+        assert image.draft(None, (10, 10)) is None and image.size == (65, 45)
+        image.load()
+        assert image.draft(None, (10, 10)) is None
+        image.thumbnail((9, 9))
+        assert image.size == (9, 6)
+        assert image.copy().size == copy.copy(image).size == pickle.loads(pickle.dumps(image)).size == (9, 6)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA"])
+def test_thumbnails_of_other_modes(cat, mode):
+    """Where colours are transparent, they show in no thumbnail: such pictures are decoded whole."""
+    picture = cat.convert(mode)
+    if "A" in mode:
+        alpha = Image.new("L", picture.size, 255)
+        alpha.paste(0, (0, 0, 60, 90))
+        picture.putalpha(alpha)
+    picture.save(buffer := io.BytesIO(), "CAE", quality=90)
+    with opened(buffer.getvalue()) as image:
+        assert (image.draft(None, (16, 11)) is None) == ("A" in mode)
+    with opened(buffer.getvalue()) as image, opened(buffer.getvalue()) as whole:
+        image.thumbnail((14, 14))
+        whole.load()
+        whole.thumbnail((14, 14))
+        assert image.mode == mode and np.abs(np.asarray(image, float) - np.asarray(whole)).max() <= 2
 
 
 def test_limit_of_pixels(path, monkeypatch):

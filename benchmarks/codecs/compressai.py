@@ -1,8 +1,7 @@
-"""CompressAI's models from checkpoints on disk. The setting is a checkpoint's place in the list, from 1.
+"""CompressAI's models: from checkpoints on disk, or untrained, for speed alone.
 
-Run by hand with CompressAI 1.2.8, but not in this project's tests, which do not install it: it holds NumPy below 2.
-The file that is counted is the model's strings behind a header of our own (the image's size, and of each string its
-length), since CompressAI defines none that names no enumerated model.
+The setting is a checkpoint's place in the list, from 1. The file that is counted is the model's strings behind a header of
+our own (the image's size, and of each string its length), since CompressAI defines none that names no enumerated model.
 """
 
 from __future__ import annotations
@@ -20,6 +19,10 @@ import numpy as np
 
 from codec import CaeError
 
+ARCHITECTURES = ("bmshj2018-factorized", "bmshj2018-hyperprior", "mbt2018-mean", "mbt2018", "cheng2020-anchor")
+"""That run untrained."""
+_UNTRAINED_QUALITY = 3
+"""CompressAI's quality whose networks, of its smaller size, run untrained."""
 _STRIDE = 64
 
 
@@ -30,6 +33,11 @@ def parse(text: str, device: str) -> CompressAi:
     if not architecture or not paths:
         raise CaeError(f"checkpoints {text!r} are not of the form mbt2018-mean=FILE,FILE…")
     return CompressAi(architecture, paths, device)
+
+
+def untrained(device: str) -> dict[str, CompressAi]:
+    """CompressAI's architectures with random weights, by name."""
+    return {name: CompressAi(name, (), device) for name in ARCHITECTURES}
 
 
 def pack(strings: list[bytes], height: int, width: int) -> bytes:
@@ -50,22 +58,26 @@ def unpack(data: bytes) -> tuple[list[bytes], int, int]:
 
 
 @functools.lru_cache(maxsize=2)
-def _model(architecture: str, path: Path, device: str) -> Any:
+def _model(architecture: str, path: Path | None, device: str) -> Any:
     import torch
-    from compressai.zoo import load_state_dict
+    from compressai.zoo import image_models, load_state_dict
     from compressai.zoo.image import model_architectures
 
     if architecture not in model_architectures:
         raise CaeError(f"CompressAI has no architecture {architecture!r}; it has {', '.join(model_architectures)}")
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    model = model_architectures[architecture].from_state_dict(load_state_dict(checkpoint.get("state_dict", checkpoint)))
+    if path is None:
+        torch.manual_seed(0)
+        model = image_models[architecture](_UNTRAINED_QUALITY, pretrained=False)
+    else:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        model = model_architectures[architecture].from_state_dict(load_state_dict(checkpoint.get("state_dict", checkpoint)))
     model.update()
-    return model.to(device).eval()
+    return model.to(device).eval().requires_grad_(False)
 
 
 @dataclasses.dataclass(frozen=True)
 class CompressAi:
-    """One architecture with a checkpoint for each rate."""
+    """One architecture with a checkpoint for each rate, or without any."""
 
     architecture: str
     paths: tuple[Path, ...]
@@ -84,8 +96,8 @@ class CompressAi:
 
     @property
     def settings(self) -> tuple[float, ...]:
-        """1 to the number of checkpoints."""
-        return tuple(range(1, len(self.paths) + 1))
+        """1 to the number of checkpoints; 1 where it is untrained."""
+        return tuple(range(1, max(1, len(self.paths)) + 1))
 
     @property
     def version(self) -> str:
@@ -99,7 +111,7 @@ class CompressAi:
     def available(self) -> str | None:
         """What is missing, or None."""
         if importlib.util.find_spec("compressai") is None:
-            return "needs the package compressai: pip install compressai"
+            return "needs the package compressai: pip install 'cae-codec[compressai]'"
         missing = [str(path) for path in self.paths if not path.is_file()]
         return f"no such checkpoint: {', '.join(missing)}" if missing else None
 
@@ -108,7 +120,7 @@ class CompressAi:
         import torch
 
         height, width = pixels.shape[:2]
-        model = _model(self.architecture, self.paths[int(setting) - 1], self._device())
+        model = self._model(int(setting))
         image = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].to(self._device()).float() / 255
         image = torch.nn.functional.pad(image, (0, -width % _STRIDE, 0, -height % _STRIDE), mode="replicate")
         with torch.inference_mode():
@@ -121,7 +133,7 @@ class CompressAi:
         import torch
 
         strings, height, width = unpack(data[1:])
-        model = _model(self.architecture, self.paths[data[0] - 1], self._device())
+        model = self._model(data[0])
         # the last string is the one of the deepest latent, at 1/64 in models with a hyperprior and at 1/16 without
         stride = _STRIDE if len(strings) > 1 else 16
         shape = tuple(-(-side // _STRIDE) * _STRIDE // stride for side in (height, width))
@@ -129,6 +141,9 @@ class CompressAi:
             image = model.decompress([[string] for string in strings], shape)["x_hat"]
         pixels = (image[0, :, :height, :width].clamp(0, 1) * 255).round().byte()
         return pixels.permute(1, 2, 0).cpu().numpy()
+
+    def _model(self, setting: int) -> Any:
+        return _model(self.architecture, self.paths[setting - 1] if self.paths else None, self._device())
 
     def _device(self) -> str:
         from codec.runtime import devices

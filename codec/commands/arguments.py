@@ -58,6 +58,9 @@ def add_files(parser: argparse.ArgumentParser, source: str, target: str) -> None
     )
     parser.add_argument("-r", "--recursive", action="store_true", help="search folders with the folders in them")
     parser.add_argument("--update", action="store_true", help="leave files that are newer than what they are made of")
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="do many files on the workers of a Dask cluster that see them: tcp://HOST:8786"
+    )
     parser.add_argument("--no-overwrite", action="store_true", help="leave files that exist as they are")
     metadata = parser.add_mutually_exclusive_group()
     metadata.add_argument(
@@ -66,6 +69,7 @@ def add_files(parser: argparse.ArgumentParser, source: str, target: str) -> None
     metadata.add_argument(
         "--strip", action="store_const", dest="keep", const=(), help="keep no metadata, but how the picture is to be turned"
     )
+    parser.add_argument("--table", type=Path, metavar="FILE", help="write a table of the files to a .csv file, errors included")
     add_telling(parser)
 
 

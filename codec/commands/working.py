@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import CaeError
 from .common import one_line, tell
+from .table import Table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +30,15 @@ class Task:
 
     source: Path
     target: Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of a task: facts of the file that was made in so many seconds, or why there is none."""
+
+    facts: Facts = dataclasses.field(default_factory=dict)
+    seconds: float = 0.0
+    error: str | None = None
 
 
 class Tools:
@@ -74,15 +84,22 @@ class Work(Protocol):
 
 
 class Telling:
-    """What is told of the files: a line each on stderr if wanted, or a line of JSON on stdout."""
+    """What is told of the files: a line each on stderr if wanted, or a line of JSON on stdout, and a table at its end."""
 
     def __init__(self, given: argparse.Namespace) -> None:
         self._json, self._verbose = given.json, given.verbose
-        self._start = time.monotonic()
+        self._table = Table(given.table) if given.table else None
+
+    def __enter__(self) -> Telling:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._table:
+            self._table.write()
 
     def made(self, source: str, target: str, facts: Facts, seconds: float) -> None:
         """A file has been made."""
-        self._print({"input": source, "output": target, **facts, "seconds": round(seconds, 3)})
+        self._tell({"input": source, "output": target, **facts, "seconds": round(seconds, 3)})
         if self._verbose:
             quality = f" quality {facts['quality']}," if "quality" in facts else ""
             size = f"{facts['width']} x {facts['height']} {facts['mode']}"
@@ -91,15 +108,17 @@ class Telling:
 
     def skipped(self, source: str, target: str, reason: str) -> None:
         """A file was left as it is."""
-        self._print({"input": source, "output": target, "skipped": reason})
+        self._tell({"input": source, "output": target, "skipped": reason})
         if self._verbose:
             tell(one_line(f"{source} -> {target}: skipped, {reason}"))
 
     def failed(self, source: str, message: str) -> None:
         """A file could not be made."""
-        self._print({"input": source, "error": message})
+        self._tell({"input": source, "error": message})
 
-    def _print(self, facts: Facts) -> None:
+    def _tell(self, facts: Facts) -> None:
+        if self._table:
+            self._table.add(facts)
         if self._json:
             print(json.dumps(facts), flush=True)
 
@@ -117,23 +136,27 @@ def refusal(task: Task, given: argparse.Namespace) -> str | None:
 
 def run(work: Work, given: argparse.Namespace, program: str) -> None:
     """Makes a file, or many, as the command's arguments say."""
-    from . import many, planning
+    from . import cluster, many, planning
 
     # without -o, a folder in OUT's place is a mistake
     if given.named_output and planning.is_for_many(given.inputs, given.output):
+        if given.scheduler is not None:
+            cluster.make_absolute(given)
         plan = planning.plan(given.inputs, given.output, work.suffix, work.accepts, recursive=given.recursive)
         many.run_many(work, plan, given, program)
+    elif given.scheduler is not None:
+        raise CaeError("--scheduler is for many files; name a folder for what is made of them (-o FOLDER)")
     else:
-        run_one(work, given)
+        with Telling(given) as telling:
+            run_one(work, given, telling)
 
 
-def run_one(work: Work, given: argparse.Namespace) -> None:
+def run_one(work: Work, given: argparse.Namespace, telling: Telling) -> None:
     """Makes one file of another, either of which may be a standard stream."""
     from . import progress
     from .standard_streams import as_source, as_target
 
     (source,), target = given.inputs, given.output
-    telling = Telling(given)
 
     def watch(bands: Iterator[np.ndarray], pixels: int, name: str, *, ahead: bool = False) -> Iterator[np.ndarray]:
         return progress.of_bands(bands, pixels, name, ahead=ahead, quiet=given.quiet)

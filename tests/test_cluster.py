@@ -1,0 +1,194 @@
+"""Many files on a Dask cluster: the same files as on one machine, and no file lost with a worker."""
+
+import argparse
+import contextlib
+import csv
+import dataclasses
+import multiprocessing
+import os
+import socket
+import time
+from pathlib import Path
+
+import dask
+import distributed
+import numpy as np
+import pytest
+from distributed import LocalCluster
+from PIL import Image
+
+import codec
+from codec import CaeError
+from codec.commands import cluster, decode, encode, many, remote
+from codec.commands.planning import Plan
+from codec.commands.working import Task
+
+from .conftest import TINY
+from .deadly import Killing
+from .test_many_files import photographs, tree  # noqa: F401
+
+SMALL = ("--weights", str(TINY))
+
+
+@pytest.fixture(scope="module")
+def address():
+    """A scheduler with a worker of two threads, all in this process."""
+    with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0") as local:
+        yield local.scheduler_address
+
+
+@pytest.fixture
+def given(tmp_path):
+    """A command's arguments, as far as the cluster asks for them."""
+    named = {"inputs": [str(tmp_path)], "output": str(tmp_path), "table": tmp_path / "table.csv", "weights": TINY}
+    flags = dict.fromkeys(("json", "verbose", "update", "no_overwrite"), False)
+    return argparse.Namespace(**named, **flags, threads=None, quiet=True, device="cpu")
+
+
+def rows(path: Path) -> dict[str, dict[str, str]]:
+    """A table's rows by the names of the files."""
+    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+        return {Path(row["input"]).name: row for row in csv.DictReader(file)}
+
+
+def fails(main, *arguments: object) -> str:
+    with pytest.raises(SystemExit) as stop:
+        main([*map(str, arguments), *SMALL])
+    return stop.value.code
+
+
+def test_folders_there_and_back(tmp_path, photographs, address, monkeypatch):  # noqa: F811
+    """Named from where the command stands, the files are those that this machine makes alone."""
+    monkeypatch.chdir(tmp_path)
+    encode.main(["photographs", "-r", "-o", "alone", *SMALL])
+    encode.main(["photographs", "-r", "-o", "coded", "--scheduler", address, "--table", "coded/a.csv", *SMALL])
+    table = rows(Path("coded/a.csv"))
+    os.remove("coded/a.csv")
+    assert tree(Path("coded")) == tree(Path("alone")) == ["a.cae", "sub/b.cae", "sub/deep/c.cae"]
+    for name in tree(Path("alone")):
+        assert Path("coded", name).read_bytes() == Path("alone", name).read_bytes()
+    assert table.keys() == {"a.png", "b.jpg", "c.npy"}
+    assert all(Path(row["input"]).is_absolute() for row in table.values())  # since workers stand elsewhere
+    assert all(Path(row["output"]).stat().st_size == int(row["bytes"]) and not row["error"] for row in table.values())
+    assert (table["a.png"]["width"], table["a.png"]["height"], table["a.png"]["mode"]) == ("50", "40", "RGB")
+    decode.main(["coded", "-r", "-o", "back", "--format", "ppm", "--scheduler", address, *SMALL])
+    with Image.open("back/sub/b.ppm") as image:
+        assert np.array_equal(np.asarray(image), codec.decode(Path("coded/sub/b.cae").read_bytes(), weights=TINY))
+
+
+def test_goes_on_after_bad_files(tmp_path, photographs, address, capsys):  # noqa: F811
+    (photographs / "bad.png").write_text("Dear reader")
+    out = tmp_path / "coded"
+    options = ("-r", "-o", out, "--scheduler", address, "--update", "--table", tmp_path / "table.csv")
+    assert fails(encode.main, photographs, *options) == "cae-encode: 1 of 4 files failed"
+    assert f"cae-encode: {photographs / 'bad.png'}: not an image that Pillow can read" in capsys.readouterr().err
+    assert "not an image" in rows(tmp_path / "table.csv")["bad.png"]["error"]
+    assert tree(out) == ["a.cae", "sub/b.cae", "sub/deep/c.cae"]
+    assert fails(encode.main, photographs, *options) == "cae-encode: 1 of 4 files failed"
+    assert {row["skipped"] for row in rows(tmp_path / "table.csv").values()} == {"", "it is up to date"}
+
+
+def test_weights_are_loaded_once(tmp_path, photographs, address, monkeypatch):  # noqa: F811
+    made = []
+    with_arguments = codec.Codec.__init__
+    monkeypatch.setattr(codec.Codec, "__init__", lambda self, **given: (made.append(given), with_arguments(self, **given))[1])
+    for name in ("once", "again"):
+        encode.main([str(photographs), "-r", "-q", "41", "-o", str(tmp_path / name), "--scheduler", address, *SMALL])
+    assert len(made) == 1
+
+
+def test_workers_that_are_unlike_the_command(tmp_path, photographs, address, monkeypatch):  # noqa: F811
+    other = remote.Job.of
+    monkeypatch.setattr(remote.Job, "of", lambda *given: dataclasses.replace(other(*given), made_with="cae-codec 0.0.1"))
+    arguments = (photographs, "-r", "-o", tmp_path / "coded", "--scheduler", address)
+    message = fails(encode.main, *arguments)
+    assert "cae-encode: worker inproc" in message and "but the command cae-codec 0.0.1; install the same" in message
+    # one that joins later
+    monkeypatch.setattr(cluster._Cluster, "check", lambda *_: None)
+    assert "but the command cae-codec 0.0.1; install the same" in fails(encode.main, *arguments)
+    assert tree(tmp_path / "coded") == []
+
+
+def test_files_that_workers_do_not_see(tmp_path, photographs, address, monkeypatch):  # noqa: F811
+    there = os.path.exists
+    monkeypatch.setattr(remote.os.path, "exists", lambda path: path != str(photographs) and there(path))
+    message = fails(encode.main, photographs, "-r", "-o", tmp_path / "coded", "--scheduler", address)
+    assert f"{photographs} is not there; the files must lie where all machines see them" in message
+
+
+def test_one_file_needs_no_cluster(tmp_path, photographs, address):  # noqa: F811
+    assert "--scheduler is for many files" in fails(
+        encode.main, photographs / "a.png", tmp_path / "a.cae", "--scheduler", address
+    )
+
+
+@pytest.mark.parametrize("wrong", ["", "nowhere", "foo://127.0.0.1:1", "closed", "silent"])
+def test_schedulers_that_are_none(tmp_path, photographs, monkeypatch, wrong):  # noqa: F811
+    monkeypatch.setattr(cluster, "REACHED_WITHIN", 0.3)
+    with contextlib.ExitStack() as open_until_here:
+        if wrong in ("closed", "silent"):
+            port = open_until_here.enter_context(socket.create_server(("127.0.0.1", 0)))
+            number = port.getsockname()[1]
+            wrong = f"tcp://127.0.0.1:{number if wrong == 'silent' else 1}"
+        start = time.monotonic()
+        message = fails(encode.main, photographs, "-r", "-o", tmp_path / "coded", "--scheduler", wrong)
+    assert message.startswith(f"cae-encode: --scheduler {wrong}: ") and "\n" not in message
+    assert time.monotonic() - start < 5 and not (tmp_path / "coded").exists()
+
+
+def test_without_workers(tmp_path, photographs, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(cluster, "WORKERS_WITHIN", 0.2)
+    with LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as local:
+        message = fails(encode.main, photographs, "-r", "-o", tmp_path / "coded", "--scheduler", local.scheduler_address)
+    assert "it has had no workers for" in message
+
+
+def test_workers_that_die(tmp_path, given, capsys, monkeypatch):
+    """Other workers do what was under way; only the file that kills each worker is given up."""
+    # new workers need not import torch again
+    multiprocessing.set_forkserver_preload(["distributed", "codec.networks.registry", "tests.deadly"])
+    monkeypatch.setattr(distributed.utils, "_forkserver_preload_set", True)
+    tasks = []
+    for number in range(40):
+        source = tmp_path / f"{number}.txt"
+        source.write_text({10: "unlucky", 20: "deadly"}.get(number, "harmless"))
+        tasks.append(Task(source, tmp_path / "out" / f"{number}.copy"))
+    options = {"distributed.scheduler.allowed-failures": 1, "distributed.worker.multiprocessing-method": "forkserver"}
+    with dask.config.set(options), LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as local:
+        given.scheduler = local.scheduler_address
+        with pytest.raises(SystemExit, match="1 of 40 files failed"):
+            many.run_many(Killing(given), Plan(tasks, []), given, "copy")
+    assert f"copy: {tmp_path / '20.txt'}: the worker died each time" in capsys.readouterr().err
+    assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == sorted(f"{n}.copy" for n in range(40) if n != 20)
+    texts = {number: (tmp_path / "out" / f"{number}.copy").read_text().split() for number in range(40) if number != 20}
+    assert texts[10][0] == "unlucky" and len({process for _, process in texts.values()}) > 2
+    table = rows(given.table)
+    assert len(table) == 40 and [name for name, row in table.items() if row["error"]] == ["20.txt"]
+
+
+def test_table_of_local_work(tmp_path, photographs):  # noqa: F811
+    """One file or many, with names that are no UTF-8, and nothing is written where the table cannot be."""
+    (photographs / os.fsdecode(b'\xff, "x".png')).write_bytes((photographs / "a.png").read_bytes())
+    out, table = tmp_path / "coded", tmp_path / "new" / "table.CSV"
+    encode.main([str(photographs), "-o", str(out), "--table", str(table), "-j", "2", *SMALL])
+    assert set(rows(table)) == {"a.png", os.fsdecode(b'\xff, "x".png')}
+    assert fails(encode.main, photographs / "notes.txt", tmp_path / "n.cae", "--table", table).endswith(
+        "not an image that Pillow can read"
+    )
+    assert "not an image" in rows(table)["notes.txt"]["error"]
+    message = fails(encode.main, photographs, "-o", tmp_path / "none", "--table", photographs / "a.png")
+    assert "name a .csv file" in message and not (tmp_path / "none").exists()
+
+
+def test_lost_scheduler(tmp_path, given):
+    """What comes of a scheduler that ends is one error."""
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as local:
+        given.scheduler = local.scheduler_address
+        source = tmp_path / "0.txt"
+        source.write_text("harmless")
+        bar = argparse.Namespace(add_pixels=lambda count: None)
+        outcomes = cluster.do_tasks(Killing(given), [Task(source, tmp_path / f"{n}.copy") for n in range(9)], given, bar)
+        next(outcomes)
+        local.close()
+        with pytest.raises(CaeError, match="the connection is lost"):
+            list(outcomes)
