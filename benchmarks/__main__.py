@@ -23,6 +23,7 @@ COMMANDS = {
     "regions": ("benchmarks.regions", "time regions out of a large picture, cold and warm"),
     "overlap": ("benchmarks.overlap", "time reading, coding and writing apart and together, on one thread and on all"),
     "coding": ("benchmarks.coding", "compare real coded sizes with the entropy model's estimates"),
+    "losses": ("benchmarks.losses", "measure what each loss must be multiplied by for the quality levels to keep their rates"),
     "complexity": ("benchmarks.complexity", "count multiply-accumulates and parameters"),
 }
 """Commands by name: the module, which has `add_arguments(parser)` and `run(arguments)`, and what it does."""

@@ -10,6 +10,7 @@ from ..commands.arguments import Parser
 from ..commands.common import one_line, reporting
 from ..networks.config import MODELS
 from ..runtime.environment import prepare
+from .distortions import DISTORTIONS
 
 
 def parser() -> Parser:
@@ -45,6 +46,18 @@ def parser() -> Parser:
         type=int,
         metavar="2|4|8",
         help="with --start-from: train but a decoder for 1/2, 1/4 or 1/8 of the size, which --export adds to the weights",
+    )
+    p.add_argument(
+        "--freeze",
+        choices=("encoder", "decoder"),
+        help="with --start-from: leave one of them as it is and train but the other, which --export writes as a file for "
+        "--decoder or --encoder; the entropy networks stay, and so do model id and files",
+    )
+    p.add_argument(
+        "--loss",
+        default="mse",
+        choices=DISTORTIONS,
+        help="distance to the original that training lowers, beside the rate (default: mse)",
     )
     p.add_argument("--export", type=Path, metavar="FILE", help="weights file (.safetensors) to write when the budget is used")
     p.add_argument("--licence", default="MIT", help="licence of the weights, for their metadata (default: MIT)")

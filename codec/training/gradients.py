@@ -10,6 +10,7 @@ from torch import Tensor
 from ..options import QUALITIES
 from ..runtime.threads import use_in_this_thread
 from .autoencoder import Autoencoder
+from .distortions import DISTORTIONS, Distortion
 from .loss import LOSS_LIMIT, rate_distortion
 from .processes import Processes
 
@@ -24,9 +25,18 @@ class Gradients:
     random numbers belong to the parts, so that processes give what as many parts in one process give.
     """
 
-    def __init__(self, model: Autoencoder, batch: int, seed: int, stream: torch.dtype, processes: Processes) -> None:
+    def __init__(
+        self,
+        model: Autoencoder,
+        batch: int,
+        seed: int,
+        stream: torch.dtype,
+        processes: Processes,
+        distortion: Distortion = DISTORTIONS["mse"],
+    ) -> None:
         self.model, self.batch, self.seed, self.stream, self.processes = model, batch, seed, stream, processes
-        self.parameters: list[Tensor] = list(model.parameters())
+        self.distortion = distortion
+        self.parameters: list[Tensor] = [parameter for parameter in model.parameters() if parameter.requires_grad]
         threads = torch.get_num_threads()
         self.parts = 1 if self.parameters[0].is_cuda else min(threads, batch // processes.count)
         self.pool = ThreadPoolExecutor(self.parts, initializer=use_in_this_thread, initargs=(threads // self.parts,))
@@ -34,7 +44,8 @@ class Gradients:
     def __call__(self, x: Tensor, step: int) -> Tensor:
         """Gradients of this process's patches x (B, P, P, 3) in [0, 1], summed over all processes and bounded in norm.
 
-        Returns loss, bits per pixel, mean squared error and gradient norm of the whole step (4,), without waiting for a GPU.
+        Returns loss, bits per pixel, mean squared error, distortion and gradient norm of the whole step (5,), without waiting
+        for a GPU.
         """
         level = self._levels(step)[list(self.processes.share(self.batch))].to(x.device, non_blocking=True)
         first = self.parts * self.processes.rank
@@ -45,7 +56,7 @@ class Gradients:
         for more in results[1:]:
             flat += more
         flat = self.processes.sum(flat)
-        means, gradients = flat[:3], flat[3:]
+        means, gradients = flat[:4], flat[4:]
         norm = gradients.norm()
         # a step that is not finite is left out
         gradients = torch.where(norm.isfinite(), gradients * (NORM_LIMIT / norm).clamp_max(1), 0)
@@ -55,9 +66,10 @@ class Gradients:
         return torch.cat([means, norm[None]])
 
     def _differentiate(self, step: int, number: int, x: Tensor, level: Tensor) -> Tensor:
-        """Sums over a part of the patches: loss, bits per pixel, mean squared error, and the loss's gradient, in one tensor."""
+        """Sums over a part of the patches, in one tensor: loss, bits per pixel, mean squared error, distortion, gradient."""
         noise = self._random(step, 1 + number, x.device)
-        measured = torch.stack(rate_distortion(self.model, x, level, noise=noise, stream=self.stream))
+        made = rate_distortion(self.model, x, level, noise=noise, stream=self.stream, distortion=self.distortion)
+        measured = torch.stack(made)
         # what cannot be coded well must not own the gradient
         bounded = measured[0] * (LOSS_LIMIT / measured[0].detach()).clamp_max(1)
         gradients = torch.autograd.grad(bounded.sum() / self.batch, self.parameters)

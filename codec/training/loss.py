@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .autoencoder import Autoencoder
 from .data import whole_blocks
+from .distortions import DISTORTIONS, Distortion, squared_error
 from .reduction import ReducedDecoder
 
 RATE_BALANCE = 0.45
@@ -19,9 +20,15 @@ LOSS_LIMIT = 4.0
 
 
 def rate_distortion(
-    model: Autoencoder | ReducedDecoder, x: Tensor, level: Tensor, *, noise: torch.Generator | None = None, stream: torch.dtype
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Balanced loss, bits per pixel and mean squared error of each image of x (B, H, W, 3) in [0, 1]: (B,) each.
+    model: Autoencoder | ReducedDecoder,
+    x: Tensor,
+    level: Tensor,
+    *,
+    noise: torch.Generator | None = None,
+    stream: torch.dtype,
+    distortion: Distortion = DISTORTIONS["mse"],
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Balanced loss, bits per pixel, mean squared error and distortion of each image of x (B, H, W, 3) in [0, 1]: (B,) each.
 
     A decoder of a reduced size is measured against the averages of the image's areas.
     """
@@ -29,10 +36,11 @@ def rate_distortion(
     with torch.autocast(x.device.type, torch.bfloat16, enabled=stream is torch.bfloat16, cache_enabled=False):
         decoded, bits_y, bits_z = model(x, level, noise, stream)
     bpp = (bits_y + bits_z) / (x.shape[1] * x.shape[2])
-    mse = (decoded.float() - reduced(x, x.shape[1] // decoded.shape[1])).square().mean((1, 2, 3))
+    pair = decoded.float(), reduced(x, x.shape[1] // decoded.shape[1])
+    mse, distance = squared_error(*pair), distortion.measure(*pair)
     lam = model.config.rate_weight(level)
     middle = math.sqrt(model.config.lambda_min * model.config.lambda_max)
-    return (lam * 255**2 * mse + bpp) * (middle / lam) ** RATE_BALANCE, bpp, mse
+    return (distortion.weight(lam) * distance + bpp) * (middle / lam) ** RATE_BALANCE, bpp, mse, distance
 
 
 def reduced(x: Tensor, factor: int) -> Tensor:
@@ -43,7 +51,13 @@ def reduced(x: Tensor, factor: int) -> Tensor:
     return x.reshape(b, h // factor, factor, w // factor, factor, c).mean((2, 4))
 
 
-def validate(model: Autoencoder | ReducedDecoder, images: list[np.ndarray], device: str, stream: torch.dtype) -> float:
+def validate(
+    model: Autoencoder | ReducedDecoder,
+    images: list[np.ndarray],
+    device: str,
+    stream: torch.dtype,
+    distortion: Distortion = DISTORTIONS["mse"],
+) -> float:
     """Mean balanced loss with real rounding over four levels of every image."""
     losses = []
     with torch.inference_mode():
@@ -51,5 +65,5 @@ def validate(model: Autoencoder | ReducedDecoder, images: list[np.ndarray], devi
             x = whole_blocks(image).to(device)
             for level in np.linspace(0, model.config.levels - 1, 4):
                 at = torch.tensor([level], dtype=torch.float32, device=device)
-                losses.append(rate_distortion(model, x, at, stream=stream)[0].item())
+                losses.append(rate_distortion(model, x, at, stream=stream, distortion=distortion)[0].item())
     return float(np.mean(losses))

@@ -18,7 +18,7 @@ def make_optimizer(model: Autoencoder, learning_rate: float) -> torch.optim.Opti
     except ImportError:
         raise CaeError("training needs pytorch_optimizer; install the extra: pip install 'cae-codec[train]'") from None
     return SOAP(
-        model.parameters(),
+        [parameter for parameter in model.parameters() if parameter.requires_grad],
         learning_rate,
         betas=(0.95, 0.95),
         weight_decay=1e-4,

@@ -10,6 +10,7 @@ from ..errors import CaeError
 from ..format.tiling import HYPER_STRIDE
 from ..options import REDUCTIONS
 from ..outputs import check_target
+from .distortions import DISTORTIONS, Distortion
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Options:
     start_from: Path | None = None
     grow: bool = False
     reduced: int | None = None
+    freeze: str | None = None
+    loss: str = "mse"
     export: Path | None = None
     licence: str = "MIT"
     log_every: int = 100
@@ -39,6 +42,16 @@ class Options:
     validate_every: int = 2000
     memory_gib: float = 6
     quiet: bool = False
+
+    @property
+    def distortion(self) -> Distortion:
+        """What the loss measures."""
+        return DISTORTIONS[self.loss]
+
+    @property
+    def least_side(self) -> int:
+        """Pixels that the loss needs of a picture's short side: a multiple of 64."""
+        return -(-self.distortion.side * (self.reduced or 1) // HYPER_STRIDE) * HYPER_STRIDE
 
     def check(self) -> None:
         """CaeError for values that cannot be."""
@@ -66,6 +79,15 @@ class Options:
                 raise CaeError(f"reduced {self.reduced}: there are decoders of 1/2, 1/4 and 1/8 of the size")
             if self.start_from is None or self.grow:
                 raise CaeError("a decoder of a reduced size belongs to finished weights (--start-from, without --grow)")
+        if self.freeze is not None:
+            if self.freeze not in ("encoder", "decoder"):
+                raise CaeError(f"freeze {self.freeze!r}: there are encoder and decoder")
+            if self.start_from is None or self.grow or self.reduced is not None:
+                raise CaeError("a frozen part is one of finished weights (--start-from, without --grow and --reduced)")
+        if self.loss not in DISTORTIONS:
+            raise CaeError(f"loss {self.loss!r}: there are {', '.join(DISTORTIONS)}")
+        if self.patch < self.least_side:
+            raise CaeError(f"the loss {self.loss} needs patches of {self.least_side} pixels or more")
         if self.seed < 0:
             raise CaeError(f"seed {self.seed}: use 0 or more")
         if self.export is not None:

@@ -22,14 +22,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..errors import CaeError
-from ..format.tiling import HYPER_STRIDE
 from ..networks.config import Config
+from ..networks.weights import Weights
 from ..runtime import devices
 from ..runtime.threads import use_in_this_thread
 from . import checkpoint
 from .autoencoder import Autoencoder, start_from_components
 from .data import find_images, load_images, random_patches
-from .export import export, restore
+from .export import export, export_part, restore
+from .freezing import OTHER, freeze
 from .gradients import Gradients
 from .growth import grow
 from .loss import validate
@@ -64,10 +65,13 @@ class Run:
         model: Autoencoder | ReducedDecoder = restore(options.start_from) if fixed else Autoencoder(config)
         if options.reduced is not None:
             model = ReducedDecoder(model, options.reduced)
+        if options.freeze is not None:
+            freeze(model, options.freeze)
         self.model = model.to(options.device)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.optimizer = make_optimizer(self.model, options.learning_rate)
-        self.gradients = Gradients(self.model, options.batch, options.seed, self.stream, self.processes)
+        shared = (options.batch, options.seed, self.stream, self.processes, options.distortion)
+        self.gradients = Gradients(self.model, *shared)
         self.step, self.seconds = 0, 0.0
         try:
             options.run.mkdir(parents=True, exist_ok=True)
@@ -90,11 +94,20 @@ class Run:
         left = (1 - self.progress()) / self.options.decay
         return self.options.learning_rate * min(1, (self.step + 1) / 200, max(left, 0.002))
 
+    @property
+    def aim(self) -> dict[str, str | None]:
+        """What a run cannot change on its way."""
+        return {"loss": self.options.loss, "freeze": self.options.freeze}
+
     def start(self, images: list[Tensor]) -> None:
         """Resumes where the folder holds a state; else starts from the weights that the options name, or from components."""
         if self.state.exists():
             progress = checkpoint.load(self.state, self.model, self.average, self.optimizer)
             self.step, self.seconds = progress["step"], progress["seconds"]
+            for name, now in self.aim.items():
+                before = progress.get(name, getattr(Options, name))
+                if before != now:
+                    raise CaeError(f"{self.state}: is of a run with {name} {before}, not {now}; use another folder")
             return
         rng = np.random.default_rng(self.options.seed)
         if self.options.start_from is None:
@@ -108,11 +121,11 @@ class Run:
         if not self.processes.is_first:
             return
         progress = {"step": self.step, "seconds": self.seconds}
-        checkpoint.save(self.state, self.model, self.average, self.optimizer, progress)
+        checkpoint.save(self.state, self.model, self.average, self.optimizer, progress | self.aim)
 
     def validate(self, held_out: list[np.ndarray]) -> float:
         """The averaged model's validation loss, to five digits."""
-        return round(validate(self.average, held_out, self.options.device, self.stream), 5)
+        return round(validate(self.average, held_out, self.options.device, self.stream, self.options.distortion), 5)
 
     def batches(self, images: list[Tensor]) -> Iterator[Tensor]:
         """Endless batches of this process's patches (B, P, P, 3) in [0, 1], made ahead by threads.
@@ -138,7 +151,7 @@ class Run:
     def train_step(self, x: Tensor) -> Tensor:
         """One update by this process's patches x (B, P, P, 3) in [0, 1].
 
-        Returns loss, bits per pixel, mean squared error and gradient norm of the whole step (4,), on its device.
+        Returns loss, bits per pixel, mean squared error, distortion and gradient norm of the whole step (5,), on its device.
         """
         rate = self.learning_rate()
         for group in self.optimizer.param_groups:
@@ -171,7 +184,7 @@ def train(options: Options, config: Config) -> Run:
     pictures = load_images(find_images(options.images), options.patch, int(options.memory_gib * 2**30), quiet=quiet)
     held_out = []
     if options.validation is not None and run.processes.is_first:
-        held_out = load_images(find_images(options.validation), HYPER_STRIDE, 2**30, quiet=quiet)
+        held_out = load_images(find_images(options.validation), options.least_side, 2**30, quiet=quiet)
     # on a GPU, patches are cut there
     images = [torch.from_numpy(picture).to(run.options.device) for picture in pictures]
     run.start(images)
@@ -182,14 +195,20 @@ def train(options: Options, config: Config) -> Run:
     if options.export is not None and run.processes.is_first:
         record: dict[str, Any] = {"steps": run.step, "hours": round(run.seconds / 3600, 2), "images": len(pictures)}
         record["optimizer"] = type(run.optimizer).__name__
-        record |= {name: getattr(options, name) for name in ("batch", "patch", "learning_rate", "decay", "average", "seed")}
+        told = ("batch", "patch", "learning_rate", "decay", "average", "seed", "loss")
+        record |= {name: getattr(options, name) for name in told}
         if held_out:
             record["validation_loss"] = run.validate(held_out) if score is None else score
         if options.reduced is not None:
             export_reduced(run.average, options.start_from, options.export, json.dumps(record))
             return run
+        described = {"licence": options.licence, "training": json.dumps(record)}
+        if options.freeze is not None:
+            owner = Weights.read(options.start_from).id
+            export_part(run.average, OTHER[options.freeze], owner, options.export, described)
+            return run
         chosen = pictures[:: max(1, len(pictures) // CALIBRATION_IMAGES)]
-        export(run.average, chosen, options.export, {"licence": options.licence, "training": json.dumps(record)}, held_out)
+        export(run.average, chosen, options.export, described, held_out)
     return run
 
 
@@ -212,9 +231,11 @@ def _loop(run: Run, images: list[Tensor], held_out: list[np.ndarray], stop: list
     """
     options = run.options
     shown = run.processes.is_first
+    # the distortion is what the PSNR does not tell
+    columns = COLUMNS if options.loss == "mse" else (*COLUMNS, "distortion")
     bar_format = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
     with (
-        _Log(options.run / "log.csv" if shown else None) as log,
+        _Log(options.run / "log.csv" if shown else None, columns) as log,
         tqdm(total=1.0, bar_format=bar_format, disable=options.quiet or not shown) as bar,
     ):
         rows: list[Tensor] = []
@@ -231,7 +252,7 @@ def _loop(run: Run, images: list[Tensor], held_out: list[np.ndarray], stop: list
             ends = run.progress() >= 1
             score = None
             if shown and (ends or run.step % options.log_every == 0):
-                loss, bpp, mse, norm = torch.stack(rows).mean(0).tolist()
+                loss, bpp, mse, distortion, norm = torch.stack(rows).mean(0).tolist()
                 pace = len(rows) * options.batch * options.patch**2 / 1e6 / max(1e-9, run.seconds - since)
                 if held_out and (ends or run.step % options.validate_every == 0):
                     score = run.validate(held_out)
@@ -239,6 +260,7 @@ def _loop(run: Run, images: list[Tensor], held_out: list[np.ndarray], stop: list
                 since = run.seconds
                 text = "" if score is None else f"{score:.5f}"
                 values = (f"{loss:.5f}", f"{bpp:.4f}", f"{-10 * math.log10(mse):.3f}", f"{norm:.3f}", text, f"{pace:.2f}")
+                values = (*values, f"{distortion:.6f}")[: len(columns) - 3]
                 log.write((run.step, f"{run.seconds / 3600:.4f}", f"{run.learning_rate():.2e}", *values))
                 bar.set_postfix_str(
                     f"step {run.step}, loss {loss:.4f}, {bpp:.3f} bpp, validation {text or '-'}, {pace:.1f} MP/s"
@@ -253,15 +275,15 @@ def _loop(run: Run, images: list[Tensor], held_out: list[np.ndarray], stop: list
 class _Log:
     """A CSV file that lines are added to; without a path, nothing."""
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
+    def __init__(self, path: Path | None, columns: Sequence[str]) -> None:
+        self._path, self._columns = path, columns
 
     def __enter__(self) -> _Log:
         if self._path is not None:
             fresh = not self._path.exists()
             self._file = open(self._path, "a", newline="")
             if fresh:
-                self.write(COLUMNS)
+                self.write(self._columns)
         return self
 
     def write(self, row: Sequence[object]) -> None:

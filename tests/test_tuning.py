@@ -1,0 +1,149 @@
+"""Training for other distances than the mean squared error, and of an encoder or a decoder alone."""
+
+import csv
+import sys
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from PIL import Image
+
+import codec
+from benchmarks import __main__ as command
+from codec.networks.weights import Weights
+from codec.training.distortions import DISTORTIONS
+from codec.training.export import restore
+from codec.training.freezing import freeze
+from codec.training.gradients import Gradients
+from codec.training.options import Options
+from codec.training.processes import Processes
+from codec.training.train import Run, train
+
+from .conftest import TINY
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("images")
+    Image.fromarray(skimage.data.astronaut()[:256, :256]).save(made / "astronaut.png")
+    return made
+
+
+def tuned(folder, run, steps=3, **more) -> Run:
+    told = {"patch": 64, "batch": 2, "start_from": TINY, "log_every": 1, "validation": folder, "quiet": True} | more
+    return train(Options(folder, run, steps=steps, **told), Weights.read(TINY).config)
+
+
+@pytest.mark.parametrize("name", DISTORTIONS)
+def test_distances(name):
+    """Zero for equal pictures, more for worse ones, and a gradient even where nothing is alike."""
+    measure = DISTORTIONS[name].measure
+    x = torch.from_numpy(skimage.data.astronaut()[None, :192, :192].copy()).float() / 255
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    equal, near, far = (measure(x + amount * noise, x) for amount in (0, 0.02, 0.1))
+    assert equal.shape == (1,) and abs(equal.item()) < 1e-5 < near.item() < far.item()
+    negative = (1 - x).requires_grad_()
+    (gradient,) = torch.autograd.grad(measure(negative, x).sum(), negative)
+    assert gradient.isfinite().all()
+
+
+LOSSES = pytest.mark.parametrize(("loss", "patch"), [("mae", 64), ("ssim", 64), ("ms-ssim", 192)])
+
+
+@LOSSES
+def test_the_gradient_lowers_the_chosen_loss(loss, patch):
+    model = restore(TINY)
+    freeze(model, "encoder")
+    gradients = Gradients(model, 1, 0, torch.float32, Processes(), DISTORTIONS[loss])
+    x = torch.from_numpy(skimage.data.astronaut()[None, :patch, :patch].copy()).float() / 255
+    optimizer = torch.optim.Adam(gradients.parameters, 1e-3)
+    measured = []
+    for _ in range(10):
+        measured.append(gradients(x, 0).tolist())
+        optimizer.step()
+    losses, bpp, _, distances, _ = zip(*measured, strict=True)
+    assert losses[-1] < losses[0] and distances[-1] < 0.95 * distances[0] and bpp[-1] == bpp[0]
+
+
+@LOSSES
+def test_the_chosen_loss_is_logged(folder, tmp_path, loss, patch):
+    tuned(folder, tmp_path, 2, loss=loss, patch=patch, validate_every=1)
+    with open(tmp_path / "log.csv", newline="") as file:
+        for row in csv.DictReader(file):
+            assert 0 < float(row["distortion"]) < 1 and float(row["loss"]) > 0 and float(row["validation_loss"]) > 0
+
+
+def test_a_run_keeps_its_loss(folder, tmp_path):
+    tuned(folder, tmp_path, 1, loss="ssim")
+    with pytest.raises(codec.CaeError, match="run with loss ssim, not mse"):
+        tuned(folder, tmp_path, 2)
+    tuned(folder, tmp_path, 2, loss="ssim")
+
+
+def test_states_of_before_there_were_losses_go_on(folder, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "aim", {})
+        tuned(folder, tmp_path, 1)
+    assert tuned(folder, tmp_path, 2).step == 2
+    with pytest.raises(codec.CaeError, match="run with freeze None, not encoder"):
+        tuned(folder, tmp_path, 3, freeze="encoder")
+
+
+def test_an_encoder_alone(folder, tmp_path, tiny, chelsea):
+    """Its files say something else, and the model's own decoder reads them."""
+    path = tmp_path / "sharp.safetensors"
+    tuned(folder, tmp_path / "run", freeze="decoder", loss="ssim", export=path, learning_rate=0.01)
+    data = codec.Codec(weights=TINY, encoder=path, device="cpu").encode(chelsea, 50)
+    before = tiny.encode(chelsea, 50)
+    assert data != before and codec.info(data).model_id == codec.info(before).model_id
+    assert tiny.decode(data).shape == chelsea.shape
+
+
+def test_a_decoder_alone(folder, tmp_path, tiny, chelsea):
+    """The files stay what they are, and show otherwise."""
+    path = tmp_path / "soft.safetensors"
+    tuned(folder, tmp_path / "run", freeze="encoder", loss="mae", export=path, learning_rate=0.01)
+    other = codec.Codec(weights=TINY, decoder=path, device="cpu")
+    data = other.encode(chelsea, 50)
+    assert data == tiny.encode(chelsea, 50)
+    assert not np.array_equal(other.decode(data), tiny.decode(data))
+
+
+@pytest.mark.parametrize("frozen", ["encoder", "decoder"])
+def test_what_is_frozen_stays(folder, tmp_path, frozen):
+    before, after = restore(TINY).state_dict(), tuned(folder, tmp_path, freeze=frozen).average.state_dict()
+    changed = {name.split(".")[0 if "entropy" not in name else 1] for name in before if not before[name].equal(after[name])}
+    assert changed == ({"synthesis"} if frozen == "encoder" else {"analysis", "hyper_analysis"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"loss": "lpips"}, "there are mse"),
+        ({"loss": "ms-ssim"}, "patches of 192"),
+        ({"loss": "ms-ssim", "patch": 320, "reduced": 2}, "patches of 384"),
+        ({"freeze": "entropy"}, "encoder and decoder"),
+        ({"freeze": "encoder", "reduced": 2}, "without --grow and --reduced"),
+        ({"freeze": "encoder", "start_from": None}, "--start-from"),
+    ],
+)
+def test_bad_options(folder, tmp_path, changes, message):
+    with pytest.raises(codec.CaeError, match=message):
+        tuned(folder, tmp_path, **changes)
+
+
+def test_without_the_extra_it_says_what_to_install(folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pytorch_msssim", None)
+    with pytest.raises(codec.CaeError, match=r"cae-codec\[train\]"):
+        tuned(folder, tmp_path, loss="ssim")
+
+
+def test_weights_of_the_losses_are_measured(tmp_path, capsys):
+    Image.fromarray(skimage.data.astronaut()).save(tmp_path / "astronaut.png")
+    given = ["losses", str(tmp_path), "--weights", str(TINY), "--side", "192"]
+    command.main(given)
+    table = capsys.readouterr().out.split("\n")
+    assert table[0] == "| lambda | bpp | mse | mae | ssim | ms-ssim |" and "mse: 6.502e+04 * lambda ** 1.000" in table[5]
+    with pytest.raises(SystemExit, match="squares of 161"):
+        command.main([*given[:-1], "64"])
