@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 
 import codec
 from codec.networks.weights import Weights
+from codec.training.augmentation import Augmentation
 from codec.training.autoencoder import Autoencoder
 from codec.training.data import find_images, load_images, random_patches
 from codec.training.export import export, fraction_bits, restore
@@ -153,7 +154,7 @@ def test_fine_tuning_starts_from_exported_weights(folder, tmp_path):
 
 def patches_of(pictures: list[np.ndarray], count: int, noisy: float = 0) -> list[np.ndarray]:
     images = [torch.from_numpy(picture) for picture in pictures]
-    return list(random_patches(images, count, 64, [np.random.default_rng(3)] * count, noisy).numpy())
+    return list(random_patches(images, count, 64, [np.random.default_rng(3)] * count, Augmentation(noise=noisy)).numpy())
 
 
 def test_patches_are_reproducible_and_varied():

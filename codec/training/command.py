@@ -11,6 +11,8 @@ from ..commands.common import one_line, reporting
 from ..networks.config import MODELS
 from ..runtime.environment import prepare
 from .distortions import DISTORTIONS
+from .options import AUGMENTATIONS, Options
+from .schedule import UNCHANGED, Schedule
 
 
 def parser() -> Parser:
@@ -28,6 +30,33 @@ def parser() -> Parser:
     p.add_argument("--validation", type=Path, help="folder of images that are only measured")
     p.add_argument("--batch", type=int, default=8, help="patches per step (default: 8; a GPU has room for many more)")
     p.add_argument("--patch", type=int, default=256, help="side of a patch, a multiple of 64 (default: 256)")
+    p.add_argument(
+        "--patch-schedule",
+        type=Schedule.parse,
+        default=UNCHANGED,
+        metavar="SIDE:STEP,…",
+        help="smaller patches before these steps, as 64:1000,128:3000, and --patch after them",
+    )
+    p.add_argument(
+        "--resolution-schedule",
+        type=Schedule.parse,
+        default=UNCHANGED,
+        metavar="N:STEP,…",
+        help="pictures of 1/N of their size before these steps, as 4:1000,2:3000, and of the full size after them",
+    )
+    p.add_argument(
+        "--augment",
+        type=lambda text: tuple(name for name in text.split(",") if name != "none"),
+        default=Options.augment,
+        metavar="NAME,…",
+        help=f"what is done to patches, of {', '.join(AUGMENTATIONS)}, or none (default: {','.join(Options.augment)})",
+    )
+    p.add_argument(
+        "--overlap",
+        type=float,
+        metavar="SHARE",
+        help="cut patches from a grid, neighbours overlapping by this part of a side (default: at any position)",
+    )
     p.add_argument("--learning-rate", type=float, default=1e-3, help="peak learning rate (default: 1e-3)")
     p.add_argument(
         "--decay",
@@ -74,7 +103,6 @@ def main() -> None:
     prepare()
     with reporting(p.prog, "use smaller patches or batches, or less --memory-gib"):
         from ..networks.weights import Weights
-        from .options import Options
         from .train import Interrupted, train
 
         fixed = arguments.start_from is not None and not arguments.grow

@@ -16,9 +16,9 @@ from tqdm import tqdm
 from ..errors import CaeError
 from ..format.tiling import HYPER_STRIDE
 from ..images.files import read_image
+from .augmentation import Augmentation
 
 SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
-RESCALE_PROBABILITY, RESCALE_MAX = 0.2, 1.6
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -71,56 +71,23 @@ def load_images(files: Sequence[Path], minimum: int, limit_bytes: int, *, quiet:
     return images
 
 
-def random_patch(images: Sequence[Tensor], size: int, rng: np.random.Generator, noisy: float = 0) -> Tensor:
-    """A patch (size, size, 3) uint8 at a random position, scale, flip and rotation, at times (`noisy`) faded into noise.
-
-    It is cut and changed on the device where the images (H, W, 3) uint8 are.
-    """
-    image = images[int(rng.integers(len(images)))]
-    height, width = image.shape[:2]
-    side = size
-    if rng.random() < RESCALE_PROBABILITY:
-        side = min(int(size * rng.uniform(1, RESCALE_MAX)), height, width)
-    top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
-    patch = image[top : top + side, left : left + side]
-    if side != size:
-        patch = _resized(patch, size)
-    if rng.random() < 0.5:
-        patch = patch.flip(1)
-    patch = patch.rot90(int(rng.integers(4)))
-    return _with_noise(patch, rng) if noisy and rng.random() < noisy else patch
-
-
 def random_patches(
-    images: Sequence[Tensor], count: int, size: int, rngs: Iterable[np.random.Generator], noisy: float = 0
+    images: Sequence[Tensor],
+    count: int,
+    size: int,
+    rngs: Iterable[np.random.Generator],
+    augmentation: Augmentation = Augmentation(),  # noqa: B008 (frozen)
+    reduction: int = 1,
 ) -> Tensor:
-    """A patch for each source of random numbers, (count, size, size, 3) uint8: see `random_patch`."""
+    """A patch of an image (H, W, 3) uint8 for each source of random numbers, (count, size, size, 3) uint8.
+
+    They are cut and changed on the device where the images are: see `Augmentation.cut`.
+    """
     patches = torch.empty(count, size, size, 3, dtype=torch.uint8, device=images[0].device)
     for patch, rng in zip(patches, rngs, strict=True):
-        patch.copy_(random_patch(images, size, rng, noisy))
+        image = images[int(rng.integers(len(images)))]
+        patch.copy_(augmentation.cut(image, size, rng, reduction))
     return patches
-
-
-def _resized(patch: Tensor, size: int) -> Tensor:
-    """A patch (S, S, 3) reduced to (size, size, 3), filtered."""
-    x = patch.permute(2, 0, 1)[None].float()
-    x = torch.nn.functional.interpolate(x, (size, size), mode="bicubic", antialias=True)
-    return x[0].round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 0)
-
-
-def _with_noise(patch: Tensor, rng: np.random.Generator) -> Tensor:
-    """A patch (P, P, 3) faded into noise: gray or in colours, of all levels or of two, of pixels or of larger squares.
-
-    Half of it repeats every few squares, as stripes, checkerboards and dithering do.
-    """
-    size, square = len(patch), 2 ** rng.integers(3)
-    noise = rng.random((size, size, rng.choice((1, 3))), np.float32)
-    if rng.random() < 0.5:
-        noise = noise.round()
-    periods = rng.integers(1, 5, 2) if rng.random() < 0.5 else (size, size)
-    rows, columns = (np.arange(size) // square % period for period in periods)
-    made = torch.from_numpy(255 * noise[rows[:, None], columns]).to(patch.device, non_blocking=True)
-    return patch.float().lerp(made.expand(size, size, 3), rng.random()).to(torch.uint8)
 
 
 def whole_blocks(image: np.ndarray) -> Tensor:

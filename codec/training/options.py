@@ -11,6 +11,14 @@ from ..format.tiling import HYPER_STRIDE
 from ..options import REDUCTIONS
 from ..outputs import check_target
 from .distortions import DISTORTIONS, Distortion
+from .schedule import UNCHANGED, Schedule
+
+AUGMENTATIONS = {"flip": 0.5, "rotate": 1.0, "rescale": 0.2, "noise": 0.08, "jitter": 0.5}
+"""Names of what may be done to patches, and to which share of them (rotation: by 0 to 3 right angles).
+
+Noise: photographs alone leave networks free to do anything on noise, screens and dithering.
+"""
+REDUCTION_MAX = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +43,10 @@ class Options:
     reduced: int | None = None
     freeze: str | None = None
     loss: str = "mse"
+    augment: tuple[str, ...] = ("flip", "rotate", "rescale", "noise")
+    overlap: float | None = None
+    patch_schedule: Schedule = UNCHANGED
+    resolution_schedule: Schedule = UNCHANGED
     export: Path | None = None
     licence: str = "MIT"
     log_every: int = 100
@@ -86,8 +98,19 @@ class Options:
                 raise CaeError("a frozen part is one of finished weights (--start-from, without --grow and --reduced)")
         if self.loss not in DISTORTIONS:
             raise CaeError(f"loss {self.loss!r}: there are {', '.join(DISTORTIONS)}")
-        if self.patch < self.least_side:
-            raise CaeError(f"the loss {self.loss} needs patches of {self.least_side} pixels or more")
+        for side in (*self.patch_schedule.values, self.patch):
+            if side % HYPER_STRIDE or side > self.patch:
+                raise CaeError(f"patches of {side} pixels: use multiples of {HYPER_STRIDE} up to --patch")
+            if side < self.least_side:
+                raise CaeError(f"the loss {self.loss} needs patches of {self.least_side} pixels or more")
+        for reduction in self.resolution_schedule.values:
+            if reduction > REDUCTION_MAX:
+                raise CaeError(f"pictures of 1/{reduction} of the size: use at most 1/{REDUCTION_MAX}")
+        for name in self.augment:
+            if name not in AUGMENTATIONS:
+                raise CaeError(f"augmentation {name!r}: there are {', '.join(AUGMENTATIONS)}")
+        if self.overlap is not None and not 0 <= self.overlap < 1:
+            raise CaeError(f"patches that overlap by {self.overlap} of a side: use 0 or more, and less than 1")
         if self.seed < 0:
             raise CaeError(f"seed {self.seed}: use 0 or more")
         if self.export is not None:

@@ -27,6 +27,7 @@ from ..networks.weights import Weights
 from ..runtime import devices
 from ..runtime.threads import use_in_this_thread
 from . import checkpoint
+from .augmentation import Augmentation
 from .autoencoder import Autoencoder, start_from_components
 from .data import find_images, load_images, random_patches
 from .export import export, export_part, restore
@@ -39,8 +40,6 @@ from .options import Options
 from .processes import Processes
 from .reduction import ReducedDecoder, export_reduced
 
-NOISY = 0.08
-"""Share of patches with noise: photographs alone leave networks free to do anything on noise, screens and dithering."""
 CALIBRATION_IMAGES = 64
 GROWTH_PATCHES = 64
 COLUMNS = ("step", "hours", "learning_rate", "loss", "bpp", "psnr", "gradient_norm", "validation_loss", "megapixels_per_second")
@@ -135,9 +134,13 @@ class Run:
         options = self.options
         numbers = self.processes.share(options.batch)
 
+        augmentation = Augmentation.named(options.augment, options.overlap)
+
         def make(step: int) -> Tensor:
             rngs = (np.random.default_rng([options.seed, step, number]) for number in numbers)
-            return random_patches(images, len(numbers), options.patch, rngs, NOISY)
+            side = options.patch_schedule.at(step, options.patch)
+            reduction = options.resolution_schedule.at(step, 1)
+            return random_patches(images, len(numbers), side, rngs, augmentation, reduction)
 
         with ThreadPoolExecutor(options.workers, initializer=use_in_this_thread, initargs=(1,)) as pool:
             upcoming = deque(pool.submit(make, self.step + ahead) for ahead in range(2 * options.workers))
@@ -195,7 +198,7 @@ def train(options: Options, config: Config) -> Run:
     if options.export is not None and run.processes.is_first:
         record: dict[str, Any] = {"steps": run.step, "hours": round(run.seconds / 3600, 2), "images": len(pictures)}
         record["optimizer"] = type(run.optimizer).__name__
-        told = ("batch", "patch", "learning_rate", "decay", "average", "seed", "loss")
+        told = ("batch", "patch", "learning_rate", "decay", "average", "seed", "loss", "augment", "overlap")
         record |= {name: getattr(options, name) for name in told}
         if held_out:
             record["validation_loss"] = run.validate(held_out) if score is None else score
@@ -239,6 +242,7 @@ def _loop(run: Run, images: list[Tensor], held_out: list[np.ndarray], stop: list
         tqdm(total=1.0, bar_format=bar_format, disable=options.quiet or not shown) as bar,
     ):
         rows: list[Tensor] = []
+        pixels = 0
         last = saved = time.monotonic()
         since = run.seconds
         score: float | None = None
@@ -246,6 +250,7 @@ def _loop(run: Run, images: list[Tensor], held_out: list[np.ndarray], stop: list
             if run.progress() >= 1 or run.processes.any(bool(stop), run.step):
                 break
             rows.append(run.train_step(x))
+            pixels += run.processes.count * x[..., 0].numel()
             bar.update(min(1, run.progress()) - bar.n)
             now = time.monotonic()
             run.step, run.seconds, last = run.step + 1, run.seconds + now - last, now
@@ -253,11 +258,11 @@ def _loop(run: Run, images: list[Tensor], held_out: list[np.ndarray], stop: list
             score = None
             if shown and (ends or run.step % options.log_every == 0):
                 loss, bpp, mse, distortion, norm = torch.stack(rows).mean(0).tolist()
-                pace = len(rows) * options.batch * options.patch**2 / 1e6 / max(1e-9, run.seconds - since)
+                pace = pixels / 1e6 / max(1e-9, run.seconds - since)
                 if held_out and (ends or run.step % options.validate_every == 0):
                     score = run.validate(held_out)
                 rows.clear()
-                since = run.seconds
+                since, pixels = run.seconds, 0
                 text = "" if score is None else f"{score:.5f}"
                 values = (f"{loss:.5f}", f"{bpp:.4f}", f"{-10 * math.log10(mse):.3f}", f"{norm:.3f}", text, f"{pace:.2f}")
                 values = (*values, f"{distortion:.6f}")[: len(columns) - 3]

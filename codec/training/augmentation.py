@@ -1,0 +1,97 @@
+"""What is done to patches before a model sees them: cut, reduced, turned, recoloured, faded into noise."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .options import AUGMENTATIONS
+
+RESCALE_MAX = 1.6
+JITTER_MOST = 0.2
+"""Largest change of contrast, saturation and brightness, as a factor off 1."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """Which share of the patches is flipped, rotated (by 0 to 3 right angles; all or none), reduced, faded into noise and
+    recoloured.
+
+    With an `overlap`, patches come from a grid whose neighbours share that part of a side, else from any position.
+    """
+
+    flip: float = AUGMENTATIONS["flip"]
+    rotate: float = AUGMENTATIONS["rotate"]
+    rescale: float = AUGMENTATIONS["rescale"]
+    noise: float = 0.0
+    jitter: float = 0.0
+    overlap: float | None = None
+
+    @classmethod
+    def named(cls, names: tuple[str, ...], overlap: float | None = None) -> Augmentation:
+        """The augmentations of these names alone, each for its usual share of the patches."""
+        return cls(overlap=overlap, **{name: share if name in names else 0 for name, share in AUGMENTATIONS.items()})
+
+    def cut(self, image: Tensor, size: int, rng: np.random.Generator, reduction: int = 1) -> Tensor:
+        """A patch (size, size, 3) of an image (H, W, 3) uint8 with sides of at least `size`, all augmentations done.
+
+        `reduction` is how many times smaller the image counts, as far as its sides allow.
+        """
+        height, width = image.shape[:2]
+        side = min(size * reduction, height, width)
+        if rng.random() < self.rescale:
+            side = min(int(size * reduction * rng.uniform(1, RESCALE_MAX)), height, width)
+        top, left = (self._position(length - side, side, rng) for length in (height, width))
+        patch = image[top : top + side, left : left + side]
+        if side != size:
+            patch = _resized(patch, size)
+        if rng.random() < self.flip:
+            patch = patch.flip(1)
+        turns = int(rng.integers(4))
+        patch = patch.rot90(turns) if self.rotate else patch
+        # without shares of their own these draw nothing, so that the others stay as they are
+        if self.noise and rng.random() < self.noise:
+            patch = _with_noise(patch, rng)
+        return _recoloured(patch, rng) if self.jitter and rng.random() < self.jitter else patch
+
+    def _position(self, room: int, side: int, rng: np.random.Generator) -> int:
+        """Where a patch of a side begins, 0 to `room`; the grid's last place is at the end."""
+        if self.overlap is None:
+            return int(rng.integers(room + 1))
+        stride = max(1, round(side * (1 - self.overlap)))
+        return min(room, stride * int(rng.integers(math.ceil(room / stride) + 1)))
+
+
+def _resized(patch: Tensor, size: int) -> Tensor:
+    """A patch (S, S, 3) reduced to (size, size, 3), filtered."""
+    x = patch.permute(2, 0, 1)[None].float()
+    x = torch.nn.functional.interpolate(x, (size, size), mode="bicubic", antialias=True)
+    return x[0].round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 0)
+
+
+def _recoloured(patch: Tensor, rng: np.random.Generator) -> Tensor:
+    """A patch (P, P, 3) of other saturation, contrast and brightness."""
+    saturation, contrast, brightness = rng.uniform(1 - JITTER_MOST, 1 + JITTER_MOST, 3)
+    x = patch.float()
+    x = torch.lerp(x.mean(-1, keepdim=True), x, saturation)
+    x = torch.lerp(x.mean(), x, contrast) * brightness
+    return x.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _with_noise(patch: Tensor, rng: np.random.Generator) -> Tensor:
+    """A patch (P, P, 3) faded into noise: gray or in colours, of all levels or of two, of pixels or of larger squares.
+
+    Half of it repeats every few squares, as stripes, checkerboards and dithering do.
+    """
+    size, square = len(patch), 2 ** rng.integers(3)
+    noise = rng.random((size, size, rng.choice((1, 3))), np.float32)
+    if rng.random() < 0.5:
+        noise = noise.round()
+    periods = rng.integers(1, 5, 2) if rng.random() < 0.5 else (size, size)
+    rows, columns = (np.arange(size) // square % period for period in periods)
+    made = torch.from_numpy(255 * noise[rows[:, None], columns]).to(patch.device, non_blocking=True)
+    return patch.float().lerp(made.expand(size, size, 3), rng.random()).to(torch.uint8)
