@@ -24,6 +24,7 @@ COMMANDS = {
     "overlap": ("benchmarks.overlap", "time reading, coding and writing apart and together, on one thread and on all"),
     "coding": ("benchmarks.coding", "compare real coded sizes with the entropy model's estimates"),
     "losses": ("benchmarks.losses", "measure what each loss must be multiplied by for the quality levels to keep their rates"),
+    "training-options": ("benchmarks.training_options", "screen options of training: loss against time, time to a given loss"),
     "complexity": ("benchmarks.complexity", "count multiply-accumulates and parameters"),
 }
 """Commands by name: the module, which has `add_arguments(parser)` and `run(arguments)`, and what it does."""
