@@ -23,6 +23,7 @@ COMMANDS = {
     "regions": ("benchmarks.regions", "time regions out of a large picture, cold and warm"),
     "overlap": ("benchmarks.overlap", "time reading, coding and writing apart and together, on one thread and on all"),
     "coding": ("benchmarks.coding", "compare real coded sizes with the entropy model's estimates"),
+    "classic": ("benchmarks.classic.command", "train a classic autoencoder of fixed size, and show its honest place"),
     "losses": ("benchmarks.losses", "measure what each loss must be multiplied by for the quality levels to keep their rates"),
     "training-options": ("benchmarks.training_options", "screen options of training: loss against time, time to a given loss"),
     "complexity": ("benchmarks.complexity", "count multiply-accumulates and parameters"),
