@@ -26,6 +26,7 @@ COMMANDS = {
     "classic": ("benchmarks.classic.command", "train a classic autoencoder of fixed size, and show its honest place"),
     "losses": ("benchmarks.losses", "measure what each loss must be multiplied by for the quality levels to keep their rates"),
     "training-options": ("benchmarks.training_options", "screen options of training: loss against time, time to a given loss"),
+    "upsampling": ("benchmarks.upsampling", "train with each way to enlarge: loss, speed, checkerboards on plain pictures"),
     "complexity": ("benchmarks.complexity", "count multiply-accumulates and parameters"),
 }
 """Commands by name: the module, which has `add_arguments(parser)` and `run(arguments)`, and what it does."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..options import QUALITIES
 
 Number = TypeVar("Number")
+UPSAMPLINGS = ("pixel-shuffle", "transposed", "nearest")
+"""Ways in which a synthesis can enlarge: see `upsampling`."""
 FEATURE_STRIDE = 8
 """Pixels per position of the transforms' features."""
 
@@ -22,7 +24,7 @@ class Config:
 
     The transforms have `…_blocks` blocks of `channels` features at 1/8 scale, and `…_wide_blocks` of as many features as
     the latent has channels, at its scale of 1/16. The `…_expansion` is how many times as wide a feed-forward part is. Decoders
-    of reduced sizes have `reduced_blocks` of `channels` features at 1/16.
+    of reduced sizes have `reduced_blocks` of `channels` features at 1/16. The synthesis enlarges as `upsampling` says.
     """
 
     channels: int = 128
@@ -44,6 +46,7 @@ class Config:
     levels_above: float = 0.5
     lambda_min: float = 0.0007
     lambda_max: float = 0.25
+    upsampling: str = UPSAMPLINGS[0]
 
     def level(self, quality: float) -> float:
         """Position of a quality in 1 to 100 on the scale of gain levels."""
@@ -59,6 +62,14 @@ NUMBER_MAX, SIDE_MAX = 64, 2**13
 """Largest number of blocks, levels and so on, and of channels, that a weights file may ask for."""
 
 
+def described(config: Config) -> dict[str, Any]:
+    """A configuration for a weights file. What not all files have is left out where it is usual, so that ids stay."""
+    fields = dataclasses.asdict(config)
+    if config.upsampling == UPSAMPLINGS[0]:
+        del fields["upsampling"]
+    return fields
+
+
 def checked(config: Config) -> Config:
     """The same configuration; ValueError where a file asks for sizes that would take memory or time without end."""
     for field in dataclasses.fields(config):
@@ -67,6 +78,9 @@ def checked(config: Config) -> Config:
             largest = SIDE_MAX if field.name.endswith("channels") else NUMBER_MAX
             if type(value) is not int or not 0 <= value <= largest:
                 raise ValueError(f"{field.name} {value!r} is not in 0 to {largest}")
+        elif field.name == "upsampling":
+            if value not in UPSAMPLINGS:
+                raise ValueError(f"upsampling {value!r} is none of {', '.join(UPSAMPLINGS)}")
         elif type(value) not in (int, float) or not abs(value) < SIDE_MAX:
             raise ValueError(f"{field.name} {value!r} is no number of use")
     return config

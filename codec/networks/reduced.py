@@ -43,12 +43,11 @@ def start_from_synthesis(network: ReducedSynthesis, synthesis: Synthesis, level:
     Their product has the best approximation of its rank by its largest singular values; channels beyond it are left as
     they are on their way in, and count nothing on their way out.
     """
-    latents = torch.cat([torch.eye(synthesis.from_latent.in_features), torch.zeros(1, synthesis.from_latent.in_features)])
+    latents = torch.cat([torch.eye(network.from_latent.in_features), torch.zeros(1, network.from_latent.in_features)])
     latents = latents[:, None, None]
     if len(synthesis.wide_blocks):
         latents = latents * interpolate_levels(synthesis.log_wide_gain, level).exp()
-    features = depth_to_space(synthesis.from_latent(latents), 2) * interpolate_levels(synthesis.log_feature_gain, level).exp()
-    patch = depth_to_space(synthesis.patch_out(features), LATENT_STRIDE // 2)
+    patch = synthesis.patch_out(synthesis.from_latent(latents) * interpolate_levels(synthesis.log_feature_gain, level).exp())
     factor = LATENT_STRIDE // network.side
     reduced = patch.unflatten(1, (network.side, factor)).unflatten(3, (network.side, factor)).mean((2, 4))
     values = space_to_depth(reduced, network.side).flatten(1)

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from ..format.tiling import LATENT_STRIDE
 from .config import FEATURE_STRIDE, Config
-from .layers import Depthwise, Pointwise, depth_to_space, interpolate_levels, space_to_depth
+from .layers import Depthwise, Pointwise, interpolate_levels, space_to_depth
+from .upsampling import KINDS, Nearest, PixelShuffle, Transposed, upsampler
 
 SLICE_ROWS = 16
 """Rows of features that a feed-forward takes at a time on a CPU, so that they stay in the cache."""
@@ -69,6 +70,7 @@ class TransformBlock(nn.Module):
 def receptive_field(network: nn.Module) -> int:
     """Pixels to each side of a latent position's that reach it through a transform, in whole latent positions' worth."""
     reach = sum(block.stride * block.reach for block in network.modules() if isinstance(block, TransformBlock))
+    reach += sum(layer.input_stride * layer.reach for layer in network.modules() if isinstance(layer, tuple(KINDS.values())))
     return -(-reach // LATENT_STRIDE) * LATENT_STRIDE
 
 
@@ -94,6 +96,15 @@ def apply_blocks(blocks: nn.Sequential, x: Tensor, halo: Halo, later: int = 0) -
     for block in blocks:
         x = crop(block(x), tuple(block.reach if shrinks else 0 for shrinks in shrinking))
     return x, tuple(later if shrinks else side for side, shrinks in zip(halo, shrinking, strict=True))
+
+
+def enlarge(layer: PixelShuffle | Transposed | Nearest, x: Tensor, halo: Halo, later: int = 0) -> tuple[Tensor, Halo]:
+    """As `apply_blocks`, for a layer that enlarges: `halo` and `later` count in positions before it, the rest after it."""
+    need = later + layer.reach
+    shrinking = tuple(side >= need for side in halo)
+    x = layer(crop(x, tuple(side - need if shrinks else 0 for side, shrinks in zip(halo, shrinking, strict=True))))
+    x = crop(x, tuple(layer.factor * layer.reach if shrinks else 0 for shrinks in shrinking))
+    return x, tuple(layer.factor * (later if shrinks else side) for side, shrinks in zip(halo, shrinking, strict=True))
 
 
 class Analysis(nn.Module):
@@ -143,26 +154,29 @@ class Synthesis(nn.Module):
         self.wide_blocks = wide_blocks(config, config.synthesis_wide_blocks, config.synthesis_wide_expansion)
         if len(self.wide_blocks):
             self.log_wide_gain = nn.Parameter(torch.zeros(config.levels, n))
-        self.from_latent = Pointwise(n, 4 * c)
+        self.from_latent = upsampler(config, n, c, 2, LATENT_STRIDE)
         self.log_feature_gain = nn.Parameter(torch.zeros(config.levels, c))
         self.blocks = narrow_blocks(config, config.synthesis_blocks, config.synthesis_expansion)
-        self.patch_out = Pointwise(c, PATCH_VALUES)
+        self.patch_out = upsampler(config, c, 3, FEATURE_STRIDE, FEATURE_STRIDE)
 
     def forward(self, y: Tensor, level: Tensor, stream: torch.dtype = torch.float32, halo: Halo = (0, 0, 0, 0)) -> Tensor:
         """`stream` is the type of the residual stream; the first and last products keep the input's.
 
         The result leaves `halo` away, which counts in positions of the latent.
         """
-        later = -(-sum(block.reach for block in self.blocks) // 2)
+        last = self.patch_out.reach
+        later = -(-(last + sum(block.reach for block in self.blocks)) // 2)
         dtype = y.dtype
         if len(self.wide_blocks):
             f = y * interpolate_levels(self.log_wide_gain, level).exp()
-            y, halo = apply_blocks(self.wide_blocks, f, halo, later)
+            y, halo = apply_blocks(self.wide_blocks, f, halo, later + self.from_latent.reach)
         with torch.autocast(y.device.type, enabled=False):
-            f = depth_to_space(self.from_latent(y), 2) * interpolate_levels(self.log_feature_gain, level).exp()
-        f, halo = apply_blocks(self.blocks, f.to(stream), tuple(2 * side for side in halo))
+            f, halo = enlarge(self.from_latent, y, halo, later)
+            f = f * interpolate_levels(self.log_feature_gain, level).exp()
+        f, halo = apply_blocks(self.blocks, f.to(stream), halo, last)
         with torch.autocast(y.device.type, enabled=False):
-            return depth_to_space(self.patch_out(crop(f, halo).to(dtype)), FEATURE_STRIDE)
+            pixels, halo = enlarge(self.patch_out, f.to(dtype), halo)
+            return crop(pixels, halo)
 
 
 def with_first_blocks(network: nn.Module) -> nn.Module:

@@ -61,11 +61,11 @@ def start_from_components(model: Autoencoder, patches: Tensor) -> None:
         for layer, weight in (
             (model.analysis.patch_in, (inner / whitening).T),
             (model.analysis.to_latent, (outer * repeated).T),
-            (model.synthesis.from_latent, outer / repeated),
-            (model.synthesis.patch_out, inner * whitening),
         ):
             layer.weight.copy_(weight)
             layer.bias.zero_()
+        model.synthesis.from_latent.start_from(outer / repeated)
+        model.synthesis.patch_out.start_from(inner * whitening)
         step = torch.sqrt(26 / (config.rate_weight(levels) * 255**2))
         model.entropy.log_gain.copy_(-step.log()[:, None].expand(-1, n))
         scale_wide_features(model, latent_deviation.sqrt())
@@ -83,4 +83,4 @@ def scale_wide_features(model: Autoencoder, unit: Tensor) -> None:
         analysis.log_wide_gain.add_(unit.log())
     if len(synthesis.wide_blocks):
         synthesis.log_wide_gain.sub_(unit.log())
-        synthesis.from_latent.weight.mul_(unit)
+        synthesis.from_latent.scale_inputs(unit)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
 
 from ..commands.arguments import Parser
 from ..commands.common import one_line, reporting
-from ..networks.config import MODELS
+from ..networks.config import MODELS, UPSAMPLINGS
 from ..runtime.environment import prepare
 from .distortions import DISTORTIONS
 from .options import AUGMENTATIONS, Options
@@ -27,6 +28,12 @@ def parser() -> Parser:
     budget.add_argument("--steps", type=int, help="total number of steps")
     budget.add_argument("--minutes", type=float, help="total training time")
     p.add_argument("--model", default="default", choices=MODELS, help="sizes of a model that starts afresh or grows")
+    p.add_argument(
+        "--upsampling",
+        default=UPSAMPLINGS[0],
+        choices=UPSAMPLINGS,
+        help=f"how the decoder of a model that starts afresh enlarges (default: {UPSAMPLINGS[0]})",
+    )
     p.add_argument("--validation", type=Path, help="folder of images that are only measured")
     p.add_argument("--batch", type=int, default=8, help="patches per step (default: 8; a GPU has room for many more)")
     p.add_argument("--patch", type=int, default=256, help="side of a patch, a multiple of 64 (default: 256)")
@@ -99,14 +106,15 @@ def main() -> None:
     p = parser()
     arguments = p.parse_args()
     told = vars(arguments)
-    name, as_json = told.pop("model"), told.pop("json")
+    name, upsampling, as_json = (told.pop(option) for option in ("model", "upsampling", "json"))
     prepare()
     with reporting(p.prog, "use smaller patches or batches, or less --memory-gib"):
         from ..networks.weights import Weights
         from .train import Interrupted, train
 
         fixed = arguments.start_from is not None and not arguments.grow
-        config = Weights.read(arguments.start_from).config if fixed else MODELS[name]
+        afresh = dataclasses.replace(MODELS[name], upsampling=upsampling)
+        config = Weights.read(arguments.start_from).config if fixed else afresh
         try:
             run = train(Options(**told), config)
         except Interrupted as stop:
