@@ -35,17 +35,6 @@ class _Loaded:
     deviation: Tensor
     latents: np.ndarray
 
-    @functools.lru_cache(maxsize=len(STEPS))  # noqa: B019 (as long-lived as the process)
-    def tables(self, steps: float) -> list[Table]:
-        """One for each number of the latent, from what training pictures have."""
-        radius = max(3, math.ceil(5 * steps))
-        mass = gaussian_mass(steps, radius)
-        symbols = np.round(self.latents * steps).astype(np.int32)
-        return [Table(frequencies(mass, histogram(column, radius))) for column in symbols.T]
-
-    def __hash__(self) -> int:
-        return id(self)
-
 
 @functools.lru_cache(maxsize=len(VARIANTS))
 def _load(path: Path) -> _Loaded:
@@ -57,6 +46,15 @@ def _load(path: Path) -> _Loaded:
     network.load_state_dict(tensors)
     mean, deviation = latents.mean(0), latents.std(0).clamp_min(1e-6)
     return _Loaded(network.eval().requires_grad_(False), mean, deviation, ((latents - mean) / deviation).numpy())
+
+
+@functools.lru_cache(maxsize=len(VARIANTS) * len(STEPS))
+def _tables(path: Path, steps: float) -> list[Table]:
+    """One for each number of the latent, from what training pictures have."""
+    radius = max(3, math.ceil(5 * steps))
+    mass = gaussian_mass(steps, radius)
+    symbols = np.round(_load(path).latents * steps).astype(np.int32)
+    return [Table(frequencies(mass, histogram(column, radius))) for column in symbols.T]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +99,7 @@ class ClassicCodec:
         parts = torch.from_numpy(squares).split(_BATCH)
         latents = (torch.cat([held.network.encode(planes(part)) for part in parts]) - held.mean) / held.deviation
         symbols = (latents * setting).round().to(torch.int32).numpy()
-        payload = entropy_coding.encode(list(zip(held.tables(setting), symbols.T.copy(), strict=True)))
+        payload = entropy_coding.encode(list(zip(_tables(self.path, setting), symbols.T.copy(), strict=True)))
         return _HEADER.pack(width, height, STEPS.index(setting)) + payload
 
     @torch.inference_mode()
@@ -112,7 +110,7 @@ class ClassicCodec:
         rows, columns = -(-height // SIDE), -(-width // SIDE)
         decoder = entropy_coding.Decoder(data[_HEADER.size :])
         symbols = np.empty((rows * columns, LATENT), np.float32)
-        for column, table in zip(symbols.T, held.tables(STEPS[number]), strict=True):
+        for column, table in zip(symbols.T, _tables(self.path, STEPS[number]), strict=True):
             column[:] = decoder.decode(table, len(symbols))
         decoder.finish()
         latents = torch.from_numpy(symbols) / STEPS[number] * held.deviation + held.mean

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from benchmarks import codecs, metrics, plots, report
 from benchmarks.results import CodecFacts, Results, derive
@@ -38,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stl10", type=Path, metavar="FOLDER", help="a copy of STL-10's binary files, in place of crops")
     parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="output folder (default: results)")
     parser.add_argument("--variants", metavar="A,B,…", help=f"some of {', '.join(VARIANTS)} (default: all)")
-    parser.add_argument("--epochs", type=int, default=30, help="passes over the training pictures (default: 30)")
-    parser.add_argument("--crops", type=int, default=5000, help="most training pictures (default: 5000)")
+    parser.add_argument("--epochs", type=int, default=20, help="passes over the training pictures (default: 20)")
+    parser.add_argument("--crops", type=int, default=2500, help="most training pictures (default: 2500)")
     parser.add_argument("--pictures", type=int, default=8, help="most photographs of a folder's test to code (default: 8)")
     parser.add_argument("--batch", type=int, default=64, help="pictures per step (default: 64)")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="Adam's (default: 1e-3)")
@@ -82,6 +83,7 @@ def figure(trained: Sequence[Trained], source: str) -> Figure:
     axes.set_yscale("log")
     axes.grid(color="#dddddd", lw=0.6, which="both")
     axes.spines[["top", "right"]].set_visible(False)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
     axes.set_ylabel("mean squared error in [0, 1] (log scale)")
     axes.set_title(f"Classic autoencoder on {source}; a dot where over-fitting begins", loc="left")

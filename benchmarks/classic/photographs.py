@@ -60,10 +60,14 @@ def from_folder(folder: Path | None, limit: int, pictures: int, seed: int) -> Ph
     """Crops at random positions of a folder's photographs, or scikit-image's: `limit` for training, a fifth as many for
     each of the others, each from other photographs (8 : 1 : 1, at least one). `pictures` of the test ones are held out
     whole."""
-    files = [item.path for item in from_scikit_image()] if folder is None else find_images(folder)
+    if folder is None:
+        # in their order, so that the micrograph among them is for training
+        files = [item.path for item in from_scikit_image()]
+    else:
+        files = find_images(folder)
+        files = random.Random(seed).sample(files, len(files))
     if len(files) < 3:
         raise CaeError(f"{folder}: training, validation and test need 3 photographs or more")
-    files = random.Random(seed).sample(files, len(files))
     tenth = max(1, len(files) // 10)
     parts = files[2 * tenth :], files[tenth : 2 * tenth], files[:tenth]
     rng = np.random.default_rng(seed)
