@@ -56,8 +56,9 @@ class PictureWriter:
 
     @fork_safe
     def write(self, rows: np.ndarray) -> None:
-        """Takes the next rows, any number of them: uint8 (rows, width, channels), or (rows, width) in mode L.
+        """Takes the next rows, any number of them: (rows, width, channels), or (rows, width) in mode L.
 
+        They are uint8, or uint16 of a picture of more than 8 bits a sample.
         The array may be used again at once. Raises CaeError where it does not fit the picture, and where the file cannot be
         written; the file cannot be finished then.
         """

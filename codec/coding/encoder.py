@@ -25,7 +25,7 @@ from .transforming import analyse
 
 
 def encode(pixels: np.ndarray, job: Job, metadata: Mapping[str, bytes]) -> bytes:
-    """Codes a whole picture (H, W, 1 to 4) uint8, alpha last, to the bytes of a `.cae` file."""
+    """Codes a whole picture (H, W, 1 to 4) in the type that the header says, alpha last, to the bytes of a `.cae` file."""
     file = io.BytesIO()
     writer = container.Writer(file, job.header, metadata)
     for payload in encode_bands([pixels], job):
@@ -37,7 +37,7 @@ def encode(pixels: np.ndarray, job: Job, metadata: Mapping[str, bytes]) -> bytes
 def encode_bands(arriving: Iterable[np.ndarray], job: Job) -> Iterator[Payload]:
     """The payloads of a picture's tiles, in the order of the index, as soon as its rows are there.
 
-    `arriving` is the picture from top to bottom in bands of any heights: (rows, width, channels) uint8, alpha last. Raises
+    `arriving` is the picture from top to bottom in bands of any heights: (rows, width, channels), alpha last. Raises
     CaeError where the bands do not fit the header.
     """
     encoder = BandEncoder(job)
@@ -58,7 +58,7 @@ class BandEncoder:
         self._band = next(self._bands, None)
 
     def add(self, rows: np.ndarray) -> Iterator[Payload]:
-        """The payloads that are ready with these rows, (rows, width, channels) uint8; it must be exhausted.
+        """The payloads that are ready with these rows, (rows, width, channels) in the picture's type; it must be exhausted.
 
         The array may be written to afterwards. Raises CaeError where it does not fit the picture.
         """
@@ -161,8 +161,11 @@ class _Rows:
     def add(self, band: np.ndarray) -> None:
         """Takes the next rows; CaeError where they do not fit the picture."""
         width, height, channels = self._header.width, self._header.height, self._header.channels
-        if band.dtype != np.uint8 or band.shape[1:] != (width, channels):
-            raise CaeError(f"rows of {band.dtype} {band.shape} for a picture of uint8 (rows, {width}, {channels})")
+        if band.dtype != self._header.dtype or band.shape[1:] != (width, channels):
+            wanted = f"{self._header.dtype} (rows, {width}, {channels})"
+            raise CaeError(f"rows of {band.dtype} {band.shape} for a picture of {wanted}")
+        if self._header.is_deep and len(band) and (found := band.max()) > self._header.largest:
+            raise CaeError(f"a sample is {found}, but those of {self._header.depth} bits reach {self._header.largest}")
         if self.bottom + len(band) > height:
             raise CaeError(f"more rows than the picture's height of {height}")
         if len(band):

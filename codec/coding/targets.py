@@ -97,7 +97,7 @@ def _psnr(pixels: np.ndarray, data: bytes, job: Job) -> float:
         total += float(np.square(rows[..., :colours].astype(np.float32) - wanted).sum(dtype=np.float64))
         top += len(rows)
     error = total / (file.header.width * file.header.height * colours)
-    return 20 * math.log10(np.iinfo(pixels.dtype).max) - 10 * math.log10(max(error, 1e-9))
+    return 20 * math.log10(file.header.largest) - 10 * math.log10(max(error, 1e-9))
 
 
 def _warn(value: float, data: bytes, place: float, scale: _Scale, options: EncodeOptions) -> None:

@@ -54,7 +54,7 @@ class Decoding:
         header, metadata = coded.header, coded.metadata
         options = DecodeOptions(given.region, "fill" if given.keep_going else "raise", given.scale)
         width, height = options.size_of(header.width, header.height)
-        by_pieces = streams.by_pieces(task.target, (width, height), header.channels, metadata)
+        by_pieces = streams.by_pieces(task.target, (width, height), header.channels, metadata, header.depth)
         with common.naming(task.source):
             if by_pieces:
                 streams.check_streamed(width, height, given.max_pixels)
@@ -68,10 +68,11 @@ class Decoding:
         if by_pieces:
             bands = tools.watched(coded.bands(codec, options), width * height, task.source.name)
             threads = tools.threads or os.cpu_count() or 1
-            streams.write_bands(task.target, (width, height), header.channels, metadata, bands, threads)
+            streams.write_bands(task.target, (width, height), header.channels, metadata, bands, threads, header.depth)
         else:
             files.write_image(task.target, coded.picture(codec, options))
-        return {"width": width, "height": height, "mode": header.mode, "bytes": task.target.stat().st_size}
+        told = {"width": width, "height": height, "mode": header.mode, "depth": header.depth}
+        return told | {"bytes": task.target.stat().st_size}
 
 
 def main(given: list[str] | None = None) -> None:
