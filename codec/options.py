@@ -94,6 +94,14 @@ class EncodeOptions:
             raise CaeError(f"depth {self.depth}: {what}")
         return self.depth
 
+    def hint(self, largest: int, depth: int) -> str | None:
+        """What to say of a picture whose samples reach so far, where it looks as if another depth was meant; else None."""
+        bits = largest.bit_length()
+        if depth < 16 or self.depth is not None or self.lossless or not 8 < bits <= 12:
+            return None
+        advice = f"if they have {bits} bits, say depth={bits} (--depth {bits}) for a finer picture"
+        return f"no sample is above {largest} of 65535; {advice}"
+
     @property
     def has_target(self) -> bool:
         """Whether a target is to be met, for which the whole picture has to be there."""

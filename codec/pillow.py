@@ -54,7 +54,7 @@ class CaeImageFile(ImageFile.ImageFile):
         # of more bits than 8, Pillow holds gray alone
         self._mode = "I;16" if header.is_deep and header.mode == "L" else header.mode
         self.info |= metadata_for_pillow(metadata)
-        self._pixels_max = max(PIXELS_MAX, self.width * self.height)  # what Pillow's own limit has let pass
+        self._pixels_max = max(PIXELS_MAX, 2 * self.width * self.height)  # what Pillow's own limit has let pass
         self._plan()
 
     def _plan(self) -> None:

@@ -104,7 +104,9 @@ def test_other_byte_orders_are_the_same(tiny, deep):
 def test_fewer_bits_reach_white_earlier(default, deep):
     """Of 12 bits, naming them gives the fidelity of 16 bits as a share of white; values come back in their own range."""
     picture = deep[..., 0] >> 4
-    named, unnamed = default.encode(picture, 60, depth=12), default.encode(picture, 60)
+    named = default.encode(picture, 60, depth=12)
+    with pytest.warns(RuntimeWarning, match="if they have 12 bits, say depth=12"):
+        unnamed = default.encode(picture, 60)
     out = default.decode(named)
     assert codec.info(named).depth == 12 and out.dtype == np.uint16 and out.max() <= 4095
     assert abs(psnr(picture, out, 4095) - psnr(deep[..., 0], default.decode(default.encode(deep[..., 0], 60)))) < 0.1
@@ -119,9 +121,10 @@ def test_fewer_bits_reach_white_earlier(default, deep):
         (np.zeros((9, 9), np.uint16), 8, "depth 8: the picture has 16 bits"),
         (np.zeros((9, 9), np.uint8), 12, "depth 12: pictures of 8 bits have no other"),
         (np.zeros((9, 9), np.uint16), 17, "depth 17 is not 8 to 16"),
-        (np.zeros((9, 9), np.float32), None, "multiply it by 65535 if it reaches from 0 to 1"),
+        (np.zeros((9, 9), np.float32), None, "if it reaches from 0 to 1, take"),
         (np.zeros((9, 9), np.uint32), None, "convert it to uint8, 0 to 255, or to uint16"),
-        (np.zeros((9, 9, 5), np.uint16), None, "1 to 4 channels; encode each band"),
+        (np.zeros((9, 9, 5), np.uint16), None, "1 to 4 channels, which come last; encode each band"),
+        (np.zeros((3, 9, 9), np.uint16), None, r"take numpy.moveaxis\(pixels, 0, -1\)"),
     ],
 )
 def test_what_does_not_fit_is_told(tiny, pixels, depth, message):
@@ -241,3 +244,11 @@ def test_the_dataset(deep, tmp_path, dtype, largest):
     assert found.dtype == dtype
     expected = np.moveaxis(deep[..., :3], -1, 0) / 65535 * largest
     assert np.abs(found.numpy().astype(float) - expected).max() <= (0.5 if largest > 1 else 5e-4)
+
+
+def test_limits_count_bytes(deep):
+    data = codec.encode(deep[..., 0], **ON_CPU)
+    limit = 150 * 225
+    with pytest.raises(CaeError, match="of 16 bits a sample, which count twice"):
+        codec.decode(data, pixels_max=2 * limit - 1, **ON_CPU)
+    assert codec.decode(data, pixels_max=2 * limit, **ON_CPU).shape == (150, 225)

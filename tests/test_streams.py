@@ -268,12 +268,12 @@ def test_npy(tmp_path, channels, version):
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (CAT.astype(float), "holds float64; multiply it by 65535"),
+        (CAT.astype(float), "holds float64; convert it"),
         (CAT.astype(np.int16), "holds int16; convert it to uint8"),
         (CAT.T, r"has shape|column by column"),
         (np.zeros(5, np.uint8), "has shape"),
         (np.zeros((5, 0), np.uint8), "has shape"),
-        (np.zeros((5, 5, 5), np.uint8), "1 to 4 channels; encode each band"),
+        (np.zeros((5, 5, 5), np.uint8), "1 to 4 channels, which come last; encode"),
         (np.array([{}]), "holds object"),
     ],
 )

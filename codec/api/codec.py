@@ -178,6 +178,8 @@ class Codec:
         height, width, channels = (pixels := picture.pixels).shape
         depth = options.depth_of(bits_of(pixels.dtype))
         job = Job.encoding(self._model, self._settings, (width, height), channels, options, depth)
+        if depth > 8 and (hint := options.hint(int(pixels.max()), depth)):
+            warnings.warn(hint, RuntimeWarning, stacklevel=3)
         return (encode_to_target if options.has_target else encode_pixels)(pixels, job, picture.metadata)
 
     def decode(
@@ -273,9 +275,10 @@ class Codec:
         mode: str,
         options: EncodeOptions,
         metadata: Mapping[str, bytes] | None,
+        depth: int | None = None,
     ) -> PictureWriter:
-        """`create` with its options as one."""
-        shape, depth = (checked_size(size), channels_of(mode)), options.depth or 8
+        """`create` with its options as one; `depth` is what is known of it where the options say nothing."""
+        shape, depth = (checked_size(size), channels_of(mode)), options.depth or depth or 8
         job = Job.encoding(self._model, self._settings, *shape, options, depth)
         return PictureWriter(file, job, checked_metadata(metadata))
 

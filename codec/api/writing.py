@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import warnings
 from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
@@ -44,7 +45,7 @@ class PictureWriter:
             self._file = self._ending.enter_context(replacing(Path(file)))
         else:
             self._file = _seekable(file)
-        self._header = job.header
+        self._header, self._options = job.header, job.options
         self._encoder = BandEncoder(job)
         self._failed = self._ended = False
         try:
@@ -84,6 +85,8 @@ class PictureWriter:
             self._check()
             with self._reporting():
                 self._encoder.finish()
+                if hint := self._options.hint(self._encoder.largest, self._header.depth):
+                    warnings.warn(f"{self._name}{hint}", RuntimeWarning, stacklevel=3)
                 self._writer.finish()
                 self._file.truncate()
                 self._file.flush()

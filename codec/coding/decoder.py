@@ -44,7 +44,7 @@ def decode(data: Source | Data, file: Container, job: Job, damage: Damage | None
     if job.reduction == 1:
         _check_work(region, job)
     shown = region.outward(job.reduction)
-    check_size(shown.width, shown.height, job.settings.pixels_max, ADVICE)
+    check_size(shown.width, shown.height, job.settings.pixels_max, ADVICE, job.header.depth)
     out = np.empty((shown.height, shown.width, job.header.channels), job.header.dtype)
     top = 0
     for rows in decode_bands(data, file, job, damage):
@@ -101,7 +101,7 @@ def _check_work(region: Rect, job: Job) -> None:
     header, settings, bounds = job.header, job.settings, job.header.bounds
     tiles = region.grow(receptive_field(job.synthesis), bounds).outward(header.tile).scaled(header.tile) & bounds
     windows = region.outward(settings.window).scaled(settings.window) & bounds
-    check_size(region.width, region.height, settings.pixels_max, ADVICE)
+    check_size(region.width, region.height, settings.pixels_max, ADVICE, header.depth)
     for worked_on in (tiles, windows):
         limit = max(settings.pixels_max, WORK_ALWAYS)
         check_size(worked_on.width, worked_on.height, limit, f", and this region needs that much to be decoded{ADVICE}")

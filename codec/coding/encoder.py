@@ -57,6 +57,11 @@ class BandEncoder:
         self._bands = bands(job.header.bounds, step, job.settings.band_cells)
         self._band = next(self._bands, None)
 
+    @property
+    def largest(self) -> int:
+        """The largest sample so far."""
+        return self._rows.largest
+
     def add(self, rows: np.ndarray) -> Iterator[Payload]:
         """The payloads that are ready with these rows, (rows, width, channels) in the picture's type; it must be exhausted.
 
@@ -150,12 +155,16 @@ def _encode_tiles(
 
 
 class _Rows:
-    """Rows of a picture, of which it keeps those that are still wanted; `bottom` of them have come."""
+    """Rows of a picture, of which it keeps those that are still wanted.
+
+    `bottom` of them have come, whose largest sample is `largest`, in pictures of more than 8 bits.
+    """
 
     def __init__(self, header: Header) -> None:
         self._header = header
         self._held: deque[np.ndarray] = deque()
         self._top = self.bottom = 0
+        self.largest = 0
         self._own = 0  # of the arrays held, how many are copies
 
     def add(self, band: np.ndarray) -> None:
@@ -164,8 +173,11 @@ class _Rows:
         if band.dtype != self._header.dtype or band.shape[1:] != (width, channels):
             wanted = f"{self._header.dtype} (rows, {width}, {channels})"
             raise CaeError(f"rows of {band.dtype} {band.shape} for a picture of {wanted}")
-        if self._header.is_deep and len(band) and (found := band.max()) > self._header.largest:
-            raise CaeError(f"a sample is {found}, but those of {self._header.depth} bits reach {self._header.largest}")
+        if self._header.is_deep and len(band):
+            self.largest = max(self.largest, int(band.max()))
+            if self.largest > self._header.largest:
+                reach = f"those of {self._header.depth} bits reach {self._header.largest}"
+                raise CaeError(f"a sample is {self.largest}, but {reach}")
         if self.bottom + len(band) > height:
             raise CaeError(f"more rows than the picture's height of {height}")
         if len(band):

@@ -32,8 +32,8 @@ def write(path: Path, source: Source, codec: Codec, options: EncodeOptions) -> N
             file.write(data)
         return
     size, mode = (source.width, source.height), MODES[source.channels]
-    options = dataclasses.replace(options, depth=options.depth_of(source.depth))
-    with codec.create_picture(path, size, mode, options, source.metadata) as out:
+    depth = options.depth_of(source.depth)
+    with codec.create_picture(path, size, mode, options, source.metadata, depth) as out:
         for rows in read_ahead(source.bands):
             out.write(rows)
 

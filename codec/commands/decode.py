@@ -32,12 +32,13 @@ class Decoding:
         return path.suffix.lower() == ".cae"
 
     def pixels(self, path: Path) -> int:
-        """Pixels of what is decoded."""
+        """Pixels of what is decoded, twice as many of deep pictures."""
+        from ..format.limits import bytes_of
         from . import coded_files
 
         header = coded_files.read(path).header
         width, height = self.given.region[2:] if self.given.region else (header.width, header.height)
-        return width * height
+        return width * height * bytes_of(header.depth)
 
     def run(self, task: Task, tools: Tools) -> Facts:
         """Decodes a file."""
@@ -57,12 +58,12 @@ class Decoding:
         by_pieces = streams.by_pieces(task.target, (width, height), header.channels, metadata, header.depth)
         with common.naming(task.source):
             if by_pieces:
-                streams.check_streamed(width, height, given.max_pixels)
+                streams.check_streamed(width, height, given.max_pixels, header.depth)
                 limit = sys.maxsize if given.max_pixels is None else given.max_pixels
             else:
                 limit = PIXELS_MAX if given.max_pixels is None else given.max_pixels
                 advice = f" (--max-pixels) for {task.target.suffix} files, which are written whole; {streams.STREAMING}"
-                check_size(width, height, limit, advice)
+                check_size(width, height, limit, advice, header.depth)
 
         codec = tools.codec(decoder=given.decoder, pixels_max=limit)
         if by_pieces:

@@ -13,6 +13,8 @@ from ..outputs import check_target
 from . import arguments, common, working
 from .working import Facts, Task, Tools
 
+_WHOLE = " (--max-pixels) for a target, which takes it whole"
+
 
 @dataclasses.dataclass(frozen=True)
 class Encoding:
@@ -51,7 +53,7 @@ class Encoding:
             if options.has_target:
                 limit = PIXELS_MAX if given.max_pixels is None else given.max_pixels
                 with common.naming(task.source):
-                    check_size(source.width, source.height, limit, " (--max-pixels) for a target, which takes it whole")
+                    check_size(source.width, source.height, limit, _WHOLE, source.depth)
             codec = tools.codec(encoder=given.encoder)
             bands = tools.watched(source.bands, source.width * source.height, task.source.name, ahead=True)
             source = dataclasses.replace(source, bands=bands, metadata=kept(source.metadata, given.keep))

@@ -74,6 +74,7 @@ def _read(path: Path, pixels_max: int, advice: str) -> Picture:
         check_size(image.width, image.height, pixels_max, f" (--max-pixels){advice}")
         warn_of_frames(path, image)
         if is_deep(image) and not image.mode.startswith("I;16"):
+            check_size(image.width, image.height, pixels_max, f" (--max-pixels){advice}", 16)
             return read_deep(image, path)
         return from_pillow(image)
 

@@ -56,13 +56,15 @@ def from_array(pixels: np.ndarray, depth: int | None = None) -> Picture:
 def check_array(shape: tuple[int, ...], dtype: np.dtype) -> None:
     """CaeError where an array is no picture."""
     if dtype.kind == "f":
-        scale = "multiply it by 65535 if it reaches from 0 to 1, and by .round().astype(numpy.uint16) make it uint16, or uint8"
-        raise CaeError(f"the array holds {dtype}; {scale}")
+        advice = "if it reaches from 0 to 1, take (pixels * 65535).round().astype(numpy.uint16)"
+        raise CaeError(f"the array holds {dtype}; convert it to uint8 or uint16: {advice}")
     if dtype.kind != "u" or dtype.itemsize > 2:
         raise CaeError(f"the array holds {dtype}; convert it to uint8, 0 to 255, or to uint16, 0 to 65535")
     if len(shape) == 3 and shape[2] > 4:
         advice = "encode each band, pixels[..., k], or three of them, or use codec.zarr, which takes any axes"
-        raise CaeError(f"the array has shape {shape}: a picture has 1 to 4 channels; {advice}")
+        if shape[0] <= 4:
+            advice = "if they come first, take numpy.moveaxis(pixels, 0, -1)"
+        raise CaeError(f"the array has shape {shape}: a picture has 1 to 4 channels, which come last; {advice}")
     if len(shape) not in (2, 3):
         raise CaeError(f"the array has shape {shape}; use (height, width) or (height, width, 1 to 4 channels)")
     if 0 in shape:

@@ -19,7 +19,7 @@ from PIL.ImageFile import ImageFile, StubImageFile
 from PIL.MpegImagePlugin import MpegImageFile
 
 from ...errors import CaeError
-from ...format.limits import PIXELS_MAX, check_size
+from ...format.limits import PIXELS_MAX, bytes_of, check_size
 from ...outputs import replacing
 from .. import files, picture
 from ..depth import from_start, is_deep
@@ -69,7 +69,7 @@ def reading(path: Path, pixels_max: int | None = None, *, whole_max: int = WHOLE
         found, advice = _open(path, whole_max, stack)
         if found is not None:
             with files.reading_errors(path):
-                check_streamed(found.width, found.height, pixels_max)
+                check_streamed(found.width, found.height, pixels_max, found.depth)
             yield dataclasses.replace(found, bands=_reporting(path, found.bands))
             return
     limit = PIXELS_MAX if pixels_max is None else pixels_max
@@ -108,10 +108,10 @@ def _is_stub(factory: object) -> bool:
 
 
 def pixel_count(path: Path) -> int:
-    """Pixels of an image file, of which only the beginning is read; 0 where Pillow does not say."""
+    """Pixels of an image file, of which only the beginning is read; 0 where Pillow does not say, twice as many of deep ones."""
     try:
         with files.pillow_limit(2**62), Image.open(path) as image:
-            return image.width * image.height
+            return image.width * image.height * bytes_of(16 if is_deep(image) else 8)
     except Exception:  # which the one who reads it whole shall report
         return 0
 
@@ -163,13 +163,13 @@ def _reporting(path: Path, bands: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
         yield band
 
 
-def check_streamed(width: int, height: int, pixels_max: int | None) -> None:
+def check_streamed(width: int, height: int, pixels_max: int | None, depth: int = 8) -> None:
     """CaeError where a picture that is read or written by pieces is too large, or too wide for the memory of a band."""
     if pixels_max is not None:
-        check_size(width, height, pixels_max, " (--max-pixels)")
+        check_size(width, height, pixels_max, " (--max-pixels)", depth)
         return
     advice = f" in a band of {BAND_ROWS} rows, which is held at a time; raise the limit for the whole picture (--max-pixels)"
-    check_size(width, min(height, BAND_ROWS), PIXELS_MAX, advice)
+    check_size(width, min(height, BAND_ROWS), PIXELS_MAX, advice, depth)
 
 
 def check_format(path: Path) -> str:
