@@ -252,8 +252,8 @@ def test_metadata_and_alpha_survive():
         (np.zeros((4, 4, 5), np.uint8), "shape"),
         (np.zeros((0, 4), np.uint8), "at least one pixel"),
         (np.zeros(4, np.uint8), "shape"),
-        (Image.new("I;16", (4, 4)), "8 bits"),
-        (Image.open(DATA / "rgb16.png"), "8 bits"),
+        (Image.new("I", (4, 4)), "32-bit integers; scale them to 0 … 65535"),
+        (Image.new("F", (4, 4)), "floating-point numbers; scale them"),
         ("photo.png", "cannot encode a str"),
     ],
 )

@@ -127,7 +127,7 @@ def test_tiff_of_pillow(tmp_path, mode, compression):
         # Pillow cannot write them with others
         tags.load(METADATA["exif"])
     tags[274] = 1
-    profile = METADATA["iccp"]
+    profile = None if mode == "CMYK" else METADATA["iccp"]  # by which it would be converted
     image.save(
         tmp_path / "cat.tif", compression=compression, strip_size=4096, icc_profile=profile, exif=tags, description="a cat"
     )

@@ -14,6 +14,7 @@ from ..format import container
 from ..format.container import NO_MODEL, Header, Kind, Payload
 from ..format.tiling import LATENT_STRIDE, Rect, bands, grid
 from ..images.lossless import encode_colour, encode_gray
+from ..images.repeats import filled
 from ..networks.transforms import receptive_field
 from ..runtime.memory import give_back
 from ..runtime.threads import run_parallel
@@ -92,6 +93,8 @@ def _encode_band(pixels: np.ndarray, place: Rect, band: Rect, job: Job) -> Itera
         whole = [(number, tile.relative_to(place).slices) for number, tile in cells]
         layers = dict(run_parallel(lambda cell: (cell[0], Layer(None, encode_colour(colour[cell[1]]))), whole, threads))
     else:
+        if header.has_alpha and (hidden := pixels[..., -1] == 0).any():
+            colour = filled(colour, hidden, header.largest // 2 + 1)  # nobody sees these, so they shall cost little
         wide = band.grow(search_margin(job), header.bounds)
         latent = _analyse(colour, place, wide, job)
         coded = _encode_tiles(latent, wide, cells, job)

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import CaeError
+from .conversion import converted_to
 from .depth import is_deep
 from .samples import bits_of, converted
 
@@ -90,9 +91,7 @@ def from_pillow(image: Image.Image) -> Picture:
             pixels = np.asarray(image)
         else:
             refuse_deep(image)
-            mode = mode_for(image)
-            # convert would copy a picture that has the mode already
-            pixels = np.asarray(image if image.mode == mode else image.convert(mode))
+            pixels = np.asarray(converted_to(image, mode_for(image)))
         metadata = metadata_of(image)
     except CaeError:
         raise

@@ -153,17 +153,18 @@ def _bands(file: BinaryIO, chunks: list[_Chunk], shown: _Shown, height: int) -> 
 
 def _unfiltered(rows: np.ndarray, pixel_bytes: int) -> np.ndarray:
     """Rows (rows, bytes) without their filters, which come first in the rows given."""
-    # each byte of a pixel is filtered with the same byte of others alone: so one of 6 or 8 may be two of 3 or 4
-    parts = 1 if pixel_bytes <= 4 else 2
-    wide = pixel_bytes // parts
-    pixels = rows[:, 1:].reshape(len(rows), -1, parts, wide)
-    plain = np.empty_like(pixels)
-    for part in range(parts):
+    if pixel_bytes <= 4:
         # the pixels of a picture of 8 bits
-        lane = np.concatenate([rows[:, :1], pixels[:, :, part].reshape(len(rows), -1)], 1)
-        small = _small(lane, pixels.shape[1], 8, {1: 0, 2: 4, 3: 2, 4: 6}[wide])
+        small = _small(rows, (rows.shape[1] - 1) // pixel_bytes, 8, {1: 0, 2: 4, 3: 2, 4: 6}[pixel_bytes])
         with pillow_limit(2**62), Image.open(io.BytesIO(b"".join(small)), formats=("PNG",)) as image:
-            plain[:, :, part] = np.asarray(image).reshape(plain[:, :, part].shape)
+            return np.asarray(image).reshape(len(rows), -1)
+    # each byte of a pixel is filtered with the same byte of others alone: so one of 6 or 8 is two of 3 or 4
+    half = pixel_bytes // 2
+    pixels = rows[:, 1:].reshape(len(rows), -1, 2, half)
+    plain = np.empty_like(pixels)
+    for part in range(2):
+        alone = np.concatenate([rows[:, :1], pixels[:, :, part].reshape(len(rows), -1)], 1)
+        plain[:, :, part] = _unfiltered(alone, half).reshape(len(rows), -1, half)
     return plain.reshape(len(rows), -1)
 
 

@@ -12,6 +12,7 @@ from ...errors import CaeError
 from .pieces import from_small_file
 from .tiff_tags import (
     BLACK_IS_ZERO,
+    CMYK,
     DEFLATES,
     LONG,
     LZMA,
@@ -28,7 +29,7 @@ from .tiff_tags import (
 
 _COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3}
 """Samples of a colour, by the colour spaces that are taken with 16 bits."""
-_SPACES = {3: "palette", 5: "CMYK", YCBCR: "YCbCr", 8: "CIE Lab", 32803: "colour filter array", 34892: "linear raw"}
+_SPACES = {3: "palette", CMYK: "CMYK", YCBCR: "YCbCr", 8: "CIE Lab", 32803: "colour filter array", 34892: "linear raw"}
 _DEEP_COMPRESSIONS = (NONE, LZW, *DEFLATES, PACKBITS, LZMA, ZSTD)
 """Those that know nothing of samples."""
 
@@ -39,6 +40,8 @@ class Stored:
     def __init__(self, file: BinaryIO, found: ImageFileDirectory_v2) -> None:
         self.file, self._types = file, dict(found.tagtype)
         self._tags = tags = {tag: found[tag] for tag in OF_PIXELS if tag in found}
+        if tags.get(Tag.PHOTOMETRIC) == CMYK and Tag.ICC_PROFILE in found:
+            tags[Tag.ICC_PROFILE] = found[Tag.ICC_PROFILE]  # by which the colours are converted
         self.width, self.height = tags[Tag.WIDTH], tags[Tag.HEIGHT]
         self.compression = tags.get(Tag.COMPRESSION, NONE)
         samples = tags.get(Tag.SAMPLES, 1)

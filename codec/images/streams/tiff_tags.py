@@ -37,6 +37,6 @@ OF_PIXELS: tuple[int, ...] = (
     529, 530, 531, 532,
 )  # fmt: skip
 """Tags that say how pixels are stored, but not where."""
-WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, YCBCR = 0, 1, 2, 6
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, CMYK, YCBCR = 0, 1, 2, 5, 6
 NONE, LZW, DEFLATES, PACKBITS, LZMA, ZSTD = 1, 5, (8, 32946), 32773, 34925, 50000
 LONG, LONG8 = 4, 16
