@@ -49,7 +49,7 @@ class EncodeOptions:
     `effort` 1 rounds, 2 weighs each symbol's bits, 3 to 9 search for symbols, each two to three times as long.
 
     In place of the quality there may be one target: the file's size in bytes, its bits per pixel, or the PSNR in dB of the
-    picture's colours.
+    picture's colours that are seen.
 
     Raises:
         CaeError: where one is no number as described; what the format does not hold is refused when its header is made.

@@ -153,7 +153,7 @@ class Codec:
                 text and drawings.
             target_size: in place of the quality, the most bytes that the file may have.
             target_bpp: likewise, the most bits per pixel.
-            target_psnr: likewise, the PSNR in dB of the colours, which the picture reaches within 0.05 dB.
+            target_psnr: likewise, the PSNR in dB of the colours that are seen, which the picture reaches within 0.05 dB.
             depth: how many bits the samples of uint16 have, 9 to 16 (None: 16), so that 2**depth - 1 is white. Name it for
                 cameras of 12 bits, say: the quality is one of errors as shares of white.
 
