@@ -69,6 +69,7 @@ class PictureWriter:
         self._failed = True
         with self._reporting():
             array = np.asarray(rows)
+            array = array.astype(array.dtype.newbyteorder("="), copy=False)
             for payload in self._encoder.add(array[..., None] if array.ndim == 2 and self._header.channels == 1 else array):
                 self._writer.add(payload)
         self._failed = False
