@@ -219,6 +219,9 @@ def test_the_plugin(deep, monkeypatch):
     Image.fromarray(deep[..., 0] >> 4).save(file, "CAE", quality=70, depth=12)
     with Image.open(file) as image:
         assert image.mode == "I;16" and np.array_equal(np.asarray(image), codec.decode(file.getvalue(), **ON_CPU))
+    with Image.open(file) as image:
+        image.draft(None, (50, 30))
+        assert np.array_equal(np.asarray(image), codec.decode(file.getvalue(), scale=1 / 4, **ON_CPU))
     data = codec.encode(deep, 70, **ON_CPU)
     with Image.open(io.BytesIO(data)) as image:
         assert image.mode == "RGBA"
