@@ -16,7 +16,7 @@ from .options import DEFAULT_QUALITY, EncodeOptions, integer
 
 ARGUMENTS: dict[str, Any] = {"threads": 1}
 """What chunks are coded with besides their own options, `device` for instance. One thread each, since Zarr has its own."""
-DTYPES = ("uint8",)
+DTYPES = ("uint8", "uint16")
 _DEFAULTS = dataclasses.asdict(EncodeOptions())
 
 
@@ -74,8 +74,8 @@ class ChunkCoding:
         picture = planes.reshape(-1, *planes.shape[-2:])
         return codec.encode(picture, **dataclasses.asdict(self.options), **ARGUMENTS)
 
-    def decode(self, data: Any, shape: tuple[int, ...]) -> np.ndarray:
-        """The inverse, up to the codec's loss; CaeError where the file is damaged or holds no chunk of this shape."""
+    def decode(self, data: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """The inverse, up to the codec's loss; CaeError where the file is damaged or holds no chunk of this shape and type."""
         axis = self.axis_of(shape)
         channels = 1 if axis is None else shape[axis]
         planes = (*shape, 1) if axis is None else (*np.delete(shape, axis), channels)
@@ -83,6 +83,8 @@ class ChunkCoding:
             expected = planes[-2], math.prod(planes[:-2])
             if picture.size != expected or len(picture.mode) != channels:
                 raise CaeError(f"a {picture.mode} picture of {picture.size} pixels is no chunk of shape {shape}")
+            if (picture.depth > 8) != (dtype.itemsize > 1):
+                raise CaeError(f"a picture of {picture.depth} bits a sample is no chunk of {dtype}")
             pixels = picture.read().reshape(planes)
         return pixels[..., 0] if axis is None else np.ascontiguousarray(np.moveaxis(pixels, -1, axis))
 

@@ -24,6 +24,7 @@ from torch.utils.data import Dataset
 
 from .api.codec import Codec
 from .errors import CaeError
+from .images.samples import converted
 from .options import REDUCTIONS, OnError, Region, integer
 
 CHANNELS = (None, 1, 3)
@@ -38,7 +39,7 @@ class CaeFolder(Dataset[Any]):
             None, as do pictures of fewer, gives the full size.
         crop: of that, decode squares of so many pixels alone, at places that torch's generator draws; None decodes the whole.
         channels: 3 shows gray pictures as RGB, 1 takes gray ones alone, both without their alpha; None leaves them as they are.
-        dtype: a floating-point type, or torch.uint8 for 0 to 255.
+        dtype: a floating-point type, or torch.uint8 for 0 to 255, to which deeper pictures are rounded.
         transform: applied to each tensor.
         label: what to give beside the tensor, from the file's path: `lambda path: path.parent.name`, say. Workers that are
             spawned need functions that can be pickled.
@@ -87,9 +88,13 @@ class CaeFolder(Dataset[Any]):
         with self._codec.open(path, on_error=self._on_error) as picture:
             factor = self._reduction(picture.size)
             pixels = picture.read(self._region(path, picture.size, factor), scale=1 / factor)
+            largest = 2**picture.depth - 1
+        if largest > 255:  # torch does little with uint16
+            pixels = converted(pixels, picture.depth, 8) if self._dtype == torch.uint8 else pixels.astype(np.int32)
         tensor = torch.from_numpy(np.ascontiguousarray(np.moveaxis(self._shown(path, pixels), -1, 0)))
         if self._dtype != torch.uint8:
-            tensor = tensor.to(self._dtype).div_(255)
+            # in half precision 65535 is beyond the largest number
+            tensor = (tensor.float() / largest).to(self._dtype) if largest > 255 else tensor.to(self._dtype).div_(255)
         item = tensor if self._transform is None else self._transform(tensor)
         return item if self._label is None else (item, self._label(path))
 

@@ -49,7 +49,7 @@ def cae_encode(
     out: bytearray | None = None,
     **options: Any,
 ) -> bytes | bytearray:
-    """Codes a picture: uint8 (H, W), (H, W, 1), (H, W, 2: gray and alpha), (H, W, 3) or (H, W, 4).
+    """Codes a picture, uint8 or uint16: (H, W), (H, W, 1), (H, W, 2: gray and alpha), (H, W, 3) or (H, W, 4).
 
     Args:
         level: the quality, 1 to 100; None takes 50.
@@ -72,7 +72,7 @@ def cae_encode(
 def cae_decode(
     data: Buffer, /, index: int | None = None, *, numthreads: int | None = None, out: np.ndarray | None = None, **options: Any
 ) -> np.ndarray:
-    """Decodes a `.cae` file's bytes to uint8 (H, W), (H, W, 2), (H, W, 3) or (H, W, 4).
+    """Decodes a `.cae` file's bytes to (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), uint8 or uint16.
 
     Args:
         index: 0 or None, as there is one picture.

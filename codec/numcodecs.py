@@ -25,7 +25,7 @@ from .errors import CaeError
 
 
 class Cae(Codec):
-    """Codes uint8 chunks as pictures, whose axes `ChunkCoding` describes; CaeError for what it does not take."""
+    """Codes chunks of uint8 or uint16 as pictures, whose axes `ChunkCoding` describes; CaeError for what it does not take."""
 
     codec_id = "cae"
 

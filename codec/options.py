@@ -11,6 +11,8 @@ from typing import Literal
 from .errors import CaeError
 
 QUALITIES = range(1, 101)
+DEPTHS = range(8, 17)
+"""Bits of a sample."""
 DEFAULT_QUALITY = 50
 DEFAULT_TILE = 1024
 """Side of a tile in pixels."""
@@ -43,10 +45,11 @@ class EncodeOptions:
     """How one picture is encoded: `quality` 1 (smallest file) to 100, `tile` the side of its tiles in pixels.
 
     `lossless` codes every pixel exactly, whatever the quality; without it only what costs less so is.
+    `depth` is how many bits the samples of an array of uint16 have, 9 to 16: their values reach 2**depth - 1 (None: all 16).
     `effort` 1 rounds, 2 weighs each symbol's bits, 3 to 9 search for symbols, each two to three times as long.
 
     In place of the quality there may be one target: the file's size in bytes, its bits per pixel, or the PSNR in dB of the
-    picture's colours.
+    picture's colours that are seen.
 
     Raises:
         CaeError: where one is no number as described; what the format does not hold is refused when its header is made.
@@ -59,6 +62,7 @@ class EncodeOptions:
     target_size: int | None = None
     target_bpp: float | None = None
     target_psnr: float | None = None
+    depth: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.lossless, bool):
@@ -67,6 +71,10 @@ class EncodeOptions:
             object.__setattr__(self, name, integer(name, getattr(self, name)))
         if self.effort not in EFFORTS:
             raise CaeError(f"effort {self.effort} is not {EFFORTS[0]} to {EFFORTS[-1]}")
+        if self.depth is not None:
+            object.__setattr__(self, "depth", integer("depth", self.depth))
+            if self.depth not in DEPTHS:
+                raise CaeError(f"depth {self.depth} is not {DEPTHS[0]} to {DEPTHS[-1]}")
         targets = {name: value for name in TARGETS if (value := getattr(self, name)) is not None}
         if targets and self.lossless:
             raise CaeError(f"lossless and {next(iter(targets))} exclude each other; name one of them")
@@ -76,6 +84,23 @@ class EncodeOptions:
             if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < 2**63:
                 raise CaeError(f"{name} {value!r} is not a number above 0")
             object.__setattr__(self, name, integer(name, value) if name == "target_size" else float(value))
+
+    def depth_of(self, bits: int) -> int:
+        """How many bits are coded of samples that lie in 8 or 16; CaeError where the chosen depth is for others."""
+        if self.depth is None:
+            return bits
+        if (self.depth > 8) != (bits > 8):
+            what = "pictures of 8 bits have no other" if bits == 8 else "the picture has 16 bits; convert it to 8 first"
+            raise CaeError(f"depth {self.depth}: {what}")
+        return self.depth
+
+    def hint(self, largest: int, depth: int) -> str | None:
+        """What to say of a picture whose samples reach so far, where it looks as if another depth was meant; else None."""
+        bits = largest.bit_length()
+        if depth < 16 or self.depth is not None or self.lossless or not 8 < bits <= 12:
+            return None
+        advice = f"if they have {bits} bits, say depth={bits} (--depth {bits}) for a finer picture"
+        return f"no sample is above {largest} of 65535; {advice}"
 
     @property
     def has_target(self) -> bool:

@@ -1,8 +1,9 @@
 """Pillow's plugin: after `import codec.pillow`, `Image.open` knows `.cae` files, and `save` writes them.
 
 Opening and verifying import no torch; the picture is decoded when its pixels are asked for, by `thumbnail` or after `draft`
-at a reduced size. `save` takes `quality`, `tile` and the targets of `codec.encode`, and `exif`, `icc_profile` and `xmp`,
-which are otherwise the image's own.
+at a reduced size. Of more than 8 bits a sample, gray comes in mode I;16 and colours rounded to 8, as Pillow holds no more.
+`save` takes `quality`, `tile`, `depth` and the targets of `codec.encode`, and `exif`, `icc_profile` and `xmp`, which are
+otherwise the image's own.
 
 >>> import io, codec.pillow
 >>> from PIL import Image
@@ -28,6 +29,7 @@ from .format import container
 from .format.limits import PIXELS_MAX
 from .format.source import Seekable
 from .images.picture import metadata_for_pillow
+from .images.samples import converted
 from .options import REDUCTIONS, DecodeOptions, EncodeOptions
 
 ARGUMENTS: dict[str, Any] = {}
@@ -48,9 +50,11 @@ class CaeImageFile(ImageFile.ImageFile):
             header, metadata = container.read_beginning(Seekable(self.fp))
         except CaeError as error:
             raise SyntaxError(str(error)) from None  # so that Pillow tries its other formats
-        self._size, self._mode = (header.width, header.height), header.mode
+        self._size = header.width, header.height
+        # of more bits than 8, Pillow holds gray alone
+        self._mode = "I;16" if header.is_deep and header.mode == "L" else header.mode
         self.info |= metadata_for_pillow(metadata)
-        self._pixels_max = max(PIXELS_MAX, self.width * self.height)  # what Pillow's own limit has let pass
+        self._pixels_max = max(PIXELS_MAX, 2 * self.width * self.height)  # what Pillow's own limit has let pass
         self._plan()
 
     def _plan(self) -> None:
@@ -98,6 +102,8 @@ class CaeImageFile(ImageFile.ImageFile):
             try:
                 with codec.open(self.fp, on_error=on_error, **arguments) as picture:
                     pixels = picture.read(scale=1 / self._reduction)
+                    if picture.depth > 8:
+                        pixels = pixels.astype("<u2") if self.mode == "I;16" else converted(pixels, picture.depth, 8)
             except CaeError as error:
                 raise OSError(str(error)) from error
             if self._exclusive_fp:

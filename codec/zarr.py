@@ -59,7 +59,8 @@ class CaeCodec(ArrayBytesCodec):
         return chunk_spec.prototype.buffer.from_bytes(data)
 
     async def _decode_single(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> NDBuffer:
-        chunk = await asyncio.to_thread(self.coding.decode, chunk_data.as_numpy_array(), chunk_spec.shape)
+        dtype = chunk_spec.dtype.to_native_dtype()
+        chunk = await asyncio.to_thread(self.coding.decode, chunk_data.as_numpy_array(), chunk_spec.shape, dtype)
         return chunk_spec.prototype.nd_buffer.from_numpy_array(chunk)
 
 

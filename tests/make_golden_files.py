@@ -55,6 +55,7 @@ def make_tiny() -> None:
     ramp = np.arange(90 * 77, dtype=np.uint32).reshape(90, 77) * 255 // (90 * 77)
     gray_alpha = np.stack([chelsea[100:190, 100:177, 1], ramp.astype(np.uint8)], -1)
     make("tiny_gray_alpha_v1.cae", held.encode(gray_alpha, 80, tile=128), model)
+    make("tiny_deep_v1.cae", held.encode(gray_alpha.astype(np.uint16) * 16, 70, tile=64, depth=12), model)
 
 
 if __name__ == "__main__":

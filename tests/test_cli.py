@@ -251,7 +251,7 @@ def test_bad_input_to_encode(tmp_path, photograph, capsys):
     (tmp_path / "empty.png").write_bytes(b"")
     (tmp_path / "text.png").write_text("Dear reader")
     (tmp_path / "cut.png").write_bytes(photograph.read_bytes()[:3000])
-    Image.new("I;16", (5, 5)).save(tmp_path / "deep.png")
+    Image.new("F", (5, 5)).save(tmp_path / "float.tif")
     before = set(tmp_path.iterdir())
     out = tmp_path / "out.cae"
     for source, message in (
@@ -259,7 +259,7 @@ def test_bad_input_to_encode(tmp_path, photograph, capsys):
         ("empty.png", "not an image"),
         ("text.png", "not an image"),
         ("cut.png", "damaged|truncated"),
-        ("deep.png", "8 bits"),
+        ("float.tif", "floating-point numbers; scale them"),
         (".", "directory"),
     ):
         line = refused(capsys, encode.main, tmp_path / source, out)

@@ -210,11 +210,14 @@ def test_golden_files_on_lesser_processors(onednn, aten):
 
 
 def test_golden_pictures(tiny, default, chelsea, astronaut):
-    files = [(DATA / name).read_bytes() for name in ("tiny_rgb_v1.cae", "tiny_gray_alpha_v1.cae", "base_astronaut_v1.cae")]
-    assert [codec.info(data).mode for data in files] == ["RGB", "LA", "RGB"]
-    assert psnr(tiny.decode(files[0]), chelsea[:150, :201]) > 25
-    assert psnr(tiny.decode(files[1])[..., 0], chelsea[100:190, 100:177, 1]) > 25
-    assert psnr(default.decode(files[2]), astronaut) > 32
+    files = [(DATA / name).read_bytes() for name in GOLDEN]
+    facts = [(codec.info(data).mode, codec.info(data).depth) for data in files]
+    assert facts == [("RGB", 8), ("LA", 12), ("LA", 8), ("RGB", 8)]
+    assert psnr(default.decode(files[0]), astronaut) > 32
+    deep, gray = tiny.decode(files[1]), chelsea[100:190, 100:177, 1]
+    assert deep.dtype == np.uint16 and psnr(deep[..., 0] / 16, gray) > 25
+    assert psnr(tiny.decode(files[2])[..., 0], gray) > 25 and np.array_equal(tiny.decode(files[2])[..., 1], deep[..., 1] // 16)
+    assert psnr(tiny.decode(files[3]), chelsea[:150, :201]) > 25
 
 
 def test_every_damaged_byte_is_reported(tiny, chelsea):
@@ -252,8 +255,8 @@ def test_metadata_and_alpha_survive():
         (np.zeros((4, 4, 5), np.uint8), "shape"),
         (np.zeros((0, 4), np.uint8), "at least one pixel"),
         (np.zeros(4, np.uint8), "shape"),
-        (Image.new("I;16", (4, 4)), "8 bits"),
-        (Image.open(DATA / "rgb16.png"), "8 bits"),
+        (Image.new("I", (4, 4)), "32-bit integers; scale them to 0 … 65535"),
+        (Image.new("F", (4, 4)), "floating-point numbers; scale them"),
         ("photo.png", "cannot encode a str"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Pictures of more than 8 bits a channel are refused, also where Pillow converts them without a word."""
+"""Pictures of more than 8 bits a channel are taken as they are, or refused where Pillow converts them without a word."""
 
 import io
 import struct
@@ -12,6 +12,7 @@ from PIL import Image, PngImagePlugin
 from pillow_heif.as_plugin import HeifImageFile
 
 from codec import CaeError
+from codec.images import streams
 from codec.images.files import read_image
 from codec.images.picture import from_pillow
 
@@ -135,32 +136,64 @@ SHALLOW = {
 }
 
 
-@pytest.mark.parametrize("name", DEEP)
-def test_deep_files_are_refused(tmp_path, name):
-    path = tmp_path / name
-    path.write_bytes(DEEP[name])
-    with pytest.raises(CaeError, match="more than 8 bits a channel"):
-        read_image(path)
-    with Image.open(io.BytesIO(DEEP[name])) as image, pytest.raises(CaeError, match="more than 8 bits a channel"):
-        from_pillow(image)
+KEPT = ("gray.png", "gray.tif", "gray.jp2")
+"""Those that Pillow takes as they are."""
+MESSAGES = {name: "32-bit integers" for name in DEEP if name.endswith(".pgm")} | {"float.tif": "floating-point numbers"}
+UNREAD = {
+    "float.tif": "floating-point numbers; scale them",
+    "cmyk.tif": r"colour space \(CMYK\)",
+    **{name: "8 bits a channel are not read; save it as" for name in DEEP if "text" in name or name[-3:] in ("sgi", "dds")},
+}
+"""Why files are not read, and what to do."""
 
 
 @pytest.mark.parametrize("name", DEEP)
-def test_deep_images_that_are_loaded_are_refused(tmp_path, name):
+def test_deep_files_are_read_to_the_last_bit_or_refused(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(DEEP[name])
+    if name in UNREAD:
+        with pytest.raises(CaeError, match=UNREAD[name]), streams.reading(path):
+            pass
+    else:
+        with streams.reading(path) as source:
+            assert (source.depth, next(source.bands).dtype) == (16, np.uint16)
+
+
+def check_taken_or_refused(name: str, image: Image.Image) -> None:
+    if name in KEPT:
+        assert from_pillow(image).colour.dtype == np.uint16
+    else:
+        with pytest.raises(CaeError, match=MESSAGES.get(name, "more than 8 bits a channel, which Pillow has rounded")):
+            from_pillow(image)
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_deep_images_are_taken_or_refused_loaded_or_not(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(DEEP[name])
+    with Image.open(io.BytesIO(DEEP[name])) as image:
+        check_taken_or_refused(name, image)
     with Image.open(path) as image:
         image.load()
-        with pytest.raises(CaeError, match="more than 8 bits a channel"):
-            from_pillow(image)
+        check_taken_or_refused(name, image)
 
 
 @pytest.mark.parametrize("name", [name for name in DEEP if name.endswith((".png", ".tif"))])
-def test_deep_images_loaded_from_bytes_are_refused(name):
+def test_deep_images_loaded_from_bytes_are_taken_or_refused(name):
     with Image.open(io.BytesIO(DEEP[name])) as image:
         image.load()
-        with pytest.raises(CaeError, match="more than 8 bits a channel"):
-            from_pillow(image)
+        check_taken_or_refused(name, image)
+
+
+@pytest.mark.parametrize("name", ["rgb.png", "rgba.png", "rgb_big.tif", "rgb.ppm", "gray_10.pgm"])
+def test_an_open_image_of_which_nothing_is_loaded_is_taken_from_its_file(tmp_path, name):
+    (tmp_path / name).write_bytes(DEEP[name])
+    with Image.open(tmp_path / name) as image:
+        for _ in range(2):
+            assert streams.from_pillow(image).pixels.dtype == np.uint16
+        image.load()
+        with pytest.raises(CaeError):
+            streams.from_pillow(image)
 
 
 def test_deep_heif_of_a_plugin_is_refused():

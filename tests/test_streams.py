@@ -127,7 +127,7 @@ def test_tiff_of_pillow(tmp_path, mode, compression):
         # Pillow cannot write them with others
         tags.load(METADATA["exif"])
     tags[274] = 1
-    profile = METADATA["iccp"]
+    profile = None if mode == "CMYK" else METADATA["iccp"]  # by which it would be converted
     image.save(
         tmp_path / "cat.tif", compression=compression, strip_size=4096, icc_profile=profile, exif=tags, description="a cat"
     )
@@ -268,26 +268,18 @@ def test_npy(tmp_path, channels, version):
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (CAT.astype(float), "holds float64"),
-        (CAT.astype(np.uint16), "holds uint16"),
+        (CAT.astype(float), "holds float64; convert it"),
+        (CAT.astype(np.int16), "holds int16; convert it to uint8"),
         (CAT.T, r"has shape|column by column"),
         (np.zeros(5, np.uint8), "has shape"),
         (np.zeros((5, 0), np.uint8), "has shape"),
-        (np.zeros((5, 5, 5), np.uint8), "has shape"),
+        (np.zeros((5, 5, 5), np.uint8), "1 to 4 channels, which come last; encode"),
         (np.array([{}]), "holds object"),
     ],
 )
 def test_npy_of_something_else(tmp_path, array, message):
     np.save(tmp_path / "a.npy", array)
     assert re.search(message, refused(tmp_path / "a.npy"))
-
-
-def test_deep_files_are_refused(tmp_path):
-    tifffile.imwrite(tmp_path / "deep.tif", CAT.astype(np.uint16), photometric="rgb")
-    Image.new("I;16", (50, 50)).save(tmp_path / "deep.png")
-    (tmp_path / "deep.ppm").write_bytes(b"P5 50 50 1000\n" + bytes(5000))
-    for path in tmp_path.iterdir():
-        assert "8 bits" in refused(path)
 
 
 @pytest.mark.parametrize("name", ["strips.tif", "tiles.tif", "plain.tif", "cat.png", "cat.ppm", "cat.npy"])

@@ -120,7 +120,7 @@ def test_beside_other_codecs(chelsea):
 @pytest.mark.parametrize(
     ("dtype", "chunks", "options", "message"),
     [
-        ("uint16", (8, 8), {}, "chunks of uint16 cannot be coded, only of uint8"),
+        ("float32", (8, 8), {}, "chunks of float32 cannot be coded, only of uint8 and uint16"),
         ("float32", (8, 8), {}, "chunks of float32"),
         ("uint8", (8,), {}, "no rows and columns"),
         ("uint8", (8, 8), {"channel_axis": -1}, "no rows and columns"),

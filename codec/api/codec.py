@@ -25,7 +25,9 @@ from ..format.buffers import Buffer, as_bytes, letting_go
 from ..format.limits import PIXELS_MAX
 from ..format.source import Memory
 from ..images import picture as pictures
+from ..images import streams
 from ..images.picture import Picture
+from ..images.samples import bits_of
 from ..networks import model as models
 from ..networks import registry
 from ..networks.agreement import agrees
@@ -135,11 +137,13 @@ class Codec:
         target_size: int | None = None,
         target_bpp: float | None = None,
         target_psnr: float | None = None,
+        depth: int | None = None,
     ) -> bytes:
         """Codes a picture to the bytes of a `.cae` file.
 
         Args:
-            image: a Pillow image, or a uint8 array (H, W), (H, W, 1), (H, W, 2: gray and alpha), (H, W, 3) or (H, W, 4).
+            image: a Pillow image, or an array of uint8 or uint16: (H, W), (H, W, 1), (H, W, 2: gray and alpha), (H, W, 3) or
+                (H, W, 4).
                 Alpha is kept without loss; a Pillow image's ICC profile, EXIF and XMP are kept as they are.
             quality: 1 (smallest file) to 100.
             tile: side in pixels of the tiles that decode alone, a multiple of 64 up to 2048.
@@ -149,7 +153,9 @@ class Codec:
                 text and drawings.
             target_size: in place of the quality, the most bytes that the file may have.
             target_bpp: likewise, the most bits per pixel.
-            target_psnr: likewise, the PSNR in dB of the colours, which the picture reaches within 0.05 dB.
+            target_psnr: likewise, the PSNR in dB of the colours that are seen, which the picture reaches within 0.05 dB.
+            depth: how many bits the samples of uint16 have, 9 to 16 (None: 16), so that 2**depth - 1 is white. Name it for
+                cameras of 12 bits, say: the quality is one of errors as shares of white.
 
         A target takes about three times as long, a PSNR five times. A warning says where it is missed: by a file that is more
         than 2 % smaller, or at the ends of the qualities.
@@ -158,25 +164,28 @@ class Codec:
             CaeError: for an image, quality, tile size, effort or target that cannot be coded.
         """
         if isinstance(image, Image.Image):
-            picture = pictures.from_pillow(image)
+            picture = streams.from_pillow(image)
         elif isinstance(image, np.ndarray):
             picture = pictures.from_array(image)
         else:
             raise CaeError(f"cannot encode a {type(image).__name__}; pass a Pillow image or a NumPy array")
         targets = {"target_size": target_size, "target_bpp": target_bpp, "target_psnr": target_psnr}
-        return self.encode_picture(picture, EncodeOptions(quality, tile, effort, lossless, **targets))
+        return self.encode_picture(picture, EncodeOptions(quality, tile, effort, lossless, depth=depth, **targets))
 
     @fork_safe
     def encode_picture(self, picture: Picture, options: EncodeOptions) -> bytes:
         """`encode` for a picture whose colour, alpha and metadata are already apart."""
         height, width, channels = (pixels := picture.pixels).shape
-        job = Job.encoding(self._model, self._settings, (width, height), channels, options)
+        depth = options.depth_of(bits_of(pixels.dtype))
+        job = Job.encoding(self._model, self._settings, (width, height), channels, options, depth)
+        if depth > 8 and (hint := options.hint(int(pixels.max()), depth)):
+            warnings.warn(hint, RuntimeWarning, stacklevel=3)
         return (encode_to_target if options.has_target else encode_pixels)(pixels, job, picture.metadata)
 
     def decode(
         self, data: Buffer, /, *, region: Region | None = None, on_error: OnError = "raise", scale: float | Fraction = 1
     ) -> np.ndarray:
-        """Decodes a `.cae` file's bytes to a uint8 array: (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), as it was encoded.
+        """Decodes a `.cae` file's bytes to an array (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), uint8 or uint16 as it was.
 
         Args:
             data: the file's bytes, or any buffer that holds them: a mapped file, a NumPy array, a memoryview.
@@ -196,7 +205,10 @@ class Codec:
     def decode_image(
         self, data: Buffer, /, *, region: Region | None = None, on_error: OnError = "raise", scale: float | Fraction = 1
     ) -> Image.Image:
-        """Like `decode`, but gives a Pillow image, with ICC profile, EXIF and XMP in its `info`."""
+        """Like `decode`, but gives a Pillow image, with ICC profile, EXIF and XMP in its `info`.
+
+        Of more than 8 bits a sample, Pillow holds gray alone (mode I;16); other pictures are rounded to 8.
+        """
         return pictures.to_pillow(self.decode_picture(data, DecodeOptions(region, on_error, scale)))
 
     @letting_go
@@ -211,7 +223,7 @@ class Codec:
         pixels = decode_region(source, file, job, damage)
         if damage:
             damage.warn(stacklevel=4)
-        return dataclasses.replace(pictures.from_array(pixels), metadata=dict(file.metadata))
+        return dataclasses.replace(pictures.from_array(pixels, header.depth), metadata=dict(file.metadata))
 
     @fork_safe
     def open(self, file: File, /, *, on_error: OnError = "raise", cache: int = DEFAULT_CACHE) -> PictureReader:
@@ -238,6 +250,7 @@ class Codec:
         tile: int = DEFAULT_TILE,
         effort: int = DEFAULT_EFFORT,
         lossless: bool = False,
+        depth: int | None = None,
         metadata: Mapping[str, bytes] | None = None,
     ) -> PictureWriter:
         """Begins a `.cae` file for a picture that comes row by row and need not fit in memory.
@@ -247,12 +260,13 @@ class Codec:
             size: width and height in pixels.
             mode: L, LA, RGB or RGBA.
             quality, tile, effort, lossless: as `encode` has them.
+            depth: bits of a sample; from 9 to 16 the rows are uint16 (None: 8).
             metadata: as `PictureReader.metadata` gives it.
 
         Raises:
             CaeError: for what the format does not hold, and for a file that cannot be written.
         """
-        return self.create_picture(file, size, mode, EncodeOptions(quality, tile, effort, lossless), metadata)
+        return self.create_picture(file, size, mode, EncodeOptions(quality, tile, effort, lossless, depth=depth), metadata)
 
     def create_picture(
         self,
@@ -261,9 +275,11 @@ class Codec:
         mode: str,
         options: EncodeOptions,
         metadata: Mapping[str, bytes] | None,
+        depth: int | None = None,
     ) -> PictureWriter:
-        """`create` with its options as one."""
-        job = Job.encoding(self._model, self._settings, checked_size(size), channels_of(mode), options)
+        """`create` with its options as one; `depth` is what is known of it where the options say nothing."""
+        shape, depth = (checked_size(size), channels_of(mode)), options.depth or depth or 8
+        job = Job.encoding(self._model, self._settings, *shape, options, depth)
         return PictureWriter(file, job, checked_metadata(metadata))
 
     def _model_for(self, wanted: bytes) -> Model:

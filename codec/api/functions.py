@@ -61,9 +61,10 @@ def encode(
     target_size: int | None = None,
     target_bpp: float | None = None,
     target_psnr: float | None = None,
+    depth: int | None = None,
     **arguments: Unpack[Arguments],
 ) -> bytes:
-    """Codes a Pillow image or uint8 array to the bytes of a `.cae` file: see `Codec` and `Codec.encode`.
+    """Codes a Pillow image, or an array of uint8 or uint16, to the bytes of a `.cae` file: see `Codec` and `Codec.encode`.
 
     >>> import codec, numpy as np
     >>> ramp = np.linspace(0, 255, 64 * 48 * 3).astype(np.uint8).reshape(48, 64, 3)
@@ -73,7 +74,7 @@ def encode(
     ((48, 64, 3), True)
     """
     targets = {"target_size": target_size, "target_bpp": target_bpp, "target_psnr": target_psnr}
-    return _shared(**arguments).encode(image, quality, tile=tile, effort=effort, lossless=lossless, **targets)
+    return _shared(**arguments).encode(image, quality, tile=tile, effort=effort, lossless=lossless, depth=depth, **targets)
 
 
 @_with_arguments
@@ -86,7 +87,7 @@ def decode(
     scale: float | Fraction = 1,
     **arguments: Unpack[Arguments],
 ) -> np.ndarray:
-    """Decodes a `.cae` file's bytes to a uint8 array: see `Codec` and `Codec.decode`.
+    """Decodes a `.cae` file's bytes to an array: see `Codec` and `Codec.decode`.
 
     >>> import codec, numpy as np
     >>> data = codec.encode(np.zeros((100, 200, 3), np.uint8))
@@ -141,6 +142,7 @@ def create(
     tile: int = DEFAULT_TILE,
     effort: int = DEFAULT_EFFORT,
     lossless: bool = False,
+    depth: int | None = None,
     metadata: Mapping[str, bytes] | None = None,
     **arguments: Unpack[Arguments],
 ) -> PictureWriter:
@@ -154,5 +156,5 @@ def create(
     >>> codec.decode(file.getbuffer()).shape
     (100, 200)
     """
-    options = {"quality": quality, "tile": tile, "effort": effort, "lossless": lossless}
+    options = {"quality": quality, "tile": tile, "effort": effort, "lossless": lossless, "depth": depth}
     return _shared(**arguments).create(file, size, mode, metadata=metadata, **options)

@@ -65,6 +65,11 @@ class PictureReader:
         return self._file.header.mode
 
     @property
+    def depth(self) -> int:
+        """Bits of a sample: 8, or 9 to 16, and pixels are uint16 then."""
+        return self._file.header.depth
+
+    @property
     def tile_size(self) -> int:
         """Side of a tile in pixels."""
         return self._file.header.tile
@@ -81,7 +86,7 @@ class PictureReader:
 
     @fork_safe
     def read(self, region: Region | None = None, scale: float | Fraction = 1) -> np.ndarray:
-        """The pixels of a region, or of all, as `codec.decode` gives them: uint8 (h, w), (h, w, 2), (h, w, 3) or (h, w, 4).
+        """The pixels of a region, or of all, as `codec.decode` gives them: (h, w), (h, w, 2), (h, w, 3) or (h, w, 4).
 
         Args:
             region: (x, y, width, height) in pixels of the full size, whatever the scale; only the tiles that it needs are
@@ -155,7 +160,7 @@ class PictureReader:
 
     def _tiles(self, arriving: Iterator[np.ndarray]) -> Iterator[tuple[int, int, np.ndarray]]:
         header = self._file.header
-        number, held = 0, np.empty((0, header.width, header.channels), np.uint8)
+        number, held = 0, np.empty((0, header.width, header.channels), header.dtype)
         for rows in arriving:
             held = np.concatenate([held, rows]) if len(held) else rows
             while number < header.tile_count and len(held) >= (height := header.place(number).height):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import warnings
 from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
@@ -44,7 +45,7 @@ class PictureWriter:
             self._file = self._ending.enter_context(replacing(Path(file)))
         else:
             self._file = _seekable(file)
-        self._header = job.header
+        self._header, self._options = job.header, job.options
         self._encoder = BandEncoder(job)
         self._failed = self._ended = False
         try:
@@ -56,8 +57,9 @@ class PictureWriter:
 
     @fork_safe
     def write(self, rows: np.ndarray) -> None:
-        """Takes the next rows, any number of them: uint8 (rows, width, channels), or (rows, width) in mode L.
+        """Takes the next rows, any number of them: (rows, width, channels), or (rows, width) in mode L.
 
+        They are uint8, or uint16 of a picture of more than 8 bits a sample.
         The array may be used again at once. Raises CaeError where it does not fit the picture, and where the file cannot be
         written; the file cannot be finished then.
         """
@@ -67,6 +69,7 @@ class PictureWriter:
         self._failed = True
         with self._reporting():
             array = np.asarray(rows)
+            array = array.astype(array.dtype.newbyteorder("="), copy=False)
             for payload in self._encoder.add(array[..., None] if array.ndim == 2 and self._header.channels == 1 else array):
                 self._writer.add(payload)
         self._failed = False
@@ -83,6 +86,8 @@ class PictureWriter:
             self._check()
             with self._reporting():
                 self._encoder.finish()
+                if hint := self._options.hint(self._encoder.largest, self._header.depth):
+                    warnings.warn(f"{self._name}{hint}", RuntimeWarning, stacklevel=3)
                 self._writer.finish()
                 self._file.truncate()
                 self._file.flush()

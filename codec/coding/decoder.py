@@ -26,7 +26,7 @@ from ..runtime.threads import run_parallel
 from .damage import Damage, fill, neighbours
 from .settings import WIDE, Job, with_fallback
 from .tiles import PARTS, decode_tile
-from .transforming import synthesise
+from .transforming import samples, synthesise
 
 Part = TypeVar("Part", Tensor, np.ndarray)
 WORK_ALWAYS = 2**24
@@ -35,7 +35,7 @@ ADVICE = "; decode it region by region, or raise the limit (--max-pixels, Codec'
 
 
 def decode(data: Source | Data, file: Container, job: Job, damage: Damage | None = None) -> np.ndarray:
-    """Decodes the job's region of a file, which `container.read` has parsed, to pixels (h, w, channels) uint8.
+    """Decodes the job's region of a file, which `container.read` has parsed, to pixels (h, w, channels) in its type.
 
     At a reduced size they are those of the whole reduced picture under which the region has any.
     """
@@ -44,8 +44,8 @@ def decode(data: Source | Data, file: Container, job: Job, damage: Damage | None
     if job.reduction == 1:
         _check_work(region, job)
     shown = region.outward(job.reduction)
-    check_size(shown.width, shown.height, job.settings.pixels_max, ADVICE)
-    out = np.empty((shown.height, shown.width, job.header.channels), np.uint8)
+    check_size(shown.width, shown.height, job.settings.pixels_max, ADVICE, job.header.depth)
+    out = np.empty((shown.height, shown.width, job.header.channels), job.header.dtype)
     top = 0
     for rows in decode_bands(data, file, job, damage):
         out[top : top + len(rows)] = rows
@@ -54,7 +54,7 @@ def decode(data: Source | Data, file: Container, job: Job, damage: Damage | None
 
 
 def decode_bands(data: Source | Data, file: Container, job: Job, damage: Damage | None = None) -> Iterator[np.ndarray]:
-    """Decodes the job's region to bands of it, (h, w, channels) uint8, alpha last, from top to bottom, at the reduced size.
+    """Decodes the job's region to bands of it, (h, w, channels), alpha last, from top to bottom, at the reduced size.
 
     Of each tile no more is kept than the region needs, and only until the bands have passed it. With `damage`, damaged
     parts are filled and noted there; what lies further from them than the synthesis reaches is exact.
@@ -101,7 +101,7 @@ def _check_work(region: Rect, job: Job) -> None:
     header, settings, bounds = job.header, job.settings, job.header.bounds
     tiles = region.grow(receptive_field(job.synthesis), bounds).outward(header.tile).scaled(header.tile) & bounds
     windows = region.outward(settings.window).scaled(settings.window) & bounds
-    check_size(region.width, region.height, settings.pixels_max, ADVICE)
+    check_size(region.width, region.height, settings.pixels_max, ADVICE, header.depth)
     for worked_on in (tiles, windows):
         limit = max(settings.pixels_max, WORK_ALWAYS)
         check_size(worked_on.width, worked_on.height, limit, f", and this region needs that much to be decoded{ADVICE}")
@@ -242,10 +242,10 @@ class _Tiles(Generic[Part]):
 
 
 class _Layers(_Tiles[np.ndarray]):
-    """What tiles have without loss: (h, w, 4) uint8, alpha 0 where the transform's pixels are seen."""
+    """What tiles have without loss: (h, w, 4), alpha 0 where the transform's pixels are seen."""
 
     def paint(self, pixels: np.ndarray, shown: Rect, factor: int) -> None:
-        """Puts what is held over pixels (h, w, 1 or 3) uint8 of the rectangle `shown`, which are `factor` times smaller."""
+        """Puts what is held over pixels (h, w, 1 or 3) of the rectangle `shown`, which are `factor` times smaller."""
         chosen = slice(1, 2) if pixels.shape[2] == 1 else slice(3)
         for place, part in self.parts(shown):
             beneath = pixels[place.outward(factor).relative_to(shown.outward(factor)).slices]
@@ -310,7 +310,7 @@ def _layers(data: Source | Data, file: Container, job: Job, damage: Damage | Non
             with _naming(Plane.COLOUR, number):
                 code, _ = container.split(payload, place)
         with _naming(Plane.COLOUR, number):
-            return decode_colour(code, place.width, place.height, opaque=file.kind(number) is Kind.LOSSLESS)
+            return decode_colour(code, place.width, place.height, header.depth, opaque=file.kind(number) is Kind.LOSSLESS)
 
     def decode(number: int) -> np.ndarray | None:
         if file.kind(number) is Kind.TRANSFORM:
@@ -318,7 +318,7 @@ def _layers(data: Source | Data, file: Container, job: Job, damage: Damage | Non
         return job.tiles.get((Kind.LOSSLESS, number), lambda: decode_anew(number))
 
     def whole(number: int) -> Tensor | None:
-        return None if file.kind(number) is not Kind.LOSSLESS else torch.from_numpy(decode(number)[..., :3].copy())
+        return None if file.kind(number) is not Kind.LOSSLESS else samples(decode(number)[..., :3].copy())
 
     def decode_or_fill(number: int) -> np.ndarray | None:
         try:
@@ -332,13 +332,13 @@ def _layers(data: Source | Data, file: Container, job: Job, damage: Damage | Non
         if file.kind(number) is not Kind.LOSSLESS and around != {Kind.LOSSLESS}:
             return None  # latents of tiles around it have filled it
         place = header.place(number)
-        out = np.full((place.height, place.width, 4), 255, np.uint8)
+        out = np.full((place.height, place.width, 4), header.largest, header.dtype)
         found = fill(number, header, 1, whole)
-        out[..., :3] = 128 if found is None else found.round_().numpy()
+        out[..., :3] = header.largest // 2 + 1 if found is None else found.round_().numpy()
         return out
 
     def zeros(height: int, width: int) -> np.ndarray:
-        return np.zeros((height, width, 4), np.uint8)
+        return np.zeros((height, width, 4), header.dtype)
 
     return _Layers(header, job.settings.threads, job.region, 1, decode_or_fill, zeros)
 
@@ -348,7 +348,7 @@ def _alphas(data: Source | Data, file: Container, job: Job, damage: Damage | Non
         place = job.header.place(number)
         payload = container.payload(data, file, number, Plane.ALPHA)
         with _naming(Plane.ALPHA, number):
-            return decode_gray(payload.data, place.width, place.height)
+            return decode_gray(payload.data, place.width, place.height, job.header.depth)
 
     def decode(number: int) -> np.ndarray:
         try:
@@ -359,9 +359,9 @@ def _alphas(data: Source | Data, file: Container, job: Job, damage: Damage | Non
         damage.note(number, Plane.ALPHA)
         place = job.header.place(number)
         # opaque, so that no colours are hidden that are known
-        return np.full((place.height, place.width), 255, np.uint8)
+        return np.full((place.height, place.width), job.header.largest, job.header.dtype)
 
     def zeros(height: int, width: int) -> np.ndarray:
-        return np.zeros((height, width), np.uint8)
+        return np.zeros((height, width), job.header.dtype)
 
     return _Tiles(job.header, job.settings.threads, job.region, 1, decode, zeros)

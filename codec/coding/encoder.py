@@ -14,6 +14,7 @@ from ..format import container
 from ..format.container import NO_MODEL, Header, Kind, Payload
 from ..format.tiling import LATENT_STRIDE, Rect, bands, grid
 from ..images.lossless import encode_colour, encode_gray
+from ..images.repeats import filled
 from ..networks.transforms import receptive_field
 from ..runtime.memory import give_back
 from ..runtime.threads import run_parallel
@@ -25,7 +26,7 @@ from .transforming import analyse
 
 
 def encode(pixels: np.ndarray, job: Job, metadata: Mapping[str, bytes]) -> bytes:
-    """Codes a whole picture (H, W, 1 to 4) uint8, alpha last, to the bytes of a `.cae` file."""
+    """Codes a whole picture (H, W, 1 to 4) in the type that the header says, alpha last, to the bytes of a `.cae` file."""
     file = io.BytesIO()
     writer = container.Writer(file, job.header, metadata)
     for payload in encode_bands([pixels], job):
@@ -37,7 +38,7 @@ def encode(pixels: np.ndarray, job: Job, metadata: Mapping[str, bytes]) -> bytes
 def encode_bands(arriving: Iterable[np.ndarray], job: Job) -> Iterator[Payload]:
     """The payloads of a picture's tiles, in the order of the index, as soon as its rows are there.
 
-    `arriving` is the picture from top to bottom in bands of any heights: (rows, width, channels) uint8, alpha last. Raises
+    `arriving` is the picture from top to bottom in bands of any heights: (rows, width, channels), alpha last. Raises
     CaeError where the bands do not fit the header.
     """
     encoder = BandEncoder(job)
@@ -57,8 +58,13 @@ class BandEncoder:
         self._bands = bands(job.header.bounds, step, job.settings.band_cells)
         self._band = next(self._bands, None)
 
+    @property
+    def largest(self) -> int:
+        """The largest sample so far."""
+        return self._rows.largest
+
     def add(self, rows: np.ndarray) -> Iterator[Payload]:
-        """The payloads that are ready with these rows, (rows, width, channels) uint8; it must be exhausted.
+        """The payloads that are ready with these rows, (rows, width, channels) in the picture's type; it must be exhausted.
 
         The array may be written to afterwards. Raises CaeError where it does not fit the picture.
         """
@@ -87,6 +93,8 @@ def _encode_band(pixels: np.ndarray, place: Rect, band: Rect, job: Job) -> Itera
         whole = [(number, tile.relative_to(place).slices) for number, tile in cells]
         layers = dict(run_parallel(lambda cell: (cell[0], Layer(None, encode_colour(colour[cell[1]]))), whole, threads))
     else:
+        if header.has_alpha and (hidden := pixels[..., -1] == 0).any():
+            colour = filled(colour, hidden, header.largest // 2 + 1)  # nobody sees these, so they shall cost little
         wide = band.grow(search_margin(job), header.bounds)
         latent = _analyse(colour, place, wide, job)
         coded = _encode_tiles(latent, wide, cells, job)
@@ -150,19 +158,29 @@ def _encode_tiles(
 
 
 class _Rows:
-    """Rows of a picture, of which it keeps those that are still wanted; `bottom` of them have come."""
+    """Rows of a picture, of which it keeps those that are still wanted.
+
+    `bottom` of them have come, whose largest sample is `largest`, in pictures of more than 8 bits.
+    """
 
     def __init__(self, header: Header) -> None:
         self._header = header
         self._held: deque[np.ndarray] = deque()
         self._top = self.bottom = 0
+        self.largest = 0
         self._own = 0  # of the arrays held, how many are copies
 
     def add(self, band: np.ndarray) -> None:
         """Takes the next rows; CaeError where they do not fit the picture."""
         width, height, channels = self._header.width, self._header.height, self._header.channels
-        if band.dtype != np.uint8 or band.shape[1:] != (width, channels):
-            raise CaeError(f"rows of {band.dtype} {band.shape} for a picture of uint8 (rows, {width}, {channels})")
+        if band.dtype != self._header.dtype or band.shape[1:] != (width, channels):
+            wanted = f"{self._header.dtype} (rows, {width}, {channels})"
+            raise CaeError(f"rows of {band.dtype} {band.shape} for a picture of {wanted}")
+        if self._header.is_deep and len(band):
+            self.largest = max(self.largest, int(band.max()))
+            if self.largest > self._header.largest:
+                reach = f"those of {self._header.depth} bits reach {self._header.largest}"
+                raise CaeError(f"a sample is {self.largest}, but {reach}")
         if self.bottom + len(band) > height:
             raise CaeError(f"more rows than the picture's height of {height}")
         if len(band):

@@ -46,7 +46,7 @@ class Layer:
 def choose_layers(
     pixels: np.ndarray, place: Rect, band: Rect, latent: Tensor, coded: Sequence[Payload], job: Job
 ) -> dict[int, Layer]:
-    """The lossless layers of a band's tiles, by their numbers within it; most photographs have none.
+    """The lossless layers of a band's tiles, by their numbers within it; most photographs have none, nor deep pictures.
 
     Args:
         pixels: (H, W, 1 or 3) uint8, those of `place`.
@@ -54,6 +54,8 @@ def choose_layers(
         latent: what the analysis gives for the band, (h, w, N) in quantisation steps.
         coded: the tiles as the transform codes them.
     """
+    if job.header.is_deep:  # of which few are drawn, and whose low bits take many without loss
+        return {}
     cells = [
         (number, tile) for number, tile in grid(band, job.header.tile) if looks_drawn(pixels[tile.relative_to(place).slices])
     ]

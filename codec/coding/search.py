@@ -19,6 +19,7 @@ from ..networks.entropy_model import EntropyModel, Rounding
 from ..networks.entropy_networks import MEAN_BITS, SCALE_MIN, SCALE_STEP
 from ..networks.quantisation import DISTORTION_WEIGHT
 from .settings import Job
+from .transforming import samples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +64,7 @@ ALIVE = 3
 class Target:
     """What a tile shall look like.
 
-    `pixels` (H, W, 1 or 3) uint8 are the tile's own; `around` (1, h, w, N) is the latent of the tile and its surroundings,
+    `pixels` (H, W, 1 or 3) are the tile's own; `around` (1, h, w, N) is the latent of the tile and its surroundings,
     in quantisation steps, `core` the tile's place within it, in positions.
     """
 
@@ -75,7 +76,7 @@ class Target:
     def of(cls, pixels: np.ndarray, latent: Tensor, core: Rect) -> Target:
         """From a tile's pixels and the latent (h, w, N) of a larger piece of the picture, in which the tile is `core`."""
         window = core.grow(MARGIN, Rect(0, 0, *latent.shape[:2]))
-        return cls(torch.tensor(pixels), latent[None, *window.slices], core.relative_to(window))
+        return cls(samples(pixels.copy()), latent[None, *window.slices], core.relative_to(window))
 
     @torch.no_grad()
     def cost(self, latent: Tensor, job: Job) -> float:
@@ -104,7 +105,7 @@ class Target:
                 latent = shown[:, *window.slices] / model.gain[quality - 1]
                 x = model.synthesis(latent, model.level(quality), stream, halo=core.margins_in(window))[0]
             place = core.relative_to(self.core).scaled(LATENT_STRIDE) & Rect(0, 0, height, width)
-            wanted = self.pixels[place.slices].to(device).float() / 255 - 0.5
+            wanted = self.pixels[place.slices].to(device).float() / job.header.largest - 0.5
             x = x[: place.height, : place.width].float()
             error = (x.mean(-1, keepdim=True) if colours == 1 else x) - wanted
             yield DISTORTION_SHARE * weight * 255**2 * error.square().mean(-1).sum()

@@ -82,10 +82,16 @@ class Job:
     tiles: TileCache = dataclasses.field(default_factory=lambda: TileCache(0))
 
     @classmethod
-    def encoding(cls, model: Model, settings: Settings, size: tuple[int, int], channels: int, options: EncodeOptions) -> Job:
-        """For a picture of a size (width, height) and a number of channels; CaeError where the format holds no such one."""
+    def encoding(
+        cls, model: Model, settings: Settings, size: tuple[int, int], channels: int, options: EncodeOptions, depth: int = 8
+    ) -> Job:
+        """For a picture of a size (width, height), a number of channels, and bits of a sample.
+
+        Raises:
+            CaeError: where the format holds no such one.
+        """
         named = (QUALITIES[-1], options.tile, NO_MODEL) if options.lossless else (options.quality, options.tile, model.id)
-        return cls(model, settings, Header(*size, channels, *named), options)
+        return cls(model, settings, Header(*size, channels, *named, depth), options)
 
     @property
     def region(self) -> Rect:

@@ -86,18 +86,21 @@ def _job_at(place: float, job: Job) -> Job:
 
 
 def _psnr(pixels: np.ndarray, data: bytes, job: Job) -> float:
-    """PSNR in dB of a file's colours."""
+    """PSNR in dB of a file's colours, but for those of transparent pixels."""
     source = Memory(data)
     file = container.read(source)
     # what may be encoded may be decoded as well
     settings = dataclasses.replace(job.settings, pixels_max=max(job.settings.pixels_max, 2**62))
-    total, top, colours = 0.0, 0, file.header.colours
+    total, count, top, colours = 0.0, 0, 0, file.header.colours
     for rows in decode_bands(source, file, Job(job.model, settings, file.header, DecodeOptions())):
-        wanted = pixels[top : top + len(rows), :, :colours]
-        total += float(np.square(rows[..., :colours].astype(np.float32) - wanted).sum(dtype=np.float64))
+        wanted = pixels[top : top + len(rows)]
+        errors = np.square(rows[..., :colours].astype(np.float32) - wanted[..., :colours])
+        seen = wanted[..., -1] > 0 if file.header.has_alpha else np.ones(wanted.shape[:2], bool)
+        total += float(errors.sum(2, dtype=np.float64)[seen].sum())
+        count += int(np.count_nonzero(seen)) * colours
         top += len(rows)
-    error = total / (file.header.width * file.header.height * colours)
-    return 20 * math.log10(np.iinfo(pixels.dtype).max) - 10 * math.log10(max(error, 1e-9))
+    error = total / max(count, 1)
+    return 20 * math.log10(file.header.largest) - 10 * math.log10(max(error, 1e-9))
 
 
 def _warn(value: float, data: bytes, place: float, scale: _Scale, options: EncodeOptions) -> None:

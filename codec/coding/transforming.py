@@ -23,7 +23,7 @@ def analyse(pixels: np.ndarray, place: Rect, region: Rect, job: Job) -> Tensor:
     """The latent (h, w, N) float32 on the CPU, in quantisation steps, of a region whose corner is a latent position's.
 
     Args:
-        pixels: (H, W, 1 or 3) uint8, the part of the picture that is at hand: the region with its halo. Beyond the
+        pixels: (H, W, 1 or 3) in the picture's type, the part of it that is at hand: the region with its halo. Beyond the
             picture its edge pixels go on.
         place: where in the picture these pixels are.
         region: what is wanted.
@@ -36,6 +36,7 @@ def analyse(pixels: np.ndarray, place: Rect, region: Rect, job: Job) -> Tensor:
     latent = torch.empty(origin.height, origin.width, model.config.latent_channels, dtype=torch.float32, device="cpu")
     margin = receptive_field(model.analysis) // LATENT_STRIDE
     level, gain = model.level(quality), model.gain[quality - 1]
+    largest = job.header.largest
 
     def run(cell: tuple[int, Rect]) -> None:
         core = cell[1].outward(LATENT_STRIDE)
@@ -46,8 +47,8 @@ def analyse(pixels: np.ndarray, place: Rect, region: Rect, job: Job) -> Tensor:
         if any(beyond):
             piece = np.pad(piece, ((0, beyond[0]), (0, beyond[1]), (0, 0)), mode="edge")
         with settings.encoding_precision(model.device):
-            x = torch.from_numpy(piece).to(model.device).expand(-1, -1, 3)
-            y = model.analysis(x[None].float() / 255 - 0.5, level, halo=core.margins_in(window))[0] * gain
+            x = samples(piece).to(model.device).expand(-1, -1, 3)
+            y = model.analysis(x[None].float() / largest - 0.5, level, halo=core.margins_in(window))[0] * gain
             y = y.cpu()
         if not y.sum().isfinite():
             raise CaeError("these weights turn the picture into no finite numbers; use others")
@@ -57,10 +58,17 @@ def analyse(pixels: np.ndarray, place: Rect, region: Rect, job: Job) -> Tensor:
     return latent
 
 
+def samples(pixels: np.ndarray) -> Tensor:
+    """Pixels, uint8 or uint16, as a tensor of a type with which torch works everywhere."""
+    return torch.from_numpy(pixels if pixels.itemsize == 1 else pixels.astype(np.int32))
+
+
 def synthesise(
     latent: Callable[[Rect], Tensor], region: Rect, job: Job, hidden: Callable[[Rect], bool] = lambda window: False
 ) -> np.ndarray:
-    """Pixels (h, w, 1 or 3) uint8 of a region, at the size that the job's synthesis makes, whose pixels it holds whole.
+    """Pixels (h, w, 1 or 3) of a region, in the picture's type.
+
+    They have the size that the job's synthesis makes, whose pixels the region holds whole.
 
     Args:
         latent: gives the reconstructed latent (h, w, N) int32 of a rectangle of latent positions.
@@ -68,13 +76,13 @@ def synthesise(
         hidden: whether nothing of a window (in pixels) will be seen, which then stays black.
     """
     model, settings, picture, quality = job.model, job.settings, job.header.bounds, job.header.quality
-    colours = job.header.colours
+    colours, largest = job.header.colours, job.header.largest
     whole = picture.outward(LATENT_STRIDE)
     synthesis, factor = job.synthesis, job.synthesised
     margin = receptive_field(synthesis) // LATENT_STRIDE
     level, gain = model.level(quality), model.gain[quality - 1] * 2**MEAN_BITS
     shown = region.outward(factor)
-    out = np.empty((shown.height, shown.width, colours), np.uint8)
+    out = np.empty((shown.height, shown.width, colours), job.header.dtype)
 
     def run(piece: Piece) -> None:
         core, wanted = piece
@@ -89,7 +97,8 @@ def synthesise(
             x = x[kept.relative_to(core.scaled(LATENT_STRIDE // factor)).slices]
             if colours == 1:
                 x = x.mean(-1, keepdim=True)
-            x = x.add(0.5).mul_(255).round_().clamp_(0, 255).to(torch.uint8)
+            # torch does little with uint16
+            x = x.add(0.5).mul_(largest).round_().clamp_(0, largest).to(torch.int32 if job.header.is_deep else torch.uint8)
         out[kept.relative_to(shown).slices] = x.cpu().numpy()
 
     def agrees(_: None) -> bool:

@@ -26,12 +26,14 @@ def write(path: Path, source: Source, codec: Codec, options: EncodeOptions) -> N
     """Encodes a source to a file; with a target, as a whole in memory."""
     if options.has_target:
         pixels = np.concatenate(list(source.bands))
-        data = codec.encode_picture(dataclasses.replace(from_array(pixels), metadata=dict(source.metadata)), options)
+        picture = dataclasses.replace(from_array(pixels), metadata=dict(source.metadata))
+        data = codec.encode_picture(picture, options)
         with replacing(path) as file:
             file.write(data)
         return
     size, mode = (source.width, source.height), MODES[source.channels]
-    with codec.create_picture(path, size, mode, options, source.metadata) as out:
+    depth = options.depth_of(source.depth)
+    with codec.create_picture(path, size, mode, options, source.metadata, depth) as out:
         for rows in read_ahead(source.bands):
             out.write(rows)
 
@@ -45,7 +47,7 @@ class CodedFile:
     metadata: dict[str, bytes]
 
     def bands(self, codec: Codec, options: DecodeOptions) -> Iterator[np.ndarray]:
-        """Decodes it, or a region, from top to bottom: (rows, width, channels) uint8."""
+        """Decodes it, or a region, from top to bottom: (rows, width, channels)."""
         with codec.open(self.path, on_error=options.on_error) as picture:
             for rows in picture.bands(options.region, options.scale):
                 yield rows.reshape(*rows.shape[:2], self.header.channels)
@@ -53,13 +55,15 @@ class CodedFile:
     def picture(self, codec: Codec, options: DecodeOptions) -> Picture:
         """Decodes it, or a region, to a picture in memory."""
         with codec.open(self.path, on_error=options.on_error) as picture:
-            return dataclasses.replace(from_array(picture.read(options.region, options.scale)), metadata=self.metadata)
+            pixels = picture.read(options.region, options.scale)
+            return dataclasses.replace(from_array(pixels, self.header.depth), metadata=self.metadata)
 
 
 def facts(path: Path) -> dict[str, Any]:
     """What is told of a file that was made."""
     header, size = read(path).header, path.stat().st_size
-    told = {"width": header.width, "height": header.height, "mode": header.mode, "quality": header.quality}
+    told = {"width": header.width, "height": header.height, "mode": header.mode}
+    told |= {"depth": header.depth, "quality": header.quality}
     return told | {"tile": header.tile, "bytes": size, "bits_per_pixel": size * 8 / (header.width * header.height)}
 
 

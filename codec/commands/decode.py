@@ -32,12 +32,13 @@ class Decoding:
         return path.suffix.lower() == ".cae"
 
     def pixels(self, path: Path) -> int:
-        """Pixels of what is decoded."""
+        """Pixels of what is decoded, twice as many of deep pictures."""
+        from ..format.limits import bytes_of
         from . import coded_files
 
         header = coded_files.read(path).header
         width, height = self.given.region[2:] if self.given.region else (header.width, header.height)
-        return width * height
+        return width * height * bytes_of(header.depth)
 
     def run(self, task: Task, tools: Tools) -> Facts:
         """Decodes a file."""
@@ -54,24 +55,25 @@ class Decoding:
         header, metadata = coded.header, coded.metadata
         options = DecodeOptions(given.region, "fill" if given.keep_going else "raise", given.scale)
         width, height = options.size_of(header.width, header.height)
-        by_pieces = streams.by_pieces(task.target, (width, height), header.channels, metadata)
+        by_pieces = streams.by_pieces(task.target, (width, height), header.channels, metadata, header.depth)
         with common.naming(task.source):
             if by_pieces:
-                streams.check_streamed(width, height, given.max_pixels)
+                streams.check_streamed(width, height, given.max_pixels, header.depth)
                 limit = sys.maxsize if given.max_pixels is None else given.max_pixels
             else:
                 limit = PIXELS_MAX if given.max_pixels is None else given.max_pixels
                 advice = f" (--max-pixels) for {task.target.suffix} files, which are written whole; {streams.STREAMING}"
-                check_size(width, height, limit, advice)
+                check_size(width, height, limit, advice, header.depth)
 
         codec = tools.codec(decoder=given.decoder, pixels_max=limit)
         if by_pieces:
             bands = tools.watched(coded.bands(codec, options), width * height, task.source.name)
             threads = tools.threads or os.cpu_count() or 1
-            streams.write_bands(task.target, (width, height), header.channels, metadata, bands, threads)
+            streams.write_bands(task.target, (width, height), header.channels, metadata, bands, threads, header.depth)
         else:
             files.write_image(task.target, coded.picture(codec, options))
-        return {"width": width, "height": height, "mode": header.mode, "bytes": task.target.stat().st_size}
+        told = {"width": width, "height": height, "mode": header.mode, "depth": header.depth}
+        return told | {"bytes": task.target.stat().st_size}
 
 
 def main(given: list[str] | None = None) -> None:

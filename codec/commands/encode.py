@@ -13,6 +13,8 @@ from ..outputs import check_target
 from . import arguments, common, working
 from .working import Facts, Task, Tools
 
+_WHOLE = " (--max-pixels) for a target, which takes it whole"
+
 
 @dataclasses.dataclass(frozen=True)
 class Encoding:
@@ -46,12 +48,12 @@ class Encoding:
             # cae-encode *.png, of two files, would replace the second
             raise CaeError(f"{task.target}: does not end in .cae; name a .cae file, or pass --force to write to it")
         targets = {name: getattr(given, name) for name in TARGETS}
-        options = EncodeOptions(given.quality, given.tile, given.effort, given.lossless, **targets)
+        options = EncodeOptions(given.quality, given.tile, given.effort, given.lossless, depth=given.depth, **targets)
         with streams.reading(task.source, given.max_pixels) as source:
             if options.has_target:
                 limit = PIXELS_MAX if given.max_pixels is None else given.max_pixels
                 with common.naming(task.source):
-                    check_size(source.width, source.height, limit, " (--max-pixels) for a target, which takes it whole")
+                    check_size(source.width, source.height, limit, _WHOLE, source.depth)
             codec = tools.codec(encoder=given.encoder)
             bands = tools.watched(source.bands, source.width * source.height, task.source.name, ahead=True)
             source = dataclasses.replace(source, bands=bands, metadata=kept(source.metadata, given.keep))
@@ -63,7 +65,7 @@ def main(given: list[str] | None = None) -> None:
     """Entry point of `cae-encode`."""
     parser = arguments.parser(
         "cae-encode",
-        "Encode an image file (PNG, JPEG, TIFF, WebP, AVIF, …) or a .npy file of uint8 to a .cae file; "
+        "Encode an image file (PNG, JPEG, TIFF, WebP, AVIF, …) or a .npy file of uint8 or uint16 to a .cae file; "
         "large TIFF, PNG, PPM and .npy files are read by pieces.",
     )
     arguments.add_files(parser, "image file", "file to write, whose name ends in .cae")
@@ -97,6 +99,7 @@ def main(given: list[str] | None = None) -> None:
         metavar="E",
         help="1 (fastest) to 9 (smallest): symbols are searched from 3 on, each 2 to 3 times as long (default: %(default)s)",
     )
+    parser.add_argument("--depth", type=int, metavar="BITS", help="how many bits of 16 the samples have, such as a camera's 12")
     parser.add_argument("--force", action="store_true", help="write to OUT even where its name does not end in .cae")
     parser.add_argument(
         "--encoder", metavar="NAME|FILE", help="another encoder for the weights: an installed one, or a .safetensors file"

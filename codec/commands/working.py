@@ -77,7 +77,7 @@ class Work(Protocol):
         """Whether a file in a folder is one to read, by its name."""
 
     def pixels(self, path: Path) -> int:
-        """How many pixels a file to read says to have, as far as that is found out quickly; else 0."""
+        """How many pixels (deep ones twice) a file to read says to have, as far as that is found out quickly; else 0."""
 
     def run(self, task: Task, tools: Tools) -> Facts:
         """Does one task; CaeError, and no file, where that is not possible."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 from ..errors import CaeError, DamageError
-from ..options import QUALITIES
+from ..options import DEPTHS, QUALITIES
 from .source import Ahead, Data, Source, as_source
 from .tiling import HYPER_STRIDE, Rect
 
@@ -30,6 +30,8 @@ TILE_UNITS_MAX = 32
 SIDE_MAX = 2**31 - 1
 SECTIONS_MAX = 64
 SECTION_BYTES_MAX = 2**26
+_DEPTH_BITS = 0x0F
+"""Of the flags, those that hold the depth less 8."""
 
 _HEADER = struct.Struct("<4sBBBBIIHH8sI")
 _SECTION = struct.Struct("<4sII")
@@ -58,7 +60,10 @@ class Plane(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """What the first 32 bytes say; `tile` is the side of a tile in pixels, `channels` 1 to 4, alpha counted."""
+    """What the first 32 bytes say; `tile` is the side of a tile in pixels, `channels` 1 to 4, alpha counted.
+
+    `depth` is how many bits a sample has, 8 to 16.
+    """
 
     width: int
     height: int
@@ -66,6 +71,7 @@ class Header:
     quality: int
     tile: int
     model_id: bytes
+    depth: int = 8
 
     def __post_init__(self) -> None:
         if self.channels not in MODES:
@@ -80,6 +86,8 @@ class Header:
             )
         if len(self.model_id) != 8:
             raise CaeError(f"model id has {len(self.model_id)} bytes, not 8")
+        if self.depth not in DEPTHS:
+            raise CaeError(f"depth {self.depth} is not in {DEPTHS[0]} to {DEPTHS[-1]} bits a sample")
 
     @property
     def mode(self) -> str:
@@ -97,13 +105,30 @@ class Header:
         return self.channels in (2, 4)
 
     @property
+    def is_deep(self) -> bool:
+        """Whether samples have more than 8 bits."""
+        return self.depth > DEPTHS[0]
+
+    @property
+    def dtype(self) -> str:
+        """NumPy's name for the type of the samples: uint8 or uint16."""
+        return "uint16" if self.is_deep else "uint8"
+
+    @property
+    def largest(self) -> int:
+        """The largest value of a sample."""
+        return 2**self.depth - 1
+
+    @property
     def planes(self) -> tuple[Plane, ...]:
         """The parts of each tile."""
         return tuple(Plane) if self.has_alpha else (Plane.COLOUR,)
 
     def kinds(self, plane: Plane) -> tuple[Kind, ...]:
         """The kinds that a part of a tile may be of."""
-        return tuple(Kind) if plane is Plane.COLOUR and self.model_id != NO_MODEL else (Kind.LOSSLESS,)
+        if plane is Plane.ALPHA or self.model_id == NO_MODEL:
+            return (Kind.LOSSLESS,)
+        return (Kind.TRANSFORM, Kind.LOSSLESS) if self.is_deep else tuple(Kind)
 
     @property
     def bounds(self) -> Rect:
@@ -238,8 +263,8 @@ class Writer:
 
     def __init__(self, file: BinaryIO, header: Header, metadata: Mapping[str, bytes]) -> None:
         fixed = _HEADER.pack(
-            MAGIC, VERSION, header.channels, header.quality, 0, header.width, header.height, header.tile // TILE_UNIT,
-            len(metadata), header.model_id, 0,
+            MAGIC, VERSION, header.channels, header.quality, header.depth - DEPTHS[0], header.width, header.height,
+            header.tile // TILE_UNIT, len(metadata), header.model_id, 0,
         )[: -_CRC.size]  # fmt: skip
         parts = [fixed, _CRC.pack(zlib.crc32(fixed))]
         for name, data in metadata.items():
@@ -332,11 +357,11 @@ def _read_header(source: Source) -> tuple[Header, int]:
     _, _, channels, quality, flags, width, height, units, count, model_id, crc = _HEADER.unpack_from(data)
     if zlib.crc32(data[: _HEADER.size - _CRC.size]) != crc:
         raise CaeError("the header is damaged: its CRC does not match")
-    if flags:
-        raise CaeError(f"unknown flags {flags:#04x}: version {VERSION} defines none")
+    if flags & ~_DEPTH_BITS:
+        raise CaeError(f"unknown flags {flags:#04x}: version {VERSION} defines none above {_DEPTH_BITS:#04x}")
     if count > SECTIONS_MAX:
         raise CaeError(f"{count} metadata sections: at most {SECTIONS_MAX} are allowed")
-    return Header(width, height, channels, quality, units * TILE_UNIT, model_id), count
+    return Header(width, height, channels, quality, units * TILE_UNIT, model_id, DEPTHS[0] + flags), count
 
 
 def _read_sections(source: Source, count: int) -> tuple[dict[str, bytes], int]:

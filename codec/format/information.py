@@ -16,13 +16,15 @@ from .source import Memory, Source
 class Info:
     """Facts of a file: sizes in pixels and bytes; `metadata` maps section names to their sizes in bytes.
 
-    `kinds` says how many tiles are of which kind, `parts` where the bytes go: the header, metadata with their names and
-    checksums, the index, what is transform-coded, what is lossless, and alpha. They add up to `bytes`.
+    `depth` is how many bits a sample has. `kinds` says how many tiles are of which kind, `parts` where the bytes go: header,
+    metadata with their names and checksums, the index, what is transform-coded, what is lossless, and alpha. They add up to
+    `bytes`.
     """
 
     width: int
     height: int
     mode: str
+    depth: int
     quality: int
     tile: int
     tiles: int
@@ -58,6 +60,7 @@ def describe(source: Source) -> Info:
         width=header.width,
         height=header.height,
         mode=header.mode,
+        depth=header.depth,
         quality=header.quality,
         tile=header.tile,
         tiles=header.tile_count,

@@ -6,6 +6,7 @@ import contextlib
 import re
 import struct
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import IO
 
 from PIL import Image, ImageFile
@@ -63,7 +64,7 @@ def _is_deep_in_file(image: ImageFile.ImageFile) -> bool:
     with contextlib.ExitStack() as stack:
         try:
             source = files[0] if files else stack.enter_context(open(image.filename, "rb"))
-            file = stack.enter_context(_from_start(source))
+            file = stack.enter_context(from_start(source))
             again = type(image)(file)
         except Exception:  # no such file, or no such picture in it
             return False
@@ -72,11 +73,19 @@ def _is_deep_in_file(image: ImageFile.ImageFile) -> bool:
         if image.format not in _HEADERS:
             return is_deep(again)
         file.seek(0)
+        return _HEADERS[image.format](file) > 8
+
+
+def bits_in_file(image: Image.Image, path: Path) -> int:
+    """How many bits a sample has in a deep file."""
+    if image.format not in _HEADERS:
+        return 16
+    with path.open("rb") as file:
         return _HEADERS[image.format](file)
 
 
 @contextlib.contextmanager
-def _from_start(file: IO[bytes]) -> Iterator[IO[bytes]]:
+def from_start(file: IO[bytes]) -> Iterator[IO[bytes]]:
     """A file at its start, which is put back to where it was."""
     position = file.tell()
     file.seek(0)
@@ -86,8 +95,8 @@ def _from_start(file: IO[bytes]) -> Iterator[IO[bytes]]:
         file.seek(position)
 
 
-def _is_deep_jpeg2000(file: IO[bytes]) -> bool:
-    """Reads how many bits the components have from the codestream's SIZ segment (ISO 15444-1, A.5.1)."""
+def _bits_of_jpeg2000(file: IO[bytes]) -> int:
+    """Reads how many bits the components have at most from the codestream's SIZ segment (ISO 15444-1, A.5.1)."""
     start = file.read(4)
     while start != _CODESTREAM:
         # boxes, of which jp2c holds the codestream; one of length 0 is the last
@@ -103,13 +112,14 @@ def _is_deep_jpeg2000(file: IO[bytes]) -> bool:
         start = file.read(4)
     segment = file.read(38)
     (components,) = struct.unpack_from(">H", segment, 36)
-    return any((sign_and_bits & 0x7F) + 1 > 8 for sign_and_bits in file.read(3 * components)[::3])
+    return max((sign_and_bits & 0x7F) + 1 for sign_and_bits in file.read(3 * components)[::3])
 
 
-def _is_deep_avif(file: IO[bytes]) -> bool:
-    """Whether any image in the file, of its alpha for instance, is of 10 or 12 bits (AV1 in ISOBMFF, 2.3.3)."""
-    return any(found[1][0] & 0x40 for found in re.finditer(rb"av1C\x81.(.)", file.read(), re.DOTALL))
+def _bits_of_avif(file: IO[bytes]) -> int:
+    """The most that any image in the file has, of its alpha for instance: 8, 10 or 12 (AV1 in ISOBMFF, 2.3.3)."""
+    flags = (found[1][0] for found in re.finditer(rb"av1C\x81.(.)", file.read(), re.DOTALL))
+    return max((12 if each & 0x20 else 10 for each in flags if each & 0x40), default=8)
 
 
-# formats of whose depth Pillow never tells
-_HEADERS: dict[str | None, Callable[[IO[bytes]], bool]] = {"JPEG2000": _is_deep_jpeg2000, "AVIF": _is_deep_avif}
+_HEADERS: dict[str | None, Callable[[IO[bytes]], int]] = {"JPEG2000": _bits_of_jpeg2000, "AVIF": _bits_of_avif}
+"""How many bits a sample has, in formats of whose depth Pillow never tells."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import threading
 import warnings
@@ -15,7 +16,10 @@ from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 from ..errors import CaeError
 from ..format.limits import PIXELS_MAX, check_size
 from ..outputs import replacing
-from .picture import Picture, from_pillow, metadata_for_pillow, to_pillow
+from .deep import read_deep
+from .depth import is_deep
+from .picture import Picture, from_array, from_pillow, metadata_for_pillow, to_pillow
+from .samples import converted
 
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": "4:4:4"},
@@ -69,6 +73,9 @@ def _read(path: Path, pixels_max: int, advice: str) -> Picture:
     with Image.open(path) as image:
         check_size(image.width, image.height, pixels_max, f" (--max-pixels){advice}")
         warn_of_frames(path, image)
+        if is_deep(image) and not image.mode.startswith("I;16"):
+            check_size(image.width, image.height, pixels_max, f" (--max-pixels){advice}", 16)
+            return read_deep(image, path)
         return from_pillow(image)
 
 
@@ -125,9 +132,9 @@ def check_format(path: Path) -> str:
 
 
 def write_image(path: Path, picture: Picture) -> None:
-    """Writes an image file in the format that the suffix names, with the metadata that the format takes.
+    """Writes an image file of 8 bits a channel in the format that the suffix names, with the metadata that it takes.
 
-    Warns of each part of the metadata that the format refuses, and leaves it out.
+    Warns of deeper pictures, which are rounded, and of each part of the metadata that the format refuses and does not get.
 
     Raises:
         CaeError: where the format does not take the picture, and where the file cannot be written.
@@ -135,6 +142,11 @@ def write_image(path: Path, picture: Picture) -> None:
     kind = check_format(path)
     if picture.alpha is not None and kind in _WITHOUT_ALPHA:
         raise CaeError(f"{path}: this format does not take the picture's alpha; use .png")
+    if picture.depth > 8:
+        message = f"{path}: the picture's {picture.depth} bits a channel are rounded to 8; use .png, .tif or .npy to keep them"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+        rounded = from_array(converted(picture.pixels, picture.depth, 8))
+        picture = dataclasses.replace(rounded, metadata=picture.metadata)
     image = to_pillow(picture)
     metadata = {key: image.info[key] for key in _METADATA if key in image.info}
     if kind not in _WITH_EXIF:

@@ -9,7 +9,9 @@ import numpy as np
 from PIL import Image
 
 from ..errors import CaeError
+from .conversion import converted_to
 from .depth import is_deep
+from .samples import bits_of, converted
 
 _GRAY_MODES = ("1", "L", "LA", "La")
 # colour spaces of whose ICC profiles none fits the RGB that the pixels become
@@ -21,11 +23,15 @@ _EXIF_TAGS = (270, 271, 272, 274, 305, 306, 315, 33432, 34665, 34853)
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """Colour (H, W, 1 or 3) uint8, alpha (H, W) uint8 or None, and metadata by section name (`iccp`, `exif`, `xmp `)."""
+    """Colour (H, W, 1 or 3), alpha (H, W) or None, and metadata by section name (`iccp`, `exif`, `xmp `).
+
+    Of 8 bits a sample both are uint8, of a `depth` of 9 to 16 uint16.
+    """
 
     colour: np.ndarray
     alpha: np.ndarray | None = None
     metadata: dict[str, bytes] = dataclasses.field(default_factory=dict)
+    depth: int = 8
 
     @property
     def pixels(self) -> np.ndarray:
@@ -33,19 +39,37 @@ class Picture:
         return self.colour if self.alpha is None else np.concatenate([self.colour, self.alpha[..., None]], -1)
 
 
-def from_array(pixels: np.ndarray) -> Picture:
-    """A picture of a uint8 array (H, W), (H, W, 1), (H, W, 2: gray, alpha), (H, W, 3) or (H, W, 4: RGB, alpha)."""
-    if pixels.dtype != np.uint8:
-        raise CaeError(f"the array holds {pixels.dtype}; convert it to uint8, 0 to 255")
+def from_array(pixels: np.ndarray, depth: int | None = None) -> Picture:
+    """A picture of an array (H, W), (H, W, 1), (H, W, 2: gray, alpha), (H, W, 3) or (H, W, 4: RGB, alpha).
+
+    It is uint8, or uint16, whose samples have 16 bits or as many as `depth` says.
+    """
+    check_array(pixels.shape, pixels.dtype)
+    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     if pixels.ndim == 2:
         pixels = pixels[..., None]
-    if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4):
-        raise CaeError(f"the array has shape {pixels.shape}; use (height, width) or (height, width, 1 to 4 channels)")
-    if 0 in pixels.shape:
-        raise CaeError(f"the array has shape {pixels.shape}: a picture needs at least one pixel")
+    depth = bits_of(pixels.dtype) if depth is None else depth
     if pixels.shape[2] in (2, 4):
-        return Picture(pixels[..., :-1], pixels[..., -1])
-    return Picture(pixels)
+        return Picture(pixels[..., :-1], pixels[..., -1], depth=depth)
+    return Picture(pixels, depth=depth)
+
+
+def check_array(shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """CaeError where an array is no picture."""
+    if dtype.kind == "f":
+        advice = "if it reaches from 0 to 1, take (pixels * 65535).round().astype(numpy.uint16)"
+        raise CaeError(f"the array holds {dtype}; convert it to uint8 or uint16: {advice}")
+    if dtype.kind != "u" or dtype.itemsize > 2:
+        raise CaeError(f"the array holds {dtype}; convert it to uint8, 0 to 255, or to uint16, 0 to 65535")
+    if len(shape) == 3 and shape[2] > 4:
+        advice = "encode each band, pixels[..., k], or three of them, or use codec.zarr, which takes any axes"
+        if shape[0] <= 4:
+            advice = "if they come first, take numpy.moveaxis(pixels, 0, -1)"
+        raise CaeError(f"the array has shape {shape}: a picture has 1 to 4 channels, which come last; {advice}")
+    if len(shape) not in (2, 3):
+        raise CaeError(f"the array has shape {shape}; use (height, width) or (height, width, 1 to 4 channels)")
+    if 0 in shape:
+        raise CaeError(f"the array has shape {shape}: a picture needs at least one pixel")
 
 
 def to_array(picture: Picture) -> np.ndarray:
@@ -55,18 +79,19 @@ def to_array(picture: Picture) -> np.ndarray:
 
 
 def from_pillow(image: Image.Image) -> Picture:
-    """A picture of a Pillow image with 8 bits a channel, its alpha and its metadata.
+    """A picture of a Pillow image, its alpha and its metadata: of 8 bits a channel, or in mode I;16 of 16.
 
     Raises:
-        CaeError: for damage, and for more than 8 bits a channel as far as `is_deep` can find it out.
+        CaeError: for damage, and for other images of more than 8 bits a channel as far as `is_deep` can find it out.
     """
     if 0 in image.size:
         raise CaeError(f"the image is {image.width} x {image.height}: a picture needs at least one pixel")
     try:
-        refuse_deep(image)
-        mode = mode_for(image)
-        # convert would copy a picture that has the mode already
-        pixels = np.asarray(image if image.mode == mode else image.convert(mode))
+        if image.mode.startswith("I;16"):
+            pixels = np.asarray(image)
+        else:
+            refuse_deep(image)
+            pixels = np.asarray(converted_to(image, mode_for(image)))
         metadata = metadata_of(image)
     except CaeError:
         raise
@@ -78,8 +103,13 @@ def from_pillow(image: Image.Image) -> Picture:
 
 def refuse_deep(image: Image.Image) -> None:
     """CaeError for more than 8 bits a channel, as far as `is_deep` can find it out."""
+    if image.mode in ("I", "F"):
+        what = "32-bit integers" if image.mode == "I" else "floating-point numbers"
+        advice = "scale them to 0 … 65535 and pass an array, numpy.asarray(image).astype(numpy.uint16)"
+        raise CaeError(f"the image holds {what}; {advice}")
     if is_deep(image):
-        raise CaeError("the image has more than 8 bits a channel; convert it to 8 bits first")
+        advice = "give the file to cae-encode, pass an array of uint16, or convert the image to 8 bits first"
+        raise CaeError(f"the image had more than 8 bits a channel, which Pillow has rounded; {advice}")
 
 
 def mode_for(image: Image.Image) -> str:
@@ -114,8 +144,12 @@ def _rebuilt_exif(image: Image.Image) -> bytes:
 
 
 def to_pillow(picture: Picture) -> Image.Image:
-    """A Pillow image (L, LA, RGB or RGBA) with the metadata in its `info`."""
-    image = Image.fromarray(to_array(picture))
+    """A Pillow image (L, LA, RGB or RGBA) with the metadata in its `info`.
+
+    Of more than 8 bits Pillow holds gray alone, in mode I;16; other pictures are rounded to 8 bits.
+    """
+    pixels = to_array(picture)
+    image = Image.fromarray(pixels if pixels.ndim == 2 else converted(pixels, picture.depth, 8))
     image.info |= metadata_for_pillow(picture.metadata)
     return image
 

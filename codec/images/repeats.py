@@ -113,23 +113,23 @@ def grown(chosen: np.ndarray, allowed: np.ndarray) -> np.ndarray:
     return found
 
 
-def filled(pixels: np.ndarray, hidden: np.ndarray) -> np.ndarray:
-    """Pixels (H, W, C) uint8 whose hidden ones (H, W) bool go on smoothly from those around them, so as to cost few bits.
+def filled(pixels: np.ndarray, hidden: np.ndarray, middle: int = 128) -> np.ndarray:
+    """Pixels (H, W, C) whose hidden ones (H, W) bool go on smoothly from those around them, so as to cost few bits.
 
     Each block's take the mean of its others, or else that of the next larger surroundings which have any (pull-push,
-    Gortler et al., 1996, The Lumigraph).
+    Gortler et al., 1996, The Lumigraph). Where all are hidden, they are `middle`.
     """
     seen = ~hidden
     count = block_sums(seen).astype(np.float64)
     total = np.stack([block_sums(pixels[..., channel] * seen) for channel in range(pixels.shape[2])], -1).astype(np.float64)
-    means = np.rint(_pulled(total, count)).astype(np.uint8)
+    means = np.rint(_pulled(total, count, middle)).astype(pixels.dtype)
     return np.where(hidden[..., None], of_blocks(means, *hidden.shape), pixels)
 
 
-def _pulled(total: np.ndarray, count: np.ndarray) -> np.ndarray:
+def _pulled(total: np.ndarray, count: np.ndarray, middle: int) -> np.ndarray:
     """Means (h, w, C) of sums (h, w, C) over counts (h, w); where a count is 0, the coarser level's."""
     if not count.any():
-        return np.full_like(total, 128)
+        return np.full_like(total, middle)
     means = total / np.maximum(count, 1)[..., None]
     if (empty := count == 0).any():
         halves = [np.arange(0, side, 2) for side in count.shape]
@@ -138,6 +138,6 @@ def _pulled(total: np.ndarray, count: np.ndarray) -> np.ndarray:
             np.add.reduceat(np.add.reduceat(each, halves[0], 0), halves[1], 1)
             for each in (means * ~empty[..., None], ~empty * 1.0)
         ]
-        above = _pulled(*coarse).repeat(2, 0)[: len(count)].repeat(2, 1)[:, : count.shape[1]]
+        above = _pulled(*coarse, middle).repeat(2, 0)[: len(count)].repeat(2, 1)[:, : count.shape[1]]
         means[empty] = above[empty]
     return means

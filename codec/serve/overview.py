@@ -14,6 +14,7 @@ from PIL import Image
 from ..api.reading import PictureReader
 from ..errors import CaeError
 from ..images.reduction import reduce
+from ..images.samples import converted
 from ..options import Region
 
 SCALE = 8
@@ -79,7 +80,8 @@ class Overview:
             if count**2 * _SAMPLES_PART <= width * height:
                 yield from self._sample(min(count, width), min(count, height))
         for rows in self._picture.bands(scale=1 / SCALE):
-            rows = halved(rows.reshape(len(rows), -1, self.pixels.shape[2]), self.factor // SCALE)
+            rows = converted(rows, self._picture.depth, 8).reshape(len(rows), -1, self.pixels.shape[2])
+            rows = halved(rows, self.factor // SCALE)
             self.pixels[self.rows : self.rows + len(rows)] = rows
             self.rows += len(rows)
             self.changes += 1
@@ -92,6 +94,7 @@ class Overview:
         for row, column in np.ndindex(rows, columns):
             x, y = (2 * column + 1) * width // (2 * columns), (2 * row + 1) * height // (2 * rows)
             patch = self._picture.read((x, y, min(_PATCH, width - x), min(_PATCH, height - y)), 1 / SCALE)
+            patch = converted(patch, self._picture.depth, 8)
             colours[row, column] = patch.reshape(-1, colours.shape[2]).mean(0)
             yield True
         size = self.pixels.shape[1::-1]

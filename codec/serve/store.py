@@ -16,6 +16,7 @@ from ..api.reading import PictureReader
 from ..cache import TileCache
 from ..errors import CaeError
 from ..images.picture import orientation
+from ..images.samples import converted
 from ..options import REDUCTIONS
 from . import levels
 from .overview import SCALE, Builder, Overview, halved
@@ -130,7 +131,8 @@ def _pixels(shown: Shown, region: tuple[int, ...], factor: int) -> np.ndarray:
     """A region at 1 / `factor` of the size, from the overview where that has it."""
     found = shown.overview.part(region, factor)
     if found is None:
-        pixels = shown.picture.read(region, 1 / min(factor, SCALE))
+        # as browsers show it
+        pixels = converted(shown.picture.read(region, 1 / min(factor, SCALE)), shown.picture.depth, 8)
         found = halved(pixels.reshape(*pixels.shape[:2], -1), max(1, factor // SCALE))
     return found
 

@@ -9,6 +9,7 @@ import zlib
 from codec.format import container
 from codec.format.container import Header, Kind, Plane
 from codec.format.tiling import Rect
+from codec.options import DEPTHS
 
 FIELDS = ("magic", "version", "channels", "quality", "flags", "width", "height", "tile", "count", "model")
 """Of the header, in the file's order."""
@@ -64,7 +65,8 @@ class Draft:
         """The header as the codec has it; None where it breaks a rule."""
         fields = {name: self.header[name] for name in ("width", "height", "channels", "quality")}
         try:
-            return Header(**fields, tile=self.header["tile"] * container.TILE_UNIT, model_id=self.header["model"])
+            tile, depth = self.header["tile"] * container.TILE_UNIT, DEPTHS[0] + self.header["flags"]
+            return Header(**fields, tile=tile, model_id=self.header["model"], depth=depth)
         except container.CaeError:
             return None
 

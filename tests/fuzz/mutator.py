@@ -78,11 +78,11 @@ class Mutator:
 
 def _heal(draft: Draft, mutator: Mutator) -> None:
     """Makes a file sound again, since changes of such that are not rarely are."""
-    draft.header |= {"magic": container.MAGIC, "version": container.VERSION, "flags": 0}
+    draft.header |= {"magic": container.MAGIC, "version": container.VERSION}
     if draft.header["model"] not in mutator.models:
         draft.header["model"] = mutator.rng.choice(mutator.models)
     if draft.sound_header() is None:
-        draft.header |= {"channels": 3, "quality": 50, "tile": 1, "width": 20, "height": 70}
+        draft.header |= {"flags": 0, "channels": 3, "quality": 50, "tile": 1, "width": 20, "height": 70}
     draft.sections = [section for section in draft.sections if section.name.decode("latin-1") in container.SECTIONS][:1]
     draft.settle()
     for part in list(draft.parts):
@@ -93,6 +93,10 @@ def _size(draft: Draft, mutator: Mutator) -> None:
     rng, side = mutator.rng, mutator.rng.choice(("width", "height"))
     near = (draft.header[side] + rng.choice((-1, 1, 16, 64))) % 2**32
     draft.header[side] = near if rng.random() < 0.3 and near <= max(mutator.sides) else rng.choice(mutator.sides)
+
+
+def _depth(draft: Draft, mutator: Mutator) -> None:
+    draft.header["flags"] = mutator.rng.choice((0, 1, 4, 8, 9, 15, 16))
 
 
 def _tile(draft: Draft, mutator: Mutator) -> None:
@@ -194,7 +198,7 @@ def _swap_payloads(draft: Draft, mutator: Mutator) -> None:
 
 
 CONTENT: tuple[Change, ...] = (
-    _size, _size, _tile, _mode, _quality, _rare_field, _add_section, _drop_section, _change_section, _change_section,
+    _size, _size, _tile, _depth, _mode, _quality, _rare_field, _add_section, _drop_section, _change_section, _change_section,
     _rename_section, _change_payload, _change_payload, _noise_payload, _sound_payload, _sound_payload, _swap_payloads,
     _model, _kind, _kind, _change_length_within,
 )  # fmt: skip
@@ -243,7 +247,7 @@ def _entries(draft: Draft, mutator: Mutator) -> None:
 
 def _lie_of_size(draft: Draft, mutator: Mutator) -> None:
     """The header says something else than what the index and the payloads were made for."""
-    mutator.rng.choice((_size, _tile, _mode))(draft, mutator)
+    mutator.rng.choice((_size, _tile, _depth, _mode))(draft, mutator)
 
 
 def _end(draft: Draft, mutator: Mutator) -> None:

@@ -45,10 +45,12 @@ def sound(draft: Draft, number: int, rng: random.Random) -> bytes:
     if kind == Kind.TRANSFORM:
         return _transform(place, header.quality, rng, random_numbers)
     shape = place.height, place.width
-    noise = random_numbers.integers(0, rng.choice((1, 2, 256)), (*shape, 1 if plane else header.colours), np.uint8)
+    # now and then beyond what the depth allows
+    end = rng.choice((1, 2, header.largest + 1, 2 ** (16 if header.is_deep else 8)))
+    noise = random_numbers.integers(0, end, (*shape, 1 if plane else header.colours)).astype(header.dtype)
     if plane:
         return encode_gray(noise[..., 0])
-    shown = None if rng.random() < 0.4 else random_numbers.random(shape) < rng.random()
+    shown = None if header.is_deep or rng.random() < 0.4 else random_numbers.random(shape) < rng.random()
     lossless = encode_colour(noise, shown)
     return lossless if kind == Kind.LOSSLESS else join(lossless, _transform(place, header.quality, rng, random_numbers)).data
 

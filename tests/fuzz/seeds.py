@@ -58,6 +58,8 @@ def decoder_seeds() -> Iterator[tuple[str, bytes]]:
         if name in ("RGB", "L", "LA"):
             image.info.update({"RGB": {"exif": exif()}, "L": {"xmp": XMP}, "LA": {"icc_profile": b"profile"}}[name])
         yield name, held.encode(image, 30 if "tiles" in name else 70, tile=64)
+    yield "RGBA-deep", held.encode(pictures["RGBA"].astype(np.uint16) * 16, 70, tile=64, depth=12)
+    yield "L-deep-lossless", held.encode(pictures["L"].astype(np.uint16) * 257, lossless=True)
     # a drawing, wholly without loss; and beside a photograph, so that there are tiles of all kinds
     drawing = np.kron(np.random.default_rng(1).integers(0, 2, (16, 40)), np.ones((4, 4)))[..., None].repeat(3, -1)
     drawing = (drawing * 255).astype(np.uint8)

@@ -7,6 +7,7 @@ pixels and metadata are by construction those of files that are read and written
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -14,13 +15,15 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 from PIL.EpsImagePlugin import EpsImageFile
-from PIL.ImageFile import StubImageFile
+from PIL.ImageFile import ImageFile, StubImageFile
 from PIL.MpegImagePlugin import MpegImageFile
 
-from ...format.limits import PIXELS_MAX, check_size
+from ...errors import CaeError
+from ...format.limits import PIXELS_MAX, bytes_of, check_size
 from ...outputs import replacing
-from .. import files
-from ..picture import orientation
+from .. import files, picture
+from ..depth import from_start, is_deep
+from ..picture import Picture, orientation
 from . import npy, png, pnm, tiff
 from .pieces import Layout, Source, WholeOnly, checked
 
@@ -66,26 +69,24 @@ def reading(path: Path, pixels_max: int | None = None, *, whole_max: int = WHOLE
         found, advice = _open(path, whole_max, stack)
         if found is not None:
             with files.reading_errors(path):
-                check_streamed(found.width, found.height, pixels_max)
-            yield Source(found.width, found.height, found.channels, found.metadata, _reporting(path, found.bands))
+                check_streamed(found.width, found.height, pixels_max, found.depth)
+            yield dataclasses.replace(found, bands=_reporting(path, found.bands))
             return
     limit = PIXELS_MAX if pixels_max is None else pixels_max
-    picture = files.read_image(path, limit, advice)
-    pixels = picture.pixels
+    whole = files.read_image(path, limit, advice)
+    pixels = whole.pixels
     height, width, channels = pixels.shape
-    yield Source(width, height, channels, picture.metadata, iter([pixels]))
+    yield Source(width, height, channels, whole.metadata, iter([pixels]), whole.depth)
 
 
 def _open(path: Path, whole_max: int, stack: contextlib.ExitStack) -> tuple[Source | None, str]:
     """A file that is to be read by pieces, or None and advice for where it is too large to be read whole."""
     with files.reading_errors(path):
         file: BinaryIO = stack.enter_context(path.open("rb"))
-        start = file.read(len(npy.MAGIC))
-        file.seek(0)
-        reader = next((reader for magic, reader in _READERS.items() if start.startswith(magic)), None)
+        reader = _reader(file)
         if reader is None:
             return None, f" for a file that is read whole; {STREAMING}"
-        if reader is not npy.open_bands and pixel_count(path) <= whole_max:
+        if reader is not npy.open_bands and _is_whole(path, whole_max):
             return None, ""
         try:
             with files.pillow_limit(2**62):
@@ -107,12 +108,49 @@ def _is_stub(factory: object) -> bool:
 
 
 def pixel_count(path: Path) -> int:
-    """Pixels of an image file, of which only the beginning is read; 0 where Pillow does not say."""
+    """Pixels of an image file, of which only the beginning is read; 0 where Pillow does not say, twice as many of deep ones."""
     try:
         with files.pillow_limit(2**62), Image.open(path) as image:
-            return image.width * image.height
+            return image.width * image.height * bytes_of(16 if is_deep(image) else 8)
     except Exception:  # which the one who reads it whole shall report
         return 0
+
+
+def _is_whole(path: Path, whole_max: int) -> bool:
+    """Whether an image file is as small as that, and Pillow has all the bits of it."""
+    try:
+        with files.pillow_limit(2**62), Image.open(path) as image:
+            return image.width * image.height <= whole_max and not is_deep(image)
+    except Exception:  # which the one who reads it by pieces shall report
+        return False
+
+
+def from_pillow(image: Image.Image) -> Picture:
+    """A picture of a Pillow image, as `picture.from_pillow`; of the file itself where that holds more bits than Pillow takes.
+
+    So it is where the image is an open file of a kind that is read by pieces, and nothing has been loaded of it.
+    """
+    if not (isinstance(image, ImageFile) and image.tile and not image.mode.startswith("I;16") and image.fp and is_deep(image)):
+        return picture.from_pillow(image)
+    with from_start(image.fp) as file:
+        reader = _reader(file)
+        if reader is None:
+            return picture.from_pillow(image)
+        path = Path(image.filename or "image")
+        try:
+            with files.reading_errors(path):
+                found = reader(path, file)
+                pixels = np.concatenate(list(found.bands))
+        except WholeOnly as only:
+            raise CaeError(f"the image has more than 8 bits a channel and cannot be taken by pieces, as {only}") from None
+    return dataclasses.replace(picture.from_array(pixels), metadata=dict(found.metadata))
+
+
+def _reader(file: BinaryIO) -> Callable[[Path, BinaryIO], Source] | None:
+    """What reads a file by pieces, by its first bytes."""
+    start = file.read(len(npy.MAGIC))
+    file.seek(0)
+    return next((reader for magic, reader in _READERS.items() if start.startswith(magic)), None)
 
 
 def _reporting(path: Path, bands: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
@@ -125,13 +163,13 @@ def _reporting(path: Path, bands: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
         yield band
 
 
-def check_streamed(width: int, height: int, pixels_max: int | None) -> None:
+def check_streamed(width: int, height: int, pixels_max: int | None, depth: int = 8) -> None:
     """CaeError where a picture that is read or written by pieces is too large, or too wide for the memory of a band."""
     if pixels_max is not None:
-        check_size(width, height, pixels_max, " (--max-pixels)")
+        check_size(width, height, pixels_max, " (--max-pixels)", depth)
         return
     advice = f" in a band of {BAND_ROWS} rows, which is held at a time; raise the limit for the whole picture (--max-pixels)"
-    check_size(width, min(height, BAND_ROWS), PIXELS_MAX, advice)
+    check_size(width, min(height, BAND_ROWS), PIXELS_MAX, advice, depth)
 
 
 def check_format(path: Path) -> str:
@@ -139,15 +177,15 @@ def check_format(path: Path) -> str:
     return "NPY" if path.suffix.lower() == ".npy" else files.check_format(path)
 
 
-def by_pieces(path: Path, size: tuple[int, int], channels: int, metadata: Mapping[str, bytes]) -> bool:
-    """Whether `write_bands` is for a picture (width, height), by its size and the format that the file's suffix names."""
+def by_pieces(path: Path, size: tuple[int, int], channels: int, metadata: Mapping[str, bytes], depth: int = 8) -> bool:
+    """Whether `write_bands` is for a picture (width, height), by its size, its depth and the format that the suffix names."""
     kind = check_format(path)
     if kind == "NPY":
         return True
     if kind == "PPM" and (channels not in (1, 3) or orientation(metadata) != 1):
         # it has no place for alpha, nor for EXIF, which says that the picture has to be turned
         return False
-    return kind in _WRITERS and size[0] * size[1] > WHOLE_MAX
+    return kind in _WRITERS and (depth > 8 or size[0] * size[1] > WHOLE_MAX)
 
 
 def write_bands(
@@ -157,6 +195,7 @@ def write_bands(
     metadata: Mapping[str, bytes],
     bands: Iterable[np.ndarray],
     threads: int = 1,
+    depth: int = 8,
 ) -> None:
     """Writes an image file from bands of it, with the metadata that the format takes.
 
@@ -166,8 +205,9 @@ def write_bands(
         path: a file for which `by_pieces` holds, whatever its size.
         size: width and height in pixels.
         channels: 1 to 4, alpha last.
-        bands: (rows, width, channels) uint8 of any heights, from top to bottom.
+        bands: (rows, width, channels) of any heights, from top to bottom.
         threads: how many compress at a time.
+        depth: bits of a sample; the bands are uint16 where it is above 8, and so is what is written.
 
     Raises:
         CaeError: where the file cannot be written.
@@ -175,6 +215,6 @@ def write_bands(
     kind = check_format(path)
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
     sample = b"" if kind == "NPY" else files.small_file(path, mode, metadata)
-    layout = Layout(*size, channels, sample, threads)
+    layout = Layout(*size, channels, sample, threads, depth)
     with replacing(path) as file:
         _WRITERS[kind](file, layout, checked(iter(bands), layout))

@@ -1,4 +1,4 @@
-"""NumPy's `.npy` files of uint8, (H, W) or (H, W, 1 to 4).
+"""NumPy's `.npy` files of uint8 or uint16, (H, W) or (H, W, 1 to 4).
 
 They are read, not mapped: a map of a file that someone cuts short ends the process, and its pages count as memory.
 """
@@ -13,6 +13,8 @@ import numpy as np
 from numpy.lib import format as npy
 
 from ...errors import CaeError
+from ..picture import check_array
+from ..samples import bits_of
 from .pieces import Layout, Source, rows_at_once
 
 MAGIC = b"\x93NUMPY"
@@ -21,34 +23,32 @@ _READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0
 
 
 def open_bands(_path: Path, file: BinaryIO) -> Source:
-    """Opens an array; CaeError where it is no picture of 8 bits a channel."""
+    """Opens an array; CaeError where it is no picture."""
     version = npy.read_magic(file)
     if version not in _READERS:
-        raise CaeError(f"version {version} of .npy files holds no arrays of integers; save it as uint8")
+        raise CaeError(f"version {version} of .npy files holds no arrays of integers; save it as uint8 or uint16")
     shape, fortran_order, dtype = _READERS[version](file, max_header_size=_HEADER_MAX)
-    if dtype != np.uint8:
-        raise CaeError(f"the array holds {dtype}; convert it to uint8, 0 to 255")
+    check_array(shape, dtype)
     if fortran_order and len(shape) > 1:
         raise CaeError("the array lies in the file column by column; save numpy.ascontiguousarray of it")
-    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 2, 3, 4)) or 0 in shape:
-        raise CaeError(f"the array has shape {shape}; use (height, width) or (height, width, 1 to 4 channels)")
     height, width, channels = (*shape, 1)[:3]
-    return Source(width, height, channels, {}, _bands(file, width, height, channels))
+    return Source(width, height, channels, {}, _bands(file, width, height, channels, dtype), bits_of(dtype))
 
 
-def _bands(file: BinaryIO, width: int, height: int, channels: int) -> Iterator[np.ndarray]:
+def _bands(file: BinaryIO, width: int, height: int, channels: int, dtype: np.dtype) -> Iterator[np.ndarray]:
     step = rows_at_once(width)
     for top in range(0, height, step):
         rows = min(step, height - top)
-        data = file.read(rows * width * channels)
-        if len(data) < rows * width * channels:
+        size = rows * width * channels * dtype.itemsize
+        data = file.read(size)
+        if len(data) < size:
             raise CaeError(f"truncated: the array ends before its row {top + rows - 1} of {height}")
-        yield np.frombuffer(data, np.uint8).reshape(rows, width, channels)
+        yield np.frombuffer(data, dtype).reshape(rows, width, channels).astype(dtype.newbyteorder("="), copy=False)
 
 
 def write(file: BinaryIO, layout: Layout, bands: Iterator[np.ndarray]) -> None:
     """Writes an array (H, W), or (H, W, 2 to 4), as `codec.decode` gives it."""
     shape = (layout.height, layout.width) + (layout.channels,) * (layout.channels > 1)
-    npy.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    npy.write_array_header_1_0(file, {"descr": "<u2" if layout.is_deep else "|u1", "fortran_order": False, "shape": shape})
     for band in bands:
-        file.write(np.ascontiguousarray(band).data)
+        file.write(np.ascontiguousarray(band, "<u2" if layout.is_deep else None).data)

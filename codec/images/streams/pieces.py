@@ -15,6 +15,7 @@ from PIL import Image
 from ...errors import CaeError
 from ..files import pillow_limit
 from ..picture import from_pillow
+from ..samples import type_of
 
 BAND_PIXELS = 2**21
 """Pixels of a band where a file's own pieces are smaller."""
@@ -30,9 +31,9 @@ class WholeOnly(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A picture that arrives from top to bottom, once, in `bands` of any heights: (rows, width, channels) uint8, alpha last.
+    """A picture that arrives from top to bottom, once, in `bands` of any heights: (rows, width, channels), alpha last.
 
-    `metadata` are sections by name, as in `Picture`.
+    They are uint8 where samples have 8 bits (`depth`), and uint16 where they have 16. `metadata` are as in `Picture`.
     """
 
     width: int
@@ -40,17 +41,27 @@ class Source:
     channels: int
     metadata: Mapping[str, bytes]
     bands: Iterator[np.ndarray]
+    depth: int = 8
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """A picture to write: its sides, channels, a file of one pixel with its metadata, and threads to compress with."""
+    """A picture to write: its sides, channels, a file of one pixel with its metadata, and threads to compress with.
+
+    Of more bits a sample than 8 (`depth`), its rows are uint16, and what it is written to has 16.
+    """
 
     width: int
     height: int
     channels: int
     sample: bytes
     threads: int
+    depth: int = 8
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether samples have more than 8 bits."""
+        return self.depth > 8
 
 
 def rows_at_once(width: int, unit: int = 1) -> int:
@@ -69,7 +80,7 @@ def checked(bands: Iterator[np.ndarray], layout: Layout) -> Iterator[np.ndarray]
     missing = layout.height
     for band in bands:
         missing -= len(band)
-        if band.dtype != np.uint8 or band.shape[1:] != (layout.width, layout.channels) or missing < 0:
+        if band.dtype != type_of(layout.depth) or band.shape[1:] != (layout.width, layout.channels) or missing < 0:
             raise CaeError(f"rows of {band.dtype} {band.shape} for a picture of {layout.width} x {layout.height}")
         yield band
     if missing:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ...errors import CaeError
 from ..files import pillow_limit
-from ..picture import from_pillow, refuse_deep
+from ..picture import metadata_of, mode_for
 from .pieces import Layout, Source, WholeOnly, from_small_file, mapped_ahead, regrouped, rows_at_once
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -24,6 +24,8 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _OTHERS_MAX = 2**26
 """Bytes of all chunks that hold no pixels."""
 _READ = 2**18
+_DEEP = 16
+"""Bits of the samples that are deep; no others of more than 8 are in PNG files."""
 _LEVEL = 4
 """Of zlib: a tenth more bytes than at Pillow's 6, three times as fast."""
 
@@ -55,8 +57,7 @@ def _chunks(file: BinaryIO, start: int = 8) -> Iterator[_Chunk]:
 
 def open_bands(_path: Path, file: BinaryIO) -> Source:
     """Opens a PNG file that is neither interlaced nor animated."""
-    image = Image.open(file, formats=("PNG",))
-    refuse_deep(image)
+    Image.open(file, formats=("PNG",))  # which refuses what is none
     file.seek(16)
     width, height, bits, colour, *_, interlaced = _HEADER.unpack(file.read(_HEADER.size))
     others, pixels = [], []
@@ -80,11 +81,13 @@ def open_bands(_path: Path, file: BinaryIO) -> Source:
     small += [_chunk(b"IDAT", zlib.compress(bytes(1 + max(1, _CHANNELS[colour] * bits // 8))))]
     small += [whole for _, after, whole in others if after]
     with pillow_limit(1), Image.open(io.BytesIO(b"".join(small)), formats=("PNG",)) as one:
-        picture = from_pillow(one)
-    channels = picture.pixels.shape[2]
+        one.load()
+        channels, metadata = len(mode_for(one)), metadata_of(one)
     palette = b"".join(whole for name, _, whole in others if name in (b"PLTE", b"tRNS"))
     shown = _Shown(width, bits, colour, palette)
-    return Source(width, height, channels, picture.metadata, _bands(file, pixels, shown, height))
+    if bits == _DEEP:
+        channels = _CHANNELS[colour] + (shown.transparent is not None)
+    return Source(width, height, channels, metadata, _bands(file, pixels, shown, height), _DEEP if bits == _DEEP else 8)
 
 
 class _Shown(NamedTuple):
@@ -104,8 +107,22 @@ class _Shown(NamedTuple):
         """How far back the filters look."""
         return max(1, self.bits * _CHANNELS[self.colour] // 8)
 
+    @property
+    def transparent(self) -> np.ndarray | None:
+        """The samples of the pixels that are transparent in a deep picture without alpha, if any are."""
+        start = self.palette.find(b"tRNS") + 4
+        if start < 4 or self.colour not in (0, 2):
+            return None
+        return np.frombuffer(self.palette, ">u2", _CHANNELS[self.colour], start)
+
     def pixels(self, rows: np.ndarray) -> np.ndarray:
         """Bytes of rows (rows, row_bytes) to pixels (rows, width, channels)."""
+        if self.bits == _DEEP:
+            samples = np.ascontiguousarray(rows).view(">u2").reshape(len(rows), self.width, -1).astype(np.uint16)
+            if self.transparent is None:
+                return samples
+            seen = (samples != self.transparent).any(-1, keepdims=True)
+            return np.concatenate([samples, seen * np.uint16(65535)], -1)
         if self.bits == 8 and self.colour != 3 and not self.palette:
             return rows.reshape(len(rows), self.width, -1)
         unfiltered = np.pad(rows, ((0, 0), (1, 0)))
@@ -122,20 +139,33 @@ def _small(rows: np.ndarray, width: int, bits: int, colour: int, palette: bytes 
 def _bands(file: BinaryIO, chunks: list[_Chunk], shown: _Shown, height: int) -> Iterator[np.ndarray]:
     inflated = _Inflated(file, chunks)
     step = rows_at_once(shown.width)
-    # bytes that a filter takes for one pixel, as the pixels of a picture of 8 bits
-    colour = {1: 0, 2: 4, 3: 2, 4: 6}[shown.pixel_bytes]
     above = np.zeros((0, shown.row_bytes + 1), np.uint8)
     for top in range(0, height, step):
         rows = min(step, height - top)
         data = inflated.take(rows * (shown.row_bytes + 1))
         filtered = np.concatenate([above, np.frombuffer(data, np.uint8).reshape(rows, -1)])
-        small = _small(filtered, shown.row_bytes // shown.pixel_bytes, 8, colour)
-        with pillow_limit(2**62), Image.open(io.BytesIO(b"".join(small)), formats=("PNG",)) as image:
-            plain = np.asarray(image).reshape(len(filtered), -1)
+        plain = _unfiltered(filtered, shown.pixel_bytes)
         # for the next band's filters, the last row stands above it, as it is
         above, plain = np.pad(plain[-1:], ((0, 0), (1, 0))), plain[len(above) :]
         yield shown.pixels(plain)
     inflated.finish()
+
+
+def _unfiltered(rows: np.ndarray, pixel_bytes: int) -> np.ndarray:
+    """Rows (rows, bytes) without their filters, which come first in the rows given."""
+    if pixel_bytes <= 4:
+        # the pixels of a picture of 8 bits
+        small = _small(rows, (rows.shape[1] - 1) // pixel_bytes, 8, {1: 0, 2: 4, 3: 2, 4: 6}[pixel_bytes])
+        with pillow_limit(2**62), Image.open(io.BytesIO(b"".join(small)), formats=("PNG",)) as image:
+            return np.asarray(image).reshape(len(rows), -1)
+    # each byte of a pixel is filtered with the same byte of others alone: so one of 6 or 8 is two of 3 or 4
+    half = pixel_bytes // 2
+    pixels = rows[:, 1:].reshape(len(rows), -1, 2, half)
+    plain = np.empty_like(pixels)
+    for part in range(2):
+        alone = np.concatenate([rows[:, :1], pixels[:, :, part].reshape(len(rows), -1)], 1)
+        plain[:, :, part] = _unfiltered(alone, half).reshape(len(rows), -1, half)
+    return plain.reshape(len(rows), -1)
 
 
 class _Inflated:
@@ -184,7 +214,8 @@ def write(file: BinaryIO, layout: Layout, bands: Iterator[np.ndarray]) -> None:
     done = False
     for chunk, content in chunks:
         if chunk.name == b"IHDR":
-            content = struct.pack(">II", layout.width, layout.height) + content[8:]
+            depth = bytes([_DEEP if layout.is_deep else 8])
+            content = struct.pack(">II", layout.width, layout.height) + depth + content[9:]
         elif chunk.name == b"IDAT":
             if not done:
                 _write_rows(file, layout, bands)
@@ -216,12 +247,14 @@ def _with_row_above(bands: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
 def _compressed(rows: np.ndarray) -> tuple[bytes, bytes]:
     """Rows below the first, filtered, and those bytes as deflate blocks that end at a byte."""
     deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15)
+    if rows.itemsize == 2:
+        rows = np.ascontiguousarray(rows, ">u2").view(np.uint8)
     raw = _filtered(rows)
     return raw, deflate.compress(raw) + deflate.flush(zlib.Z_SYNC_FLUSH)
 
 
 def _filtered(rows: np.ndarray) -> bytes:
-    """The rows below the first of (rows, width, channels), each with whichever of three filters leaves the least."""
+    """The rows below the first of (rows, width, bytes of a pixel), each with whichever of three filters leaves the least."""
     count, _, channels = rows.shape
     flat = rows.reshape(count, -1)
     now, up = flat[1:], flat[:-1]

@@ -1,0 +1,40 @@
+"""Files of more than 8 bits a channel that Pillow rounds and nothing reads by pieces: by imagecodecs, if it is there."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..errors import CaeError
+from .depth import bits_in_file
+from .picture import Picture, from_array, metadata_of
+from .samples import scaled
+
+_DECODERS = {"AVIF": "avif_decode", "JPEG2000": "jpeg2k_decode", "PNG": "png_decode"}
+"""Names of imagecodecs' functions by Pillow's names of formats."""
+
+
+def read_deep(image: Image.Image, path: Path) -> Picture:
+    """The picture of a file that Pillow has opened, with 16 bits a channel.
+
+    Raises:
+        CaeError: where imagecodecs is missing or does not read it, which says what to do.
+    """
+    advice = "save it as a 16-bit PNG or TIFF without interlacing, or convert it to 8 bits"
+    name = _DECODERS.get(image.format or "")
+    if name is None:
+        raise CaeError(f"{image.format} files of more than 8 bits a channel are not read; {advice}")
+    try:
+        import imagecodecs
+    except ImportError:
+        advice = f"install it (pip install 'cae-codec[deep]'), or {advice}"
+        raise CaeError(f"this {image.format} file has more than 8 bits a channel, which needs imagecodecs; {advice}") from None
+    bits = bits_in_file(image, path)
+    pixels = getattr(imagecodecs, name)(path.read_bytes())
+    if pixels.dtype != np.uint16 or pixels.shape[:2] != (image.height, image.width):
+        raise CaeError(f"this {image.format} file holds {pixels.dtype} {pixels.shape}; {advice}")
+    picture = from_array(scaled(np.minimum(pixels, 2**bits - 1), 2**bits - 1, 16))
+    return dataclasses.replace(picture, metadata=metadata_of(image))

@@ -1,0 +1,260 @@
+"""Pictures of 9 to 16 bits a sample: coded from their full precision, by every way in and out of the codec."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+import zarr
+from PIL import Image
+
+import codec
+import codec.pillow
+from codec import CaeError
+from codec.dataset import CaeFolder
+from codec.format import container
+from codec.format.container import Header, Kind, Payload, Plane
+from codec.images.lossless import decode_colour, decode_gray, encode_colour, encode_gray
+from codec.images.reduction import reduce
+from codec.numcodecs import Cae
+from codec.zarr import CaeCodec
+
+from .conftest import TINY
+from .test_damage import damaged
+
+ON_CPU = {"weights": TINY, "device": "cpu", "threads": 2}
+RNG = np.random.default_rng(5)
+
+
+def psnr(a: np.ndarray, b: np.ndarray, largest: int = 65535) -> float:
+    return 10 * np.log10(largest**2 / np.mean((a.astype(float) - b) ** 2))
+
+
+@pytest.fixture(scope="module")
+def deep(chelsea) -> np.ndarray:
+    """A photograph of 300 x 451 averaged from 2 x 2 of its pixels and noise, so that its low bytes count: (150, 225, 4)."""
+    mean = chelsea[:, :450].reshape(150, 2, 225, 2, 3).mean((1, 3)) * 257
+    alpha = np.linspace(0, 65535, 225).round()[None, :, None].repeat(150, 0)
+    return np.concatenate([mean + RNG.integers(0, 100, mean.shape), alpha], -1).clip(0, 65535).astype(np.uint16)
+
+
+def ramp() -> np.ndarray:
+    """A smooth gradient over a fifth of the range, in colour."""
+    rows, columns = np.mgrid[:192, :192]
+    course = 20000 + 40 * rows + 28.7 * columns
+    return np.stack([course, 1.2 * course, 60000 - course], -1).astype(np.uint16)
+
+
+def test_a_gradient_has_no_bands(default):
+    """As 16 bits it has many times the levels, and more fidelity, than by way of 8 bits at the same quality."""
+    picture = ramp()
+    eight = np.rint(picture / 257).astype(np.uint8)
+    out, by_eight = (default.decode(default.encode(pixels, 95)) for pixels in (picture, eight))
+    assert (out.dtype, by_eight.dtype) == (np.uint16, np.uint8)
+    assert len(np.unique(out[..., 0])) > 50 * len(np.unique(by_eight[..., 0]))
+    assert psnr(picture, out) > psnr(picture, by_eight * 257.0) + 1.5
+
+
+def test_a_photograph_has_the_fidelity_that_its_quality_gives(default, deep):
+    picture = deep[..., :3]
+    eight = np.rint(picture / 257).astype(np.uint8)
+    for quality, gain in ((30, -0.05), (90, 0.02)):
+        data, by_eight = default.encode(picture, quality), default.encode(eight, quality)
+        assert abs(len(data) - len(by_eight)) < 0.01 * len(by_eight)
+        assert psnr(picture, default.decode(data)) > psnr(picture, default.decode(by_eight) * 257.0) + gain
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("lossless", [False, True])
+def test_all_ways_give_the_same(tiny, deep, channels, lossless, tmp_path):
+    """Of arrays, row by row, regions, tiles, bands; alpha and what is lossless come back to the last bit."""
+    pixels = deep[..., {1: [0], 2: [0, 3], 3: [0, 1, 2], 4: [0, 1, 2, 3]}[channels]]
+    data = tiny.encode(pixels, 80, tile=64, lossless=lossless)
+    mode = container.MODES[channels]
+    with tiny.create(tmp_path / "a.cae", (225, 150), mode, quality=80, tile=64, lossless=lossless, depth=16) as out:
+        for rows in np.split(pixels, [1, 70, 71]):
+            out.write(rows)
+    assert (tmp_path / "a.cae").read_bytes() == data
+    whole = tiny.decode(data)
+    assert whole.dtype == np.uint16 and whole.shape == (pixels[..., 0] if channels == 1 else pixels).shape
+    if lossless:
+        assert np.array_equal(whole.reshape(pixels.shape), pixels)
+    elif channels in (2, 4):
+        assert np.array_equal(whole[..., -1], pixels[..., -1])
+    assert np.array_equal(tiny.decode(data, region=(50, 30, 100, 90)), whole[30:120, 50:150])
+    with tiny.open(tmp_path / "a.cae") as picture:
+        assert (picture.depth, picture.mode) == (16, mode)
+        assert np.array_equal(np.concatenate(list(picture.bands())), whole)
+        for x, y, tile in picture.tiles():
+            assert np.array_equal(tile, whole[y : y + 64, x : x + 64])
+        expected = reduce(whole.reshape(pixels.shape), 4)
+        assert np.array_equal(picture.read(scale=1 / 4).reshape(expected.shape), expected)
+    facts = codec.info(data)
+    assert (facts.depth, facts.mode, facts.kinds["mixed"]) == (16, mode, 0)
+
+
+def test_reduced_sizes_do_not_overflow():
+    assert (reduce(np.full((9, 17, 1), 65535, np.uint16), 8) == 65535).all()
+
+
+def test_other_byte_orders_are_the_same(tiny, deep):
+    expected, other, file = tiny.encode(deep[..., 0]), deep[..., 0].astype(">u2"), io.BytesIO()
+    with tiny.create(file, (225, 150), "L", depth=16) as out:
+        out.write(other)
+    assert tiny.encode(other) == file.getvalue() == expected
+
+
+def test_fewer_bits_reach_white_earlier(default, deep):
+    """Of 12 bits, naming them gives the fidelity of 16 bits as a share of white; values come back in their own range."""
+    picture = deep[..., 0] >> 4
+    named = default.encode(picture, 60, depth=12)
+    with pytest.warns(RuntimeWarning, match="if they have 12 bits, say depth=12"):
+        unnamed = default.encode(picture, 60)
+    out = default.decode(named)
+    assert codec.info(named).depth == 12 and out.dtype == np.uint16 and out.max() <= 4095
+    assert abs(psnr(picture, out, 4095) - psnr(deep[..., 0], default.decode(default.encode(deep[..., 0], 60)))) < 0.1
+    assert psnr(picture, out) > psnr(picture, default.decode(unnamed)) + 10
+    assert np.array_equal(default.decode(default.encode(picture, lossless=True, depth=12)), picture)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "depth", "message"),
+    [
+        (np.full((9, 9), 4096, np.uint16), 12, "a sample is 4096, but those of 12 bits reach 4095"),
+        (np.zeros((9, 9), np.uint16), 8, "depth 8: the picture has 16 bits"),
+        (np.zeros((9, 9), np.uint8), 12, "depth 12: pictures of 8 bits have no other"),
+        (np.zeros((9, 9), np.uint16), 17, "depth 17 is not 8 to 16"),
+        (np.zeros((9, 9), np.float32), None, "if it reaches from 0 to 1, take"),
+        (np.zeros((9, 9), np.uint32), None, "convert it to uint8, 0 to 255, or to uint16"),
+        (np.zeros((9, 9, 5), np.uint16), None, "1 to 4 channels, which come last; encode each band"),
+        (np.zeros((3, 9, 9), np.uint16), None, r"take numpy.moveaxis\(pixels, 0, -1\)"),
+    ],
+)
+def test_what_does_not_fit_is_told(tiny, pixels, depth, message):
+    with pytest.raises(CaeError, match=message):
+        tiny.encode(pixels, depth=depth)
+
+
+def test_targets_count_in_the_depth_of_the_file(default, deep):
+    picture = deep[:96, :96, :3]
+    out = default.decode(default.encode(picture, target_psnr=36))
+    assert 35.95 <= psnr(picture, out) <= 36.06
+    assert len(default.encode(picture, target_size=2000)) <= 2000
+
+
+@pytest.mark.parametrize("effort", [2, 3])
+def test_what_has_eight_bits_costs_the_same_in_sixteen(tiny, chelsea, effort):
+    """The transform sees shares of white: 257 times the values of 8 bits are the same."""
+    picture = chelsea[:64, :80]
+    data, deep = (tiny.encode(each, 70, effort=effort) for each in (picture, picture * np.uint16(257)))
+    assert container.payload(deep, container.read(deep), 0) == container.payload(data, container.read(data), 0)
+    assert np.abs(tiny.decode(deep) / 257 - tiny.decode(data)).max() <= 0.5
+
+
+def test_damage_is_filled(tiny, deep):
+    for lossless in (False, True):
+        data = tiny.encode(deep, 70, tile=64, lossless=lossless)
+        whole = tiny.decode(data)
+        for plane in Plane:
+            broken = damaged(data, (5, plane))
+            with pytest.raises(CaeError, match="damaged"):
+                tiny.decode(broken)
+            with pytest.warns(RuntimeWarning, match="tile 5"):
+                found = tiny.decode(broken, on_error="fill")
+            assert found.dtype == np.uint16
+            if plane is Plane.ALPHA:
+                assert (found[64:128, 64:128, 3] == 65535).all()
+            else:
+                assert abs(found[64:128, 64:128, :3].mean() - whole[64:128, 64:128, :3].mean()) < 8000
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 3), (64, 65)])
+def test_lossless_samples(shape):
+    plane = RNG.integers(0, 65536, shape).astype(np.uint16)
+    pixels = RNG.integers(0, 65536, (*shape, 3)).astype(np.uint16)
+    assert np.array_equal(decode_gray(encode_gray(plane), *shape[::-1], 16), plane)
+    found = decode_colour(encode_colour(pixels), *shape[::-1], 16)
+    assert np.array_equal(found[..., :3], pixels) and (found[..., 3] == 65535).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: data[:3], "high bytes claim"),
+        (lambda data: b"\xff\xff\xff\x7f" + data[4:], "high bytes claim"),
+        (lambda data: data[:-8], "cut off"),
+        (lambda data: data + bytes(8), "more than one chunk"),
+        (lambda data: encode_gray(np.zeros((9, 8), np.uint16)), "another size"),
+        (lambda data: encode_gray(np.full((8, 8), 4096, np.uint16)), "a sample has more than 12 bits"),
+    ],
+)
+def test_forged_lossless_samples(tiny, change, message):
+    forged = change(encode_gray(np.zeros((8, 8), np.uint16)))
+    file = container.write(Header(8, 8, 1, 100, 64, container.NO_MODEL, 12), {}, [Payload(Kind.LOSSLESS, forged)])
+    with pytest.raises(CaeError, match=message):
+        tiny.decode(file)
+
+
+def test_a_deep_file_has_no_mixed_tiles():
+    header = Header(8, 8, 1, 50, 64, b"model id", 16)
+    file = container.write(header, {}, [container.join(b"lossless", bytes(4))])
+    with pytest.raises(CaeError, match="of the kind 3"):
+        container.read(file)
+
+
+def test_pillow_holds_gray(tiny, deep):
+    gray = Image.fromarray(deep[..., 0])
+    data = tiny.encode(gray, 70)
+    assert gray.mode == "I;16" and data == tiny.encode(deep[..., 0], 70)
+    image = tiny.decode_image(data)
+    assert image.mode == "I;16" and np.array_equal(np.asarray(image), tiny.decode(data))
+    colour = tiny.encode(deep, 70)
+    expected = np.rint(tiny.decode(colour) / 257).astype(np.uint8)
+    assert np.array_equal(np.asarray(tiny.decode_image(colour)), expected)
+
+
+def test_the_plugin(deep, monkeypatch):
+    monkeypatch.setattr(codec.pillow, "ARGUMENTS", ON_CPU)
+    file = io.BytesIO()
+    Image.fromarray(deep[..., 0] >> 4).save(file, "CAE", quality=70, depth=12)
+    with Image.open(file) as image:
+        assert image.mode == "I;16" and np.array_equal(np.asarray(image), codec.decode(file.getvalue(), **ON_CPU))
+    with Image.open(file) as image:
+        image.draft(None, (50, 30))
+        assert np.array_equal(np.asarray(image), codec.decode(file.getvalue(), scale=1 / 4, **ON_CPU))
+    data = codec.encode(deep, 70, **ON_CPU)
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.mode == "RGBA"
+        assert np.array_equal(np.asarray(image), np.rint(codec.decode(data, **ON_CPU) / 257).astype(np.uint8))
+
+
+def test_chunks_of_arrays(deep):
+    pixels = deep[:64, :96, 0]
+    for lossless in (False, True):
+        array = zarr.create_array(
+            {}, data=pixels, chunks=(64, 64), serializer=CaeCodec(quality=80, lossless=lossless), compressors=None
+        )
+        found = array[:]
+        assert found.dtype == np.uint16
+        assert np.array_equal(found, pixels) if lossless else psnr(pixels, found) > 30
+    coder = Cae(lossless=True)
+    assert np.array_equal(coder.decode(coder.encode(pixels), np.empty_like(pixels)), pixels)
+    with pytest.raises(CaeError, match="16 bits a sample is no chunk of uint8"):
+        CaeCodec().coding.decode(coder.encode(pixels), pixels.shape, np.dtype(np.uint8))
+
+
+@pytest.mark.parametrize(("dtype", "largest"), [(torch.float32, 1), (torch.float16, 1), (torch.uint8, 255)])
+def test_the_dataset(deep, tmp_path, dtype, largest):
+    (tmp_path / "a.cae").write_bytes(codec.encode(deep[..., :3], lossless=True, **ON_CPU))
+    found = CaeFolder(tmp_path, dtype=dtype, weights=TINY)[0]
+    assert found.dtype == dtype
+    expected = np.moveaxis(deep[..., :3], -1, 0) / 65535 * largest
+    assert np.abs(found.numpy().astype(float) - expected).max() <= (0.5 if largest > 1 else 5e-4)
+
+
+def test_limits_count_bytes(deep):
+    data = codec.encode(deep[..., 0], **ON_CPU)
+    limit = 150 * 225
+    with pytest.raises(CaeError, match="of 16 bits a sample, which count twice"):
+        codec.decode(data, pixels_max=2 * limit - 1, **ON_CPU)
+    assert codec.decode(data, pixels_max=2 * limit, **ON_CPU).shape == (150, 225)
