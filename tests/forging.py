@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 from codec.format import container
-from codec.format.container import Header, Kind, Payload, length_min
+from codec.format.container import Payload, length_min
 from codec.format.entropy_coding import encode, group_values
+from codec.format.header import Header, Kind
 from codec.format.tiling import HYPER_STRIDE, LATENT_STRIDE, Rect
 from codec.networks.model import Model
 

@@ -17,7 +17,8 @@ import codec
 from codec import CaeError
 from codec.commands import decode
 from codec.format import container
-from codec.format.container import Header, Kind, Payload
+from codec.format.container import Payload
+from codec.format.header import Header, Kind
 from codec.format.source import OnDisk
 from codec.images.files import write_image
 from codec.images.lossless import encode_gray

@@ -9,7 +9,7 @@ import codec
 from codec.coding import decoder, encoder
 from codec.coding.settings import Job, Settings
 from codec.format import container
-from codec.format.container import Header
+from codec.format.header import Header
 from codec.options import DecodeOptions, EncodeOptions
 
 from .conftest import TINY

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from codec import CaeError, info
 from codec.format import container
-from codec.format.container import Header, Kind, Payload
+from codec.format.container import Payload
+from codec.format.header import Header, Kind
 
 HEADER = Header(200, 100, 3, 50, 64, b"modelid8")
 FILE = container.write(

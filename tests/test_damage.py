@@ -7,7 +7,8 @@ import pytest
 
 import codec
 from codec.format import container
-from codec.format.container import Kind, Payload, Plane
+from codec.format.container import Payload
+from codec.format.header import Kind, Plane
 from codec.networks.transforms import receptive_field
 
 from .conftest import psnr

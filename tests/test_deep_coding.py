@@ -13,7 +13,8 @@ import codec.pillow
 from codec import CaeError
 from codec.dataset import CaeFolder
 from codec.format import container
-from codec.format.container import Header, Kind, Payload, Plane
+from codec.format.container import Payload
+from codec.format.header import MODES, NO_MODEL, Header, Kind, Plane
 from codec.images.lossless import decode_colour, decode_gray, encode_colour, encode_gray
 from codec.images.reduction import reduce
 from codec.numcodecs import Cae
@@ -70,7 +71,7 @@ def test_all_ways_give_the_same(tiny, deep, channels, lossless, tmp_path):
     """Of arrays, row by row, regions, tiles, bands; alpha and what is lossless come back to the last bit."""
     pixels = deep[..., {1: [0], 2: [0, 3], 3: [0, 1, 2], 4: [0, 1, 2, 3]}[channels]]
     data = tiny.encode(pixels, 80, tile=64, lossless=lossless)
-    mode = container.MODES[channels]
+    mode = MODES[channels]
     with tiny.create(tmp_path / "a.cae", (225, 150), mode, quality=80, tile=64, lossless=lossless, depth=16) as out:
         for rows in np.split(pixels, [1, 70, 71]):
             out.write(rows)
@@ -190,7 +191,7 @@ def test_lossless_samples(shape):
 )
 def test_forged_lossless_samples(tiny, change, message):
     forged = change(encode_gray(np.zeros((8, 8), np.uint16)))
-    file = container.write(Header(8, 8, 1, 100, 64, container.NO_MODEL, 12), {}, [Payload(Kind.LOSSLESS, forged)])
+    file = container.write(Header(8, 8, 1, 100, 64, NO_MODEL, 12), {}, [Payload(Kind.LOSSLESS, forged)])
     with pytest.raises(CaeError, match=message):
         tiny.decode(file)
 

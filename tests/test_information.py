@@ -8,7 +8,7 @@ import pytest
 import codec
 from codec.commands import info as command
 from codec.format import container
-from codec.format.container import Plane
+from codec.format.header import Plane
 from codec.format.information import damaged_parts, describe
 from codec.format.source import Seekable
 

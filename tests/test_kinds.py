@@ -8,7 +8,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 import codec
 from codec.format import container
-from codec.format.container import Header, Kind, Payload, Plane
+from codec.format.container import Payload
+from codec.format.header import MODES, NO_MODEL, Header, Kind, Plane
 from codec.images.lossless import decode_colour, encode_colour
 from codec.images.repeats import BLOCK, block_sums, filled, looks_drawn, new_pixels
 from codec.networks.transforms import receptive_field
@@ -120,7 +121,7 @@ def test_lossless(tiny, channels, size):
     data = tiny.encode(pixels, lossless=True, tile=64)
     assert np.array_equal(tiny.decode(data).reshape(pixels.shape), pixels)
     file = io.BytesIO()
-    with tiny.create(file, size[::-1], container.MODES[channels], lossless=True, tile=64) as out:
+    with tiny.create(file, size[::-1], MODES[channels], lossless=True, tile=64) as out:
         out.write(pixels)
     assert file.getvalue() == data
 
@@ -196,7 +197,7 @@ def test_a_damaged_tile_whose_neighbours_have_no_latent_goes_with_them(default, 
     ],
 )
 def test_forged_lossless_tiles(tiny, content, message):
-    header = Header(20, 20, 3, 50, 64, container.NO_MODEL)
+    header = Header(20, 20, 3, 50, 64, NO_MODEL)
     with pytest.raises(codec.CaeError, match=f"tile 0: .*{message}"):
         tiny.decode(container.write(header, {}, [Payload(Kind.LOSSLESS, content)]))
 
@@ -229,7 +230,7 @@ def test_forged_mixed_tiles(tiny, chelsea):
         with pytest.raises(codec.CaeError, match="lossless part claims"):
             container.split(Payload(Kind.MIXED, content), place)
     with pytest.raises(codec.CaeError, match="kind 3"):
-        container.read(container.write(Header(20, 20, 3, 50, 64, container.NO_MODEL), {}, [sound]))
+        container.read(container.write(Header(20, 20, 3, 50, 64, NO_MODEL), {}, [sound]))
 
 
 def test_looks_drawn(page, astronaut, chelsea):

@@ -7,8 +7,9 @@ import pytest
 
 import codec
 from codec.format import container
-from codec.format.container import Header, Kind, Payload
+from codec.format.container import Payload
 from codec.format.entropy_coding import VALUE_LIMIT
+from codec.format.header import Header, Kind
 from codec.format.tiling import Rect
 
 from .forging import cost, smallest_file, transform_payload

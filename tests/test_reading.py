@@ -17,7 +17,8 @@ from PIL import Image
 
 import codec
 from codec.format import container
-from codec.format.container import Header, Kind, Payload
+from codec.format.container import Payload
+from codec.format.header import Header, Kind
 from codec.format.source import AHEAD
 
 from .conftest import DATA, TINY

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 import codec
 from codec.format import container
-from codec.format.container import Kind
+from codec.format.header import Kind
 from codec.images.reduction import reduce
 from codec.networks.config import Config
 from codec.networks.model import Files, load

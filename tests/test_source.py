@@ -8,7 +8,8 @@ import pytest
 
 from codec import CaeError
 from codec.format import container
-from codec.format.container import Header, Kind, Payload
+from codec.format.container import Payload
+from codec.format.header import Header, Kind
 from codec.format.source import AHEAD, OnDisk, Seekable, open_source
 
 from .forging import Counting, cost

@@ -22,6 +22,7 @@ from ..coding.targets import encode_to_target
 from ..errors import CaeError
 from ..format import container
 from ..format.buffers import Buffer, as_bytes, letting_go
+from ..format.header import NO_MODEL
 from ..format.limits import PIXELS_MAX
 from ..format.source import Memory
 from ..images import picture as pictures
@@ -283,7 +284,7 @@ class Codec:
         return PictureWriter(file, job, checked_metadata(metadata))
 
     def _model_for(self, wanted: bytes) -> Model:
-        if wanted in (self._model.id, container.NO_MODEL):
+        if wanted in (self._model.id, NO_MODEL):
             return self._model
         if wanted not in self._others:
             path = registry.find(wanted, tried=(self._model.files.model, self._model.id))

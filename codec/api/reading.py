@@ -20,7 +20,7 @@ from ..coding.settings import Job, Settings
 from ..errors import CaeError
 from ..format import container
 from ..format.buffers import Buffer
-from ..format.container import Header
+from ..format.header import Header
 from ..format.source import open_source
 from ..networks.model import Model
 from ..options import DecodeOptions, OnError, Region, integer

@@ -18,7 +18,8 @@ from ..coding.settings import Job
 from ..errors import CaeError
 from ..format import container
 from ..format.buffers import as_bytes
-from ..format.container import MODES, SECTIONS
+from ..format.container import SECTIONS
+from ..format.header import MODES
 from ..options import integer
 from ..outputs import replacing
 from ..runtime.forking import fork_safe

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import DamageError
-from ..format.container import Header, Plane
+from ..format.header import Header, Plane
 
 NAMED_MAX = 100
 """Damaged parts that a warning names; of more it says how many."""

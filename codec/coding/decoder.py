@@ -14,7 +14,8 @@ from torch import Tensor
 
 from ..errors import CaeError, DamageError
 from ..format import container
-from ..format.container import Container, Header, Kind, Plane
+from ..format.container import Container
+from ..format.header import Header, Kind, Plane
 from ..format.limits import check_size
 from ..format.source import Data, Source
 from ..format.tiling import LATENT_STRIDE, Rect, bands, grid

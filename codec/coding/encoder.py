@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ..errors import CaeError
 from ..format import container
-from ..format.container import NO_MODEL, Header, Kind, Payload
+from ..format.container import Payload
+from ..format.header import NO_MODEL, Header, Kind
 from ..format.tiling import LATENT_STRIDE, Rect, bands, grid
 from ..images.lossless import encode_colour, encode_gray
 from ..images.repeats import filled

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ..cache import TileCache
-from ..format.container import NO_MODEL, Header
+from ..format.header import NO_MODEL, Header
 from ..format.limits import PIXELS_MAX
 from ..format.tiling import Rect
 from ..networks.model import Model, on_cpu

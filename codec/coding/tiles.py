@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..format.container import Kind, Payload, length_min
+from ..format.container import Payload, length_min
 from ..format.entropy_coding import Decoder, Groups, encode, group_values
+from ..format.header import Kind
 from ..format.source import Data
 from ..format.tiling import HYPER_STRIDE, LATENT_STRIDE, Rect
 from ..networks.entropy_networks import MEAN_BITS, deviation, unpack

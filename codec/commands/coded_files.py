@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..format import container
-from ..format.container import MODES, Header
+from ..format.header import MODES, Header
 from ..format.source import open_source
 from ..images.picture import Picture, from_array
 from ..images.streams.pieces import Source, read_ahead

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from ..errors import DamageError
 from . import container
 from .buffers import Buffer, as_bytes, letting_go
-from .container import Container, Kind, Plane
+from .container import Container
+from .header import Kind, Plane
 from .source import Memory, Source
 
 

@@ -7,7 +7,7 @@ import struct
 import zlib
 
 from codec.format import container
-from codec.format.container import Header, Kind, Plane
+from codec.format.header import TILE_UNIT, Header, Kind, Plane
 from codec.format.tiling import Rect
 from codec.options import DEPTHS
 
@@ -58,14 +58,14 @@ class Draft:
     @property
     def wanted(self) -> int:
         """Parts that the header asks for."""
-        side = max(1, self.header["tile"] * container.TILE_UNIT)
+        side = max(1, self.header["tile"] * TILE_UNIT)
         return -(-self.header["width"] // side) * -(-self.header["height"] // side) * len(self.planes)
 
     def sound_header(self) -> Header | None:
         """The header as the codec has it; None where it breaks a rule."""
         fields = {name: self.header[name] for name in ("width", "height", "channels", "quality")}
         try:
-            tile, depth = self.header["tile"] * container.TILE_UNIT, DEPTHS[0] + self.header["flags"]
+            tile, depth = self.header["tile"] * TILE_UNIT, DEPTHS[0] + self.header["flags"]
             return Header(**fields, tile=tile, model_id=self.header["model"], depth=depth)
         except container.CaeError:
             return None

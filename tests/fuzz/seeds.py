@@ -9,7 +9,8 @@ import skimage.data
 from PIL import Image
 
 from codec.format import container
-from codec.format.container import Header, Payload
+from codec.format.container import Payload
+from codec.format.header import Header
 
 from .targets import tiny_codec
 

@@ -16,7 +16,8 @@ import codec
 import codec.pillow  # its plugin
 from codec import CaeError
 from codec.format import container
-from codec.format.container import Container, Header
+from codec.format.container import Container
+from codec.format.header import TILE_UNIT, Header
 from codec.format.information import damaged_parts
 from codec.format.source import Memory, Seekable
 from codec.format.tiling import Rect
@@ -125,7 +126,7 @@ def tiny_codec() -> codec.Codec:
 
 def is_small(header: Header) -> bool:
     """Whether a picture is one that the decoder is tried on."""
-    sides = (-(-side // container.TILE_UNIT) * container.TILE_UNIT for side in (header.width, header.height))
+    sides = (-(-side // TILE_UNIT) * TILE_UNIT for side in (header.width, header.height))
     return np.prod([float(side) for side in sides]) <= PIXELS_MAX
 
 
