@@ -9,6 +9,7 @@ import skimage.data
 import torch
 
 import codec
+from codec.images.streams import pieces, tiff
 from codec.networks import registry
 from codec.networks.model import Files, Model, load
 
@@ -62,3 +63,10 @@ def no_layers(monkeypatch) -> None:
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
     error = np.mean((a.astype(float) - b) ** 2)
     return float(10 * np.log10(255**2 / error)) if error else float("inf")
+
+
+@pytest.fixture
+def many_bands(monkeypatch):
+    """A picture of this size would be one band, and a row of tiles."""
+    monkeypatch.setattr(pieces, "BAND_PIXELS", 5000)
+    monkeypatch.setattr(tiff, "_SIDE", 64)
