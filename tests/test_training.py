@@ -19,9 +19,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import codec
+from codec.networks import registry
 from codec.networks.weights import Weights
 from codec.training.augmentation import Augmentation
 from codec.training.autoencoder import Autoencoder
+from codec.training.command import main
 from codec.training.data import find_images, load_images, random_patches
 from codec.training.export import export, fraction_bits, restore
 from codec.training.options import Options
@@ -285,6 +287,27 @@ def test_without_the_extra_it_says_what_to_install(folder, tmp_path, monkeypatch
     monkeypatch.setitem(sys.modules, "pytorch_optimizer", None)
     with pytest.raises(codec.CaeError, match=r"cae-codec\[train\]"):
         Run(options(folder, tmp_path, 1), CONFIG)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
+def test_compiled_transforms_train_alike(folder, tmp_path, monkeypatch):
+    """By the compiler's first half alone: the second takes minutes, and rounds otherwise."""
+    monkeypatch.setattr("codec.training.train.COMPILER", "eager")
+    plain, compiled = (
+        train(options(folder, tmp_path / str(chosen), 1, compile=chosen), CONFIG).model.state_dict() for chosen in (False, True)
+    )
+    assert all(torch.allclose(compiled[name], value, atol=1e-5) for name, value in plain.items())
+
+
+def test_weights_to_start_from_may_be_named(folder, tmp_path, monkeypatch, capsys):
+    command = ["cae-train", str(folder), str(tmp_path / "run"), "--steps", "1", "--batch", "1", "--patch", "64", "--quiet"]
+    monkeypatch.setattr(registry, "default_path", lambda: TINY)
+    monkeypatch.setattr(sys, "argv", [*command, "--start-from", "default"])
+    main()
+    assert "1 steps done" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", [*command, "--start-from", "nobody's"])
+    with pytest.raises(SystemExit, match="no weights are named"):
+        main()
 
 
 def test_asked_to_end_it_saves_and_says_so(folder, tmp_path, monkeypatch):

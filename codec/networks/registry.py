@@ -53,6 +53,19 @@ def is_path(name: str | os.PathLike[str]) -> bool:
     return os.fspath(name).endswith(SUFFIX)
 
 
+def find_model(name: str | os.PathLike[str]) -> Path:
+    """The weights file of a model: a path that ends in .safetensors, "default", or the name of one that is installed.
+
+    CaeError where none of this name is installed.
+    """
+    if is_path(name):
+        return Path(name)
+    known = {path.stem: path for path in installed()} | {"default": default_path()}
+    if os.fspath(name) not in known:
+        raise CaeError(f"no weights are named {os.fspath(name)!r}; name a {SUFFIX} file, or one of {', '.join(known)}")
+    return known[os.fspath(name)]
+
+
 def find_part(name: str | os.PathLike[str], role: str, model: bytes) -> Path:
     """The file of an encoder or decoder: a path that ends in .safetensors, or the name of one that is installed.
 

@@ -73,9 +73,16 @@ def parser() -> Parser:
     )
     p.add_argument("--device", default="cpu", metavar="auto|cpu|cuda[:N]", help="where to run (default: cpu)")
     p.add_argument("--workers", type=int, default=1, help="threads that prepare patches; a GPU wants more (default: 1)")
+    p.add_argument(
+        "--compile",
+        action="store_true",
+        help="fuse the transforms' operations by torch.compile: for GPUs; minutes at the start",
+    )
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--memory-gib", type=float, default=6, help="images to hold in memory (default: 6)")
-    p.add_argument("--start-from", type=Path, metavar="FILE", help="weights file to fine-tune (default: start afresh)")
+    p.add_argument(
+        "--start-from", metavar="FILE|default", help="weights to fine-tune, a file or those installed (default: start afresh)"
+    )
     p.add_argument("--grow", action="store_true", help="with --start-from: keep what the model has room for, add the rest")
     p.add_argument(
         "--reduced",
@@ -109,9 +116,12 @@ def main() -> None:
     name, upsampling, as_json = (told.pop(option) for option in ("model", "upsampling", "json"))
     prepare()
     with reporting(p.prog, "use smaller patches or batches, or less --memory-gib"):
+        from ..networks import registry
         from ..networks.weights import Weights
         from .train import Interrupted, train
 
+        if arguments.start_from is not None:
+            arguments.start_from = registry.find_model(arguments.start_from)
         fixed = arguments.start_from is not None and not arguments.grow
         afresh = dataclasses.replace(MODELS[name], upsampling=upsampling)
         config = Weights.read(arguments.start_from).config if fixed else afresh

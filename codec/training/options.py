@@ -37,6 +37,7 @@ class Options:
     average: float = 0.999
     device: str = "cpu"
     workers: int = 1
+    compile: bool = False
     seed: int = 0
     start_from: Path | None = None
     grow: bool = False

@@ -42,6 +42,8 @@ from .reduction import ReducedDecoder, export_reduced
 
 CALIBRATION_IMAGES = 64
 GROWTH_PATCHES = 64
+COMPILER = "inductor"
+"""Of `Options.compile`, as torch.compile calls it."""
 COLUMNS = ("step", "hours", "learning_rate", "loss", "bpp", "psnr", "gradient_norm", "validation_loss", "megapixels_per_second")
 
 
@@ -71,6 +73,10 @@ class Run:
         self.optimizer = make_optimizer(self.model, options.learning_rate)
         shared = (options.batch, options.seed, self.stream, self.processes, options.distortion)
         self.gradients = Gradients(self.model, *shared)
+        if options.compile:
+            reduced = options.reduced is not None
+            for transform in (self.model.network,) if reduced else (self.model.analysis, self.model.synthesis):
+                transform.compile(dynamic=False, backend=COMPILER)
         self.step, self.seconds = 0, 0.0
         try:
             options.run.mkdir(parents=True, exist_ok=True)
