@@ -14,7 +14,7 @@ from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
 from codec import CaeError
 
-from . import images, page_parts, pictures, report
+from . import images, page_parts, pictures, report, training_log
 from .arguments import add_codec_arguments, add_image_arguments
 from .codecs import Codec, registry
 from .metrics import METRICS
@@ -72,13 +72,16 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def build(everything: Mapping[str, Any], shown: Mapping[str, Any], without_pictures: Mapping[str, str]) -> str:
+def build(
+    everything: Mapping[str, Any], shown: Mapping[str, Any], without_pictures: Mapping[str, str], training: Path | None = None
+) -> str:
     """The page.
 
     Args:
         everything: the results as JSON values.
         shown: what `pictures.make` returned.
         without_pictures: names of codecs that have no pictures in it, with the reason.
+        training: the folder of a training run to show as well.
     """
     labels = {codec["name"]: codec["label"] for codec in everything["codecs"]}
     curves = {
@@ -97,6 +100,7 @@ def build(everything: Mapping[str, Any], shown: Mapping[str, Any], without_pictu
         image_list=page_parts.image_list(everything),
         sources=page_parts.sources(everything),
         gaps=page_parts.gaps(everything, without_pictures),
+        training=training_log.section(training),
         curves=_json(curves),
         pictures=_json(slider),
         library=get_plotlyjs(),
@@ -127,6 +131,7 @@ def write(
     samples: Sequence[images.Sample],
     known: Mapping[str, Codec],
     names: str | None = None,
+    training: Path | None = None,
 ) -> Path:
     """Makes the pictures, writes the page, returns its path.
 
@@ -136,6 +141,7 @@ def write(
         samples: the images to show, or more.
         known: codecs by name, of which those in the results that run here are shown.
         names: images to show, see `pictures.choose`.
+        training: the folder of a training run to show as well.
     """
     chosen_names = pictures.choose(names, [image["name"] for image in everything["images"]])
     chosen = [image for name in chosen_names for image in everything["images"] if image["name"] == name]
@@ -146,7 +152,7 @@ def write(
     codecs, reasons = _usable(everything, known)
     shown = pictures.make(everything, chosen, of_digest, codecs)
     path = folder / NAME
-    path.write_text(build(everything, shown, reasons if chosen else {}), encoding="utf-8")
+    path.write_text(build(everything, shown, reasons if chosen else {}, training), encoding="utf-8")
     return path
 
 
@@ -168,5 +174,5 @@ def run(arguments: argparse.Namespace) -> None:
     everything = _read(arguments.results / "results.json")
     known = registry(arguments.weights, arguments.device, checkpoints=arguments.checkpoints)
     samples = [] if arguments.pictures == "none" else images.gather(arguments.dataset, arguments.folder)
-    path = write(everything, arguments.results, samples, known, arguments.pictures)
+    path = write(everything, arguments.results, samples, known, arguments.pictures, arguments.training)
     print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")

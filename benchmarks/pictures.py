@@ -8,6 +8,7 @@ import io
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,10 @@ _SIDE_MIN = 128
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The option that chooses images."""
+    """Options of what the page shows."""
+    parser.add_argument(
+        "--training", type=Path, metavar="RUN", help="folder of a cae-train run, of which page.html shows curves"
+    )
     parser.add_argument(
         "--pictures",
         metavar="A,B,…",

@@ -141,7 +141,9 @@ def run(arguments: argparse.Namespace) -> None:
     paths = [*report.write(results, arguments.out), *plots.write(results, arguments.out)]
     print(report.markdown(results))
     if not arguments.no_page:
-        paths.append(page.write(report.as_json(results), arguments.out, results.samples, known, arguments.pictures))
+        paths.append(
+            page.write(report.as_json(results), arguments.out, results.samples, known, arguments.pictures, arguments.training)
+        )
     print(f"wrote {', '.join(path.name for path in paths)} in {os.fspath(arguments.out)}", file=sys.stderr)
     if results.failures:
         raise CaeError(f"{len(results.failures)} points failed; they are listed above and tried again next time")
