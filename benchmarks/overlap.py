@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import statistics
 import tempfile
 import time
@@ -14,7 +15,7 @@ import numpy as np
 from codec import Codec
 from codec.commands import coded_files
 from codec.images import streams
-from codec.images.streams import Source
+from codec.images.streams.pieces import Source, read_ahead
 from codec.options import DecodeOptions, EncodeOptions
 from codec.runtime.threads import thread_count
 
@@ -59,7 +60,7 @@ def stages(
 
     def encode_file() -> None:
         with streams.reading(path, whole_max=0) as source:
-            coded_files.write(coded, source, codec, given)
+            coded_files.write(coded, dataclasses.replace(source, bands=read_ahead(source.bands)), codec, given)
 
     encode(codec)
     file = coded_files.read(coded)

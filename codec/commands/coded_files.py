@@ -13,7 +13,7 @@ from ..format import container
 from ..format.header import MODES, Header
 from ..format.source import open_source
 from ..images.picture import Picture, from_array
-from ..images.streams.pieces import Source, read_ahead
+from ..images.streams.pieces import Source
 from ..options import DecodeOptions, EncodeOptions
 from ..outputs import replacing
 from . import common
@@ -34,7 +34,7 @@ def write(path: Path, source: Source, codec: Codec, options: EncodeOptions) -> N
     size, mode = (source.width, source.height), MODES[source.channels]
     depth = options.depth_of(source.depth)
     with codec.create_picture(path, size, mode, options, source.metadata, depth) as out:
-        for rows in read_ahead(source.bands):
+        for rows in source.bands:
             out.write(rows)
 
 

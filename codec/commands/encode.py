@@ -40,6 +40,7 @@ class Encoding:
         from ..format.limits import PIXELS_MAX, check_size
         from ..images import streams
         from ..images.metadata import kept
+        from ..images.streams.pieces import read_ahead
         from . import coded_files
 
         given = self.given
@@ -55,7 +56,7 @@ class Encoding:
                 with common.naming(task.source):
                     check_size(source.width, source.height, limit, _WHOLE, source.depth)
             codec = tools.codec(encoder=given.encoder)
-            bands = tools.watched(source.bands, source.width * source.height, task.source.name, ahead=True)
+            bands = tools.watched(read_ahead(source.bands), source.width * source.height, task.source.name, ahead=True)
             source = dataclasses.replace(source, bands=bands, metadata=kept(source.metadata, given.keep))
             coded_files.write(task.target, source, codec, options)
         return coded_files.facts(task.target)
