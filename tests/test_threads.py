@@ -3,17 +3,19 @@
 import hashlib
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+import time
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 import torch
 from PIL import Image
 
 import codec
 from codec.runtime import threads
-from codec.runtime.threads import THREADS_PER_PROCESSOR, processors, run_parallel, thread_count
+from codec.runtime.threads import THREADS_PER_PROCESSOR, check_wanted, processors, run_parallel, thread_count
 
 from .conftest import DATA, TINY
 
@@ -99,6 +101,48 @@ def test_threads_left_over_go_to_the_products(items, threads, among, each):
 
 def test_nothing_to_do():
     assert run_parallel(str, [], 4) == []
+
+
+def test_long_work_ends_where_other_work_fails():
+    """Or where it is interrupted: it asks, and is told so."""
+    ended = []
+
+    def work(number):
+        if number:
+            raise KeyboardInterrupt
+        try:
+            for _ in range(6000):
+                check_wanted()
+                time.sleep(0.01)
+        except CancelledError:
+            ended.append(number)
+            raise
+
+    with pytest.raises(KeyboardInterrupt):
+        run_parallel(work, [1, 0], 2)
+    assert ended == [0]
+    check_wanted()
+
+
+def test_a_search_can_be_interrupted(tmp_path):
+    """Which would take minutes; Ctrl-C ends it at its next step, and leaves no file."""
+    code = (
+        "import os, signal, sys, threading\n"
+        "from codec.coding import search\n"
+        "before = search._alive\n"
+        "def begun(*arguments):\n"
+        "    threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()\n"
+        "    return before(*arguments)\n"
+        "search._alive = begun\n"
+        "from codec.commands import encode\n"
+        "encode.main(sys.argv[1:])"
+    )
+    Image.fromarray(skimage.data.astronaut()).save(tmp_path / "a.png")
+    given = [tmp_path / "a.png", tmp_path / "a.cae", "-e", "9", "--weights", TINY, "-j", "2"]
+    command = [sys.executable, "-c", code, *map(str, given)]
+    done = subprocess.run(command, cwd=DATA.parents[1], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 130 and done.stderr == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
 UNSEEN = """

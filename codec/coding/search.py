@@ -18,6 +18,7 @@ from ..format.tiling import LATENT_STRIDE, Rect, grid
 from ..networks.entropy_model import EntropyModel, Rounding
 from ..networks.entropy_networks import MEAN_BITS, SCALE_MIN, SCALE_STEP
 from ..networks.quantisation import DISTORTION_WEIGHT
+from ..runtime.threads import check_wanted
 from .settings import Job
 from .transforming import samples
 
@@ -155,6 +156,7 @@ def refine(target: Target, z: Tensor, job: Job) -> tuple[Tensor, Tensor]:
     alive = _alive(entropy, y, z, level)
     noise = torch.Generator(model.device).manual_seed(0)
     for number in range(schedule.iterations):
+        check_wanted()
         temperature = schedule.hot * (schedule.cold / schedule.hot) ** (number / (schedule.iterations - 1))
         rounding = sampled(temperature, noise) if schedule.noise else relaxed(temperature)
         z_hat = rounding(z)

@@ -8,7 +8,7 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
@@ -19,6 +19,7 @@ from ..options import integer
 THREADS_PER_PROCESSOR = 4
 """More threads than that are never started: they would only take memory, or more than the system has."""
 
+_here = threading.local()
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -54,12 +55,31 @@ def run_parallel(
     if not items:
         return []
     each = max(1, threads // max(1, min(threads, among or len(items))))
-    with ThreadPoolExecutor(max(1, min(threads, len(items))), initializer=use_in_this_thread, initargs=(each,)) as pool:
+    given_up = threading.Event()
+
+    def begin() -> None:
+        _here.given_up = given_up
+        use_in_this_thread(each)
+
+    with ThreadPoolExecutor(max(1, min(threads, len(items))), initializer=begin) as pool:
         try:
             results = pool.map(work, items)
         except RuntimeError as error:
             raise CaeError(f"the system starts no more threads ({error}); use fewer (-j, threads=)") from None
-        return list(results)
+        try:
+            return list(results)
+        except BaseException:
+            given_up.set()
+            raise
+
+
+def check_wanted() -> None:
+    """Ends the work of a thread of `run_parallel` that was interrupted, or where other work failed: CancelledError.
+
+    Work that takes long calls this from time to time.
+    """
+    if (given_up := getattr(_here, "given_up", None)) and given_up.is_set():
+        raise CancelledError
 
 
 def use_in_this_thread(number: int) -> None:
