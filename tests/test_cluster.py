@@ -88,6 +88,13 @@ def test_goes_on_after_bad_files(tmp_path, photographs, address, capsys):  # noq
     assert {row["skipped"] for row in rows(tmp_path / "table.csv").values()} == {"", "it is up to date"}
 
 
+def test_a_file_that_is_nowhere(tmp_path, photographs, address):  # noqa: F811
+    out = tmp_path / "coded"
+    arguments = (photographs / "a.png", photographs / "none.png", "-o", out, "--scheduler", address)
+    assert fails(encode.main, *arguments) == "cae-encode: 1 of 2 files failed"
+    assert tree(out) == ["a.cae"]
+
+
 def test_weights_are_loaded_once(tmp_path, photographs, address, monkeypatch):  # noqa: F811
     made = []
     with_arguments = codec.Codec.__init__

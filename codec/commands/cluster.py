@@ -58,7 +58,8 @@ def do_tasks(work: Work, tasks: Sequence[Task], given: argparse.Namespace, bar: 
         job = remote.Job.of(work, given)
         Path(given.output).mkdir(parents=True, exist_ok=True)
         cluster = _Cluster(client, given.scheduler, job)
-        cluster.check([*given.inputs, given.output])
+        # one that is not here either fails by itself
+        cluster.check([*filter(os.path.exists, given.inputs), given.output])
         deadly = []
         for task, outcome in cluster.do(tasks, AHEAD):
             if outcome is None:
