@@ -28,7 +28,7 @@ from .errors import CaeError
 from .format import container
 from .format.limits import PIXELS_MAX
 from .format.source import Seekable
-from .images.picture import metadata_for_pillow
+from .images.picture import metadata_for_pillow, refuse_deep
 from .images.samples import converted
 from .options import REDUCTIONS, DecodeOptions, EncodeOptions
 
@@ -130,6 +130,9 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
         value = given.get(name, image.info.get(name))
         told.info[name] = value.tobytes() if isinstance(value, Image.Exif) else value
     try:
+        # Pillow has loaded it, and of the copy nobody can tell what it was made of
+        if not image.mode.startswith("I;16"):
+            refuse_deep(image)
         data = codec.encode(told, **options, **ARGUMENTS)
     except CaeError as error:
         raise OSError(f"cannot write mode {image.mode} as CAE: {error}") from error

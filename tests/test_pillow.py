@@ -229,3 +229,14 @@ def test_other_files_are_left_alone(tmp_path, cat):
         assert image.format == "PNG"
     with pytest.raises(UnidentifiedImageError):
         opened(b"\x89CAE" + bytes(100))
+
+
+def test_what_pillow_has_rounded_is_not_saved(tmp_path):
+    """As `encode` refuses it: a deep file would lose bits that nobody misses until they are needed."""
+    (tmp_path / "deep.ppm").write_bytes(b"P6 3 2 65535 " + bytes(range(36)))
+    with Image.open(tmp_path / "deep.ppm") as image, pytest.raises(OSError, match="more than 8 bits a channel"):
+        image.save(tmp_path / "deep.cae")
+    assert not (tmp_path / "deep.cae").exists()
+    gray = np.arange(0, 60000, 1000, np.uint16).reshape(6, 10)
+    Image.fromarray(gray).save(tmp_path / "gray.cae", lossless=True)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "gray.cae")), gray)
