@@ -17,7 +17,8 @@ DEFAULT_QUALITY = 50
 DEFAULT_TILE = 1024
 """Side of a tile in pixels."""
 EFFORTS = range(1, 10)
-DEFAULT_EFFORT = 2
+DEFAULT_EFFORT, SEARCH_FROM = 2, 3
+"""The effort where nothing is said, and the first at which symbols are searched for."""
 TARGETS = ("target_size", "target_bpp", "target_psnr")
 DEFAULT_CACHE = 2**26
 """Bytes of decoded tiles that an open picture keeps: as many as a dozen of the usual size."""
@@ -101,6 +102,11 @@ class EncodeOptions:
             return None
         advice = f"if they have {bits} bits, say depth={bits} (--depth {bits}) for a finer picture"
         return f"no sample is above {largest} of 65535; {advice}"
+
+    @property
+    def searches(self) -> bool:
+        """Whether symbols are searched for."""
+        return self.effort >= SEARCH_FROM and not self.lossless
 
     @property
     def has_target(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from os import PathLike
 from typing import Any, BinaryIO
@@ -277,10 +277,15 @@ class Codec:
         options: EncodeOptions,
         metadata: Mapping[str, bytes] | None,
         depth: int | None = None,
+        count_searched: Callable[[float], None] | None = None,
     ) -> PictureWriter:
-        """`create` with its options as one; `depth` is what is known of it where the options say nothing."""
+        """`create` with its options as one; `depth` is what is known of it where the options say nothing.
+
+        `count_searched` is told of pixels as the search for their symbols goes on, on any thread.
+        """
         shape, depth = (checked_size(size), channels_of(mode)), options.depth or depth or 8
         job = Job.encoding(self._model, self._settings, *shape, options, depth)
+        job = dataclasses.replace(job, count_searched=count_searched)
         return PictureWriter(file, job, checked_metadata(metadata))
 
     def _model_for(self, wanted: bytes) -> Model:

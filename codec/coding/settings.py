@@ -71,7 +71,8 @@ class Job:
     """What one call works with: a model and how it runs, what the file's header says, and what the caller chose.
 
     `distortion_weight` is the encoder's, see `Quantiser.choose`.
-    `tiles` holds what other calls have decoded of the same file.
+    `tiles` holds what other calls have decoded of the same file. `count_searched` is told of pixels as the search for their
+    symbols goes on, on any thread.
     """
 
     model: Model
@@ -80,6 +81,7 @@ class Job:
     options: EncodeOptions | DecodeOptions
     distortion_weight: float = DISTORTION_WEIGHT
     tiles: TileCache = dataclasses.field(default_factory=lambda: TileCache(0))
+    count_searched: Callable[[float], None] | None = None
 
     @classmethod
     def encoding(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import re
 from pathlib import Path
@@ -56,9 +57,15 @@ class Encoding:
                 with common.naming(task.source):
                     check_size(source.width, source.height, limit, _WHOLE, source.depth)
             codec = tools.codec(encoder=given.encoder)
-            bands = tools.watched(read_ahead(source.bands), source.width * source.height, task.source.name, ahead=True)
-            source = dataclasses.replace(source, bands=bands, metadata=kept(source.metadata, given.keep))
-            coded_files.write(task.target, source, codec, options)
+            bands, watched = read_ahead(source.bands), (source.width * source.height, task.source.name)
+            with contextlib.ExitStack() as stack:
+                count = None
+                if options.searches and not options.has_target:
+                    count = stack.enter_context(tools.watch.search(*watched))
+                else:
+                    bands = tools.watch.bands(bands, *watched, ahead=True)
+                source = dataclasses.replace(source, bands=bands, metadata=kept(source.metadata, given.keep))
+                coded_files.write(task.target, source, codec, options, count)
         return coded_files.facts(task.target)
 
 
