@@ -13,8 +13,8 @@ SIDE = 128
 """Pixels to a side of a crop."""
 PLACES = {"training": (0, 256), "validation": (256, 384), "test": (384, 512)}
 """Columns of a texture's 512 x 512 pixels from which the crops of each part are cut; none sees another's."""
-STEP = {"training": 64, "validation": 64, "test": 32}
-"""Pixels from crop to crop."""
+STEP = {"training": 40, "validation": 64, "test": 32}
+"""Pixels from crop to crop; in training no multiple of the latent's stride, so that it is seen in two places on its grid."""
 
 Drawn = tuple[np.ndarray, np.ndarray]
 """Pixels (H, W) or (H, W, 3) uint8, and which of them are defective (H, W) bool."""

@@ -52,15 +52,15 @@ def area(positive: np.ndarray, negative: np.ndarray) -> float:
 
 def measure(texture: str, part: str, codec: Codec, quality: int, seed: int) -> list[Row]:
     """A row for each of `RANKINGS`."""
-    good = [codec.inspect(pixels, quality) for pixels in crops(texture, "training")]
+    known = Statistics.of([codec.inspect(pixels, quality) for pixels in crops(texture, "training")])
     tried = [(sample, codec.inspect(sample.pixels, quality)) for sample in samples(texture, part, seed)]
     rows = []
     for name, maps in RANKINGS.items():
-        known = Statistics.of(good, maps)
         heats = [(sample, known.heat(traces, maps)) for sample, traces in tried]
         scores = {
             kind: np.array([known.score(traces, maps) for sample, traces in tried if sample.kind == kind]) for kind in KINDS
         }
+        threshold = known.threshold(maps)
         defective = np.concatenate([scores[kind] for kind in DEFECTS])
         rows.append(
             Row(
@@ -69,8 +69,8 @@ def measure(texture: str, part: str, codec: Codec, quality: int, seed: int) -> l
                 area(defective, scores[None]),
                 per_pixel(heats),
                 {kind: area(scores[kind], scores[None]) for kind in DEFECTS},
-                float((defective > known.threshold).mean()),
-                float((scores[None] > known.threshold).mean()),
+                float((defective > threshold).mean()),
+                float((scores[None] > threshold).mean()),
             )
         )
     return rows

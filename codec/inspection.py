@@ -9,7 +9,6 @@ that is missing costs fewer bits than the texture around it.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -34,6 +33,7 @@ _FLOOR = {"error": 1e-7, "surprise": 1.0}
 _ROUNDING = 1 / 12
 """Variance of rounding to integers: how much a latent in quantisation steps varies at least."""
 _SPREAD_MIN = 0.05
+_UNKNOWN = (np.empty(0),) * 3
 _STOPS = ((0, 0, 0, 4), (0.25, 87, 16, 110), (0.5, 188, 55, 84), (0.75, 249, 142, 9), (1, 252, 255, 164))
 """matplotlib's inferno."""
 
@@ -64,7 +64,7 @@ class Statistics:
         levels: (layers, 2), mean and deviation of each of `LAYERS`.
         peaks: (layers, 2, 2), of the highest value of a sample in each layer and direction, in those deviations: mean and
             deviation.
-        threshold: the highest score of a good sample under the statistics of the other half of them.
+        highest: (layers,), of each the highest departure of a good sample, the latent's mean and whitening those of the others.
     """
 
     quality: int
@@ -73,51 +73,55 @@ class Statistics:
     whitening: np.ndarray
     levels: np.ndarray
     peaks: np.ndarray
-    threshold: float
+    highest: np.ndarray
 
     @classmethod
-    def of(cls, samples: Sequence[Traces], maps: Sequence[str] = MAPS) -> Statistics:
-        """From traces of good samples, all of one model and quality; the threshold is one for these maps.
+    def of(cls, samples: Sequence[Traces]) -> Statistics:
+        """From traces of good samples, all of one model and quality.
 
         Raises:
             CaeError: where there are fewer than `SAMPLES_MIN`.
         """
         if len(samples) < SAMPLES_MIN:
             raise CaeError(f"{len(samples)} good samples; at least {SAMPLES_MIN} are needed, and dozens are better")
-        halves = samples[::2], samples[1::2]
-        scores = [cls._fitted(known).score(sample, maps) for known, others in (halves, halves[::-1]) for sample in others]
-        return dataclasses.replace(cls._fitted(samples), threshold=max(scores))
+        values: list[list[np.ndarray]] = [[] for _ in LAYERS]
+        for known, others in ((samples[::2], samples[1::2]), (samples[1::2], samples[::2])):
+            half = cls._fitted(known)  # few samples are closer to their own mean than others are
+            for sample in others:
+                for found, layer in zip(values, LAYERS, strict=True):
+                    found.append(half._layer(sample, *layer))
+        return cls._fitted(samples)._calibrated(values)
 
     @classmethod
     def _fitted(cls, samples: Sequence[Traces]) -> Statistics:
+        """With the latent's mean and whitening alone."""
         latents = np.concatenate([sample.latent.reshape(-1, sample.latent.shape[-1]) for sample in samples]).astype(np.float64)
         mean = latents.mean(0)
         latents -= mean
         variances, directions = np.linalg.eigh(latents.T @ latents / len(latents))
         whitening = directions / np.sqrt(variances.clip(0) + _ROUNDING)
-        model = cls(samples[0].quality, samples[0].model_id, mean, whitening, np.empty(0), np.empty(0), math.inf)
-        values = [[model._layer(sample, *layer) for sample in samples] for layer in LAYERS]
-        return model._calibrated(values)
+        return cls(samples[0].quality, samples[0].model_id, mean, whitening, *_UNKNOWN)
 
     @classmethod
     def of_itself(cls, traces: Traces) -> Statistics:
         """Those of a single picture, by which its places are compared with each other; of these, distances mean nothing."""
         channels = traces.latent.shape[-1]
-        blank = cls(
-            traces.quality, traces.model_id, np.zeros(channels), np.zeros((channels, 0)), np.empty(0), np.empty(0), math.inf
-        )
+        blank = cls(traces.quality, traces.model_id, np.zeros(channels), np.zeros((channels, 0)), *_UNKNOWN)
         found = blank._calibrated([[blank._layer(traces, *layer)] for layer in LAYERS])
         return dataclasses.replace(found, peaks=np.broadcast_to([0.0, 1.0], found.peaks.shape))
 
     def _calibrated(self, values: Sequence[Sequence[np.ndarray]]) -> Statistics:
-        levels, peaks = [], []
+        """With what is usual of these values, a list of the samples' for each layer."""
+        levels, peaks, highest = [], [], []
         for layer in values:
             every = np.concatenate([value.ravel() for value in layer])
             mean, spread = every.mean(dtype=np.float64), every.std(dtype=np.float64) + 1e-6
-            highest = np.array([[(value.max() - mean) / spread, (mean - value.min()) / spread] for value in layer])
+            own = np.array([[(value.max() - mean) / spread, (mean - value.min()) / spread] for value in layer])
+            usual, varying = own.mean(0), own.std(0) + _SPREAD_MIN
             levels.append((mean, spread))
-            peaks.append(np.stack([highest.mean(0), highest.std(0) + _SPREAD_MIN], -1))
-        return dataclasses.replace(self, levels=np.array(levels), peaks=np.array(peaks))
+            peaks.append(np.stack([usual, varying], -1))
+            highest.append(((own - usual) / varying).max())
+        return dataclasses.replace(self, levels=np.array(levels), peaks=np.array(peaks), highest=np.array(highest))
 
     def heat(self, traces: Traces, maps: Sequence[str] = MAPS) -> np.ndarray:
         """How far each pixel is above the highest value that is usual of good samples, in deviations of these: (H, W) float32.
@@ -134,6 +138,10 @@ class Statistics:
     def score(self, traces: Traces, maps: Sequence[str] = MAPS) -> float:
         """The highest departure of any place, in the units of `heat`."""
         return float(max(value.max() for value in self._departures(traces, maps)))
+
+    def threshold(self, maps: Sequence[str] = MAPS) -> float:
+        """The highest score of a good sample."""
+        return float(max(value for value, (name, _) in zip(self.highest, LAYERS, strict=True) if name in maps))
 
     def _departures(self, traces: Traces, maps: Sequence[str]) -> Iterator[np.ndarray]:
         if (traces.quality, traces.model_id) != (self.quality, self.model_id):
@@ -159,7 +167,7 @@ class Statistics:
     def save(self, path: Path) -> None:
         """Writes a .safetensors file; CaeError where that fails."""
         tensors = {name: np.ascontiguousarray(getattr(self, name), np.float64) for name in _ARRAYS}
-        facts = {"quality": self.quality, "model_id": self.model_id.hex(), "threshold": self.threshold}
+        facts = {"quality": self.quality, "model_id": self.model_id.hex()}
         with replacing(path) as file:
             file.write(save(tensors, {_KIND: json.dumps(facts)}))
 
@@ -170,9 +178,11 @@ class Statistics:
             with safe_open(path, "numpy") as file:
                 facts = json.loads((file.metadata() or {})[_KIND])
                 arrays = {name: file.get_tensor(name) for name in _ARRAYS}
-            found = cls(int(facts["quality"]), bytes.fromhex(facts["model_id"]), threshold=float(facts["threshold"]), **arrays)
-            shapes = (found.mean.ndim, found.whitening.ndim, found.levels.shape, found.peaks.shape)
-            if shapes != (1, 2, (len(LAYERS), 2), (len(LAYERS), 2, 2)) or len(found.mean) != len(found.whitening):
+            found = cls(int(facts["quality"]), bytes.fromhex(facts["model_id"]), **arrays)
+            shapes = (found.mean.ndim, found.whitening.ndim, *(getattr(found, name).shape for name in _ARRAYS[2:]))
+            if shapes != (1, 2, (len(LAYERS), 2), (len(LAYERS), 2, 2), (len(LAYERS),)) or len(found.mean) != len(
+                found.whitening
+            ):
                 raise ValueError("other shapes")
         except OSError as error:
             raise CaeError(f"{path}: {error.strerror or error}") from None
@@ -181,7 +191,7 @@ class Statistics:
         return found
 
 
-_ARRAYS = ("mean", "whitening", "levels", "peaks")
+_ARRAYS = ("mean", "whitening", "levels", "peaks", "highest")
 _KIND = "good_samples"
 """Key of the file's metadata."""
 
@@ -196,8 +206,10 @@ def smoothed(values: np.ndarray, deviation: float) -> np.ndarray:
     for axis in (0, 1):
         length = values.shape[axis]
         padded = np.pad(values, [(reach, reach) if axis == each else (0, 0) for each in (0, 1)], mode="edge")
-        parts = (np.take(padded, range(start, start + length), axis) * weight for start, weight in enumerate(weights))
-        values = functools.reduce(np.add, parts)
+        values = np.zeros_like(values)
+        for start, weight in enumerate(weights):
+            part = slice(start, start + length)
+            values += weight * (padded[part] if axis == 0 else padded[:, part])
     return values
 
 

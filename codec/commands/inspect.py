@@ -83,9 +83,10 @@ def _inspect(parsed: argparse.Namespace) -> int:
     limit = PIXELS_MAX if parsed.max_pixels is None else parsed.max_pixels
     codec = Codec(weights=weights, device=parsed.device, threads=parsed.threads, pixels_max=limit)
     statistics = Statistics.load(parsed.statistics) if parsed.statistics else None
-    quality = parsed.quality or (statistics.quality if statistics else DEFAULT_INSPECTION_QUALITY)
+    known = statistics.quality if statistics else DEFAULT_INSPECTION_QUALITY
+    quality = known if parsed.quality is None else parsed.quality
     if parsed.good:
-        statistics = Statistics.of(_good(parsed.good, codec, quality, limit), _maps(parsed.map, True))
+        statistics = Statistics.of(_good(parsed.good, codec, quality, limit))
         if parsed.save:
             statistics.save(parsed.save)
     return sum(_one(source, target, codec, statistics, quality, parsed, limit) for source, target in targets)
@@ -108,9 +109,9 @@ def _one(
     picture, traces = _traced(source, codec, quality, limit)
     maps = _maps(parsed.map, statistics is not None)
     with common.naming(source):
-        heat = (statistics or Statistics.of_itself(traces)).heat(traces, maps)
-    threshold = parsed.threshold if parsed.threshold is not None else statistics.threshold if statistics else None
-    score = float(heat.max())
+        known = statistics or Statistics.of_itself(traces)
+        heat, score = known.heat(traces, maps), known.score(traces, maps)
+    threshold = parsed.threshold if parsed.threshold is not None else statistics.threshold(maps) if statistics else None
     low, high = _SHOWN_ALONE if threshold is None else (threshold / 2, max(2 * threshold, threshold + 3))
     write_image(target, from_array(shown(heat, picture.colour, low, high)))
     above = threshold is not None and score > threshold
