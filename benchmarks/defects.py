@@ -111,16 +111,16 @@ def line(row: Row) -> str:
 
 
 def write_set(folder: Path, texture: str, part: str, seed: int) -> None:
-    """Good crops to TEXTURE/good, others with their masks to TEXTURE/PART."""
-    for name in ("good", part):
+    """Good crops to TEXTURE/good, others to TEXTURE/PART, their masks to TEXTURE/masks."""
+    for name in ("good", part, "masks"):
         (folder / texture / name).mkdir(parents=True, exist_ok=True)
     for number, pixels in enumerate(crops(texture, "training")):
         Image.fromarray(pixels).save(folder / texture / "good" / f"{number:02}.png")
     for number, sample in enumerate(samples(texture, part, seed)):
-        path = folder / texture / part / f"{number:03}-{sample.kind or 'good'}.png"
-        Image.fromarray(sample.pixels).save(path)
+        name = f"{number:03}-{sample.kind or 'good'}.png"
+        Image.fromarray(sample.pixels).save(folder / texture / part / name)
         if sample.kind:
-            Image.fromarray(sample.mask).save(path.with_suffix(".mask.png"))
+            Image.fromarray(sample.mask).save(folder / texture / "masks" / name)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -47,8 +47,7 @@ def test_command(capsys, tmp_path, monkeypatch):
     rows = json.loads(capsys.readouterr().out)
     assert [row["maps"] for row in rows] == 2 * list(defects.RANKINGS)
     assert all(0 <= row[name] <= 1 for row in rows for name in ("per_picture", "per_pixel", "found", "false_alarms"))
-    assert len(list((tmp_path / "metal" / "good").iterdir())) == 4
-    assert len(list((tmp_path / "metal" / "test").iterdir())) == 10 + 8
+    assert [len(list((tmp_path / "metal" / name).iterdir())) for name in ("good", "test", "masks")] == [4, 10, 8]
     for wrong in (["--textures", "cat"], ["--seed", "-1"]):
         with pytest.raises(SystemExit, match="benchmarks: "):
             command.main(["defects", *wrong])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 DEFAULT_WEIGHTS = "default"
 MAPS = ("error", "surprise", "distance", "all")
-_SHOWN_ALONE = (3.0, 8.0)
+_SHOWN_ALONE = (2.0, 5.0)
 """Deviations from which on places show, and at which they hide the picture, where nothing is known of good samples."""
 
 
