@@ -126,8 +126,8 @@ def write_set(folder: Path, texture: str, part: str, seed: int) -> None:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Statistics and threshold come from good crops alone. For weights of good samples: --save FOLDER, then cae-train "
-        "FOLDER/brick/good RUN --start-from WEIGHTS --steps N --export brick.safetensors, then --weights brick.safetensors "
-        "--textures brick."
+        "FOLDER/brick/good RUN --start-from default --patch 128 --steps N --export brick.safetensors, then --textures brick "
+        "--weights brick.safetensors."
     )
     parser.add_argument(
         "--weights", type=Path, metavar="FILE", help="weights file (default: the one that comes with the codec)"

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ..images.picture import Picture
     from ..inspection import Statistics, Traces
 
-DEFAULT_WEIGHTS = "default"
 MAPS = ("error", "surprise", "distance", "all")
 _SHOWN_ALONE = (2.0, 5.0)
 """Deviations from which on places show, and at which they hide the picture, where nothing is known of good samples."""
@@ -37,7 +36,7 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument(
         "weights",
         metavar="WEIGHTS",
-        help=f"weights file, best fine-tuned on good samples; {DEFAULT_WEIGHTS!r}: the codec's own",
+        help="weights file, best fine-tuned on good samples, or 'default', the codec's own",
     )
     parser.add_argument("files", nargs="*", metavar="PICTURE … HEAT", help="pictures, and the heat map or a folder for them")
     known = parser.add_mutually_exclusive_group()
@@ -75,13 +74,13 @@ def _inspect(parsed: argparse.Namespace) -> int:
     from .. import Codec
     from ..format.limits import PIXELS_MAX
     from ..inspection import Statistics
+    from ..networks import registry
 
     targets = _targets([Path(name) for name in parsed.files])
     if parsed.save:
         check_target(parsed.save)
-    weights = None if parsed.weights == DEFAULT_WEIGHTS else Path(parsed.weights)
     limit = PIXELS_MAX if parsed.max_pixels is None else parsed.max_pixels
-    codec = Codec(weights=weights, device=parsed.device, threads=parsed.threads, pixels_max=limit)
+    codec = Codec(weights=registry.find_model(parsed.weights), device=parsed.device, threads=parsed.threads, pixels_max=limit)
     statistics = Statistics.load(parsed.statistics) if parsed.statistics else None
     known = statistics.quality if statistics else DEFAULT_INSPECTION_QUALITY
     quality = known if parsed.quality is None else parsed.quality
