@@ -20,6 +20,7 @@ COMMANDS = {
     "files": ("benchmarks.files", "measure pictures a second of whole folders, reading and writing counted"),
     "dataset": ("benchmarks.dataset", "measure pictures a second that a PyTorch DataLoader takes from files, beside JPEG"),
     "drawings": ("benchmarks.drawings", "measure codecs on pages, screens, diagrams, maps and patterns that are drawn here"),
+    "defects": ("benchmarks.defects", "find defects drawn on textures: areas under ROC curves of error, surprise and distance"),
     "regions": ("benchmarks.regions", "time regions out of a large picture, cold and warm"),
     "overlap": ("benchmarks.overlap", "time reading, coding and writing apart and together, on one thread and on all"),
     "coding": ("benchmarks.coding", "compare real coded sizes with the entropy model's estimates"),

@@ -14,6 +14,7 @@ QUALITIES = range(1, 101)
 DEPTHS = range(8, 17)
 """Bits of a sample."""
 DEFAULT_QUALITY = 50
+DEFAULT_INSPECTION_QUALITY = 60
 DEFAULT_TILE = 1024
 """Side of a tile in pixels."""
 EFFORTS = range(1, 10)
