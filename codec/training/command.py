@@ -97,6 +97,12 @@ def parser() -> Parser:
         "--decoder or --encoder; the entropy networks stay, and so do model id and files",
     )
     p.add_argument(
+        "--denoise",
+        action="store_true",
+        help="with --freeze decoder: train an encoder that leaves noise out, on patches with noise of many strengths, which "
+        "are compared with the clean ones; without the noise of --augment",
+    )
+    p.add_argument(
         "--loss",
         default="mse",
         choices=DISTORTIONS,

@@ -43,6 +43,7 @@ class Options:
     grow: bool = False
     reduced: int | None = None
     freeze: str | None = None
+    denoise: bool = False
     loss: str = "mse"
     augment: tuple[str, ...] = ("flip", "rotate", "rescale", "noise")
     overlap: float | None = None
@@ -55,6 +56,11 @@ class Options:
     validate_every: int = 2000
     memory_gib: float = 6
     quiet: bool = False
+
+    def __post_init__(self) -> None:
+        if self.denoise:
+            # this noise is in what is to be learnt, too
+            object.__setattr__(self, "augment", tuple(name for name in self.augment if name != "noise"))
 
     @property
     def distortion(self) -> Distortion:
@@ -97,6 +103,8 @@ class Options:
                 raise CaeError(f"freeze {self.freeze!r}: there are encoder and decoder")
             if self.start_from is None or self.grow or self.reduced is not None:
                 raise CaeError("a frozen part is one of finished weights (--start-from, without --grow and --reduced)")
+        if self.denoise and self.freeze != "decoder":
+            raise CaeError("denoising is learnt by an encoder alone (--freeze decoder)")
         if self.loss not in DISTORTIONS:
             raise CaeError(f"loss {self.loss!r}: there are {', '.join(DISTORTIONS)}")
         for side in (*self.patch_schedule.values, self.patch):

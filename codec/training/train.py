@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from ..errors import CaeError
 from ..networks.config import Config
-from ..networks.weights import Weights
+from ..networks.weights import DENOISING, Weights
 from ..runtime import devices
 from ..runtime.threads import use_in_this_thread
 from . import checkpoint
@@ -71,7 +71,7 @@ class Run:
         self.model = model.to(options.device)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.optimizer = make_optimizer(self.model, options.learning_rate)
-        shared = (options.batch, options.seed, self.stream, self.processes, options.distortion)
+        shared = (options.batch, options.seed, self.stream, self.processes, options.distortion, options.denoise)
         self.gradients = Gradients(self.model, *shared)
         if options.compile:
             reduced = options.reduced is not None
@@ -100,9 +100,9 @@ class Run:
         return self.options.learning_rate * min(1, (self.step + 1) / 200, max(left, 0.002))
 
     @property
-    def aim(self) -> dict[str, str | None]:
+    def aim(self) -> dict[str, str | bool | None]:
         """What a run cannot change on its way."""
-        return {"loss": self.options.loss, "freeze": self.options.freeze}
+        return {name: getattr(self.options, name) for name in ("loss", "freeze", "denoise")}
 
     def start(self, images: list[Tensor]) -> None:
         """Resumes where the folder holds a state; else starts from the weights that the options name, or from components."""
@@ -130,7 +130,9 @@ class Run:
 
     def validate(self, held_out: list[np.ndarray]) -> float:
         """The averaged model's validation loss, to five digits."""
-        return round(validate(self.average, held_out, self.options.device, self.stream, self.options.distortion), 5)
+        options = self.options
+        told = (options.device, self.stream, options.distortion)
+        return round(validate(self.average, held_out, *told, denoise=options.denoise), 5)
 
     def batches(self, images: list[Tensor]) -> Iterator[Tensor]:
         """Endless batches of this process's patches (B, P, P, 3) in [0, 1], made ahead by threads.
@@ -214,6 +216,8 @@ def train(options: Options, config: Config) -> Run:
         described = {"licence": options.licence, "training": json.dumps(record)}
         if options.freeze is not None:
             owner = Weights.read(options.start_from).id
+            if options.denoise:
+                described[DENOISING] = "true"
             export_part(run.average, OTHER[options.freeze], owner, options.export, described)
             return run
         chosen = pictures[:: max(1, len(pictures) // CALIBRATION_IMAGES)]
