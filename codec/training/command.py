@@ -12,7 +12,7 @@ from ..commands.common import one_line, reporting
 from ..networks.config import MODELS, UPSAMPLINGS
 from ..runtime.environment import prepare
 from .distortions import DISTORTIONS
-from .options import AUGMENTATIONS, Options
+from .options import AUGMENTATIONS, ENLARGED, ENLARGER_NAMES, Options
 from .schedule import UNCHANGED, Schedule
 
 
@@ -89,6 +89,19 @@ def parser() -> Parser:
         type=int,
         metavar="2|4|8",
         help="with --start-from: train but a decoder for 1/2, 1/4 or 1/8 of the size, which --export adds to the weights",
+    )
+    p.add_argument(
+        "--enlarge",
+        type=int,
+        metavar="2",
+        help="with --start-from: train but a decoder that doubles the size, on pictures that were halved, which --export adds "
+        "to the weights",
+    )
+    p.add_argument(
+        "--enlarge-by",
+        default=ENLARGED,
+        choices=ENLARGER_NAMES,
+        help="a decoder of its own, or SRCNN on the ordinary one's pictures, to compare with (default: %(default)s)",
     )
     p.add_argument(
         "--freeze",

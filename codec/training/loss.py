@@ -12,7 +12,7 @@ from .autoencoder import Autoencoder
 from .data import whole_blocks
 from .denoising import degraded
 from .distortions import DISTORTIONS, Distortion, squared_error
-from .reduction import ReducedDecoder
+from .lone_decoder import LoneDecoder
 
 RATE_BALANCE = 0.45
 """Exponent that weighs each sample's loss by (mean lambda / lambda): without it the highest rates own the gradient."""
@@ -21,7 +21,7 @@ LOSS_LIMIT = 4.0
 
 
 def rate_distortion(
-    model: Autoencoder | ReducedDecoder,
+    model: Autoencoder | LoneDecoder,
     x: Tensor,
     level: Tensor,
     *,
@@ -56,7 +56,7 @@ def reduced(x: Tensor, factor: int) -> Tensor:
 
 
 def validate(
-    model: Autoencoder | ReducedDecoder,
+    model: Autoencoder | LoneDecoder,
     images: list[np.ndarray],
     device: str,
     stream: torch.dtype,
@@ -69,9 +69,10 @@ def validate(
     To `denoise`, each image is given noise of its own, the same every time.
     """
     losses = []
+    factor = model.factor if isinstance(model, LoneDecoder) else 1
     with torch.inference_mode():
         for number, image in enumerate(images):
-            x = whole_blocks(image)
+            x = whole_blocks(image, factor)
             pair = degraded(x, torch.Generator().manual_seed(number)) if denoise else (x, x)
             x, wanted = (picture.to(device) for picture in pair)
             for level in np.linspace(0, model.config.levels - 1, 4):

@@ -30,15 +30,17 @@ from . import checkpoint
 from .augmentation import Augmentation
 from .autoencoder import Autoencoder, start_from_components
 from .data import find_images, load_images, random_patches
+from .enlarging import ENLARGERS
 from .export import export, export_part, restore
 from .freezing import OTHER, freeze
 from .gradients import Gradients
 from .growth import grow
+from .lone_decoder import LoneDecoder, export_beside
 from .loss import validate
 from .optimizer import make_optimizer
 from .options import Options
 from .processes import Processes
-from .reduction import ReducedDecoder, export_reduced
+from .reduction import ReducedDecoder
 
 CALIBRATION_IMAGES = 64
 GROWTH_PATCHES = 64
@@ -63,9 +65,11 @@ class Run:
         self.stream = torch.bfloat16 if devices.fast_bf16(device) else torch.float32
         torch.manual_seed(options.seed)
         fixed = options.start_from is not None and not options.grow
-        model: Autoencoder | ReducedDecoder = restore(options.start_from) if fixed else Autoencoder(config)
+        model: Autoencoder | LoneDecoder = restore(options.start_from) if fixed else Autoencoder(config)
         if options.reduced is not None:
             model = ReducedDecoder(model, options.reduced)
+        if options.enlarge is not None:
+            model = ENLARGERS[options.enlarge_by](model, options.enlarge)
         if options.freeze is not None:
             freeze(model, options.freeze)
         self.model = model.to(options.device)
@@ -210,8 +214,8 @@ def train(options: Options, config: Config) -> Run:
         record |= {name: getattr(options, name) for name in told}
         if held_out:
             record["validation_loss"] = run.validate(held_out) if score is None else score
-        if options.reduced is not None:
-            export_reduced(run.average, options.start_from, options.export, json.dumps(record))
+        if isinstance(run.average, LoneDecoder):
+            export_beside(run.average, options.start_from, options.export, json.dumps(record))
             return run
         described = {"licence": options.licence, "training": json.dumps(record)}
         if options.freeze is not None:
