@@ -17,7 +17,9 @@ from codec import CaeError, Codec
 
 from . import images
 from .arguments import add_image_arguments
-from .metrics import psnr_rgb
+from .bd import bd_rate
+from .curves import Curve
+from .metrics import Metric, psnr_rgb
 
 ORDINARY, BEFORE, WITHIN = "as it is", "non-local means", "denoising encoder"
 """Ways to code a noisy picture: the noise as well, after non-local means, by the encoder that is measured."""
@@ -58,6 +60,10 @@ class Row:
     psnr: float
     ssim: float
 
+    def beats(self, other: Row) -> bool:
+        """Whether it is smaller and better than another, both ways to measure it."""
+        return self.bpp < other.bpp and self.psnr > other.psnr and self.ssim > other.ssim
+
 
 def non_local_means(pixels: np.ndarray) -> np.ndarray:
     """Pixels (H, W, 3) uint8 without the noise that is estimated in them, by scikit-image with what its examples take.
@@ -81,6 +87,9 @@ def ssim(clean: np.ndarray, decoded: np.ndarray) -> float:
 
     window = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     return float(structural_similarity(clean, decoded, channel_axis=-1, data_range=255, **window))
+
+
+METRICS = (Metric("psnr", "PSNR", "PSNR in dB", psnr_rgb), Metric("ssim", "SSIM", "SSIM", ssim))
 
 
 def measure(
@@ -112,18 +121,49 @@ def measure(
 
 
 def summary(rows: list[Row]) -> Iterator[str]:
-    """Means over pictures as lines of a table in Markdown, and how often the encoder beats non-local means in everything."""
+    """Means over pictures as lines of a table in Markdown.
+
+    For each quality after non-local means they tell on how many pictures the encoder is smaller and better at one of its own.
+    """
     groups: dict[tuple[str, int, str], list[Row]] = {}
+    within: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row.noise, row.quality, row.way), []).append(row)
-    yield "| noise | quality | coded | bpp | PSNR, dB | SSIM | smaller and better than after non-local means |"
+        if row.way == WITHIN:
+            within.setdefault((row.noise, row.picture), []).append(row)
+    yield "| noise | quality | coded | bpp | PSNR, dB | SSIM | the encoder is smaller and better in both |"
     yield "|---|---:|---|---:|---:|---:|---:|"
     for (noise, quality, way), group in sorted(groups.items(), key=lambda item: _order(*item[0])):
         bpp, psnr, likeness = (statistics.fmean(getattr(row, name) for row in group) for name in ("bpp", "psnr", "ssim"))
-        pairs = zip(group, groups[noise, quality, BEFORE], strict=True)
-        wins = sum(row.bpp < other.bpp and row.psnr > other.psnr and row.ssim > other.ssim for row, other in pairs)
-        won = f"{wins} of {len(group)}" if way == WITHIN else ""
+        beaten = sum(any(row.beats(other) for row in within[noise, other.picture]) for other in group)
+        won = f"{beaten} of {len(group)}" if way == BEFORE else ""
         yield f"| {noise} | {quality} | {way} | {bpp:.3f} | {psnr:.2f} | {likeness:.4f} | {won} |"
+
+
+def rates(rows: list[Row]) -> Iterator[str]:
+    """For each noise, as a line, how many per cent more bits the encoder takes than non-local means, at equal PSNR and SSIM.
+
+    They are BD-rates of the curves through means over pictures.
+    """
+    for noise in dict.fromkeys(row.noise for row in rows):
+        curves = [_mean_curve([row for row in rows if (row.noise, row.way) == (noise, way)]) for way in (BEFORE, WITHIN)]
+        found = [bd_rate(*curves, metric) for metric in METRICS]
+        told = (each.note if each.percent is None else f"{each.percent:+.1f} %" for each in found)
+        yield f"bits beside {BEFORE}, noise {noise}: " + "; ".join(
+            f"at equal {metric.label} {value}" for metric, value in zip(METRICS, told, strict=True)
+        )
+
+
+def _mean_curve(rows: list[Row]) -> Curve:
+    groups: dict[int, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.quality, []).append(row)
+    means = sorted(
+        tuple(statistics.fmean(getattr(row, name) for row in group) for name in ("bpp", "psnr", "ssim"))
+        for group in groups.values()
+    )
+    bpp, psnr, likeness = zip(*means, strict=True)
+    return Curve(rows[0].way, rows[0].way, tuple(groups), bpp, {"psnr": psnr, "ssim": likeness})
 
 
 def _order(noise: str, quality: int, way: str) -> tuple[int, int, int]:
@@ -139,7 +179,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", type=Path, metavar="FILE", help="weights file (default: the one that comes with the codec)"
     )
-    parser.add_argument("--qualities", default="30,50,70", metavar="Q,Q…", help="default: %(default)s")
+    parser.add_argument(
+        "--qualities", default="20,40,60,80", metavar="Q,Q…", help="four at least for BD-rates (default: %(default)s)"
+    )
     parser.add_argument("--images", type=int, metavar="N", help="only the first so many pictures")
     parser.add_argument(
         "--side", type=int, metavar="N", help="only the middle of each picture, of at most so many pixels a side"
@@ -183,4 +225,4 @@ def run(arguments: argparse.Namespace) -> None:
             writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(Row)])
             writer.writeheader()
             writer.writerows(map(dataclasses.asdict, rows))
-    print("\n".join(summary(rows)))
+    print("\n".join([*summary(rows), "", *rates(rows)]))

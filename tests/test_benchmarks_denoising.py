@@ -36,8 +36,12 @@ def test_table_and_files(tmp_path, capsys, monkeypatch, astronaut):
     ]
     command.main([*given, "--csv", str(tmp_path / "rows.csv"), "--save", str(tmp_path / "pictures")])
     table = capsys.readouterr().out.splitlines()
-    assert len(table) == 2 + 3 * 2 * 3 and table[2].startswith("| none | 40 | as it is |")
-    assert table[-1].startswith("| Poisson 100, Gaussian 5 | 80 | denoising encoder |") and "of 1" in table[-1]
+    assert (
+        len(table) == 2 + 3 * 2 * 3 + 1 + 3
+        and table[-1].endswith("at equal SSIM fewer than 4 points, each better than those of lower rate")
+        and table[2].startswith("| none | 40 | as it is |")
+    )
+    assert table[18].startswith("| Poisson 100, Gaussian 5 | 80 | non-local means |") and table[18].endswith("| 0 of 1 |")
     with open(tmp_path / "rows.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 18 and len(list((tmp_path / "pictures").iterdir())) == 3 + 18
@@ -70,3 +74,25 @@ def test_non_local_means(astronaut):
     assert psnr(denoising.non_local_means(noisy), clean) > psnr(noisy, clean) + 3
     flat = np.full((64, 64, 3), 64, np.uint8)
     assert np.array_equal(denoising.non_local_means(flat), flat)
+
+
+def test_who_is_smaller_and_better():
+    def row(way, quality, bpp, psnr):
+        return denoising.Row("a", "none", way, quality, bpp, psnr, psnr / 50)
+
+    ways = {denoising.BEFORE: 1.0, denoising.WITHIN: 0.8}
+    rows = [
+        row(way, quality, factor * quality / 10, 30 + quality / 10)
+        for way, factor in ways.items()
+        for quality in (10, 20, 40, 80)
+    ]
+    rows += [row(denoising.ORDINARY, quality, 9, 20) for quality in (10, 20, 40, 80)]
+    table = list(denoising.summary(rows))
+    assert table[3].endswith("| 0 of 1 |") and denoising.BEFORE in table[3]
+    assert list(denoising.rates(rows)) == [
+        "bits beside non-local means, noise none: at equal PSNR -20.0 %; at equal SSIM -20.0 %"
+    ]
+    better = [*rows, row(denoising.WITHIN, 15, 0.9, 31.5)]
+    assert list(denoising.summary([*better, *(row(way, 15, 9, 9) for way in (denoising.BEFORE, denoising.ORDINARY))]))[
+        3
+    ].endswith("| 1 of 1 |")
