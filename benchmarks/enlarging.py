@@ -19,7 +19,7 @@ from codec import CaeError, Codec
 from codec.coding.settings import Job, Settings
 from codec.coding.tiles import decode_tile
 from codec.format import container
-from codec.format.container import Kind
+from codec.format.header import Kind
 from codec.format.source import Memory
 from codec.images.reduction import reduce
 from codec.networks.enlarging import EnlargedSynthesis

@@ -78,8 +78,8 @@ class Run:
         shared = (options.batch, options.seed, self.stream, self.processes, options.distortion, options.denoise)
         self.gradients = Gradients(self.model, *shared)
         if options.compile:
-            reduced = options.reduced is not None
-            for transform in (self.model.network,) if reduced else (self.model.analysis, self.model.synthesis):
+            alone = isinstance(self.model, LoneDecoder)
+            for transform in (self.model.network,) if alone else (self.model.analysis, self.model.synthesis):
                 transform.compile(dynamic=False, backend=COMPILER)
         self.step, self.seconds = 0, 0.0
         try:
