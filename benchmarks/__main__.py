@@ -25,6 +25,8 @@ COMMANDS = {
     "overlap": ("benchmarks.overlap", "time reading, coding and writing apart and together, on one thread and on all"),
     "coding": ("benchmarks.coding", "compare real coded sizes with the entropy model's estimates"),
     "classic": ("benchmarks.classic.command", "train a classic autoencoder of fixed size, and show its honest place"),
+    "denoising": ("benchmarks.denoising", "code noisy pictures: as they are, after non-local means, by a denoising encoder"),
+    "enlarging": ("benchmarks.enlarging", "double halved pictures: a decoder of its own, bicubic, Lanczos and SRCNN"),
     "losses": ("benchmarks.losses", "measure what each loss must be multiplied by for the quality levels to keep their rates"),
     "training-options": ("benchmarks.training_options", "screen options of training: loss against time, time to a given loss"),
     "upsampling": ("benchmarks.upsampling", "train with each way to enlarge: loss, speed, checkerboards on plain pictures"),

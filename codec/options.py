@@ -18,8 +18,11 @@ DEFAULT_INSPECTION_QUALITY = 60
 DEFAULT_TILE = 1024
 """Side of a tile in pixels."""
 EFFORTS = range(1, 10)
-DEFAULT_EFFORT, SEARCH_FROM = 2, 3
-"""The effort where nothing is said, and the first at which symbols are searched for."""
+DEFAULT_EFFORT = 2
+SEARCHED_FROM = 3
+"""Effort from which on symbols are searched for."""
+DENOISE = "denoise"
+"""Name of the encoder that `cae-encode --denoise` takes."""
 TARGETS = ("target_size", "target_bpp", "target_psnr")
 DEFAULT_CACHE = 2**26
 """Bytes of decoded tiles that an open picture keeps: as many as a dozen of the usual size."""
@@ -107,7 +110,7 @@ class EncodeOptions:
     @property
     def searches(self) -> bool:
         """Whether symbols are searched for."""
-        return self.effort >= SEARCH_FROM and not self.lossless
+        return self.effort >= SEARCHED_FROM and not self.lossless
 
     @property
     def has_target(self) -> bool:

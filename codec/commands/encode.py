@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from ..errors import CaeError
-from ..options import DEFAULT_EFFORT, DEFAULT_QUALITY, DEFAULT_TILE, TARGETS, EncodeOptions
+from ..options import DEFAULT_EFFORT, DEFAULT_QUALITY, DEFAULT_TILE, DENOISE, TARGETS, EncodeOptions
 from ..outputs import check_target
 from . import arguments, common, working
 from .working import Facts, Task, Tools
@@ -109,8 +109,16 @@ def main(given: list[str] | None = None) -> None:
     )
     parser.add_argument("--depth", type=int, metavar="BITS", help="how many bits of 16 the samples have, such as a camera's 12")
     parser.add_argument("--force", action="store_true", help="write to OUT even where its name does not end in .cae")
-    parser.add_argument(
+    encoder = parser.add_mutually_exclusive_group()
+    encoder.add_argument(
         "--encoder", metavar="NAME|FILE", help="another encoder for the weights: an installed one, or a .safetensors file"
+    )
+    encoder.add_argument(
+        "--denoise",
+        dest="encoder",
+        action="store_const",
+        const=DENOISE,
+        help="leave noise out, by the encoder for that, where one is installed",
     )
     arguments.add_running(parser)
     parsed = arguments.parse_files(parser, given)
