@@ -14,10 +14,15 @@ QUALITIES = range(1, 101)
 DEPTHS = range(8, 17)
 """Bits of a sample."""
 DEFAULT_QUALITY = 50
+DEFAULT_INSPECTION_QUALITY = 60
 DEFAULT_TILE = 1024
 """Side of a tile in pixels."""
 EFFORTS = range(1, 10)
 DEFAULT_EFFORT = 2
+SEARCHED_FROM = 3
+"""Effort from which on symbols are searched for."""
+DENOISE = "denoise"
+"""Name of the encoder that `cae-encode --denoise` takes."""
 TARGETS = ("target_size", "target_bpp", "target_psnr")
 DEFAULT_CACHE = 2**26
 """Bytes of decoded tiles that an open picture keeps: as many as a dozen of the usual size."""
@@ -101,6 +106,11 @@ class EncodeOptions:
             return None
         advice = f"if they have {bits} bits, say depth={bits} (--depth {bits}) for a finer picture"
         return f"no sample is above {largest} of 65535; {advice}"
+
+    @property
+    def searches(self) -> bool:
+        """Whether symbols are searched for."""
+        return self.effort >= SEARCHED_FROM and not self.lossless
 
     @property
     def has_target(self) -> bool:

@@ -56,7 +56,8 @@ def test_whole_commands(tmp_path, photograph):
 
 
 @pytest.mark.parametrize(
-    "command", ["cae-encode --help", "cae-decode --help", "cae-info --help", "cae-train --help", "cae-info FILE"]
+    "command",
+    ["cae-encode --help", "cae-decode --help", "cae-info --help", "cae-inspect --help", "cae-train --help", "cae-info FILE"],
 )
 def test_answers_without_torch(encoded, command):
     name, argument = command.split()

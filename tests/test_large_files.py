@@ -182,17 +182,17 @@ def test_progress_on_a_terminal(monkeypatch, ahead):
     monkeypatch.setattr(progress, "PROGRESS_AFTER", 0.3)
     monkeypatch.setattr(sys, "stderr", Terminal())
     bands = [np.zeros((1000, 1000, 3), np.uint8)] * 10
-    for number, band in enumerate(progress.of_bands(bands, 10**7, "a\ncat.tif", ahead=ahead)):
+    for number, band in enumerate(progress.PictureBar(False).bands(bands, 10**7, "a\ncat.tif", ahead=ahead)):
         assert band is bands[number]
         if number == 1:
             assert sys.stderr.getvalue() == ""
         time.sleep(0.15)
     told = sys.stderr.getvalue()
-    assert r"a\ncat.tif" in told and "/10 MP" in told and "MP/s" in told and "left" in told
+    assert r"a\ncat.tif" in told and "/10.0 MP" in told and "MP/s" in told and "left" in told
 
 
 def test_no_progress_elsewhere(monkeypatch, capsys):
     monkeypatch.setattr(progress, "PROGRESS_AFTER", 0.0)
-    for _ in progress.of_bands([np.zeros((10, 10, 3), np.uint8)] * 5, 500, "cat"):
+    for _ in progress.PictureBar(False).bands([np.zeros((10, 10, 3), np.uint8)] * 5, 500, "cat"):
         time.sleep(0.05)
     assert capsys.readouterr() == ("", "")

@@ -13,6 +13,7 @@ import codec
 from codec.coding.search import SCHEDULES, relaxed, sampled
 from codec.commands import encode
 from codec.networks.quantisation import Quantiser
+from codec.options import EncodeOptions
 
 from .conftest import TINY
 
@@ -114,3 +115,13 @@ def test_bits_of_real_symbols_meet_the_tables(tiny):
         wanted = np.log2(frequencies.sum()) - np.log2(frequencies[tables[number].radius + np.arange(-2, 3)])
         wanted = np.concatenate([wanted[2:][::-1][:2], wanted[2:]])  # of a magnitude, the positive symbol's
         assert np.allclose(quantiser.bits(symbols, torch.full((5,), float(number))), wanted, atol=1e-3)
+
+
+def test_the_search_counts_the_pixels_that_it_is_done_with(tiny, tmp_path):
+    image = skimage.data.coffee()[:150, :100]
+    done = []
+    with tiny.create_picture(
+        tmp_path / "a.cae", (100, 150), "RGB", EncodeOptions(tile=64, effort=3), {}, None, done.append
+    ) as out:
+        out.write(image)
+    assert sum(done) == pytest.approx(100 * 150) and len(done) == 6 * SCHEDULES[3].iterations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from os import PathLike
 from typing import Any, BinaryIO
@@ -18,17 +18,19 @@ from ..coding.damage import Damage
 from ..coding.decoder import decode as decode_region
 from ..coding.encoder import encode as encode_pixels
 from ..coding.settings import Job, Settings
+from ..coding.surprise import traces
 from ..coding.targets import encode_to_target
 from ..errors import CaeError
 from ..format import container
 from ..format.buffers import Buffer, as_bytes, letting_go
 from ..format.header import NO_MODEL
-from ..format.limits import PIXELS_MAX
+from ..format.limits import PIXELS_MAX, check_size
 from ..format.source import Memory
 from ..images import picture as pictures
 from ..images import streams
 from ..images.picture import Picture
 from ..images.samples import bits_of
+from ..inspection import Traces
 from ..networks import model as models
 from ..networks import registry
 from ..networks.agreement import agrees
@@ -37,6 +39,7 @@ from ..networks.weights import Files
 from ..options import (
     DEFAULT_CACHE,
     DEFAULT_EFFORT,
+    DEFAULT_INSPECTION_QUALITY,
     DEFAULT_QUALITY,
     DEFAULT_TILE,
     DecodeOptions,
@@ -164,12 +167,7 @@ class Codec:
         Raises:
             CaeError: for an image, quality, tile size, effort or target that cannot be coded.
         """
-        if isinstance(image, Image.Image):
-            picture = streams.from_pillow(image)
-        elif isinstance(image, np.ndarray):
-            picture = pictures.from_array(image)
-        else:
-            raise CaeError(f"cannot encode a {type(image).__name__}; pass a Pillow image or a NumPy array")
+        picture = _picture_of(image)
         targets = {"target_size": target_size, "target_bpp": target_bpp, "target_psnr": target_psnr}
         return self.encode_picture(picture, EncodeOptions(quality, tile, effort, lossless, depth=depth, **targets))
 
@@ -182,6 +180,26 @@ class Codec:
         if depth > 8 and (hint := options.hint(int(pixels.max()), depth)):
             warnings.warn(hint, RuntimeWarning, stacklevel=3)
         return (encode_to_target if options.has_target else encode_pixels)(pixels, job, picture.metadata)
+
+    def inspect(self, image: Image.Image | np.ndarray, /, quality: int = DEFAULT_INSPECTION_QUALITY) -> Traces:
+        """What coding a picture would cost and lose at each place, from which `inspection.Statistics` makes heat maps.
+
+        Args:
+            image: as `encode` takes it; alpha is left out of account.
+            quality: 1 to 100.
+
+        Raises:
+            CaeError: for an image or quality that cannot be coded, and for pictures of more than `pixels_max` pixels.
+        """
+        return self.inspect_picture(_picture_of(image), quality)
+
+    @fork_safe
+    def inspect_picture(self, picture: Picture, quality: int) -> Traces:
+        """`inspect` for a picture whose colour and alpha are already apart."""
+        height, width, colours = picture.colour.shape
+        check_size(width, height, self._settings.pixels_max, "", picture.depth)
+        job = Job.encoding(self._model, self._settings, (width, height), colours, EncodeOptions(quality), picture.depth)
+        return traces(picture.colour, job)
 
     def decode(
         self, data: Buffer, /, *, region: Region | None = None, on_error: OnError = "raise", scale: float | Fraction = 1
@@ -277,10 +295,15 @@ class Codec:
         options: EncodeOptions,
         metadata: Mapping[str, bytes] | None,
         depth: int | None = None,
+        count_searched: Callable[[float], None] | None = None,
     ) -> PictureWriter:
-        """`create` with its options as one; `depth` is what is known of it where the options say nothing."""
+        """`create` with its options as one; `depth` is what is known of it where the options say nothing.
+
+        `count_searched` is told of pixels as the search for their symbols goes on, on any thread.
+        """
         shape, depth = (checked_size(size), channels_of(mode)), options.depth or depth or 8
         job = Job.encoding(self._model, self._settings, *shape, options, depth)
+        job = dataclasses.replace(job, count_searched=count_searched)
         return PictureWriter(file, job, checked_metadata(metadata))
 
     def _model_for(self, wanted: bytes) -> Model:
@@ -293,6 +316,14 @@ class Codec:
                 raise CaeError(f"{path}: says that its id is {wanted.hex()}, but has {model.id.hex()}; install it again")
             self._others[wanted] = model
         return self._others[wanted]
+
+
+def _picture_of(image: Image.Image | np.ndarray) -> Picture:
+    if isinstance(image, Image.Image):
+        return streams.from_pillow(image)
+    if isinstance(image, np.ndarray):
+        return pictures.from_array(image)
+    raise CaeError(f"cannot encode a {type(image).__name__}; pass a Pillow image or a NumPy array")
 
 
 def codec_again(made_with: dict[str, Any], model_id: bytes) -> Codec:

@@ -20,7 +20,7 @@ from ..networks.transforms import receptive_field
 from ..runtime.memory import give_back
 from ..runtime.threads import run_parallel
 from .kinds import Layer, choose_layers, without_layers
-from .search import SCHEDULES, Target, search_margin
+from .search import Target, search_margin
 from .settings import WIDE, Job, with_fallback
 from .tiles import encode_tile
 from .transforming import analyse
@@ -105,7 +105,7 @@ def _encode_band(pixels: np.ndarray, place: Rect, band: Rect, job: Job) -> Itera
         if layers and rest:
             colour = without_layers(colour, place, band, layers, job)
             latent = _analyse(colour, place, wide, job)
-        if layers or job.options.effort in SCHEDULES:
+        if layers or job.options.searches:
             for number, payload in _encode_tiles(latent, wide, rest, job, colour, place).items():
                 if number in layers and 8 * len(payload.data) > layers[number].rest:
                     del layers[number]
@@ -151,7 +151,7 @@ def _encode_tiles(
         number, tile = cell
         inside = tile.outward(LATENT_STRIDE).relative_to(origin)
         target = None
-        if colour is not None and place is not None and job.options.effort in SCHEDULES:
+        if colour is not None and place is not None and job.options.searches:
             target = Target.of(colour[tile.relative_to(place).slices], latent, inside)
         return number, with_fallback(lambda job: encode_tile(latent[inside.slices], tile, job, target), job, windows=False)
 

@@ -56,6 +56,8 @@ def choose_layers(
     """
     if job.header.is_deep:  # of which few are drawn, and whose low bits take many without loss
         return {}
+    if job.model.denoises:  # without loss the noise would come back
+        return {}
     cells = [
         (number, tile) for number, tile in grid(band, job.header.tile) if looks_drawn(pixels[tile.relative_to(place).slices])
     ]

@@ -114,7 +114,7 @@ class Target:
 
 def search_margin(job: Job) -> int:
     """Pixels around the tiles of which the search wants to know the latent."""
-    return MARGIN * LATENT_STRIDE if job.options.effort in SCHEDULES else 0
+    return MARGIN * LATENT_STRIDE if job.options.searches else 0
 
 
 def relaxed(temperature: float) -> Rounding:
@@ -166,6 +166,8 @@ def refine(target: Target, z: Tensor, job: Job) -> tuple[Tensor, Tensor]:
         y.grad, z.grad = torch.autograd.grad([bits, latent], [y, z], [torch.ones_like(bits), target.slope(latent, job)])
         y.grad *= alive
         steps.step()
+        if job.count_searched:
+            job.count_searched(target.pixels.shape[0] * target.pixels.shape[1] / schedule.iterations)
     return y.detach(), z.detach()
 
 

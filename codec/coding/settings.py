@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ..cache import TileCache
+from ..errors import CaeError
 from ..format.header import NO_MODEL, Header
 from ..format.limits import PIXELS_MAX
 from ..format.tiling import Rect
@@ -71,7 +72,8 @@ class Job:
     """What one call works with: a model and how it runs, what the file's header says, and what the caller chose.
 
     `distortion_weight` is the encoder's, see `Quantiser.choose`.
-    `tiles` holds what other calls have decoded of the same file.
+    `tiles` holds what other calls have decoded of the same file. `count_searched` is told of pixels as the search for their
+    symbols goes on, on any thread.
     """
 
     model: Model
@@ -80,6 +82,7 @@ class Job:
     options: EncodeOptions | DecodeOptions
     distortion_weight: float = DISTORTION_WEIGHT
     tiles: TileCache = dataclasses.field(default_factory=lambda: TileCache(0))
+    count_searched: Callable[[float], None] | None = None
 
     @classmethod
     def encoding(
@@ -88,8 +91,10 @@ class Job:
         """For a picture of a size (width, height), a number of channels, and bits of a sample.
 
         Raises:
-            CaeError: where the format holds no such one.
+            CaeError: where the format holds no such one, and for options that a denoising encoder does not take.
         """
+        if model.denoises:
+            _check_denoising(options)
         named = (QUALITIES[-1], options.tile, NO_MODEL) if options.lossless else (options.quality, options.tile, model.id)
         return cls(model, settings, Header(*size, channels, *named, depth), options)
 
@@ -121,6 +126,19 @@ class Job:
     def synthesis(self) -> nn.Module:
         """The transform from the latent to pixels, or to reduced ones."""
         return self.model.synthesis_for(self.synthesised)
+
+
+def _check_denoising(options: EncodeOptions) -> None:
+    """CaeError for what compares with the picture that is given, whose noise is to go."""
+    wrong = None
+    if options.lossless:
+        wrong = "lossless would keep the noise"
+    elif options.target_psnr is not None:
+        wrong = "a PSNR to the noisy picture is no aim; name a quality or a size"
+    elif options.searches:
+        wrong = f"effort {options.effort} searches for symbols that show the noise again; use 1 or 2"
+    if wrong:
+        raise CaeError(f"the encoder leaves noise out: {wrong}")
 
 
 def with_fallback(work: Callable[[Job], Result], job: Job, *, windows: bool = True) -> Result:

@@ -81,15 +81,16 @@ def add_telling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print a line of JSON for each file")
 
 
-def add_running(parser: argparse.ArgumentParser) -> None:
+def add_running(parser: argparse.ArgumentParser, *, weights: bool = True) -> None:
     """Options that say where a command runs, with which weights and within which limits."""
     parser.add_argument(
         "--device", metavar="auto|cpu|cuda[:N]", default="auto", help="where to run (default: auto, CUDA if it works)"
     )
     parser.add_argument("-j", "--threads", type=int, metavar="N", help="CPU threads (default: all processors)")
-    parser.add_argument(
-        "--weights", type=Path, metavar="FILE", help="weights file (default: the one that comes with the codec)"
-    )
+    if weights:
+        parser.add_argument(
+            "--weights", type=Path, metavar="FILE", help="weights file (default: the one that comes with the codec)"
+        )
     parser.add_argument(
         "--max-pixels",
         type=int,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +22,17 @@ if TYPE_CHECKING:
     from ..api.codec import Codec
 
 
-def write(path: Path, source: Source, codec: Codec, options: EncodeOptions) -> None:
-    """Encodes a source to a file; with a target, as a whole in memory."""
+def write(
+    path: Path,
+    source: Source,
+    codec: Codec,
+    options: EncodeOptions,
+    count_searched: Callable[[float], None] | None = None,
+) -> None:
+    """Encodes a source to a file; with a target, as a whole in memory.
+
+    `count_searched` is told of pixels as the search for their symbols goes on, on any thread.
+    """
     if options.has_target:
         pixels = np.concatenate(list(source.bands))
         picture = dataclasses.replace(from_array(pixels), metadata=dict(source.metadata))
@@ -33,7 +42,7 @@ def write(path: Path, source: Source, codec: Codec, options: EncodeOptions) -> N
         return
     size, mode = (source.width, source.height), MODES[source.channels]
     depth = options.depth_of(source.depth)
-    with codec.create_picture(path, size, mode, options, source.metadata, depth) as out:
+    with codec.create_picture(path, size, mode, options, source.metadata, depth, count_searched) as out:
         for rows in source.bands:
             out.write(rows)
 

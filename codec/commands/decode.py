@@ -67,7 +67,7 @@ class Decoding:
 
         codec = tools.codec(decoder=given.decoder, pixels_max=limit)
         if by_pieces:
-            bands = tools.watched(coded.bands(codec, options), width * height, task.source.name)
+            bands = tools.watch.bands(coded.bands(codec, options), width * height, task.source.name)
             threads = tools.threads or os.cpu_count() or 1
             streams.write_bands(task.target, (width, height), header.channels, metadata, bands, threads, header.depth)
         else:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import re
 from pathlib import Path
 
 from ..errors import CaeError
-from ..options import DEFAULT_EFFORT, DEFAULT_QUALITY, DEFAULT_TILE, TARGETS, EncodeOptions
+from ..options import DEFAULT_EFFORT, DEFAULT_QUALITY, DEFAULT_TILE, DENOISE, TARGETS, EncodeOptions
 from ..outputs import check_target
 from . import arguments, common, working
 from .working import Facts, Task, Tools
@@ -56,9 +57,15 @@ class Encoding:
                 with common.naming(task.source):
                     check_size(source.width, source.height, limit, _WHOLE, source.depth)
             codec = tools.codec(encoder=given.encoder)
-            bands = tools.watched(read_ahead(source.bands), source.width * source.height, task.source.name, ahead=True)
-            source = dataclasses.replace(source, bands=bands, metadata=kept(source.metadata, given.keep))
-            coded_files.write(task.target, source, codec, options)
+            bands, watched = read_ahead(source.bands), (source.width * source.height, task.source.name)
+            with contextlib.ExitStack() as stack:
+                count = None
+                if options.searches and not options.has_target:
+                    count = stack.enter_context(tools.watch.search(*watched))
+                else:
+                    bands = tools.watch.bands(bands, *watched, ahead=True)
+                source = dataclasses.replace(source, bands=bands, metadata=kept(source.metadata, given.keep))
+                coded_files.write(task.target, source, codec, options, count)
         return coded_files.facts(task.target)
 
 
@@ -102,8 +109,16 @@ def main(given: list[str] | None = None) -> None:
     )
     parser.add_argument("--depth", type=int, metavar="BITS", help="how many bits of 16 the samples have, such as a camera's 12")
     parser.add_argument("--force", action="store_true", help="write to OUT even where its name does not end in .cae")
-    parser.add_argument(
+    encoder = parser.add_mutually_exclusive_group()
+    encoder.add_argument(
         "--encoder", metavar="NAME|FILE", help="another encoder for the weights: an installed one, or a .safetensors file"
+    )
+    encoder.add_argument(
+        "--denoise",
+        dest="encoder",
+        action="store_const",
+        const=DENOISE,
+        help="leave noise out, by the encoder for that, where one is installed",
     )
     arguments.add_running(parser)
     parsed = arguments.parse_files(parser, given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .common import one_line
@@ -68,21 +68,40 @@ def _bar(quiet: bool, **options: Any) -> Iterator[tqdm]:
             ended.set()
 
 
-def of_bands(
-    bands: Iterable[np.ndarray], pixels: int, name: str, *, ahead: bool = False, quiet: bool = False
-) -> Iterator[np.ndarray]:
-    """The same bands; a terminal shows how many of the picture's pixels are done.
+class PictureBar:
+    """A bar of one picture's pixels."""
 
-    With `ahead`, whoever takes the bands works on several at a time: they count when he comes back after a while.
-    """
-    shape = "{desc} {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} MP, {rate_fmt}, {remaining} left"
-    taken = 0
-    with _bar(quiet, total=pixels / 1e6, desc=one_line(name), unit="MP", bar_format=shape) as bar:
-        for band in bands:
-            taken += band.shape[0] * band.shape[1]
-            start = time.monotonic()
-            if not ahead:
-                bar.update(taken / 1e6 - bar.n)
-            yield band
-            if ahead and time.monotonic() - start > 0.1:
-                bar.update(taken / 1e6 - bar.n)
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+
+    def bands(self, bands: Iterable[np.ndarray], pixels: int, name: str, *, ahead: bool = False) -> Iterator[np.ndarray]:
+        """The same bands, whose pixels are counted.
+
+        With `ahead`, whoever takes the bands works on several at a time: they count when he comes back after a while.
+        """
+        taken = 0
+        with self._shown(pixels, name) as bar:
+            for band in bands:
+                taken += band.shape[0] * band.shape[1]
+                start = time.monotonic()
+                if not ahead:
+                    bar.update(taken / 1e6 - bar.n)
+                yield band
+                if ahead and time.monotonic() - start > 0.1:
+                    bar.update(taken / 1e6 - bar.n)
+
+    @contextlib.contextmanager
+    def search(self, pixels: int, name: str) -> Iterator[Callable[[float], None]]:
+        """Gives what the pixels of a search are to be counted with, on any thread."""
+        lock = threading.Lock()
+
+        def count(done: float) -> None:
+            with lock:
+                bar.update(done / 1e6)
+
+        with self._shown(pixels, name) as bar:
+            yield count
+
+    def _shown(self, pixels: int, name: str) -> contextlib.AbstractContextManager[tqdm]:
+        shape = "{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} MP, {rate_fmt}, {remaining} left"
+        return _bar(self._quiet, total=pixels / 1e6, desc=one_line(name), unit="MP", bar_format=shape)

@@ -62,8 +62,8 @@ class SideBySide:
     ) -> None:
         self._work, self._count_pixels = work, count_pixels
         self._stopping = threading.Event()
-        self._side_by_side = Tools(given, max(1, count // tasks), self._watched)
-        self._alone = Tools(given, count, self._watched)
+        self._side_by_side = Tools(given, max(1, count // tasks), self)
+        self._alone = Tools(given, count, self)
         self._all = ROOM * count
         self._room = _Room(self._all)
 
@@ -92,9 +92,19 @@ class SideBySide:
             facts = self._work.run(task, self._alone if alone else self._side_by_side)
             return Outcome(facts, time.monotonic() - start)
 
-    def _watched(self, bands: Iterator[np.ndarray], pixels: int, name: str, *, ahead: bool = False) -> Iterator[np.ndarray]:
+    def bands(self, bands: Iterator[np.ndarray], pixels: int, name: str, *, ahead: bool = False) -> Iterator[np.ndarray]:
+        """As `working.Watch` has it; ends the work where it is to stop."""
         for band in bands:
-            if self._stopping.is_set():
-                raise _Stopped
+            self._check()
             yield band
             self._count_pixels(band.shape[0] * band.shape[1])
+
+    @contextlib.contextmanager
+    def search(self, pixels: int, name: str) -> Iterator[Callable[[float], None]]:
+        """As `working.Watch` has it; ends the work where it is to stop."""
+        yield lambda _: self._check()
+        self._count_pixels(pixels)
+
+    def _check(self) -> None:
+        if self._stopping.is_set():
+            raise _Stopped

@@ -8,6 +8,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -41,17 +42,27 @@ class Outcome:
     error: str | None = None
 
 
+class Watch(Protocol):
+    """Follows the work on a picture of so many pixels and a name, by what passes of its bands or by its search."""
+
+    def bands(self, bands: Iterator[np.ndarray], pixels: int, name: str, *, ahead: bool = False) -> Iterator[np.ndarray]:
+        """The same bands; `ahead` says that whoever takes them works on several at a time."""
+
+    def search(self, pixels: int, name: str) -> AbstractContextManager[Callable[[float], None]]:
+        """Gives what counts pixels as the search for their symbols goes on, on any thread."""
+
+
 class Tools:
     """What the work is done with, on any thread.
 
     Args:
         given: the command's arguments that `add_running` adds.
         threads: for each picture.
-        watch: takes bands of a picture, its pixels, its name and whether they are worked on ahead, and gives the same bands.
+        watch: is told how far each picture is.
     """
 
-    def __init__(self, given: argparse.Namespace, threads: int | None, watch: Callable[..., Iterator[np.ndarray]]) -> None:
-        self._given, self.threads, self.watched = given, threads, watch
+    def __init__(self, given: argparse.Namespace, threads: int | None, watch: Watch) -> None:
+        self._given, self.threads, self.watch = given, threads, watch
         self._codecs: dict[tuple[tuple[str, Any], ...], Codec] = {}
         self._lock = threading.Lock()
 
@@ -157,10 +168,6 @@ def run_one(work: Work, given: argparse.Namespace, telling: Telling) -> None:
     from .standard_streams import as_source, as_target
 
     (source,), target = given.inputs, given.output
-
-    def watch(bands: Iterator[np.ndarray], pixels: int, name: str, *, ahead: bool = False) -> Iterator[np.ndarray]:
-        return progress.of_bands(bands, pixels, name, ahead=ahead, quiet=given.quiet)
-
     try:
         with as_source(source) as reading, as_target(target, work.suffix) as writing:
             task = Task(reading, writing)
@@ -170,7 +177,7 @@ def run_one(work: Work, given: argparse.Namespace, telling: Telling) -> None:
                     raise CaeError(f"{target}: {reason}")
                 return
             start = time.monotonic()
-            facts = work.run(task, Tools(given, given.threads, watch))
+            facts = work.run(task, Tools(given, given.threads, progress.PictureBar(given.quiet)))
             seconds = time.monotonic() - start
     except CaeError as error:
         telling.failed(source, str(error))

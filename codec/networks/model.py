@@ -26,7 +26,7 @@ from .products import LIMIT
 from .quantisation import Quantiser
 from .reduced import ReducedSynthesis
 from .transforms import Analysis, Synthesis
-from .weights import DECODER, ENCODER, Files, Weights, read_tables
+from .weights import DECODER, DENOISING, ENCODER, Files, Weights, read_tables
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -36,7 +36,7 @@ class Model:
     """Networks and tables of one weights file, on one device, ready to run; its analysis or synthesis may be another's.
 
     `gain` (100, N) float32 holds the factor from pixel units to quantisation steps of each quality; `reduced` the small
-    decoders that there are, by how many times smaller their pictures are.
+    decoders that there are, by how many times smaller their pictures are. Where `denoises`, the analysis leaves noise out.
     """
 
     files: Files
@@ -52,6 +52,7 @@ class Model:
     quantiser: Quantiser
     device: torch.device
     reduced: Mapping[int, ReducedSynthesis] = dataclasses.field(default_factory=dict)
+    denoises: bool = False
 
     def synthesis_for(self, factor: int) -> nn.Module:
         """The synthesis to pictures that are `factor` times smaller; KeyError where there is no such one."""
@@ -85,6 +86,8 @@ def load(files: Files, device: torch.device | str = "cpu") -> Model:
             weights = Weights.read(part)
             with _explaining(weights, device):
                 model = dataclasses.replace(model, **_networks(weights, role, model, device))
+            if role == ENCODER:
+                model = dataclasses.replace(model, denoises=weights.metadata.get(DENOISING) == "true")
     return dataclasses.replace(model, files=files)
 
 

@@ -7,11 +7,13 @@ import os
 from pathlib import Path
 
 from ..errors import CaeError
+from ..options import DENOISE
 from .weights import DECODER, ENCODER, MODEL, Files, Weights, parse_header
 
 WEIGHTS_FOLDER = Path(__file__).parents[1] / "weights"
 DEFAULT = "base"
 SUFFIX = ".safetensors"
+_TO_DENOISE = "train one (cae-train --freeze decoder --denoise, see docs/training.md) and name its file with --encoder"
 
 
 def default_path() -> Path:
@@ -76,7 +78,8 @@ def find_part(name: str | os.PathLike[str], role: str, model: bytes) -> Path:
     known = {path.stem: path for path, belongs_to in installed(role).items() if belongs_to == model}
     if os.fspath(name) not in known:
         have = ", ".join(known) or "none"
-        raise CaeError(f"there is no {role} {os.fspath(name)!r} for the model {model.hex()}; installed: {have}")
+        how = f"; {_TO_DENOISE}" if os.fspath(name) == DENOISE else ""
+        raise CaeError(f"there is no {role} {os.fspath(name)!r} for the model {model.hex()}; installed: {have}{how}")
     return known[os.fspath(name)]
 
 

@@ -21,6 +21,8 @@ from ..format.entropy_coding import Table, tables_from_arrays
 from .config import Config, checked
 
 ID_BYTES = 8
+DENOISING = "denoising"
+"""Entry of an encoder's metadata that says with \"true\" that the encoder leaves noise out."""
 SIZE_MAX = 2**31
 """Bytes of a weights file; no network that decodes at a useful speed needs as many."""
 MODEL, ENCODER, DECODER = "model", "encoder", "decoder"

@@ -12,7 +12,7 @@ from ..commands.common import one_line, reporting
 from ..networks.config import MODELS, UPSAMPLINGS
 from ..runtime.environment import prepare
 from .distortions import DISTORTIONS
-from .options import AUGMENTATIONS, Options
+from .options import AUGMENTATIONS, ENLARGED, ENLARGER_NAMES, Options
 from .schedule import UNCHANGED, Schedule
 
 
@@ -91,10 +91,29 @@ def parser() -> Parser:
         help="with --start-from: train but a decoder for 1/2, 1/4 or 1/8 of the size, which --export adds to the weights",
     )
     p.add_argument(
+        "--enlarge",
+        type=int,
+        metavar="2",
+        help="with --start-from: train but a decoder that doubles the size, on pictures that were halved, which --export adds "
+        "to the weights",
+    )
+    p.add_argument(
+        "--enlarge-by",
+        default=ENLARGED,
+        choices=ENLARGER_NAMES,
+        help="a decoder of its own, or SRCNN on the ordinary one's pictures, to compare with (default: %(default)s)",
+    )
+    p.add_argument(
         "--freeze",
         choices=("encoder", "decoder"),
         help="with --start-from: leave one of them as it is and train but the other, which --export writes as a file for "
         "--decoder or --encoder; the entropy networks stay, and so do model id and files",
+    )
+    p.add_argument(
+        "--denoise",
+        action="store_true",
+        help="with --freeze decoder: train an encoder that leaves noise out, on patches with noise of many strengths, which "
+        "are compared with the clean ones; without the noise of --augment",
     )
     p.add_argument(
         "--loss",

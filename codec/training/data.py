@@ -90,7 +90,8 @@ def random_patches(
     return patches
 
 
-def whole_blocks(image: np.ndarray) -> Tensor:
-    """An image (H, W, 3) uint8 as a batch of one in [0, 1], cut to the multiples of 64 that the networks take."""
-    height, width = (side // HYPER_STRIDE * HYPER_STRIDE for side in image.shape[:2])
+def whole_blocks(image: np.ndarray, factor: int = 1) -> Tensor:
+    """An image (H, W, 3) uint8 as a batch of one in [0, 1], cut to the multiples of 64 * factor that the networks take."""
+    step = factor * HYPER_STRIDE
+    height, width = (side // step * step for side in image.shape[:2])
     return torch.from_numpy(image[None, :height, :width].copy()).float() / 255

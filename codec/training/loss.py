@@ -10,8 +10,9 @@ from torch import Tensor
 
 from .autoencoder import Autoencoder
 from .data import whole_blocks
+from .denoising import degraded
 from .distortions import DISTORTIONS, Distortion, squared_error
-from .reduction import ReducedDecoder
+from .lone_decoder import LoneDecoder
 
 RATE_BALANCE = 0.45
 """Exponent that weighs each sample's loss by (mean lambda / lambda): without it the highest rates own the gradient."""
@@ -20,23 +21,26 @@ LOSS_LIMIT = 4.0
 
 
 def rate_distortion(
-    model: Autoencoder | ReducedDecoder,
+    model: Autoencoder | LoneDecoder,
     x: Tensor,
     level: Tensor,
     *,
+    wanted: Tensor | None = None,
     noise: torch.Generator | None = None,
     stream: torch.dtype,
     distortion: Distortion = DISTORTIONS["mse"],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Balanced loss, bits per pixel, mean squared error and distortion of each image of x (B, H, W, 3) in [0, 1]: (B,) each.
 
-    A decoder of a reduced size is measured against the averages of the image's areas.
+    The reconstruction is compared with `wanted`, or with x itself. A decoder of a reduced size is measured against the averages
+    of the image's areas.
     """
     # each weight is cast once: a cache would only be shared, and emptied, by several threads
     with torch.autocast(x.device.type, torch.bfloat16, enabled=stream is torch.bfloat16, cache_enabled=False):
         decoded, bits_y, bits_z = model(x, level, noise, stream)
     bpp = (bits_y + bits_z) / (x.shape[1] * x.shape[2])
-    pair = decoded.float(), reduced(x, x.shape[1] // decoded.shape[1])
+    target = x if wanted is None else wanted
+    pair = decoded.float(), reduced(target, x.shape[1] // decoded.shape[1])
     mse, distance = squared_error(*pair), distortion.measure(*pair)
     lam = model.config.rate_weight(level)
     middle = math.sqrt(model.config.lambda_min * model.config.lambda_max)
@@ -52,18 +56,27 @@ def reduced(x: Tensor, factor: int) -> Tensor:
 
 
 def validate(
-    model: Autoencoder | ReducedDecoder,
+    model: Autoencoder | LoneDecoder,
     images: list[np.ndarray],
     device: str,
     stream: torch.dtype,
     distortion: Distortion = DISTORTIONS["mse"],
+    *,
+    denoise: bool = False,
 ) -> float:
-    """Mean balanced loss with real rounding over four levels of every image."""
+    """Mean balanced loss with real rounding over four levels of every image.
+
+    To `denoise`, each image is given noise of its own, the same every time.
+    """
     losses = []
+    factor = model.factor if isinstance(model, LoneDecoder) else 1
     with torch.inference_mode():
-        for image in images:
-            x = whole_blocks(image).to(device)
+        for number, image in enumerate(images):
+            x = whole_blocks(image, factor)
+            pair = degraded(x, torch.Generator().manual_seed(number)) if denoise else (x, x)
+            x, wanted = (picture.to(device) for picture in pair)
             for level in np.linspace(0, model.config.levels - 1, 4):
                 at = torch.tensor([level], dtype=torch.float32, device=device)
-                losses.append(rate_distortion(model, x, at, stream=stream, distortion=distortion)[0].item())
+                made = rate_distortion(model, x, at, wanted=wanted, stream=stream, distortion=distortion)
+                losses.append(made[0].item())
     return float(np.mean(losses))

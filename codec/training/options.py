@@ -19,6 +19,9 @@ AUGMENTATIONS = {"flip": 0.5, "rotate": 1.0, "rescale": 0.2, "noise": 0.08, "jit
 Noise: photographs alone leave networks free to do anything on noise, screens and dithering.
 """
 REDUCTION_MAX = 16
+ENLARGEMENT = 2
+ENLARGED, SRCNN = ENLARGER_NAMES = ("enlarged", "srcnn")
+"""What may enlarge: a decoder of its own, or SRCNN after the ordinary one. So their tensors' group is called, too."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +45,10 @@ class Options:
     start_from: Path | None = None
     grow: bool = False
     reduced: int | None = None
+    enlarge: int | None = None
+    enlarge_by: str = ENLARGED
     freeze: str | None = None
+    denoise: bool = False
     loss: str = "mse"
     augment: tuple[str, ...] = ("flip", "rotate", "rescale", "noise")
     overlap: float | None = None
@@ -56,6 +62,11 @@ class Options:
     memory_gib: float = 6
     quiet: bool = False
 
+    def __post_init__(self) -> None:
+        if self.denoise:
+            # this noise is in what is to be learnt, too
+            object.__setattr__(self, "augment", tuple(name for name in self.augment if name != "noise"))
+
     @property
     def distortion(self) -> Distortion:
         """What the loss measures."""
@@ -63,8 +74,13 @@ class Options:
 
     @property
     def least_side(self) -> int:
-        """Pixels that the loss needs of a picture's short side: a multiple of 64."""
-        return -(-self.distortion.side * (self.reduced or 1) // HYPER_STRIDE) * HYPER_STRIDE
+        """Pixels that the loss needs of a picture's short side: a multiple of `step`."""
+        return -(-self.distortion.side * (self.reduced or 1) // self.step) * self.step
+
+    @property
+    def step(self) -> int:
+        """Of so many pixels the sides of patches are multiples."""
+        return HYPER_STRIDE * (self.enlarge or 1)
 
     def check(self) -> None:
         """CaeError for values that cannot be."""
@@ -72,8 +88,10 @@ class Options:
             raise CaeError("training needs either a number of steps or of minutes")
         if not all(map(math.isfinite, (self.minutes or 0, self.learning_rate, self.memory_gib))):
             raise CaeError("minutes, learning rate and memory must be numbers")
-        if self.patch < HYPER_STRIDE or self.patch % HYPER_STRIDE:
-            raise CaeError(f"patches of {self.patch} pixels: use a multiple of {HYPER_STRIDE}")
+        if self.enlarge is not None:
+            self._check_enlarging()
+        if self.patch < self.step or self.patch % self.step:
+            raise CaeError(f"patches of {self.patch} pixels: use a multiple of {self.step}")
         if (
             self.batch < 1
             or self.workers < 1
@@ -97,11 +115,13 @@ class Options:
                 raise CaeError(f"freeze {self.freeze!r}: there are encoder and decoder")
             if self.start_from is None or self.grow or self.reduced is not None:
                 raise CaeError("a frozen part is one of finished weights (--start-from, without --grow and --reduced)")
+        if self.denoise and self.freeze != "decoder":
+            raise CaeError("denoising is learnt by an encoder alone (--freeze decoder)")
         if self.loss not in DISTORTIONS:
             raise CaeError(f"loss {self.loss!r}: there are {', '.join(DISTORTIONS)}")
         for side in (*self.patch_schedule.values, self.patch):
-            if side % HYPER_STRIDE or side > self.patch:
-                raise CaeError(f"patches of {side} pixels: use multiples of {HYPER_STRIDE} up to --patch")
+            if side % self.step or side > self.patch:
+                raise CaeError(f"patches of {side} pixels: use multiples of {self.step} up to --patch")
             if side < self.least_side:
                 raise CaeError(f"the loss {self.loss} needs patches of {self.least_side} pixels or more")
         for reduction in self.resolution_schedule.values:
@@ -116,3 +136,14 @@ class Options:
             raise CaeError(f"seed {self.seed}: use 0 or more")
         if self.export is not None:
             check_target(self.export)
+
+    def _check_enlarging(self) -> None:
+        """CaeError for values that a decoder that enlarges cannot have."""
+        if self.enlarge != ENLARGEMENT:
+            raise CaeError(f"enlarge {self.enlarge}: there is a decoder of {ENLARGEMENT} times the size")
+        if self.enlarge_by not in ENLARGER_NAMES:
+            raise CaeError(f"enlarge by {self.enlarge_by!r}: there are {' and '.join(ENLARGER_NAMES)}")
+        if self.start_from is None or self.grow or self.reduced is not None or self.freeze is not None:
+            raise CaeError(
+                "a decoder that enlarges belongs to finished weights (--start-from, without other kinds of training)"
+            )

@@ -23,22 +23,24 @@ from tqdm import tqdm
 
 from ..errors import CaeError
 from ..networks.config import Config
-from ..networks.weights import Weights
+from ..networks.weights import DENOISING, Weights
 from ..runtime import devices
 from ..runtime.threads import use_in_this_thread
 from . import checkpoint
 from .augmentation import Augmentation
 from .autoencoder import Autoencoder, start_from_components
 from .data import find_images, load_images, random_patches
+from .enlarging import ENLARGERS
 from .export import export, export_part, restore
 from .freezing import OTHER, freeze
 from .gradients import Gradients
 from .growth import grow
+from .lone_decoder import LoneDecoder, export_beside
 from .loss import validate
 from .optimizer import make_optimizer
 from .options import Options
 from .processes import Processes
-from .reduction import ReducedDecoder, export_reduced
+from .reduction import ReducedDecoder
 
 CALIBRATION_IMAGES = 64
 GROWTH_PATCHES = 64
@@ -63,19 +65,21 @@ class Run:
         self.stream = torch.bfloat16 if devices.fast_bf16(device) else torch.float32
         torch.manual_seed(options.seed)
         fixed = options.start_from is not None and not options.grow
-        model: Autoencoder | ReducedDecoder = restore(options.start_from) if fixed else Autoencoder(config)
+        model: Autoencoder | LoneDecoder = restore(options.start_from) if fixed else Autoencoder(config)
         if options.reduced is not None:
             model = ReducedDecoder(model, options.reduced)
+        if options.enlarge is not None:
+            model = ENLARGERS[options.enlarge_by](model, options.enlarge)
         if options.freeze is not None:
             freeze(model, options.freeze)
         self.model = model.to(options.device)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.optimizer = make_optimizer(self.model, options.learning_rate)
-        shared = (options.batch, options.seed, self.stream, self.processes, options.distortion)
+        shared = (options.batch, options.seed, self.stream, self.processes, options.distortion, options.denoise)
         self.gradients = Gradients(self.model, *shared)
         if options.compile:
-            reduced = options.reduced is not None
-            for transform in (self.model.network,) if reduced else (self.model.analysis, self.model.synthesis):
+            alone = isinstance(self.model, LoneDecoder)
+            for transform in (self.model.network,) if alone else (self.model.analysis, self.model.synthesis):
                 transform.compile(dynamic=False, backend=COMPILER)
         self.step, self.seconds = 0, 0.0
         try:
@@ -100,9 +104,9 @@ class Run:
         return self.options.learning_rate * min(1, (self.step + 1) / 200, max(left, 0.002))
 
     @property
-    def aim(self) -> dict[str, str | None]:
+    def aim(self) -> dict[str, str | bool | None]:
         """What a run cannot change on its way."""
-        return {"loss": self.options.loss, "freeze": self.options.freeze}
+        return {name: getattr(self.options, name) for name in ("loss", "freeze", "denoise")}
 
     def start(self, images: list[Tensor]) -> None:
         """Resumes where the folder holds a state; else starts from the weights that the options name, or from components."""
@@ -130,7 +134,9 @@ class Run:
 
     def validate(self, held_out: list[np.ndarray]) -> float:
         """The averaged model's validation loss, to five digits."""
-        return round(validate(self.average, held_out, self.options.device, self.stream, self.options.distortion), 5)
+        options = self.options
+        told = (options.device, self.stream, options.distortion)
+        return round(validate(self.average, held_out, *told, denoise=options.denoise), 5)
 
     def batches(self, images: list[Tensor]) -> Iterator[Tensor]:
         """Endless batches of this process's patches (B, P, P, 3) in [0, 1], made ahead by threads.
@@ -208,12 +214,14 @@ def train(options: Options, config: Config) -> Run:
         record |= {name: getattr(options, name) for name in told}
         if held_out:
             record["validation_loss"] = run.validate(held_out) if score is None else score
-        if options.reduced is not None:
-            export_reduced(run.average, options.start_from, options.export, json.dumps(record))
+        if isinstance(run.average, LoneDecoder):
+            export_beside(run.average, options.start_from, options.export, json.dumps(record))
             return run
         described = {"licence": options.licence, "training": json.dumps(record)}
         if options.freeze is not None:
             owner = Weights.read(options.start_from).id
+            if options.denoise:
+                described[DENOISING] = "true"
             export_part(run.average, OTHER[options.freeze], owner, options.export, described)
             return run
         chosen = pictures[:: max(1, len(pictures) // CALIBRATION_IMAGES)]

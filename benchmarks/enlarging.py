@@ -1,0 +1,146 @@
+"""Pictures that were halved and coded, brought back to their size: by the weights' decoder for that, and by other means."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from codec import CaeError, Codec
+from codec.coding.settings import Job, Settings
+from codec.coding.tiles import decode_tile
+from codec.format import container
+from codec.format.header import Kind
+from codec.format.source import Memory
+from codec.images.reduction import reduce
+from codec.networks.enlarging import EnlargedSynthesis
+from codec.networks.entropy_networks import MEAN_BITS
+from codec.networks.model import Files, Model, load
+from codec.networks.registry import default_path
+from codec.networks.weights import Weights
+from codec.options import DecodeOptions
+from codec.training.enlarging import Srcnn, bicubic
+from codec.training.options import ENLARGED, SRCNN
+
+from . import images
+from .arguments import add_image_arguments
+from .denoising import middle, ssim
+from .metrics import psnr_rgb
+
+FACTOR = 2
+TILE = 2048
+"""Side of the largest tile, of which the pictures are one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Enlargers:
+    """A model and what its weights hold to enlarge, by name; both work on float32 tensors (1, H, W, …)."""
+
+    model: Model
+    networks: dict[str, nn.Module]
+
+    @classmethod
+    def load(cls, path: Path) -> Enlargers:
+        """CaeError where a file is none, or holds no decoder that enlarges."""
+        weights = Weights.read(path)
+        model = load(Files(path))
+        parts = weights.tensors()
+        made = {ENLARGED: functools.partial(EnlargedSynthesis, weights.config, FACTOR), SRCNN: Srcnn}
+        networks = {}
+        for name, make in made.items():
+            prefix = f"{FACTOR}/"
+            held = {
+                key.removeprefix(prefix): value.float() for key, value in parts.get(name, {}).items() if key.startswith(prefix)
+            }
+            if held:
+                networks[name] = make().eval().requires_grad_(False)
+                networks[name].load_state_dict(held)
+        if ENLARGED not in networks:
+            raise CaeError(
+                f"{path}: holds no decoder that enlarges; add one (cae-train --enlarge {FACTOR}, see docs/training.md)"
+            )
+        return cls(model, networks)
+
+    def ways(self, data: bytes, shown: np.ndarray) -> dict[str, Callable[[], np.ndarray]]:
+        """What enlarges the picture of a file, by name; `shown` (h, w, 3) uint8 is what the ordinary decoder gives of it."""
+        height, width = (FACTOR * side for side in shown.shape[:2])
+        filters = {"bicubic": Image.Resampling.BICUBIC, "Lanczos": Image.Resampling.LANCZOS}
+        found: dict[str, Callable[[], np.ndarray]] = {
+            name: lambda kind=kind: np.asarray(Image.fromarray(shown).resize((width, height), kind))
+            for name, kind in filters.items()
+        }
+        if SRCNN in self.networks:
+            x = torch.from_numpy(shown.copy())[None].float() / 255
+            found["SRCNN"] = lambda: as_pixels(self.networks[SRCNN](bicubic(x, FACTOR)))
+        found["decoder of its own"] = lambda: as_pixels(self._of_latent(data))[:height, :width]
+        return found
+
+    def _of_latent(self, data: bytes) -> Tensor:
+        """What the decoder that enlarges makes of a file of one tile."""
+        model, source = self.model, Memory(data)
+        file = container.read(source)
+        job = Job(model, Settings(1), file.header, DecodeOptions())
+        _, coded = container.split(container.payload(source, file, 0), file.header.bounds)
+        y = decode_tile(coded, file.header.bounds, job)
+        quality = file.header.quality
+        return self.networks[ENLARGED](y[None].float() / (model.gain[quality - 1] * 2**MEAN_BITS), model.level(quality)) + 0.5
+
+
+def as_pixels(x: Tensor) -> np.ndarray:
+    """A picture (1, H, W, 3) in [0, 1] as (H, W, 3) uint8."""
+    return (255 * x[0]).round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Pictures are cut to an even size, halved by the averages of squares, coded, decoded and doubled."
+    add_image_arguments(parser)
+    parser.add_argument(
+        "--weights", type=Path, default=default_path(), metavar="FILE", help="weights file with a decoder that enlarges"
+    )
+    parser.add_argument("--qualities", default="30,50,70,90", metavar="Q,Q…", help="default: %(default)s")
+    parser.add_argument("--images", type=int, metavar="N", help="only the first so many pictures")
+    parser.add_argument(
+        "--side", type=int, default=2048, metavar="N", help="only the middle of each picture (default: 2048 pixels a side)"
+    )
+    parser.add_argument("--save", type=Path, metavar="FOLDER", help="write the pictures there")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    try:
+        qualities = [int(quality) for quality in arguments.qualities.split(",")]
+    except ValueError:
+        raise CaeError(f"qualities {arguments.qualities!r} are not integers with commas between") from None
+    if not 2 * 11 <= arguments.side <= FACTOR * TILE or (arguments.images or 1) < 1:
+        raise CaeError(f"use at least 1 image, and sides of 22 to {FACTOR * TILE} pixels")
+    enlargers, codec = Enlargers.load(arguments.weights), Codec(weights=arguments.weights, device="cpu")
+    samples = images.gather(arguments.dataset, arguments.folder)[: arguments.images]
+    if arguments.save:
+        arguments.save.mkdir(parents=True, exist_ok=True)
+    found: dict[tuple[int, str], list[tuple[float, float, float]]] = {}
+    for sample in tqdm(samples, unit="picture", disable=None):
+        whole = middle(sample.load(), arguments.side)
+        height, width = (side // FACTOR * FACTOR for side in whole.shape[:2])
+        whole = whole[:height, :width]
+        for quality in qualities:
+            data = codec.encode(reduce(whole, FACTOR), quality, tile=TILE)
+            if container.read(Memory(data)).kind(0) is not Kind.TRANSFORM:
+                raise CaeError(f"{sample.path}: is drawn in parts, which no decoder enlarges; use photographs")
+            for name, enlarge in enlargers.ways(data, codec.decode(data)).items():
+                larger = enlarge()
+                if arguments.save:
+                    Image.fromarray(larger).save(arguments.save / f"{sample.path.stem}, {quality}, {name}.png")
+                row = 8 * len(data) / whole[..., 0].size, psnr_rgb(whole, larger) or np.inf, ssim(whole, larger)
+                found.setdefault((quality, name), []).append(row)
+    print("| quality | enlarged by | bits per pixel of the full size | PSNR, dB | SSIM |\n|---:|---|---:|---:|---:|")
+    for (quality, name), rows in sorted(found.items(), key=lambda item: item[0][0]):
+        bpp, psnr, likeness = (statistics.fmean(column) for column in zip(*rows, strict=True))
+        print(f"| {quality} | {name} | {bpp:.3f} | {psnr:.2f} | {likeness:.4f} |")

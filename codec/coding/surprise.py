@@ -1,0 +1,46 @@
+"""What a picture costs and what it loses, place by place: bits of each latent position and errors of each pixel."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..format.tiling import LATENT_STRIDE, Rect, grid
+from ..inspection import Traces
+from ..runtime.threads import run_parallel
+from .settings import Job, with_fallback
+from .tiles import Symbols, tile_symbols
+from .transforming import analyse, synthesise
+
+
+def traces(pixels: np.ndarray, job: Job) -> Traces:
+    """The traces of colours (H, W, 1 or 3), with all tiles transform-coded.
+
+    The bits are those of the tables that the entropy networks choose for the latent; the hyper-latent's are not among them.
+    """
+    bounds = job.header.bounds
+    latent = with_fallback(lambda job: analyse(pixels, bounds, bounds, job), job)
+    decoded = torch.empty(latent.shape, dtype=torch.int32, device="cpu")
+    bits = np.empty(latent.shape[:2], np.float32)
+
+    def code(cell: tuple[int, Rect]) -> None:
+        inside = cell[1].outward(LATENT_STRIDE).slices
+        symbols = with_fallback(lambda job: tile_symbols(latent[inside][None], job), job, windows=False)
+        decoded[inside] = symbols.latent()[0].cpu()
+        bits[inside] = _bits(symbols, job).cpu().numpy()
+
+    run_parallel(code, grid(bounds, job.header.tile), job.settings.threads)
+    shown = with_fallback(lambda job: synthesise(lambda window: decoded[window.slices], bounds, job), job)
+    differences = (shown.astype(np.float32) - pixels) / np.float32(job.header.largest)
+    return Traces(np.square(differences).mean(2), bits, latent.numpy(), job.header.quality, job.model.id)
+
+
+@torch.inference_mode()
+def _bits(symbols: Symbols, job: Job) -> Tensor:
+    """Bits of a tile's latent positions (h, w)."""
+    first, second = (
+        job.model.quantiser.bits(values.float(), index.float()).sum(-1)
+        for values, index in zip(symbols.values, symbols.indices, strict=True)
+    )
+    return (first + second)[0]

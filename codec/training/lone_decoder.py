@@ -1,0 +1,66 @@
+"""A decoder of another size, as it is trained for the latents of a finished model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from ..networks.weights import Weights
+from ..outputs import replacing
+from .autoencoder import Autoencoder
+from .export import compact, in_order
+
+
+class LoneDecoder(nn.Module):
+    """A decoder, whose parameters are all that is trained; the model that it belongs to stays as it is.
+
+    Its tensors' names begin with `group` in the weights file, whose metadata have the record of its training under `title`.
+    """
+
+    group: str
+    title: str
+    factor = 1
+    """How many times larger than what is coded its pictures are, where they are."""
+
+    def __init__(self, model: Autoencoder, network: nn.Module) -> None:
+        super().__init__()
+        self.config, self.network = model.config, network
+        # in a tuple, so that its parameters are not among those of this module
+        self._frozen = (model.requires_grad_(False),)
+
+    def _apply(self, *arguments, **named):
+        for model in self._frozen:
+            model._apply(*arguments, **named)
+        return super()._apply(*arguments, **named)
+
+    def coded(self, x: Tensor) -> Tensor:
+        """What of pictures x (B, H, W, 3) the model codes."""
+        return x
+
+    def decoded(self, y: Tensor, level: Tensor, stream: torch.dtype) -> Tensor:
+        """Pictures about [0, 1] of the latent y."""
+        return self.network(y, level, stream) + 0.5
+
+    def forward(
+        self, x: Tensor, level: Tensor, noise: torch.Generator | None = None, stream: torch.dtype = torch.float32
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As `Autoencoder` does it, but for the reconstruction, which has another size than what is coded."""
+        model = self._frozen[0]
+        with torch.no_grad():
+            y = model.analysis(self.coded(x) - 0.5, level, stream)
+            y_hat, bits_y, bits_z = model.entropy(y, level, noise)
+        return self.decoded(y_hat, level, stream), bits_y, bits_z
+
+
+def export_beside(model: LoneDecoder, beside: Path, path: Path, record: str) -> None:
+    """Writes the weights file `beside` once more, with this decoder in it; the model's id stays the same."""
+    weights = Weights.read(beside)
+    tensors = {f"{group}/{name}": value for group, part in weights.tensors().items() for name, value in part.items()}
+    prefix = f"{model.group}/"
+    tensors = {name: value for name, value in tensors.items() if not name.startswith(prefix)}
+    tensors |= {prefix + name: value.cpu().contiguous() for name, value in compact(model.network).items()}
+    with replacing(path) as file:
+        file.write(in_order(save(tensors, weights.metadata | {f"training of {model.title}": record})))

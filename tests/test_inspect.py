@@ -1,0 +1,142 @@
+"""Pictures with something in them that good samples have not stand out, and the command says where."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from codec import CaeError, Codec
+from codec.commands import inspect
+from codec.inspection import Statistics, smoothed
+
+from .conftest import TINY
+
+SIDE = 96
+QUALITY = 60
+
+
+def sample(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(128, 20, (SIDE, SIDE)).clip(0, 255).astype(np.uint8)
+
+
+def with_hole(seed: int) -> np.ndarray:
+    pixels = sample(seed)
+    pixels[32:56, 48:72] = 128
+    return pixels
+
+
+@pytest.fixture(scope="module")
+def known(tiny) -> Statistics:
+    return Statistics.of([tiny.inspect(sample(seed), QUALITY) for seed in range(8)])
+
+
+@pytest.fixture
+def files(tmp_path):
+    (tmp_path / "good").mkdir()
+    for seed in range(6):
+        Image.fromarray(sample(seed)).save(tmp_path / "good" / f"{seed}.png")
+    Image.fromarray(sample(20)).save(tmp_path / "whole.png")
+    Image.fromarray(with_hole(21)).save(tmp_path / "hole.png")
+    return tmp_path
+
+
+def test_traces(tiny, chelsea):
+    """They are those of the real coding: its errors, and about its bits."""
+    pixels = chelsea[:150, :203]
+    traces = tiny.inspect(pixels, 40)
+    assert traces.error.shape == (150, 203) and traces.bits.shape == traces.latent.shape[:2] == (10, 13)
+    data = tiny.encode(pixels, 40)
+    errors = np.square(tiny.decode(data) / 255.0 - pixels / 255.0).mean(2)
+    assert np.allclose(traces.error, errors, atol=1e-5)
+    with_codec = 8 * len(data)
+    assert 0.5 * with_codec < traces.bits.sum() < 1.02 * with_codec
+    alpha = np.dstack([pixels, np.full(pixels.shape[:2], 9, np.uint8)])
+    assert np.array_equal(tiny.inspect(alpha, 40).error, traces.error)
+
+
+@pytest.mark.parametrize("maps", [("error",), ("surprise",), ("distance",), ("error", "surprise", "distance")])
+def test_a_hole_stands_out(tiny, known, maps):
+    """Though it costs less and loses less than what is around it."""
+    traces = tiny.inspect(with_hole(30), QUALITY)
+    assert traces.error[36:52, 52:68].mean() < traces.error.mean()
+    assert known.score(traces, maps) > known.threshold(maps)
+    heat = known.heat(traces, maps)
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    assert 24 <= row < 64 and 40 <= column < 80
+    assert known.score(tiny.inspect(sample(31), QUALITY), maps) < known.score(traces, maps) / 2
+
+
+def test_statistics_of_other_traces(tiny, known):
+    with pytest.raises(CaeError, match="quality 60"):
+        known.score(tiny.inspect(sample(0), QUALITY + 1))
+    with pytest.raises(CaeError, match="3 good samples"):
+        Statistics.of([tiny.inspect(sample(seed)) for seed in range(3)])
+
+
+def test_smoothed():
+    """A Gaussian of its deviation, which keeps the sum and constants."""
+    point = np.zeros((41, 41), np.float32)
+    point[20, 20] = 1
+    found = smoothed(point, 2.0)
+    offsets = np.arange(-20, 21)
+    assert found.sum() == pytest.approx(1, abs=1e-5)
+    assert (found.sum(0) * offsets**2).sum() == pytest.approx(4, rel=0.05)
+    assert np.allclose(smoothed(np.full((1, 3), 7, np.float32), 5.0), 7)
+
+
+def test_smallest_pictures(tiny):
+    traces = tiny.inspect(np.zeros((1, 1, 3), np.uint8))
+    assert np.isfinite(Statistics.of_itself(traces).heat(traces, ("error", "surprise"))).all()
+    with pytest.raises(CaeError, match="limit of 1000"):
+        Codec(weights=TINY, device="cpu", pixels_max=1000).inspect(sample(0))
+
+
+def test_command(files, capsys):
+    saved, heats = files / "good.safetensors", files / "heats"
+    inspect.main([str(TINY), "--good", str(files / "good"), "--save", str(saved)])
+    pictures = [str(files / "whole.png"), str(files / "hole.png")]
+    inspect.main([str(TINY), *pictures, str(heats), "--statistics", str(saved), "--json"])
+    whole, hole = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert hole["above"] and hole["score"] > hole["threshold"] and whole["score"] < hole["score"]
+    heat = np.asarray(Image.open(heats / "hole.png"))
+    assert heat.shape == (SIDE, SIDE, 3)
+    colourful = np.ptp(heat.astype(int), axis=2)
+    assert colourful[36:52, 52:68].mean() > 5 * colourful[:, :24].mean()
+    given = [str(TINY), pictures[1], str(files / "heat.png"), "--good", str(files / "good")]
+    with pytest.raises(SystemExit) as ended:
+        inspect.main([*given, "--check", "--map", "error"])
+    assert ended.value.code == 1 and "hole.png: score " in capsys.readouterr().out
+    inspect.main([*given, "--threshold", "1000", "--check"])
+    assert "not above the threshold" in capsys.readouterr().out
+
+
+def test_command_without_good_samples(files, capsys):
+    inspect.main([str(TINY), str(files / "hole.png"), str(files / "heat.png")])
+    assert "threshold" not in capsys.readouterr().out and (files / "heat.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["hole.png", "heat.png", "--map", "distance"], "name them"),
+        (["hole.png", "heat.xyz"], "names no image format"),
+        (["hole.png", "hole.png"], "own source"),
+        (["hole.png", "heat.png", "--good", "nowhere"], "is no folder"),
+        (["hole.png", "heat.png", "--statistics", "hole.png"], "no statistics of good samples"),
+        (["hole.png", "heat.png", "--statistics", "nowhere"], "No such file"),
+        (["hole.png", "heat.png", "--quality", "0"], "quality 0"),
+        (["nowhere.png", "heat.png"], "No such file"),
+        (["hole.png"], "required"),
+        (["hole.png", "heat.png", "--check"], "needs a threshold"),
+        (["--save", "good.safetensors"], "--good FOLDER"),
+    ],
+)
+def test_command_refuses(files, monkeypatch, capsys, given, message):
+    monkeypatch.chdir(files)
+    before = sorted(path.name for path in files.iterdir())
+    with pytest.raises(SystemExit) as ended:
+        inspect.main([str(TINY), *given])
+    said = str(ended.value.code) if isinstance(ended.value.code, str) else capsys.readouterr().err
+    assert message in said and said.startswith("cae-inspect: ") and "\n" not in said.strip()
+    assert sorted(path.name for path in files.iterdir()) == before
