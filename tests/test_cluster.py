@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import socket
 import time
+import warnings
 from pathlib import Path
 
 import dask
@@ -55,6 +56,20 @@ def fails(main, *arguments: object) -> str:
     with pytest.raises(SystemExit) as stop:
         main([*map(str, arguments), *SMALL])
     return stop.value.code
+
+
+def test_warnings_of_workers_are_told(tmp_path, address, capsys):
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b"):
+        data = bytearray(codec.encode(np.random.default_rng(0).integers(0, 256, (70, 70, 3), np.uint8), tile=64, weights=TINY))
+        data[-1] ^= 1
+        (tmp_path / "in" / f"{name}.cae").write_bytes(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        decode.main([str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--keep-going", "--scheduler", address, *SMALL])
+    lines = capsys.readouterr().err.splitlines()
+    assert [name in line for line, name in zip(sorted(lines), ("a.cae", "b.cae"), strict=True)] == [True, True]
+    assert all(line.startswith("cae-decode: warning: ") and "tile 3" in line for line in lines)
 
 
 def test_folders_there_and_back(tmp_path, photographs, address, monkeypatch):  # noqa: F811

@@ -23,7 +23,7 @@ def test_all_bands_come_in_order(number):
 
 
 def test_no_more_is_read_than_the_limit(monkeypatch):
-    monkeypatch.setattr(pieces, "AHEAD_PIXELS", 5 * 4 * 8)
+    monkeypatch.setattr(pieces, "AHEAD_BYTES", 5 * 4 * 8 * 3)
     made = []
     bands = read_ahead(counted(100, made))
     next(bands)

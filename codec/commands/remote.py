@@ -9,6 +9,7 @@ import hashlib
 import os
 import pickle
 import threading
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from .side_by_side import SideBySide
 from .working import Outcome, Task, Work
 
 _starting = threading.Lock()
+_here = threading.local()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,10 +55,33 @@ def make_file(job: Job, source: str, target: str) -> Outcome:
 
     with _starting:
         doing = _doing(job, get_worker().state.nthreads)
-    return doing.do(Task(Path(source), Path(target)))
+        _collect_warnings()
+    _here.warnings = told = []
+    try:
+        outcome = doing.do(Task(Path(source), Path(target)))
+    finally:
+        del _here.warnings
+    return dataclasses.replace(outcome, warnings=tuple(told))
 
 
-@functools.lru_cache(maxsize=1)
+def _collect_warnings() -> None:
+    """From now on, warnings in a thread that does a task are kept with it; all others go where they went."""
+    before = warnings.showwarning
+    if getattr(before, "collects", False):
+        return
+
+    def show(message: Warning | str, *more: object, **named: object) -> None:
+        if (told := getattr(_here, "warnings", None)) is None:
+            before(message, *more, **named)
+        else:
+            told.append(str(message))
+
+    show.collects = True
+    warnings.showwarning = show
+    warnings.filterwarnings("always", category=RuntimeWarning, module="codec")
+
+
+@functools.lru_cache(maxsize=4)
 def _doing(job: Job, tasks: int) -> SideBySide:
     """Does a job's tasks, so many at a time, with weights that are loaded once."""
     from ..runtime import environment

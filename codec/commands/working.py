@@ -35,11 +35,15 @@ class Task:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What became of a task: facts of the file that was made in so many seconds, or why there is none."""
+    """What became of a task: facts of the file that was made in so many seconds, or why there is none.
+
+    `warnings` were given on another machine meanwhile.
+    """
 
     facts: Facts = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
     error: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class Watch(Protocol):

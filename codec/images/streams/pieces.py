@@ -19,8 +19,8 @@ from ..samples import type_of
 
 BAND_PIXELS = 2**21
 """Pixels of a band where a file's own pieces are smaller."""
-AHEAD_PIXELS, AHEAD_BANDS = 2**25, 64
-"""Pixels that are read before they are asked for, and in how many bands at most."""
+AHEAD_BYTES, AHEAD_BANDS = 100 * 2**20, 64
+"""What is read before it is asked for, and in how many bands at most."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -124,7 +124,7 @@ def read_ahead(bands: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
     first = next(bands, None)
     if first is None:
         return
-    count = min(max(1, AHEAD_PIXELS // max(1, first.shape[0] * first.shape[1])), AHEAD_BANDS)
+    count = min(max(1, AHEAD_BYTES // max(1, first.nbytes)), AHEAD_BANDS)
     pool = ThreadPoolExecutor(1)
     try:
         pending = deque(pool.submit(next, bands, None) for _ in range(count))
