@@ -181,7 +181,7 @@ class _Rows:
             self.largest = max(self.largest, int(band.max()))
             if self.largest > self._header.largest:
                 reach = f"those of {self._header.depth} bits reach {self._header.largest}"
-                raise CaeError(f"a sample is {self.largest}, but {reach}")
+                raise CaeError(f"a sample is {self.largest}, but {reach}; leave the depth out where a file names its own")
         if self.bottom + len(band) > height:
             raise CaeError(f"more rows than the picture's height of {height}")
         if len(band):
