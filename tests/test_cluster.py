@@ -133,7 +133,7 @@ def test_workers_that_are_unlike_the_command(tmp_path, photographs, address, mon
 
 def test_files_that_workers_do_not_see(tmp_path, photographs, address, monkeypatch):  # noqa: F811
     there = os.path.exists
-    monkeypatch.setattr(remote.os.path, "exists", lambda path: path != str(photographs) and there(path))
+    monkeypatch.setattr(remote, "exists", lambda path: path != str(photographs) and there(path))
     message = fails(encode.main, photographs, "-r", "-o", tmp_path / "coded", "--scheduler", address)
     assert f"{photographs} is not there; the files must lie where all machines see them" in message
 
@@ -176,10 +176,14 @@ def test_workers_that_die(tmp_path, given, capsys, monkeypatch):
         source.write_text({10: "unlucky", 20: "deadly"}.get(number, "harmless"))
         tasks.append(Task(source, tmp_path / "out" / f"{number}.copy"))
     options = {"distributed.scheduler.allowed-failures": 1, "distributed.worker.multiprocessing-method": "forkserver"}
+    # those would stay in this process, and be those of later tests
+    options["distributed.nanny.pre-spawn-environ"] = {}
+    before = os.environ.get("MKL_NUM_THREADS")
     with dask.config.set(options), LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as local:
         given.scheduler = local.scheduler_address
         with pytest.raises(SystemExit, match="1 of 40 files failed"):
             many.run_many(Killing(given), Plan(tasks, []), given, "copy")
+    assert os.environ.get("MKL_NUM_THREADS") == before
     assert f"copy: {tmp_path / '20.txt'}: the worker died each time" in capsys.readouterr().err
     assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == sorted(f"{n}.copy" for n in range(40) if n != 20)
     texts = {number: (tmp_path / "out" / f"{number}.copy").read_text().split() for number in range(40) if number != 20}

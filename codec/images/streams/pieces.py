@@ -19,8 +19,8 @@ from ..samples import type_of
 
 BAND_PIXELS = 2**21
 """Pixels of a band where a file's own pieces are smaller."""
-AHEAD_BYTES, AHEAD_BANDS = 100 * 2**20, 64
-"""What is read before it is asked for, and in how many bands at most."""
+AHEAD_BYTES, AHEAD_BANDS = 2**25, 64
+"""What is read before it is asked for, about as much as is encoded at a time, and in how many bands at most."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
