@@ -10,7 +10,6 @@ import os
 import queue
 import time
 import uuid
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -66,8 +65,6 @@ def do_tasks(work: Work, tasks: Sequence[Task], given: argparse.Namespace, bar: 
             if outcome is None:
                 deadly.append(task)
             else:
-                for told in outcome.warnings:
-                    warnings.warn(told, RuntimeWarning, stacklevel=1)
                 bar.add_pixels(outcome.facts.get("width", 0) * outcome.facts.get("height", 0))
                 yield task, outcome
         for task, outcome in cluster.do(deadly, 1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
@@ -45,6 +46,8 @@ def _run(work: Work, tasks: Sequence[Task], given: argparse.Namespace, telling: 
     done = cluster.do_tasks if given.scheduler is not None else _do_tasks
     with progress.FilesBar(len(tasks), given.quiet) as bar, contextlib.closing(done(work, tasks, given, bar)) as outcomes:
         for task, outcome in outcomes:
+            for told in outcome.warnings:
+                warnings.warn(told, RuntimeWarning, stacklevel=1)
             if outcome.error is not None:
                 failed.append((str(task.source), outcome.error))
                 telling.failed(*failed[-1])
