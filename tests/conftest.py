@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from PIL import Image
 
 import codec
 from codec.images.streams import pieces, tiff
@@ -26,6 +27,14 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a C
 @pytest.fixture(scope="session")
 def tiny() -> codec.Codec:
     return codec.Codec(weights=TINY, device="cpu", threads=2)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory) -> Path:
+    """A folder with a small photograph, to train on."""
+    made = tmp_path_factory.mktemp("images")
+    Image.fromarray(skimage.data.astronaut()[:256, :256]).save(made / "astronaut.png")
+    return made
 
 
 @pytest.fixture(scope="session")

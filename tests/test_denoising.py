@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 import pytest
-import skimage.data
 import torch
 from PIL import Image
 
@@ -22,13 +21,6 @@ from codec.training.processes import Processes
 from codec.training.train import train
 
 from .conftest import TINY, psnr
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    made = tmp_path_factory.mktemp("images")
-    Image.fromarray(skimage.data.astronaut()[:256, :256]).save(made / "astronaut.png")
-    return made
 
 
 def told(folder, run, steps=3, **more) -> Options:

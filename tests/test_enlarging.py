@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import skimage.data
 import torch
 from PIL import Image
 from safetensors.torch import load_file
@@ -19,13 +18,6 @@ from codec.training.processes import Processes
 from codec.training.train import train
 
 from .conftest import TINY
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    made = tmp_path_factory.mktemp("images")
-    Image.fromarray(skimage.data.astronaut()[:256, :256]).save(made / "astronaut.png")
-    return made
 
 
 def learn(folder, run, **more):

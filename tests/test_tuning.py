@@ -23,13 +23,6 @@ from codec.training.train import Run, train
 from .conftest import TINY
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    made = tmp_path_factory.mktemp("images")
-    Image.fromarray(skimage.data.astronaut()[:256, :256]).save(made / "astronaut.png")
-    return made
-
-
 def tuned(folder, run, steps=3, **more) -> Run:
     told = {"patch": 64, "batch": 2, "start_from": TINY, "log_every": 1, "validation": folder, "quiet": True} | more
     return train(Options(folder, run, steps=steps, **told), Weights.read(TINY).config)
