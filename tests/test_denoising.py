@@ -15,7 +15,7 @@ from codec.training.denoising import CLEAN, degraded
 from codec.training.export import restore
 from codec.training.freezing import freeze
 from codec.training.gradients import Gradients
-from codec.training.loss import validate
+from codec.training.loss import Objective, validate
 from codec.training.options import Options
 from codec.training.processes import Processes
 from codec.training.train import train
@@ -67,7 +67,7 @@ def test_the_target_is_clean():
     """On pure noise over one gray, an encoder learns to come nearer to the gray, at fewer bits."""
     model = restore(TINY)
     freeze(model, "decoder")
-    gradients = Gradients(model, 4, 0, torch.float32, Processes(), denoise=True)
+    gradients = Gradients(model, 4, 0, torch.float32, Processes(), Objective(denoise=True))
     x = torch.full((4, 64, 64, 3), 0.5)
     optimizer = torch.optim.Adam(gradients.parameters, 0.01)
     measured = []
@@ -82,9 +82,9 @@ def test_the_target_is_clean():
 def test_validation_has_the_same_noise_every_time(astronaut):
     model = restore(TINY)
     held_out = [astronaut[:64, :64], astronaut[:64, :64]]
-    first, again = (validate(model, held_out, "cpu", torch.float32, denoise=True) for _ in range(2))
+    first, again = (validate(model, held_out, "cpu", torch.float32, Objective(denoise=True)) for _ in range(2))
     assert first == again > validate(model, held_out, "cpu", torch.float32)
-    assert validate(model, held_out[:1], "cpu", torch.float32, denoise=True) != first
+    assert validate(model, held_out[:1], "cpu", torch.float32, Objective(denoise=True)) != first
 
 
 def test_training_keeps_what_decodes_and_marks_its_file(folder, tmp_path, encoder, tiny, chelsea):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codec.format.entropy_coding import VALUE_LIMIT, Table
+from codec.networks.entropy_model import choose_straight_through
 from codec.networks.entropy_networks import pack, unpack
 from codec.networks.quantisation import COUPLED, COUPLING, COUPLING_FLAT, DISTORTION_WEIGHT, Quantiser
 from codec.training.calibration import frequencies, gaussian_mass
@@ -31,6 +32,18 @@ def test_choice_minimises_the_cost(values):
     towards_zero = nearest - nearest.sign()
     assert ((chosen == nearest) | (chosen == towards_zero)).all()
     assert (cost(chosen) <= torch.minimum(cost(nearest), cost(towards_zero)) + 1e-3).all()
+
+
+def test_training_chooses_alike():
+    """Under Gaussians, but for near ties, and with the gradient of the identity."""
+    random = np.random.default_rng(0)
+    index = random.integers(0, len(SCALES), 20000)
+    scale = np.array(SCALES)[index]
+    deviation = torch.tensor(random.normal(0, scale), dtype=torch.float32, requires_grad=True)
+    chosen = choose_straight_through(deviation, torch.tensor(scale, dtype=torch.float32).log())
+    expected = QUANTISER.choose(deviation.detach(), torch.from_numpy(index))
+    assert (chosen.round() == expected).float().mean() > 0.999 > (deviation.round() == expected).float().mean()
+    assert torch.autograd.grad(chosen.sum(), deviation)[0].eq(1).all()
 
 
 def test_huge_values_stay_close():

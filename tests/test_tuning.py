@@ -16,11 +16,12 @@ from codec.training.distortions import DISTORTIONS
 from codec.training.export import restore
 from codec.training.freezing import freeze
 from codec.training.gradients import Gradients
+from codec.training.loss import Objective, rate_distortion
 from codec.training.options import Options
 from codec.training.processes import Processes
 from codec.training.train import Run, train
 
-from .conftest import TINY
+from .conftest import TINY, psnr
 
 
 def tuned(folder, run, steps=3, **more) -> Run:
@@ -48,7 +49,7 @@ LOSSES = pytest.mark.parametrize(("loss", "patch"), [("mae", 64), ("ssim", 64), 
 def test_the_gradient_lowers_the_chosen_loss(loss, patch):
     model = restore(TINY)
     freeze(model, "encoder")
-    gradients = Gradients(model, 1, 0, torch.float32, Processes(), DISTORTIONS[loss])
+    gradients = Gradients(model, 1, 0, torch.float32, Processes(), Objective(DISTORTIONS[loss]))
     x = torch.from_numpy(skimage.data.astronaut()[None, :patch, :patch].copy()).float() / 255
     optimizer = torch.optim.Adam(gradients.parameters, 1e-3)
     measured = []
@@ -103,11 +104,51 @@ def test_a_decoder_alone(folder, tmp_path, tiny, chelsea):
     assert not np.array_equal(other.decode(data), tiny.decode(data))
 
 
-@pytest.mark.parametrize("frozen", ["encoder", "decoder"])
-def test_what_is_frozen_stays(folder, tmp_path, frozen):
+LAST = ("synthesis", "hyper_synthesis", "first_head", "second_head", "log_gain", "z_mean", "neighbour_weight")
+
+
+@pytest.mark.parametrize(
+    ("frozen", "trained"),
+    [("encoder", {"synthesis"}), ("decoder", {"analysis", "hyper_analysis"}), ("analysis", set(LAST))],
+)
+def test_what_is_frozen_stays(folder, tmp_path, frozen, trained):
     before, after = restore(TINY).state_dict(), tuned(folder, tmp_path, freeze=frozen).average.state_dict()
     changed = {name.split(".")[0 if "entropy" not in name else 1] for name in before if not before[name].equal(after[name])}
-    assert changed == ({"synthesis"} if frozen == "encoder" else {"analysis", "hyper_analysis"})
+    others = {"first_block", "embed", "second_blocks", "quality_bias", "z_log_scale"} if frozen == "analysis" else set()
+    assert trained <= changed <= trained | others
+
+
+def test_the_last_stage_of_a_model(folder, tmp_path, tiny, chelsea):
+    """All that decodes is trained on the symbols that the encoder chooses: another model, of the same analysis."""
+    path = tmp_path / "last.safetensors"
+    told = {"freeze": "analysis", "choose_symbols": True, "export": path, "learning_rate": 0.001}
+    tuned(folder, tmp_path / "run", **told)
+    other = codec.Codec(weights=path, device="cpu")
+    data = other.encode(chelsea, 50)
+    assert codec.info(data).model_id != codec.info(tiny.encode(chelsea, 50)).model_id
+    assert psnr(other.decode(data), chelsea) > psnr(tiny.decode(tiny.encode(chelsea, 50)), chelsea) - 0.5
+    with pytest.raises(codec.CaeError, match="choose_symbols True, not False"):
+        tuned(folder, tmp_path / "run", **told | {"choose_symbols": False})
+
+
+def test_chosen_symbols_take_fewer_bits(astronaut):
+    """And leave larger errors, in rate and distortion as in training's own."""
+    x = torch.from_numpy(astronaut[None, :192, :192].copy()).float() / 255
+    model, level = restore(TINY), torch.tensor([1.0])
+    measured = []
+    with torch.no_grad():
+        for choose in (False, True):
+            noise = torch.Generator().manual_seed(0)
+            real, trained = (
+                rate_distortion(model, x, level, Objective(choose=choose), noise=random, stream=torch.float32)
+                for random in (None, noise)
+            )
+            assert real[2] == trained[2]
+            measured.append([real[1].item(), real[2].item(), trained[1].item()])
+    nearest, chosen = measured
+    assert chosen[0] < 0.999 * nearest[0] and chosen[1] > nearest[1]
+    # fitted to what is sent, noise or not
+    assert chosen[2] == pytest.approx(chosen[0], rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +157,7 @@ def test_what_is_frozen_stays(folder, tmp_path, frozen):
         ({"loss": "lpips"}, "there are mse"),
         ({"loss": "ms-ssim"}, "patches of 192"),
         ({"loss": "ms-ssim", "patch": 320, "reduced": 2}, "patches of 384"),
-        ({"freeze": "entropy"}, "encoder and decoder"),
+        ({"freeze": "entropy"}, "encoder, decoder, analysis"),
         ({"freeze": "encoder", "reduced": 2}, "without --grow and --reduced"),
         ({"freeze": "encoder", "start_from": None}, "--start-from"),
     ],

@@ -120,7 +120,7 @@ def search_margin(job: Job) -> int:
 def relaxed(temperature: float) -> Rounding:
     """Rounding made differentiable: from each integer to the next a logistic curve, the steeper the colder."""
 
-    def rounding(x: Tensor) -> Tensor:
+    def rounding(x: Tensor, _: Tensor | None = None) -> Tensor:
         below = x.detach().floor()
         return below + torch.sigmoid((x - below - 0.5) * (2 / temperature))
 
@@ -130,7 +130,7 @@ def relaxed(temperature: float) -> Rounding:
 def sampled(temperature: float, noise: torch.Generator) -> Rounding:
     """A differentiable random choice between the integers below and above, the surer the nearer and the colder."""
 
-    def rounding(x: Tensor) -> Tensor:
+    def rounding(x: Tensor, _: Tensor | None = None) -> Tensor:
         below = x.detach().floor()
         share = (x - below).clamp(1e-4, 1 - 1e-4)
         preference = (torch.atanh(share) - torch.atanh(1 - share)) / temperature
@@ -174,5 +174,5 @@ def refine(target: Target, z: Tensor, job: Job) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def _alive(entropy: EntropyModel, y: Tensor, z: Tensor, level: Tensor) -> Tensor:
     """Which latents may change, as 1 and 0."""
-    _, _, log_scale = entropy.passes(y, z.round(), level, torch.round)
+    _, _, log_scale = entropy.passes(y, z.round(), level, lambda values, _: values.round())
     return (log_scale > math.log(SCALE_MIN) + (ALIVE + 0.5) * SCALE_STEP).float()

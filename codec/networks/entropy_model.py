@@ -16,9 +16,12 @@ from .config import Config
 from .entropy_networks import NEIGHBOURS, SCALE_MIN
 from .hyper_analysis import EntropyBlock, HyperAnalysis, asinh
 from .layers import depth_to_space, interpolate_levels
+from .quantisation import DISTORTION_WEIGHT
 
-Rounding = Callable[[Tensor], Tensor]
-"""Rounds values, or stands in for that where gradients are wanted."""
+Rounding = Callable[[Tensor, Tensor], Tensor]
+"""Makes symbols of values, given the logarithms of their scales, or stands in for that where gradients are wanted."""
+LEAST_MASS = 1e-9
+"""Probability below which that of a symbol is not reckoned with."""
 
 
 class LowerBound(torch.autograd.Function):
@@ -44,6 +47,24 @@ def round_straight_through(x: Tensor) -> Tensor:
 def add_noise(x: Tensor, noise: torch.Generator) -> Tensor:
     """Adds uniform noise in [-1/2, 1/2): the differentiable stand-in for rounding in the rate."""
     return x + torch.empty_like(x).uniform_(-0.5, 0.5, generator=noise)
+
+
+def gaussian_bits(magnitude: Tensor, log_scale: Tensor) -> Tensor:
+    """Bits of magnitudes of either sign under zero-mean Gaussians (same shape), integrated over unit intervals."""
+    scale = LowerBound.apply(log_scale.clamp(-8, 8).exp(), SCALE_MIN)
+    mass = torch.special.ndtr((0.5 - magnitude) / scale) - torch.special.ndtr((-0.5 - magnitude) / scale)
+    return -torch.log2(LowerBound.apply(mass, LEAST_MASS))
+
+
+def choose_straight_through(deviation: Tensor, log_scale: Tensor) -> Tensor:
+    """The symbols that `Quantiser.choose` takes, under Gaussians in place of tables, with the gradient of the identity."""
+    with torch.no_grad():
+        magnitude = deviation.abs()
+        nearest = magnitude.round()
+        saved = gaussian_bits(nearest, log_scale) - gaussian_bits(nearest - 1, log_scale)
+        smaller = (nearest > 0) & (magnitude - nearest < (saved / DISTORTION_WEIGHT - 1) / 2)
+        chosen = (nearest - smaller.to(nearest.dtype)).copysign(deviation)
+    return deviation + (chosen - deviation).detach()
 
 
 def shift(x: Tensor, rows: int, columns: int) -> Tensor:
@@ -102,37 +123,49 @@ class EntropyModel(nn.Module):
             with torch.no_grad():
                 head.weight.mul_(0.1)
 
-    def forward(self, y: Tensor, level: Tensor, noise: torch.Generator | None) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, y: Tensor, level: Tensor, noise: torch.Generator | None, choose: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Quantises y (B, h, w, N) and estimates its rate.
 
         `level` (B,) is each image's position on the gain levels; with a generator, its uniform noise replaces
-        rounding in the rate, as training wants. Returns the reconstructed latent (B, h, w, N) and the bits of y
-        and of z (B,).
+        rounding in the rate, as training wants. To `choose`, symbols are those that an encoder chooses, not the nearest,
+        and scales are fitted to them. Returns the reconstructed latent (B, h, w, N) and the bits of y and of z (B,).
         """
         gain = interpolate_levels(self.log_gain, level).exp()
         y = y * gain
         z = self.hyper_analysis(y)
         z_hat = round_straight_through(z)
         bits_z = self.bits_z(z_hat if noise is None else add_noise(z, noise))
-        symbols, mean, log_scale = self.passes(y, z_hat, level, round_straight_through)
-        deviation = torch.round(y - mean) if noise is None else add_noise(y - mean, noise)
-        return (mean + symbols) / gain, self._bits_y(deviation, log_scale), bits_z
+        rounding = choose_straight_through if choose else lambda values, _: round_straight_through(values)
+        symbols, mean, log_scale = self.passes(y, z_hat, level, rounding)
+        if noise is None:
+            bits_y = self._bits_y(symbols, log_scale)
+        elif choose:
+            # noise tells what a mean gains, but nothing of how often zero is chosen
+            moved = self._bits_y(add_noise(y - mean, noise), log_scale.detach())
+            bits_y = self._bits_y(symbols.detach(), log_scale) + moved - moved.detach()
+        else:
+            bits_y = self._bits_y(add_noise(y - mean, noise), log_scale)
+        return (mean + symbols) / gain, bits_y, bits_z
 
     def passes(self, y: Tensor, z_hat: Tensor, level: Tensor, rounding: Rounding) -> tuple[Tensor, Tensor, Tensor]:
         """Both context passes over y (B, h, w, N) in quantisation steps, given the hyper-latent (B, h/4, w/4, Z), h/4 and
         w/4 rounded up: symbols, means and logarithms of the scales, (B, h, w, N) each, in steps."""
         _, h, w, n = y.shape
         features = self.hyper_synthesis(z_hat, interpolate_levels(self.quality_bias, level))[:, :h, :w]
+        log_gain = interpolate_levels(self.log_gain, level)
         first = checkerboard(h, w, n, y.device)
         features = self.first_block(features)
         mean, log_scale = self.first_head(features).float().chunk(2, -1)
-        symbols = rounding(y - mean) * first
+        log_scale = log_scale + log_gain
+        symbols = rounding(y - mean, log_scale) * first
         known = (mean + symbols) * first
         features = self.second_blocks(features + self.embed(asinh(known)))
         mean_second, log_scale_second = self.second_head(features).float().chunk(2, -1)
         mean = torch.where(first, mean, mean_second + self._innovation(symbols))
-        log_scale = torch.where(first, log_scale, log_scale_second) + interpolate_levels(self.log_gain, level)
-        return torch.where(first, symbols, rounding(y - mean)), mean, log_scale
+        log_scale = torch.where(first, log_scale, log_scale_second + log_gain)
+        return torch.where(first, symbols, rounding(y - mean, log_scale)), mean, log_scale
 
     def _innovation(self, symbols: Tensor) -> Tensor:
         """What the leading channels' neighbours differ by from their means, linearly: what a mean gains from it."""
@@ -146,13 +179,9 @@ class EntropyModel(nn.Module):
         scale = self.z_log_scale.exp()
         offset = z - self.z_mean
         mass = torch.sigmoid((offset + 0.5) / scale) - torch.sigmoid((offset - 0.5) / scale)
-        return -torch.log2(LowerBound.apply(mass, 1e-9)).sum((1, 2, 3))
+        return -torch.log2(LowerBound.apply(mass, LEAST_MASS)).sum((1, 2, 3))
 
     @staticmethod
     def _bits_y(deviation: Tensor, log_scale: Tensor) -> Tensor:
-        """Bits under Gaussians of the given scales, integrated over unit intervals."""
-        scale = LowerBound.apply(log_scale.clamp(-8, 8).exp(), SCALE_MIN)
-        deviation = deviation.abs()
-        upper = torch.special.ndtr((0.5 - deviation) / scale)
-        lower = torch.special.ndtr((-0.5 - deviation) / scale)
-        return -torch.log2(LowerBound.apply(upper - lower, 1e-9)).sum((1, 2, 3))
+        """Bits (B,) under Gaussians of the given scales, integrated over unit intervals."""
+        return gaussian_bits(deviation.abs(), log_scale).sum((1, 2, 3))

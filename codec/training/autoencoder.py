@@ -22,15 +22,20 @@ class Autoencoder(nn.Module):
         self.synthesis = Synthesis(config)
 
     def forward(
-        self, x: Tensor, level: Tensor, noise: torch.Generator | None = None, stream: torch.dtype = torch.float32
+        self,
+        x: Tensor,
+        level: Tensor,
+        noise: torch.Generator | None = None,
+        stream: torch.dtype = torch.float32,
+        choose: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Codes pixels x (B, H, W, 3) in [0, 1], H and W multiples of 64, at gain levels `level` (B,).
 
-        With a generator, its uniform noise replaces rounding in the rate. Returns the reconstruction (B, H, W, 3),
-        the bits of the latent and of the hyper-latent (B,).
+        With a generator, its uniform noise replaces rounding in the rate; to `choose`, symbols are those that an encoder
+        chooses. Returns the reconstruction (B, H, W, 3), the bits of the latent and of the hyper-latent (B,).
         """
         y = self.analysis(x - 0.5, level, stream)
-        y_hat, bits_y, bits_z = self.entropy(y, level, noise)
+        y_hat, bits_y, bits_z = self.entropy(y, level, noise, choose)
         return self.synthesis(y_hat, level, stream) + 0.5, bits_y, bits_z
 
 

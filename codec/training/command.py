@@ -12,7 +12,7 @@ from ..commands.common import one_line, reporting
 from ..networks.config import MODELS, UPSAMPLINGS
 from ..runtime.environment import prepare
 from .distortions import DISTORTIONS
-from .options import AUGMENTATIONS, ENLARGED, ENLARGER_NAMES, Options
+from .options import AUGMENTATIONS, ENLARGED, ENLARGER_NAMES, FREEZABLE, Options
 from .schedule import UNCHANGED, Schedule
 
 
@@ -105,9 +105,15 @@ def parser() -> Parser:
     )
     p.add_argument(
         "--freeze",
-        choices=("encoder", "decoder"),
-        help="with --start-from: leave one of them as it is and train but the other, which --export writes as a file for "
-        "--decoder or --encoder; the entropy networks stay, and so do model id and files",
+        choices=FREEZABLE,
+        help="with --start-from: leave the encoder or the decoder as it is and train but the other, which --export writes as a "
+        "file for --decoder or --encoder; the entropy networks stay, and so do model id and files. analysis: train all but the "
+        "analysis transforms",
+    )
+    p.add_argument(
+        "--choose-symbols",
+        action="store_true",
+        help="train on the symbols that an encoder chooses, by bits and error, not on the nearest",
     )
     p.add_argument(
         "--denoise",

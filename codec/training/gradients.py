@@ -11,8 +11,7 @@ from ..options import QUALITIES
 from ..runtime.threads import use_in_this_thread
 from .autoencoder import Autoencoder
 from .denoising import degraded
-from .distortions import DISTORTIONS, Distortion
-from .loss import LOSS_LIMIT, rate_distortion
+from .loss import LOSS_LIMIT, PLAIN, Objective, rate_distortion
 from .processes import Processes
 
 NORM_LIMIT = 1.0
@@ -21,8 +20,6 @@ NORM_LIMIT = 1.0
 
 class Gradients:
     """Differentiates a model's loss; each call leaves the gradients with the parameters.
-
-    To `denoise`, the model is given noisy patches and compared with clean ones.
 
     On the CPU each thread takes a part of the patches: a third faster on two cores than sharing each operation. The
     random numbers belong to the parts, so that processes give what as many parts in one process give.
@@ -35,11 +32,10 @@ class Gradients:
         seed: int,
         stream: torch.dtype,
         processes: Processes,
-        distortion: Distortion = DISTORTIONS["mse"],
-        denoise: bool = False,
+        objective: Objective = PLAIN,
     ) -> None:
         self.model, self.batch, self.seed, self.stream, self.processes = model, batch, seed, stream, processes
-        self.distortion, self.denoise = distortion, denoise
+        self.objective = objective
         self.parameters: list[Tensor] = [parameter for parameter in model.parameters() if parameter.requires_grad]
         threads = torch.get_num_threads()
         self.parts = 1 if self.parameters[0].is_cuda else min(threads, batch // processes.count)
@@ -72,9 +68,8 @@ class Gradients:
     def _differentiate(self, step: int, number: int, x: Tensor, level: Tensor) -> Tensor:
         """Sums over a part of the patches, in one tensor: loss, bits per pixel, mean squared error, distortion, gradient."""
         noise = self._random(step, 1 + number, x.device)
-        x, wanted = degraded(x, noise) if self.denoise else (x, x)
-        told = {"noise": noise, "stream": self.stream, "distortion": self.distortion}
-        made = rate_distortion(self.model, x, level, wanted=wanted, **told)
+        x, wanted = degraded(x, noise) if self.objective.denoise else (x, x)
+        made = rate_distortion(self.model, x, level, self.objective, wanted=wanted, noise=noise, stream=self.stream)
         measured = torch.stack(made)
         # what cannot be coded well must not own the gradient
         bounded = measured[0] * (LOSS_LIMIT / measured[0].detach()).clamp_max(1)

@@ -45,13 +45,18 @@ class LoneDecoder(nn.Module):
         return self.network(y, level, stream) + 0.5
 
     def forward(
-        self, x: Tensor, level: Tensor, noise: torch.Generator | None = None, stream: torch.dtype = torch.float32
+        self,
+        x: Tensor,
+        level: Tensor,
+        noise: torch.Generator | None = None,
+        stream: torch.dtype = torch.float32,
+        choose: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As `Autoencoder` does it, but for the reconstruction, which has another size than what is coded."""
         model = self._frozen[0]
         with torch.no_grad():
             y = model.analysis(self.coded(x) - 0.5, level, stream)
-            y_hat, bits_y, bits_z = model.entropy(y, level, noise)
+            y_hat, bits_y, bits_z = model.entropy(y, level, noise, choose)
         return self.decoded(y_hat, level, stream), bits_y, bits_z
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -20,15 +21,30 @@ LOSS_LIMIT = 4.0
 """Balanced loss beyond which a sample's gradient grows no more; photographs hardly reach it."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """What is lowered beside the rate: the distortion; to `denoise`, of what comes of noisy pictures, against clean ones.
+
+    To `choose`, on the symbols that an encoder chooses; else on the nearest.
+    """
+
+    distortion: Distortion = DISTORTIONS["mse"]
+    denoise: bool = False
+    choose: bool = False
+
+
+PLAIN = Objective()
+
+
 def rate_distortion(
     model: Autoencoder | LoneDecoder,
     x: Tensor,
     level: Tensor,
+    objective: Objective,
     *,
     wanted: Tensor | None = None,
     noise: torch.Generator | None = None,
     stream: torch.dtype,
-    distortion: Distortion = DISTORTIONS["mse"],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Balanced loss, bits per pixel, mean squared error and distortion of each image of x (B, H, W, 3) in [0, 1]: (B,) each.
 
@@ -37,14 +53,14 @@ def rate_distortion(
     """
     # each weight is cast once: a cache would only be shared, and emptied, by several threads
     with torch.autocast(x.device.type, torch.bfloat16, enabled=stream is torch.bfloat16, cache_enabled=False):
-        decoded, bits_y, bits_z = model(x, level, noise, stream)
+        decoded, bits_y, bits_z = model(x, level, noise, stream, objective.choose)
     bpp = (bits_y + bits_z) / (x.shape[1] * x.shape[2])
     target = x if wanted is None else wanted
     pair = decoded.float(), reduced(target, x.shape[1] // decoded.shape[1])
-    mse, distance = squared_error(*pair), distortion.measure(*pair)
+    mse, distance = squared_error(*pair), objective.distortion.measure(*pair)
     lam = model.config.rate_weight(level)
     middle = math.sqrt(model.config.lambda_min * model.config.lambda_max)
-    return (distortion.weight(lam) * distance + bpp) * (middle / lam) ** RATE_BALANCE, bpp, mse, distance
+    return (objective.distortion.weight(lam) * distance + bpp) * (middle / lam) ** RATE_BALANCE, bpp, mse, distance
 
 
 def reduced(x: Tensor, factor: int) -> Tensor:
@@ -60,23 +76,21 @@ def validate(
     images: list[np.ndarray],
     device: str,
     stream: torch.dtype,
-    distortion: Distortion = DISTORTIONS["mse"],
-    *,
-    denoise: bool = False,
+    objective: Objective = PLAIN,
 ) -> float:
     """Mean balanced loss with real rounding over four levels of every image.
 
-    To `denoise`, each image is given noise of its own, the same every time.
+    Where it is to denoise, each image is given noise of its own, the same every time.
     """
     losses = []
     factor = model.factor if isinstance(model, LoneDecoder) else 1
     with torch.inference_mode():
         for number, image in enumerate(images):
             x = whole_blocks(image, factor)
-            pair = degraded(x, torch.Generator().manual_seed(number)) if denoise else (x, x)
+            pair = degraded(x, torch.Generator().manual_seed(number)) if objective.denoise else (x, x)
             x, wanted = (picture.to(device) for picture in pair)
             for level in np.linspace(0, model.config.levels - 1, 4):
                 at = torch.tensor([level], dtype=torch.float32, device=device)
-                made = rate_distortion(model, x, at, wanted=wanted, stream=stream, distortion=distortion)
+                made = rate_distortion(model, x, at, objective, wanted=wanted, stream=stream)
                 losses.append(made[0].item())
     return float(np.mean(losses))

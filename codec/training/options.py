@@ -20,6 +20,7 @@ Noise: photographs alone leave networks free to do anything on noise, screens an
 """
 REDUCTION_MAX = 16
 ENLARGEMENT = 2
+FREEZABLE = ("encoder", "decoder", "analysis")
 ENLARGED, SRCNN = ENLARGER_NAMES = ("enlarged", "srcnn")
 """What may enlarge: a decoder of its own, or SRCNN after the ordinary one. So their tensors' group is called, too."""
 
@@ -49,6 +50,7 @@ class Options:
     enlarge_by: str = ENLARGED
     freeze: str | None = None
     denoise: bool = False
+    choose_symbols: bool = False
     loss: str = "mse"
     augment: tuple[str, ...] = ("flip", "rotate", "rescale", "noise")
     overlap: float | None = None
@@ -111,8 +113,8 @@ class Options:
             if self.start_from is None or self.grow:
                 raise CaeError("a decoder of a reduced size belongs to finished weights (--start-from, without --grow)")
         if self.freeze is not None:
-            if self.freeze not in ("encoder", "decoder"):
-                raise CaeError(f"freeze {self.freeze!r}: there are encoder and decoder")
+            if self.freeze not in FREEZABLE:
+                raise CaeError(f"freeze {self.freeze!r}: there are {', '.join(FREEZABLE)}")
             if self.start_from is None or self.grow or self.reduced is not None:
                 raise CaeError("a frozen part is one of finished weights (--start-from, without --grow and --reduced)")
         if self.denoise and self.freeze != "decoder":

@@ -36,7 +36,7 @@ from .freezing import OTHER, freeze
 from .gradients import Gradients
 from .growth import grow
 from .lone_decoder import LoneDecoder, export_beside
-from .loss import validate
+from .loss import Objective, validate
 from .optimizer import make_optimizer
 from .options import Options
 from .processes import Processes
@@ -75,8 +75,8 @@ class Run:
         self.model = model.to(options.device)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.optimizer = make_optimizer(self.model, options.learning_rate)
-        shared = (options.batch, options.seed, self.stream, self.processes, options.distortion, options.denoise)
-        self.gradients = Gradients(self.model, *shared)
+        self.objective = Objective(options.distortion, options.denoise, options.choose_symbols)
+        self.gradients = Gradients(self.model, options.batch, options.seed, self.stream, self.processes, self.objective)
         if options.compile:
             alone = isinstance(self.model, LoneDecoder)
             for transform in (self.model.network,) if alone else (self.model.analysis, self.model.synthesis):
@@ -106,7 +106,7 @@ class Run:
     @property
     def aim(self) -> dict[str, str | bool | None]:
         """What a run cannot change on its way."""
-        return {name: getattr(self.options, name) for name in ("loss", "freeze", "denoise")}
+        return {name: getattr(self.options, name) for name in ("loss", "freeze", "denoise", "choose_symbols")}
 
     def start(self, images: list[Tensor]) -> None:
         """Resumes where the folder holds a state; else starts from the weights that the options name, or from components."""
@@ -134,9 +134,7 @@ class Run:
 
     def validate(self, held_out: list[np.ndarray]) -> float:
         """The averaged model's validation loss, to five digits."""
-        options = self.options
-        told = (options.device, self.stream, options.distortion)
-        return round(validate(self.average, held_out, *told, denoise=options.denoise), 5)
+        return round(validate(self.average, held_out, self.options.device, self.stream, self.objective), 5)
 
     def batches(self, images: list[Tensor]) -> Iterator[Tensor]:
         """Endless batches of this process's patches (B, P, P, 3) in [0, 1], made ahead by threads.
@@ -210,7 +208,7 @@ def train(options: Options, config: Config) -> Run:
     if options.export is not None and run.processes.is_first:
         record: dict[str, Any] = {"steps": run.step, "hours": round(run.seconds / 3600, 2), "images": len(pictures)}
         record["optimizer"] = type(run.optimizer).__name__
-        told = ("batch", "patch", "learning_rate", "decay", "average", "seed", "loss", "augment", "overlap")
+        told = ("batch", "patch", "learning_rate", "decay", "average", "seed", "loss", "augment", "overlap", "choose_symbols")
         record |= {name: getattr(options, name) for name in told}
         if held_out:
             record["validation_loss"] = run.validate(held_out) if score is None else score
@@ -218,7 +216,7 @@ def train(options: Options, config: Config) -> Run:
             export_beside(run.average, options.start_from, options.export, json.dumps(record))
             return run
         described = {"licence": options.licence, "training": json.dumps(record)}
-        if options.freeze is not None:
+        if options.freeze in OTHER:
             owner = Weights.read(options.start_from).id
             if options.denoise:
                 described[DENOISING] = "true"
