@@ -86,5 +86,5 @@ def checked(config: Config) -> Config:
     return config
 
 
-MODELS = {"default": Config(synthesis_blocks=3, synthesis_wide_blocks=3, analysis_wide_blocks=4)}
+MODELS = {"default": Config(analysis_wide_blocks=4)}
 """What training makes, by name."""
