@@ -283,12 +283,6 @@ def test_state_of_another_optimiser_is_refused(folder, tmp_path):
         train(options(folder, tmp_path, 2), CONFIG)
 
 
-def test_without_the_extra_it_says_what_to_install(folder, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pytorch_optimizer", None)
-    with pytest.raises(codec.CaeError, match=r"cae-codec\[train\]"):
-        Run(options(folder, tmp_path, 1), CONFIG)
-
-
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
 def test_compiled_transforms_train_alike(folder, tmp_path, monkeypatch):
     """By the compiler's first half alone: the second takes minutes, and rounds otherwise."""

@@ -14,9 +14,6 @@ from torch import Tensor, nn
 from ..errors import CaeError
 from ..outputs import replacing
 
-BY_COLUMNS = "^T"
-"""Ending of the name of a matrix that lies in memory, and so in the file, by columns."""
-
 
 def _flatten(name: str, value: Any) -> dict[str, Tensor]:
     """Tensors and numbers in nested dictionaries and lists, by path; an empty list is an empty tensor."""
@@ -25,9 +22,6 @@ def _flatten(name: str, value: Any) -> dict[str, Tensor]:
     if isinstance(value, dict):
         return {path: leaf for key, item in value.items() for path, leaf in _flatten(f"{name}/{key}", item).items()}
     tensor = torch.tensor(value, dtype=torch.float64) if isinstance(value, float) else torch.as_tensor(value)
-    if tensor.ndim == 2 and not tensor.is_contiguous() and tensor.mT.is_contiguous():
-        # products round otherwise in another layout, and a resumed run is to be the same
-        name, tensor = name + BY_COLUMNS, tensor.mT
     return {name: tensor.detach().cpu().contiguous()}
 
 
@@ -39,8 +33,6 @@ def _nest(tensors: dict[str, Tensor]) -> dict[str, Any]:
         inner = nested
         for group in groups:
             inner = inner.setdefault(group, {})
-        if name.endswith(BY_COLUMNS):
-            name, tensor = name.removesuffix(BY_COLUMNS), tensor.mT
         inner[name] = tensor if tensor.ndim else tensor.item()
     return nested
 
@@ -52,7 +44,7 @@ def _list(numbered: dict[str, Any]) -> list[Any]:
 def save(path: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, progress: dict) -> None:
     """Writes the state to a temporary file beside `path` and renames it."""
     state = optimizer.state_dict()
-    # SOAP counts its steps in its group
+    # it counts its steps in its group
     optimizer_state = {"state": state["state"], "step": state["param_groups"][0].get("step", 0)}
     tensors = _flatten("model", model.state_dict()) | _flatten("average", average.state_dict())
     tensors |= _flatten("optimizer", optimizer_state)

@@ -37,10 +37,10 @@ from .gradients import Gradients
 from .growth import grow
 from .lone_decoder import LoneDecoder, export_beside
 from .loss import Objective, validate
-from .optimizer import make_optimizer
 from .options import Options
 from .processes import Processes
 from .reduction import ReducedDecoder
+from .soap import BatchedSOAP
 
 CALIBRATION_IMAGES = 64
 GROWTH_PATCHES = 64
@@ -74,7 +74,7 @@ class Run:
             freeze(model, options.freeze)
         self.model = model.to(options.device)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
-        self.optimizer = make_optimizer(self.model, options.learning_rate)
+        self.optimizer = BatchedSOAP((p for p in self.model.parameters() if p.requires_grad), options.learning_rate)
         self.objective = Objective(options.distortion, options.denoise, options.choose_symbols)
         self.gradients = Gradients(self.model, options.batch, options.seed, self.stream, self.processes, self.objective)
         if options.compile:
