@@ -86,5 +86,15 @@ def checked(config: Config) -> Config:
     return config
 
 
-MODELS = {"default": Config(analysis_wide_blocks=4)}
-"""What training makes, by name."""
+MODELS = {
+    "default": Config(analysis_wide_blocks=4),
+    "large": Config(
+        channels=192, latent_channels=384, entropy_channels=320, hyper_channels=128, context_blocks=4,
+        analysis_blocks=10, analysis_wide_blocks=6, analysis_wide_expansion=2, synthesis_blocks=12, synthesis_wide_blocks=6,
+    ),
+    "fast": Config(
+        channels=96, latent_channels=256, entropy_channels=128, hyper_channels=64, context_blocks=1,
+        analysis_blocks=5, analysis_wide_blocks=4, synthesis_blocks=3,
+    ),
+}  # fmt: skip
+"""What training makes, by name: decoders of at most 20, 120 and 6 thousand multiply-accumulates per pixel."""
