@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib.util
+import io
 import math
 import shutil
 import subprocess
@@ -49,6 +50,18 @@ def ms_ssim_rgb(original: np.ndarray, decoded: np.ndarray) -> float | None:
         return float(ms_ssim(*pair, data_range=255))
 
 
+def ssimulacra2(original: np.ndarray, decoded: np.ndarray) -> float:
+    """SSIMULACRA 2.1 (Sneyers, 2022), by the package of that name: 100 for equal pictures, below 30 where much is wrong."""
+    from ssimulacra2 import compute_ssimulacra2
+
+    pair = []
+    for pixels in (original, decoded):
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PPM")
+        pair.append(file)
+    return float(compute_ssimulacra2(*pair))
+
+
 def _from_program(program: str, original: np.ndarray, decoded: np.ndarray) -> float:
     """The first number that a program prints for two PNG files."""
     with tempfile.TemporaryDirectory() as folder:
@@ -64,7 +77,7 @@ def _from_program(program: str, original: np.ndarray, decoded: np.ndarray) -> fl
 
 
 def _program_missing(program: str) -> str | None:
-    return None if shutil.which(program) else f"needs the program {program} on the PATH: libjxl-devtools 0.8 or later"
+    return None if shutil.which(program) else f"needs the program {program} on the PATH: libjxl-devtools"
 
 
 @functools.cache
@@ -138,7 +151,13 @@ METRICS = {
             _decibels,
             functools.partial(_package_missing, "pytorch_msssim"),
         ),
-        _with_program("ssimulacra2", "SSIMULACRA 2", "SSIMULACRA 2 score", "ssimulacra2", float),
+        Metric(
+            "ssimulacra2",
+            "SSIMULACRA 2",
+            "SSIMULACRA 2 score",
+            ssimulacra2,
+            available=functools.partial(_package_missing, "ssimulacra2"),
+        ),
         _with_program("butteraugli", "Butteraugli", "minus Butteraugli distance", "butteraugli_main", lambda value: -value),
         Metric("lpips", "LPIPS (AlexNet)", "minus LPIPS", lpips, lambda value: -value, _lpips_missing),
     )

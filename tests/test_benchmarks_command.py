@@ -103,12 +103,12 @@ def test_missing_things_are_reported(folder, tmp_path, monkeypatch, capsys):
     find = pillow.importlib.util.find_spec
     monkeypatch.setattr(pillow.importlib.util, "find_spec", lambda name: None if name == "pillow_heif" else find(name))
     monkeypatch.setenv("PATH", "")
-    metrics = "psnr_rgb,ssimulacra2"
+    metrics = "psnr_rgb,butteraugli"
     run(folder, "--codecs", "jpeg,heic", "--out", tmp_path, "--jobs", 1, "--metrics", metrics)
     text = capsys.readouterr().out
     assert "- heic: needs the package pillow-heif" in text
-    assert "- ssimulacra2: needs the program ssimulacra2" in text
-    assert set(json.loads((tmp_path / "results.json").read_text())["missing"]) == {"heic", "ssimulacra2"}
+    assert "- butteraugli: needs the program butteraugli_main" in text
+    assert set(json.loads((tmp_path / "results.json").read_text())["missing"]) == {"heic", "butteraugli"}
 
 
 def test_published_curves_on_kodak(folder, tmp_path, monkeypatch):

@@ -84,8 +84,16 @@ def test_ms_ssim_scale_is_decibels_and_finite():
     assert math.isfinite(scale(1.0))
 
 
+def test_ssimulacra2(pair):
+    """100 for equal pictures, less for worse ones; a picture is judged by what it is compared with."""
+    original, decoded = pair
+    worse = np.clip(original + 3.0 * (decoded.astype(float) - original), 0, 255).astype(np.uint8)
+    scores = [metrics.ssimulacra2(original, other) for other in (original, decoded, worse)]
+    assert scores[0] == pytest.approx(100) and scores[0] > scores[1] > scores[2]
+
+
 def program(tmp_path, monkeypatch, text):
-    path = tmp_path / "ssimulacra2"
+    path = tmp_path / "butteraugli_main"
     path.write_text(f"#!{sys.executable}\n{text}\n")
     path.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -93,9 +101,9 @@ def program(tmp_path, monkeypatch, text):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs scripts that run by their first line")
 def test_program(tmp_path, monkeypatch, pair):
-    metric = metrics.METRICS["ssimulacra2"]
+    metric = metrics.METRICS["butteraugli"]
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert "ssimulacra2" in metric.available()
+    assert "butteraugli_main" in metric.available()
     program(tmp_path, monkeypatch, "import sys; print(len(sys.argv[1:]) + 0.5); print('more')")
     assert metric.available() is None
     assert metric.compute(*pair) == 2.5
