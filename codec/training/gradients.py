@@ -9,11 +9,14 @@ from torch import Tensor
 
 from ..options import QUALITIES
 from ..runtime.threads import use_in_this_thread
+from .adversary import Adversary
 from .autoencoder import Autoencoder
 from .denoising import degraded
 from .loss import LOSS_LIMIT, PLAIN, Objective, rate_distortion
 from .processes import Processes
 
+MEANS = 5
+"""How many means a step measures, before the gradients."""
 NORM_LIMIT = 1.0
 """Largest norm of a step's gradient."""
 
@@ -33,9 +36,10 @@ class Gradients:
         stream: torch.dtype,
         processes: Processes,
         objective: Objective = PLAIN,
+        adversary: Adversary | None = None,
     ) -> None:
         self.model, self.batch, self.seed, self.stream, self.processes = model, batch, seed, stream, processes
-        self.objective = objective
+        self.objective, self.adversary = objective, adversary
         self.parameters: list[Tensor] = [parameter for parameter in model.parameters() if parameter.requires_grad]
         threads = torch.get_num_threads()
         self.parts = 1 if self.parameters[0].is_cuda else min(threads, batch // processes.count)
@@ -44,8 +48,8 @@ class Gradients:
     def __call__(self, x: Tensor, step: int) -> Tensor:
         """Gradients of this process's patches x (B, P, P, 3) in [0, 1], summed over all processes and bounded in norm.
 
-        Returns loss, bits per pixel, mean squared error, distortion and gradient norm of the whole step (5,), without waiting
-        for a GPU.
+        Returns loss, bits per pixel, mean squared error, distortion, the adversary's loss (0 without one) and gradient norm of
+        the whole step (6,), without waiting for a GPU. An adversary takes its own step at once.
         """
         level = self._levels(step)[list(self.processes.share(self.batch))].to(x.device, non_blocking=True)
         first = self.parts * self.processes.rank
@@ -56,25 +60,34 @@ class Gradients:
         for more in results[1:]:
             flat += more
         flat = self.processes.sum(flat)
-        means, gradients = flat[:4], flat[4:]
+        sizes = [parameter.numel() for parameter in self.parameters]
+        means, gradients, others = flat.split([MEANS, sum(sizes), flat.numel() - MEANS - sum(sizes)])
         norm = gradients.norm()
         # a step that is not finite is left out
         gradients = torch.where(norm.isfinite(), gradients * (NORM_LIMIT / norm).clamp_max(1), 0)
-        sizes = [parameter.numel() for parameter in self.parameters]
         for parameter, gradient in zip(self.parameters, gradients.split(sizes), strict=True):
             parameter.grad = gradient.view_as(parameter)
+        if self.adversary is not None:
+            self.adversary.step(others.split([parameter.numel() for parameter in self.adversary.parameters]))
         return torch.cat([means, norm[None]])
 
     def _differentiate(self, step: int, number: int, x: Tensor, level: Tensor) -> Tensor:
-        """Sums over a part of the patches, in one tensor: loss, bits per pixel, mean squared error, distortion, gradient."""
+        """Sums over a part of the patches, in one tensor: the means of all, the gradient, that of the adversary's loss."""
         noise = self._random(step, 1 + number, x.device)
         x, wanted = degraded(x, noise) if self.objective.denoise else (x, x)
         made = rate_distortion(self.model, x, level, self.objective, wanted=wanted, noise=noise, stream=self.stream)
-        measured = torch.stack(made)
+        loss, judged = made.loss, torch.zeros_like(level)
+        gradients: list[Tensor] = []
+        if self.adversary is not None:
+            place = level / self.model.config.levels
+            loss = loss + self.adversary.share * made.distortion.detach() * self.adversary.deceived(made.decoded, place)
+            judged = self.adversary.loss(made.decoded, made.wanted, place)
+            gradients += torch.autograd.grad(judged.sum() / self.batch, self.adversary.parameters)
         # what cannot be coded well must not own the gradient
-        bounded = measured[0] * (LOSS_LIMIT / measured[0].detach()).clamp_max(1)
-        gradients = torch.autograd.grad(bounded.sum() / self.batch, self.parameters)
-        return torch.cat([measured.detach().sum(1) / self.batch, *(gradient.flatten() for gradient in gradients)])
+        bounded = loss * (LOSS_LIMIT / loss.detach()).clamp_max(1)
+        gradients = [*torch.autograd.grad(bounded.sum() / self.batch, self.parameters), *gradients]
+        means = torch.stack([loss, made.bpp, made.mse, made.distance, judged]).detach().sum(1) / self.batch
+        return torch.cat([means, *(gradient.flatten() for gradient in gradients)])
 
     def _levels(self, step: int) -> Tensor:
         """The gain level of each patch of the whole batch: one from each of as many equal parts of the range."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -36,6 +37,27 @@ class Objective:
 PLAIN = Objective()
 
 
+class Measured(NamedTuple):
+    """What is known of each image of a batch (B,), and the pictures that were compared (B, h, w, 3) in [0, 1].
+
+    `rate` and `distortion` are the parts of the balanced loss; `bpp` bits per pixel; `mse` the mean squared error; `distance`
+    the objective's distortion, not weighed.
+    """
+
+    rate: Tensor
+    distortion: Tensor
+    bpp: Tensor
+    mse: Tensor
+    distance: Tensor
+    decoded: Tensor
+    wanted: Tensor
+
+    @property
+    def loss(self) -> Tensor:
+        """The balanced loss (B,)."""
+        return self.distortion + self.rate
+
+
 def rate_distortion(
     model: Autoencoder | LoneDecoder,
     x: Tensor,
@@ -45,8 +67,8 @@ def rate_distortion(
     wanted: Tensor | None = None,
     noise: torch.Generator | None = None,
     stream: torch.dtype,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Balanced loss, bits per pixel, mean squared error and distortion of each image of x (B, H, W, 3) in [0, 1]: (B,) each.
+) -> Measured:
+    """Measures images x (B, H, W, 3) in [0, 1] at gain levels `level` (B,).
 
     The reconstruction is compared with `wanted`, or with x itself. A decoder of a reduced size is measured against the averages
     of the image's areas.
@@ -60,7 +82,8 @@ def rate_distortion(
     mse, distance = squared_error(*pair), objective.distortion.measure(*pair)
     lam = model.config.rate_weight(level)
     middle = math.sqrt(model.config.lambda_min * model.config.lambda_max)
-    return (objective.distortion.weight(lam) * distance + bpp) * (middle / lam) ** RATE_BALANCE, bpp, mse, distance
+    balance = (middle / lam) ** RATE_BALANCE
+    return Measured(bpp * balance, objective.distortion.weight(lam) * distance * balance, bpp, mse, distance, *pair)
 
 
 def reduced(x: Tensor, factor: int) -> Tensor:
@@ -92,5 +115,5 @@ def validate(
             for level in np.linspace(0, model.config.levels - 1, 4):
                 at = torch.tensor([level], dtype=torch.float32, device=device)
                 made = rate_distortion(model, x, at, objective, wanted=wanted, stream=stream)
-                losses.append(made[0].item())
+                losses.append(made.loss.item())
     return float(np.mean(losses))
