@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import functools
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -12,22 +11,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from codec import CaeError, Codec
-from codec.coding.settings import Job, Settings
-from codec.coding.tiles import decode_tile
 from codec.format import container
 from codec.format.header import Kind
 from codec.format.source import Memory
 from codec.images.reduction import reduce
-from codec.networks.enlarging import EnlargedSynthesis
-from codec.networks.entropy_networks import MEAN_BITS
-from codec.networks.model import Files, Model, load
 from codec.networks.registry import default_path
 from codec.networks.weights import Weights
-from codec.options import DecodeOptions
 from codec.training.enlarging import Srcnn, bicubic
 from codec.training.options import ENLARGED, SRCNN
 
@@ -43,32 +36,26 @@ TILE = 2048
 
 @dataclasses.dataclass(frozen=True)
 class Enlargers:
-    """A model and what its weights hold to enlarge, by name; both work on float32 tensors (1, H, W, …)."""
+    """A codec whose weights hold a decoder that enlarges, and the SRCNN that they may hold, of float32 (1, H, W, 3)."""
 
-    model: Model
-    networks: dict[str, nn.Module]
+    codec: Codec
+    srcnn: Srcnn | None
 
     @classmethod
     def load(cls, path: Path) -> Enlargers:
         """CaeError where a file is none, or holds no decoder that enlarges."""
-        weights = Weights.read(path)
-        model = load(Files(path))
-        parts = weights.tensors()
-        made = {ENLARGED: functools.partial(EnlargedSynthesis, weights.config, FACTOR), SRCNN: Srcnn}
-        networks = {}
-        for name, make in made.items():
-            prefix = f"{FACTOR}/"
-            held = {
-                key.removeprefix(prefix): value.float() for key, value in parts.get(name, {}).items() if key.startswith(prefix)
-            }
-            if held:
-                networks[name] = make().eval().requires_grad_(False)
-                networks[name].load_state_dict(held)
-        if ENLARGED not in networks:
+        parts = Weights.read(path).tensors()
+        prefix = f"{FACTOR}/"
+        if not any(name.startswith(prefix) for name in parts.get(ENLARGED, {})):
             raise CaeError(
                 f"{path}: holds no decoder that enlarges; add one (cae-train --enlarge {FACTOR}, see docs/training.md)"
             )
-        return cls(model, networks)
+        held = {name.removeprefix(prefix): value for name, value in parts.get(SRCNN, {}).items() if name.startswith(prefix)}
+        srcnn = None
+        if held:
+            srcnn = Srcnn().eval().requires_grad_(False)
+            srcnn.load_state_dict(held)
+        return cls(Codec(weights=path, device="cpu"), srcnn)
 
     def ways(self, data: bytes, shown: np.ndarray) -> dict[str, Callable[[], np.ndarray]]:
         """What enlarges the picture of a file, by name; `shown` (h, w, 3) uint8 is what the ordinary decoder gives of it."""
@@ -78,21 +65,11 @@ class Enlargers:
             name: lambda kind=kind: np.asarray(Image.fromarray(shown).resize((width, height), kind))
             for name, kind in filters.items()
         }
-        if SRCNN in self.networks:
+        if self.srcnn is not None:
             x = torch.from_numpy(shown.copy())[None].float() / 255
-            found["SRCNN"] = lambda: as_pixels(self.networks[SRCNN](bicubic(x, FACTOR)))
-        found["decoder of its own"] = lambda: as_pixels(self._of_latent(data))[:height, :width]
+            found["SRCNN"] = lambda: as_pixels(self.srcnn(bicubic(x, FACTOR)))
+        found["decoder of its own"] = lambda: self.codec.decode(data, scale=FACTOR)
         return found
-
-    def _of_latent(self, data: bytes) -> Tensor:
-        """What the decoder that enlarges makes of a file of one tile."""
-        model, source = self.model, Memory(data)
-        file = container.read(source)
-        job = Job(model, Settings(1), file.header, DecodeOptions())
-        _, coded = container.split(container.payload(source, file, 0), file.header.bounds)
-        y = decode_tile(coded, file.header.bounds, job)
-        quality = file.header.quality
-        return self.networks[ENLARGED](y[None].float() / (model.gain[quality - 1] * 2**MEAN_BITS), model.level(quality)) + 0.5
 
 
 def as_pixels(x: Tensor) -> np.ndarray:
@@ -121,7 +98,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise CaeError(f"qualities {arguments.qualities!r} are not integers with commas between") from None
     if not 2 * 11 <= arguments.side <= FACTOR * TILE or (arguments.images or 1) < 1:
         raise CaeError(f"use at least 1 image, and sides of 22 to {FACTOR * TILE} pixels")
-    enlargers, codec = Enlargers.load(arguments.weights), Codec(weights=arguments.weights, device="cpu")
+    enlargers = Enlargers.load(arguments.weights)
     samples = images.gather(arguments.dataset, arguments.folder)[: arguments.images]
     if arguments.save:
         arguments.save.mkdir(parents=True, exist_ok=True)
@@ -131,10 +108,10 @@ def run(arguments: argparse.Namespace) -> None:
         height, width = (side // FACTOR * FACTOR for side in whole.shape[:2])
         whole = whole[:height, :width]
         for quality in qualities:
-            data = codec.encode(reduce(whole, FACTOR), quality, tile=TILE)
+            data = enlargers.codec.encode(reduce(whole, FACTOR), quality, tile=TILE)
             if container.read(Memory(data)).kind(0) is not Kind.TRANSFORM:
                 raise CaeError(f"{sample.path}: is drawn in parts, which no decoder enlarges; use photographs")
-            for name, enlarge in enlargers.ways(data, codec.decode(data)).items():
+            for name, enlarge in enlargers.ways(data, enlargers.codec.decode(data)).items():
                 larger = enlarge()
                 if arguments.save:
                     Image.fromarray(larger).save(arguments.save / f"{sample.path.stem}, {quality}, {name}.png")

@@ -28,6 +28,11 @@ DEFAULT_CACHE = 2**26
 """Bytes of decoded tiles that an open picture keeps: as many as a dozen of the usual size."""
 REDUCTIONS = (1, 2, 4, 8)
 """How many times smaller than the picture a decode may be."""
+ENLARGEMENTS = (2,)
+"""How many times larger it may be."""
+DECODE_SCALES = (*(Fraction(factor) for factor in ENLARGEMENTS), *(Fraction(1, factor) for factor in REDUCTIONS))
+"""Sizes of a decode, in sizes of the picture."""
+SCALES_NAMED = "{}, {}, {}, {} or {}".format(*DECODE_SCALES)
 
 Region = tuple[int, int, int, int]
 """x, y, width and height in pixels."""
@@ -126,7 +131,7 @@ class DecodeOptions:
         region: (x, y, width, height) in pixels, None the whole picture.
         on_error: "raise" ends the decode at the first damaged tile; "fill" fills damaged tiles from what surrounds them, and
             names them in one warning.
-        scale: 1, 1/2, 1/4 or 1/8 of the size, as any kind of number.
+        scale: 2, 1, 1/2, 1/4 or 1/8 of the size, as any kind of number; held as a Fraction.
 
     Raises:
         CaeError: where the region is not four integers (whether it lies within the picture is known later), and for another
@@ -137,20 +142,16 @@ class DecodeOptions:
     on_error: OnError = "raise"
     scale: float | Fraction = 1
 
-    @property
-    def reduction(self) -> int:
-        """How many times smaller the result is: 1, 2, 4 or 8."""
-        return round(1 / self.scale)
-
     def size_of(self, width: int, height: int) -> tuple[int, int]:
         """Width and height of what is decoded of a picture, if the region lies within it."""
         x, y, width, height = self.region or (0, 0, width, height)
-        factor = self.reduction
-        return -(-(x + width) // factor) - x // factor, -(-(y + height) // factor) - y // factor
+        larger, smaller = Fraction(self.scale).as_integer_ratio()
+        return larger * (-(-(x + width) // smaller) - x // smaller), larger * (-(-(y + height) // smaller) - y // smaller)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.scale, numbers.Real) or self.scale not in [1 / factor for factor in REDUCTIONS]:
-            raise CaeError(f"scale {self.scale} is not 1, 1/2, 1/4 or 1/8")
+        if not isinstance(self.scale, numbers.Real) or self.scale not in [float(scale) for scale in DECODE_SCALES]:
+            raise CaeError(f"scale {self.scale} is not {SCALES_NAMED}")
+        object.__setattr__(self, "scale", Fraction(float(self.scale)))
         if self.on_error not in ("raise", "fill"):
             raise CaeError(f"on_error {self.on_error!r} is not 'raise' or 'fill'")
         if self.region is None:

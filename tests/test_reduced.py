@@ -63,7 +63,7 @@ def test_all_else_of_the_weights_stays(weights):
     assert Weights.read(weights).id == Weights.read(TINY).id
     assert all(torch.equal(after.pop(name), value) for name, value in before.items())
     assert {name.rsplit("/", 1)[0] for name in after} == {"reduced/2", "reduced/8"}
-    assert sorted(load(Files(weights)).reduced) == [2, 8]
+    assert sorted(load(Files(weights)).resized) == [1 / 8, 1 / 2]
 
 
 def test_they_decode_what_areas_average_to(held, tiny, chelsea):

@@ -50,10 +50,10 @@ def test_more_pixels_than_the_limit_at_a_reduced_size():
         held.decode(data, scale=1)
 
 
-@pytest.mark.parametrize("scale", [0.3, 2, 0, "1", "1/2", None, (1, 1), np.ones(2), float("nan"), 1 / 16, -0.5, True + 1j])
+@pytest.mark.parametrize("scale", [0.3, 3, 4, 0, "1", "1/2", None, (1, 1), np.ones(2), float("nan"), 1 / 16, -0.5, True + 1j])
 def test_other_scales(tiny, chelsea, scale):
     data = tiny.encode(chelsea[:20, :20])
-    with tiny.open(data) as picture, pytest.raises(codec.CaeError, match="is not 1, 1/2, 1/4 or 1/8"):
+    with tiny.open(data) as picture, pytest.raises(codec.CaeError, match="is not 2, 1, 1/2, 1/4 or 1/8"):
         picture.read(scale=scale)
 
 

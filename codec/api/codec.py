@@ -212,8 +212,10 @@ class Codec:
                 crop of the whole picture.
             on_error: "fill" fills damaged tiles from what surrounds them (alpha: opaque) and names them in one warning.
                 Pixels further from them than the synthesis reaches are exact.
-            scale: 1, 1/2, 1/4 or 1/8 (a float or a Fraction). A picture of W x H pixels is then one of ⌈W·scale⌉ x ⌈H·scale⌉,
-                and each of these stands for a square of 1/scale pixels, counted from the top left (less at the other edges).
+            scale: 2, 1, 1/2, 1/4 or 1/8 (a float or a Fraction). A picture of W x H pixels is then one of ⌈W·scale⌉ x
+                ⌈H·scale⌉. At smaller sizes each of these stands for a square of 1/scale pixels, counted from the top left
+                (less at the other edges); at 2 a decoder of the weights that enlarges makes them, or Lanczos' filter, and
+                drawn parts come as squares of their pixels.
                 A region, which counts in pixels of the full size, gives those of which it touches a part.
 
         Raises:

@@ -20,7 +20,7 @@ from ..coding.settings import Job, Settings
 from ..errors import CaeError
 from ..format import container
 from ..format.buffers import Buffer
-from ..format.header import Header
+from ..format.header import NO_MODEL, Header
 from ..format.source import open_source
 from ..networks.model import Model
 from ..options import DecodeOptions, OnError, Region, integer
@@ -80,6 +80,13 @@ class PictureReader:
         return self._file.header.quality
 
     @property
+    def scales(self) -> tuple[Fraction, ...]:
+        """Scales at which a decoder of the weights makes the pixels; at others those of the full size are filtered."""
+        if self._file.header.model_id == NO_MODEL:
+            return (Fraction(1),)
+        return Fraction(1), *self._model.resized
+
+    @property
     def metadata(self) -> dict[str, bytes]:
         """ICC profile, EXIF block and XMP packet, as far as there are any, under `iccp`, `exif` and `xmp `."""
         return dict(self._file.metadata)
@@ -91,7 +98,7 @@ class PictureReader:
         Args:
             region: (x, y, width, height) in pixels of the full size, whatever the scale; only the tiles that it needs are
                 read, but for those that are cached.
-            scale: 1, 1/2, 1/4 or 1/8, see `Codec.decode`.
+            scale: 2, 1, 1/2, 1/4 or 1/8, see `Codec.decode`.
         """
         damage = self._damage()
         with self._naming():

@@ -2,49 +2,50 @@
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterator
-from itertools import groupby
-from typing import Generic, TypeVar
+from collections.abc import Iterator
+from fractions import Fraction
+from operator import itemgetter
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ..errors import CaeError, DamageError
 from ..format import container
 from ..format.container import Container
-from ..format.header import Header, Kind, Plane
+from ..format.header import NO_MODEL, Header, Kind, Plane
 from ..format.limits import check_size
 from ..format.source import Data, Source
 from ..format.tiling import LATENT_STRIDE, Rect, bands, grid
-from ..images.lossless import decode_colour, decode_gray
-from ..images.reduction import cover, reduce
+from ..images.enlargement import MARGIN, Marked, enlarge, enlarge_bands
+from ..images.reduction import reduce
 from ..networks.transforms import receptive_field
+from ..options import DecodeOptions
 from ..runtime.memory import give_back
-from ..runtime.threads import run_parallel
-from .damage import Damage, fill, neighbours
+from .damage import Damage
+from .held import alphas_of, latents_of, layers_of, naming
 from .settings import WIDE, Job, with_fallback
 from .tiles import PARTS, decode_tile
-from .transforming import samples, synthesise
+from .transforming import synthesise
 
-Part = TypeVar("Part", Tensor, np.ndarray)
 WORK_ALWAYS = 2**24
 """Pixels that are decoded for a region whatever the limit, since four tiles of any size may meet in it."""
+DRAWN_BITS = 1.0
+"""Bits of a sample up to which a picture that is wholly without loss is taken for drawn: those of photographs are more."""
 ADVICE = "; decode it region by region, or raise the limit (--max-pixels, Codec's pixels_max)"
 
 
 def decode(data: Source | Data, file: Container, job: Job, damage: Damage | None = None) -> np.ndarray:
     """Decodes the job's region of a file, which `container.read` has parsed, to pixels (h, w, channels) in its type.
 
-    At a reduced size they are those of the whole reduced picture under which the region has any.
+    At another size they are those of the whole picture of that size in which the region has any.
     """
     region = job.region
     _check_place(region, job.header)
-    if job.reduction == 1:
+    if job.scale >= 1:
         _check_work(region, job)
-    shown = region.outward(job.reduction)
+    shown = region.at(job.scale)
     check_size(shown.width, shown.height, job.settings.pixels_max, ADVICE, job.header.depth)
     out = np.empty((shown.height, shown.width, job.header.channels), job.header.dtype)
     top = 0
@@ -55,7 +56,7 @@ def decode(data: Source | Data, file: Container, job: Job, damage: Damage | None
 
 
 def decode_bands(data: Source | Data, file: Container, job: Job, damage: Damage | None = None) -> Iterator[np.ndarray]:
-    """Decodes the job's region to bands of it, (h, w, channels), alpha last, from top to bottom, at the reduced size.
+    """Decodes the job's region to bands of it, (h, w, channels), alpha last, from top to bottom, at the job's scale.
 
     Of each tile no more is kept than the region needs, and only until the bands have passed it. With `damage`, damaged
     parts are filled and noted there; what lies further from them than the synthesis reaches is exact.
@@ -68,19 +69,25 @@ def decode_bands(data: Source | Data, file: Container, job: Job, damage: Damage 
     _check_place(region, job.header)
     for band in bands(job.header.bounds, job.settings.window, job.settings.band_cells, touching=region):
         _check_work(band & region, job)
-    return _decode_bands(data, file, job, damage)
+    if not _is_filtered(job):
+        return map(itemgetter(0), _decode_bands(data, file, job, damage))
+    source = _before_filter(job)
+    header = job.header
+    arriving = _decode_bands(data, file, source, damage, marking=_holds_drawn(file))
+    return enlarge_bands(arriving, source.region, region, job.scale.numerator, header.largest, has_alpha=header.has_alpha)
 
 
 def check_payloads(data: Source | Data, file: Container, job: Job, damage: Damage | None = None) -> None:
     """Reads all payloads that the job's region needs; CaeError at the first damaged one, or a note of each in `damage`."""
+    job = _before_filter(job) if _is_filtered(job) else job
     header, region = job.header, job.region
     for plane, needed in (
         (Plane.COLOUR, region.grow(receptive_field(job.synthesis), header.bounds)),
-        (Plane.ALPHA, region),
+        (Plane.ALPHA, region.grow(_alpha_margin(job), header.bounds)),
     ):
         if plane in header.planes:
             for number, tile in grid(header.bounds, header.tile, touching=needed):
-                if (tile & region).is_empty and file.kind(number) is Kind.LOSSLESS:
+                if plane is Plane.COLOUR and (tile & region).is_empty and file.kind(number) is Kind.LOSSLESS:
                     continue  # of these nothing reaches beyond them
                 try:
                     container.payload(data, file, number, plane)
@@ -102,19 +109,50 @@ def _check_work(region: Rect, job: Job) -> None:
     header, settings, bounds = job.header, job.settings, job.header.bounds
     tiles = region.grow(receptive_field(job.synthesis), bounds).outward(header.tile).scaled(header.tile) & bounds
     windows = region.outward(settings.window).scaled(settings.window) & bounds
-    check_size(region.width, region.height, settings.pixels_max, ADVICE, header.depth)
+    shown = region.at(max(job.scale, Fraction(1)))
+    check_size(shown.width, shown.height, settings.pixels_max, ADVICE, header.depth)
     for worked_on in (tiles, windows):
         limit = max(settings.pixels_max, WORK_ALWAYS)
         check_size(worked_on.width, worked_on.height, limit, f", and this region needs that much to be decoded{ADVICE}")
 
 
-def _decode_bands(data: Source | Data, file: Container, job: Job, damage: Damage | None) -> Iterator[np.ndarray]:
+def _is_filtered(job: Job) -> bool:
+    """Whether the picture is decoded at its own size and enlarged then."""
+    return job.scale > job.synthesised
+
+
+def _before_filter(job: Job) -> Job:
+    """The decode, at the picture's own size, of what the filter needs."""
+    place = job.region.grow(MARGIN, job.header.bounds)
+    options = DecodeOptions((place.left, place.top, place.width, place.height))
+    return dataclasses.replace(job, options=options)
+
+
+def _alpha_margin(job: Job) -> int:
+    """Pixels around the region whose alpha is needed."""
+    return MARGIN if job.scale > 1 else 0
+
+
+def _holds_drawn(file: Container) -> bool:
+    """Whether what a file holds without loss is drawn: with a model it is, and without one where it takes few bits."""
+    header = file.header
+    if header.model_id != NO_MODEL:
+        return True
+    step = len(header.planes)
+    size = sum(file.index[number].length for number in range(0, len(file.index), step))
+    return 8 * size <= DRAWN_BITS * header.width * header.height * header.colours
+
+
+def _decode_bands(
+    data: Source | Data, file: Container, job: Job, damage: Damage | None, *, marking: bool = False
+) -> Iterator[Marked]:
+    """Bands with, where they are to be marked, the pixels that are held without loss."""
     header, region = job.header, job.region
-    margin = receptive_field(job.synthesis)
+    margin, alpha_margin = receptive_field(job.synthesis), _alpha_margin(job)
     unread: dict[int, Data] = {}
-    latents = _latents(data, file, job, region.grow(margin, header.bounds), damage, unread)
-    layers = _layers(data, file, job, damage, unread)
-    alphas = _alphas(data, file, job, damage)
+    latents = latents_of(data, file, job, region.grow(margin, header.bounds), damage, unread)
+    layers = layers_of(data, file, job, damage, unread)
+    alphas = alphas_of(data, file, job, region.grow(alpha_margin, header.bounds), damage)
 
     def hidden(window: Rect) -> bool:
         return all(file.kind(number) is Kind.LOSSLESS for number, _ in grid(header.bounds, header.tile, touching=window))
@@ -132,11 +170,16 @@ def _decode_bands(data: Source | Data, file: Container, job: Job, damage: Damage
         pixels = with_fallback(attempt, job)
         layers.move(shown)
         layers.paint(pixels, shown, job.synthesised)
-        pixels = reduce(pixels, job.reduction // job.synthesised)
+        pixels = reduce(pixels, job.scale.denominator // job.synthesised.denominator)
         if header.has_alpha:
-            alphas.move(shown)
-            pixels = np.concatenate([pixels, reduce(alphas.gather(shown)[..., None], job.reduction)], -1)
-        yield pixels
+            around = shown.grow(alpha_margin, header.bounds)
+            alphas.move(around)
+            alpha = alphas.gather(around)[..., None]
+            if job.scale > 1:
+                marked = alpha, layers.seen(around)
+                alpha = enlarge(marked, shown.relative_to(around), job.scale.numerator, header.largest, has_alpha=True)
+            pixels = np.concatenate([pixels, reduce(alpha, job.scale.denominator)], -1)
+        yield pixels, layers.seen(shown) if marking else None
         del pixels
 
 
@@ -146,7 +189,7 @@ def decode_latent(data: Source | Data, file: Container, job: Job) -> Tensor:
     It is exact on every machine, and zero where a tile is lossless.
     """
     bounds = job.header.bounds
-    latents = _latents(data, file, job, bounds, None, {})
+    latents = latents_of(data, file, job, bounds, None, {})
     latents.move(bounds)
     return latents.gather(bounds.outward(LATENT_STRIDE))
 
@@ -158,211 +201,6 @@ def transform_bits(data: Source | Data, file: Container, job: Job) -> Counter[st
         if file.kind(number) is not Kind.LOSSLESS:
             place = job.header.place(number)
             payload = container.payload(data, file, number)
-            with _naming(Plane.COLOUR, number):
+            with naming(Plane.COLOUR, number):
                 decode_tile(container.split(payload, place)[1], place, job, bits)
     return bits
-
-
-class _Tiles(Generic[Part]):
-    """What is decoded of one plane of the tiles around a band; each tile is decoded once while bands move downwards.
-
-    Args:
-        wanted: all that will ever be asked for, in pixels.
-        unit: pixels per position of what is held.
-        decode: gives a whole tile, by its number, or None where it has nothing.
-        zeros: makes what stands where no tile is held, of a height and width.
-    """
-
-    def __init__(
-        self,
-        header: Header,
-        threads: int,
-        wanted: Rect,
-        unit: int,
-        decode: Callable[[int], Part | None],
-        zeros: Callable[[int, int], Part],
-    ) -> None:
-        self._header, self._threads = header, threads
-        self._wanted, self._unit = wanted.outward(unit), unit
-        self._decode, self._zeros = decode, zeros
-        self._held: dict[int, tuple[Rect, Part | None]] = {}
-
-    def move(self, needed: Rect) -> None:
-        """Decodes the tiles that `needed` (pixels) touches, and lets go of all above it and of all other tiles."""
-        cells = list(grid(self._header.bounds, self._header.tile, touching=needed))
-        top = needed.outward(self._unit).top
-        self._held = {number: self._below(top, *self._held[number]) for number, _ in cells if number in self._held}
-        new = [(number, self._kept(tile)) for number, tile in cells if number not in self._held]
-        for _, row in groupby(new, lambda cell: cell[1].top):
-            self._hold(list(row))
-
-    def _kept(self, tile: Rect) -> Rect:
-        return tile.outward(self._unit) & self._wanted
-
-    def _below(self, top: int, kept: Rect, part: Part | None) -> tuple[Rect, Part | None]:
-        """What is held of a tile from a row of positions on."""
-        if kept.top >= top:
-            return kept, part
-        lower = kept._replace(top=min(top, kept.bottom))
-        return lower, None if part is None else self._copy(part[lower.relative_to(kept).slices])
-
-    def _hold(self, row: list[tuple[int, Rect]]) -> None:
-        """Decodes a row of tiles into one block, whose memory is given back as a whole: that of many small parts never is."""
-        place = Rect(row[0][1].top, row[0][1].left, row[0][1].bottom, row[-1][1].right)
-        block = self._zeros(place.height, place.width)
-
-        def decode(cell: tuple[int, Rect]) -> tuple[int, tuple[Rect, Part | None]]:
-            number, kept = cell
-            if (part := self._decode(number)) is None:
-                return number, (kept, None)
-            held = block[kept.relative_to(place).slices]
-            held[:] = part[kept.relative_to(self._header.place(number).outward(self._unit)).slices]
-            return number, (kept, held)
-
-        self._held |= run_parallel(decode, row, self._threads)
-
-    def _copy(self, part: Part) -> Part:
-        out = self._zeros(*part.shape[:2])
-        out[:] = part
-        return out
-
-    def parts(self, window: Rect) -> Iterator[tuple[Rect, Part]]:
-        """What is held of a rectangle of positions, piece by piece with their places."""
-        bounds = self._header.bounds
-        for number, _ in grid(bounds, self._header.tile, touching=window.scaled(self._unit) & bounds):
-            kept, part = self._held.get(number, (window, None))
-            if part is not None and not (shared := kept & window).is_empty:
-                yield shared, part[shared.relative_to(kept).slices]
-
-    def gather(self, window: Rect) -> Part:
-        """What is held of a rectangle of positions, and zeros elsewhere."""
-        out = self._zeros(window.height, window.width)
-        for place, part in self.parts(window):
-            out[place.relative_to(window).slices] = part
-        return out
-
-
-class _Layers(_Tiles[np.ndarray]):
-    """What tiles have without loss: (h, w, 4), alpha 0 where the transform's pixels are seen."""
-
-    def paint(self, pixels: np.ndarray, shown: Rect, factor: int) -> None:
-        """Puts what is held over pixels (h, w, 1 or 3) of the rectangle `shown`, which are `factor` times smaller."""
-        chosen = slice(1, 2) if pixels.shape[2] == 1 else slice(3)
-        for place, part in self.parts(shown):
-            beneath = pixels[place.outward(factor).relative_to(shown.outward(factor)).slices]
-            cover(beneath, part[..., chosen], part[..., 3:] > 0, factor)
-
-
-@contextlib.contextmanager
-def _naming(plane: Plane, number: int) -> Iterator[None]:
-    """Says which part of the file is damaged."""
-    try:
-        yield
-    except CaeError as error:
-        raise DamageError(f"{plane.value} {number}: {error}") from None
-
-
-def _latents(
-    data: Source | Data, file: Container, job: Job, wanted: Rect, damage: Damage | None, unread: dict[int, Data]
-) -> _Tiles[Tensor]:
-    """The latents of tiles; what mixed ones within the job's region have without loss as well is put into `unread`."""
-    header, channels = job.header, job.model.config.latent_channels
-
-    def decode_anew(number: int) -> Tensor:
-        place = header.place(number)
-        payload = container.payload(data, file, number, Plane.COLOUR)
-        with _naming(Plane.COLOUR, number):
-            lossless, transform = container.split(payload, place)
-            if len(lossless) and not (place & job.region).is_empty:
-                unread[number] = lossless
-            return with_fallback(lambda job: decode_tile(transform, place, job), job, windows=False)
-
-    def decode(number: int) -> Tensor | None:
-        if file.kind(number) is Kind.LOSSLESS:
-            return None
-        return job.tiles.get((Plane.COLOUR, number), lambda: decode_anew(number))
-
-    def decode_or_fill(number: int) -> Tensor | None:
-        try:
-            return decode(number)
-        except DamageError:
-            if damage is None:
-                raise
-        damage.note(number, Plane.COLOUR)
-        unread.pop(number, None)
-        found = fill(number, header, LATENT_STRIDE, decode)
-        return None if found is None else found.round_().to(torch.int32)
-
-    def zeros(height: int, width: int) -> Tensor:
-        return torch.zeros(height, width, channels, dtype=torch.int32, device="cpu")
-
-    return _Tiles(header, job.settings.threads, wanted, LATENT_STRIDE, decode_or_fill, zeros)
-
-
-def _layers(data: Source | Data, file: Container, job: Job, damage: Damage | None, unread: dict[int, Data]) -> _Layers:
-    """What tiles have without loss; `unread` holds the code of those that have been read already."""
-    header = job.header
-
-    def decode_anew(number: int) -> np.ndarray:
-        place = header.place(number)
-        code = unread.pop(number, None)
-        if code is None:
-            payload = container.payload(data, file, number, Plane.COLOUR)
-            with _naming(Plane.COLOUR, number):
-                code, _ = container.split(payload, place)
-        with _naming(Plane.COLOUR, number):
-            return decode_colour(code, place.width, place.height, header.depth, opaque=file.kind(number) is Kind.LOSSLESS)
-
-    def decode(number: int) -> np.ndarray | None:
-        if file.kind(number) is Kind.TRANSFORM:
-            return None
-        return job.tiles.get((Kind.LOSSLESS, number), lambda: decode_anew(number))
-
-    def whole(number: int) -> Tensor | None:
-        return None if file.kind(number) is not Kind.LOSSLESS else samples(decode(number)[..., :3].copy())
-
-    def decode_or_fill(number: int) -> np.ndarray | None:
-        try:
-            if damage is None or not damage.has(number, Plane.COLOUR):
-                return decode(number)
-        except DamageError:
-            if damage is None:
-                raise
-            damage.note(number, Plane.COLOUR)
-        around = {file.kind(neighbour) for neighbour in neighbours(number, header) if neighbour is not None}
-        if file.kind(number) is not Kind.LOSSLESS and around != {Kind.LOSSLESS}:
-            return None  # latents of tiles around it have filled it
-        place = header.place(number)
-        out = np.full((place.height, place.width, 4), header.largest, header.dtype)
-        found = fill(number, header, 1, whole)
-        out[..., :3] = header.largest // 2 + 1 if found is None else found.round_().numpy()
-        return out
-
-    def zeros(height: int, width: int) -> np.ndarray:
-        return np.zeros((height, width, 4), header.dtype)
-
-    return _Layers(header, job.settings.threads, job.region, 1, decode_or_fill, zeros)
-
-
-def _alphas(data: Source | Data, file: Container, job: Job, damage: Damage | None) -> _Tiles[np.ndarray]:
-    def decode_anew(number: int) -> np.ndarray:
-        place = job.header.place(number)
-        payload = container.payload(data, file, number, Plane.ALPHA)
-        with _naming(Plane.ALPHA, number):
-            return decode_gray(payload.data, place.width, place.height, job.header.depth)
-
-    def decode(number: int) -> np.ndarray:
-        try:
-            return job.tiles.get((Plane.ALPHA, number), lambda: decode_anew(number))
-        except DamageError:
-            if damage is None:
-                raise
-        damage.note(number, Plane.ALPHA)
-        place = job.header.place(number)
-        # opaque, so that no colours are hidden that are known
-        return np.full((place.height, place.width), job.header.largest, job.header.dtype)
-
-    def zeros(height: int, width: int) -> np.ndarray:
-        return np.zeros((height, width), job.header.dtype)
-
-    return _Tiles(job.header, job.settings.threads, job.region, 1, decode, zeros)

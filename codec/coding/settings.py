@@ -6,6 +6,7 @@ import dataclasses
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from fractions import Fraction
 from typing import TypeVar
 
 import torch
@@ -110,21 +111,24 @@ class Job:
         chosen = Rect.of_region(*options.region)
         if chosen.is_empty or chosen & self.header.bounds != chosen:
             return chosen
-        return chosen.outward(options.reduction).scaled(options.reduction) & self.header.bounds
+        return chosen.outward(self.scale.denominator).scaled(self.scale.denominator) & self.header.bounds
 
     @property
-    def reduction(self) -> int:
-        """How many times smaller than the picture the result of a decode is."""
-        return self.options.reduction if isinstance(self.options, DecodeOptions) else 1
+    def scale(self) -> Fraction:
+        """Size of the result of a decode, in sizes of the picture."""
+        return Fraction(self.options.scale if isinstance(self.options, DecodeOptions) else 1)
 
     @property
-    def synthesised(self) -> int:
-        """How many times smaller the synthesis' pictures are: as the result, where there is a decoder for it, else not."""
-        return self.reduction if self.reduction in self.model.reduced else 1
+    def synthesised(self) -> Fraction:
+        """That of the synthesis' pictures: as of the result, where there is a decoder for it, else 1.
+
+        It is 1 as well where nothing is synthesised.
+        """
+        return self.scale if self.scale in self.model.resized and self.header.model_id != NO_MODEL else Fraction(1)
 
     @property
     def synthesis(self) -> nn.Module:
-        """The transform from the latent to pixels, or to reduced ones."""
+        """The transform from the latent to pixels, or to smaller or larger ones."""
         return self.model.synthesis_for(self.synthesised)
 
 

@@ -78,15 +78,15 @@ def synthesise(
     model, settings, picture, quality = job.model, job.settings, job.header.bounds, job.header.quality
     colours, largest = job.header.colours, job.header.largest
     whole = picture.outward(LATENT_STRIDE)
-    synthesis, factor = job.synthesis, job.synthesised
+    synthesis, scale = job.synthesis, job.synthesised
     margin = receptive_field(synthesis) // LATENT_STRIDE
     level, gain = model.level(quality), model.gain[quality - 1] * 2**MEAN_BITS
-    shown = region.outward(factor)
+    shown = region.at(scale)
     out = np.empty((shown.height, shown.width, colours), job.header.dtype)
 
     def run(piece: Piece) -> None:
         core, wanted = piece
-        kept = wanted.outward(factor)
+        kept = wanted.at(scale)
         if hidden(wanted):
             out[kept.relative_to(shown).slices] = 0
             return
@@ -94,7 +94,7 @@ def synthesise(
         y = latent(window)
         with settings.decoding_precision(model.device):
             x = synthesis(y[None].to(model.device).float() / gain, level, halo=core.margins_in(window))[0]
-            x = x[kept.relative_to(core.scaled(LATENT_STRIDE // factor)).slices]
+            x = x[kept.relative_to(core.scaled(LATENT_STRIDE).at(scale)).slices]
             if colours == 1:
                 x = x.mean(-1, keepdim=True)
             # torch does little with uint16
@@ -102,7 +102,7 @@ def synthesise(
         out[kept.relative_to(shown).slices] = x.cpu().numpy()
 
     def agrees(_: None) -> bool:
-        return any_size_agrees(model, factor, bool(settings.bf16))
+        return any_size_agrees(model, scale, bool(settings.bf16))
 
     count = -(-picture.width // settings.window) * -(-picture.height // settings.window)
     at_once = settings.windows_at_once(model.device)

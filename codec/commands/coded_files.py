@@ -55,6 +55,11 @@ class CodedFile:
     header: Header
     metadata: dict[str, bytes]
 
+    def has_decoder(self, codec: Codec, options: DecodeOptions) -> bool:
+        """Whether a decoder of the weights makes pixels of the size that is asked for."""
+        with codec.open(self.path) as picture:
+            return options.scale in picture.scales
+
     def bands(self, codec: Codec, options: DecodeOptions) -> Iterator[np.ndarray]:
         """Decodes it, or a region, from top to bottom: (rows, width, channels)."""
         with codec.open(self.path, on_error=options.on_error) as picture:

@@ -10,7 +10,7 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
-from ..options import DecodeOptions
+from ..options import SCALES_NAMED, DecodeOptions
 from ..outputs import check_target
 from . import arguments, common, working
 from .working import Facts, Task, Tools
@@ -32,13 +32,13 @@ class Decoding:
         return path.suffix.lower() == ".cae"
 
     def pixels(self, path: Path) -> int:
-        """Pixels of what is decoded, twice as many of deep pictures."""
+        """Pixels of what is decoded, twice as many of deep pictures; of smaller sizes those of the full one."""
         from ..format.limits import bytes_of
         from . import coded_files
 
         header = coded_files.read(path).header
         width, height = self.given.region[2:] if self.given.region else (header.width, header.height)
-        return width * height * bytes_of(header.depth)
+        return int(width * height * max(1, self.given.scale) ** 2) * bytes_of(header.depth)
 
     def run(self, task: Task, tools: Tools) -> Facts:
         """Decodes a file."""
@@ -72,7 +72,9 @@ class Decoding:
             streams.write_bands(task.target, (width, height), header.channels, metadata, bands, threads, header.depth)
         else:
             files.write_image(task.target, coded.picture(codec, options))
-        told = {"width": width, "height": height, "mode": header.mode, "depth": header.depth}
+        told: Facts = {"width": width, "height": height, "mode": header.mode, "depth": header.depth}
+        if options.scale != 1:
+            told["resized_by"] = "decoder" if coded.has_decoder(codec, options) else "filter"
         return told | {"bytes": task.target.stat().st_size}
 
 
@@ -88,7 +90,7 @@ def main(given: list[str] | None = None) -> None:
         "--format", default="png", type=_suffix, metavar="SUFFIX", help="of standard output, and of many files (default: png)"
     )
     parser.add_argument("--region", type=_region, metavar="x,y,w,h", help="decode only these pixels (of the full size)")
-    parser.add_argument("--scale", type=_scale, default=1, metavar="1/2|1/4|1/8", help="decode to a smaller size")
+    parser.add_argument("--scale", type=_scale, default=1, metavar="2|1/2|1/4|1/8", help="decode to another size")
     parser.add_argument(
         "--keep-going", action="store_true", help="fill damaged tiles from what surrounds them, and name them in a warning"
     )
@@ -112,7 +114,7 @@ def _scale(text: str) -> Fraction:
     try:
         return Fraction(text.replace(" ", ""))
     except (ValueError, ZeroDivisionError):
-        raise argparse.ArgumentTypeError(f"{text!r} is not 1, 1/2, 1/4 or 1/8") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not {SCALES_NAMED}") from None
 
 
 def _suffix(text: str) -> str:

@@ -118,6 +118,8 @@ class Telling:
         if self._verbose:
             quality = f" quality {facts['quality']}," if "quality" in facts else ""
             size = f"{facts['width']} x {facts['height']} {facts['mode']}"
+            if by := facts.get("resized_by"):
+                size += f" by a {by}"
             bits = facts["bytes"] * 8 / (facts["width"] * facts["height"])
             tell(one_line(f"{source} -> {target}: {size},{quality} {facts['bytes']} bytes, {bits:.3f} bpp, {seconds:.2f} s"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import NamedTuple
 
 LATENT_STRIDE = 16
@@ -69,6 +70,14 @@ class Rect(NamedTuple):
     def scaled(self, unit: int) -> Rect:
         """In smaller units, `unit` to each of this rectangle's."""
         return Rect(*(side * unit for side in self))
+
+    def at(self, scale: Fraction) -> Rect:
+        """What shows it in a picture at a scale of 1/8 to 2, in that picture's pixels, rounded outward.
+
+        >>> Rect(15, 16, 17, 33).at(Fraction(1, 2)), Rect(15, 16, 17, 33).at(Fraction(2))
+        (Rect(top=7, left=8, bottom=9, right=17), Rect(top=30, left=32, bottom=34, right=66))
+        """
+        return self.outward(scale.denominator).scaled(scale.numerator)
 
     def __and__(self, other: Rect) -> Rect:
         return Rect(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import torch
 from torch import nn
 
@@ -19,10 +21,10 @@ _SIDES = (16, 16), (16, 64), (64, 16), (21, 17), (32, 32)
 _verdicts: dict[tuple[object, ...], bool] = {}
 
 
-def any_size_agrees(model: Model, factor: int, bf16: bool) -> bool:
+def any_size_agrees(model: Model, scale: Fraction, bf16: bool) -> bool:
     """Whether pieces of SIDE_MIN or more come out as in the whole window, bit for bit; found out once per weights and process.
 
-    `factor` is that of `Model.synthesis_for`.
+    `scale` is that of `Model.synthesis_for`.
 
     Libraries choose their kernels, and with them the order of sums, by the operands' sizes: oneDNN on x86-64 has others for
     fewer than 16 rows of positions. A GPU is not tried, since it takes no time for whole windows. It must be called on a
@@ -30,10 +32,10 @@ def any_size_agrees(model: Model, factor: int, bf16: bool) -> bool:
     """
     if model.device.type != "cpu":
         return False
-    key = model.id, model.files, factor, bf16
+    key = model.id, model.files, scale, bf16
     if key not in _verdicts:
         with precision(model.device, bf16):
-            _verdicts[key] = _agrees(with_first_blocks(model.synthesis_for(factor)), model)
+            _verdicts[key] = _agrees(with_first_blocks(model.synthesis_for(scale)), model)
     return _verdicts[key]
 
 

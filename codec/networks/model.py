@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from typing import TypeVar
 
 import torch
@@ -14,9 +15,10 @@ from torch import Tensor, nn
 
 from ..errors import CaeError
 from ..format.entropy_coding import Table
-from ..options import QUALITIES, REDUCTIONS
+from ..options import DECODE_SCALES, QUALITIES
 from ..runtime.devices import out_of_memory
 from .config import Config
+from .enlarging import EnlargedSynthesis
 from .entropy_model import EntropyModel
 from .entropy_networks import SCALES, EntropyNetworks
 from .float_copy import float_copy
@@ -35,8 +37,8 @@ Network = TypeVar("Network", bound=nn.Module)
 class Model:
     """Networks and tables of one weights file, on one device, ready to run; its analysis or synthesis may be another's.
 
-    `gain` (100, N) float32 holds the factor from pixel units to quantisation steps of each quality; `reduced` the small
-    decoders that there are, by how many times smaller their pictures are. Where `denoises`, the analysis leaves noise out.
+    `gain` (100, N) float32 holds the factor from pixel units to quantisation steps of each quality; `resized` the decoders
+    to other sizes that there are, by scale. Where `denoises`, the analysis leaves noise out.
     """
 
     files: Files
@@ -51,12 +53,12 @@ class Model:
     hyper_tables: list[Table]
     quantiser: Quantiser
     device: torch.device
-    reduced: Mapping[int, ReducedSynthesis] = dataclasses.field(default_factory=dict)
+    resized: Mapping[Fraction, ReducedSynthesis | EnlargedSynthesis] = dataclasses.field(default_factory=dict)
     denoises: bool = False
 
-    def synthesis_for(self, factor: int) -> nn.Module:
-        """The synthesis to pictures that are `factor` times smaller; KeyError where there is no such one."""
-        return self.synthesis if factor == 1 else self.reduced[factor]
+    def synthesis_for(self, scale: Fraction) -> nn.Module:
+        """The synthesis to pictures at a scale; KeyError where there is no such one."""
+        return self.synthesis if scale == 1 else self.resized[scale]
 
     @functools.cached_property
     def float_entropy(self) -> EntropyModel:
@@ -135,7 +137,7 @@ def _build(weights: Weights, device: torch.device) -> Model:
         hyper_tables=hyper_tables,
         quantiser=Quantiser(scale_tables, device),
         device=device,
-        reduced=_reduced(config, parts, device),
+        resized=_resized(config, parts, device),
         **{name: _network(kind, config, parts[name], device) for kinds in PARTS.values() for name, kind in kinds.items()},
     )
 
@@ -145,8 +147,8 @@ PARTS: dict[str, dict[str, Callable[[Config], nn.Module]]] = {
     DECODER: {"synthesis": Synthesis},
 }
 """The networks of an encoder and of a decoder."""
-REDUCED = "reduced"
-"""Group of the tensors of decoders of reduced sizes."""
+REDUCED, ENLARGED = "reduced", "enlarged"
+"""Groups of the tensors of decoders to smaller and to larger sizes."""
 SHARED = ("latent_channels", "hyper_channels", "levels", "levels_below", "levels_above")
 """Fields of a configuration in which encoders and decoders must agree with their model."""
 
@@ -163,16 +165,19 @@ def _networks(weights: Weights, role: str, model: Model, device: torch.device) -
     return {name: _network(kind, config, parts[name], device) for name, kind in PARTS[role].items()}
 
 
-def _reduced(config: Config, parts: Mapping[str, Mapping[str, Tensor]], device: torch.device) -> dict[int, ReducedSynthesis]:
-    """The decoders of reduced sizes, whose tensors' names begin with "reduced/2/" and so on."""
+def _resized(
+    config: Config, parts: Mapping[str, Mapping[str, Tensor]], device: torch.device
+) -> dict[Fraction, ReducedSynthesis | EnlargedSynthesis]:
+    """The decoders to other sizes by scale, whose tensors' names begin with "reduced/8/", "enlarged/2/" and so on."""
     found = {}
-    for factor in REDUCTIONS[1:]:
+    for scale in DECODE_SCALES:
+        smaller, factor = scale < 1, max(scale.numerator, scale.denominator)
         prefix = f"{factor}/"
-        tensors = {
-            name.removeprefix(prefix): value for name, value in parts.get(REDUCED, {}).items() if name.startswith(prefix)
-        }
+        group = parts.get(REDUCED if smaller else ENLARGED, {})
+        tensors = {name.removeprefix(prefix): value for name, value in group.items() if name.startswith(prefix)}
         if tensors:
-            found[factor] = _network(functools.partial(ReducedSynthesis, factor=factor), config, tensors, device)
+            kind = ReducedSynthesis if smaller else EnlargedSynthesis
+            found[scale] = _network(functools.partial(kind, factor=factor), config, tensors, device)
     return found
 
 
