@@ -18,6 +18,7 @@ from codec.format.header import MODES, NO_MODEL, Header, Kind, Plane
 from codec.images.lossless import decode_colour, decode_gray, encode_colour, encode_gray
 from codec.images.reduction import reduce
 from codec.numcodecs import Cae
+from codec.options import EncodeOptions
 from codec.zarr import CaeCodec
 
 from .conftest import TINY
@@ -118,9 +119,24 @@ def test_fewer_bits_reach_white_earlier(default, deep):
     assert np.array_equal(default.decode(default.encode(picture, lossless=True, depth=12)), picture)
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(("colour", "hinted"), [(4095, True), (65535, False), (200, False)])
+def test_the_hint_looks_at_colours_alone(tiny, recwarn, streamed, colour, hinted):
+    """An image program's alpha reaches 65535 over a camera's 12 bits."""
+    picture = np.full((9, 9, 2), colour, np.uint16)
+    picture[..., 1] = 65535 if hinted else 4095
+    if streamed:
+        with tiny.create_picture(io.BytesIO(), (9, 9), "LA", EncodeOptions(), {}, depth=16) as out:
+            out.write(picture)
+    else:
+        tiny.encode(picture)
+    assert [str(each.message).startswith("no sample of its colours is above 4095") for each in recwarn] == [True] * hinted
+
+
 @pytest.mark.parametrize(
     ("pixels", "depth", "message"),
     [
+        (np.full((9, 9, 2), [4095, 4096], np.uint16), 12, "a sample of the alpha is 4096, but those of 12 bits reach 4095"),
         (np.full((9, 9), 4096, np.uint16), 12, "a sample is 4096, but those of 12 bits reach 4095"),
         (np.zeros((9, 9), np.uint16), 8, "depth 8: the picture has 16 bits"),
         (np.zeros((9, 9), np.uint8), 12, "depth 12: pictures of 8 bits have no other"),
