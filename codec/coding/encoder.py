@@ -92,7 +92,11 @@ def _encode_band(pixels: np.ndarray, place: Rect, band: Rect, job: Job) -> Itera
     cells = list(grid(band, header.tile))
     if header.model_id == NO_MODEL:
         whole = [(number, tile.relative_to(place).slices) for number, tile in cells]
-        layers = dict(run_parallel(lambda cell: (cell[0], Layer(None, encode_colour(colour[cell[1]]))), whole, threads))
+        layers = dict(
+            run_parallel(
+                lambda cell: (cell[0], Layer(None, encode_colour(colour[cell[1]], depth=header.depth))), whole, threads
+            )
+        )
     else:
         if header.has_alpha and (hidden := pixels[..., -1] == 0).any():
             colour = filled(colour, hidden, header.largest // 2 + 1)  # nobody sees these, so they shall cost little
@@ -113,7 +117,7 @@ def _encode_band(pixels: np.ndarray, place: Rect, band: Rect, job: Job) -> Itera
                     coded[number] = payload
 
     def add_alpha(cell: tuple[int, Rect]) -> Payload:
-        return Payload(Kind.LOSSLESS, encode_gray(pixels[..., -1][cell[1].relative_to(place).slices]))
+        return Payload(Kind.LOSSLESS, encode_gray(pixels[..., -1][cell[1].relative_to(place).slices], header.depth))
 
     alphas = run_parallel(add_alpha, cells, threads) if header.has_alpha else []
     for number, _ in cells:
