@@ -105,12 +105,15 @@ class EncodeOptions:
         return self.depth
 
     def hint(self, largest: int, depth: int) -> str | None:
-        """What to say of a picture whose samples reach so far, where it looks as if another depth was meant; else None."""
+        """What to say of a picture whose colours reach so far, where it looks as if another depth was meant; else None.
+
+        Alpha says nothing of it, which may be that of an image program.
+        """
         bits = largest.bit_length()
         if depth < 16 or self.depth is not None or self.lossless or not 8 < bits <= 12:
             return None
         advice = f"if they have {bits} bits, say depth={bits} (--depth {bits}) for a finer picture"
-        return f"no sample is above {largest} of 65535; {advice}"
+        return f"no sample of its colours is above {largest} of 65535; {advice}"
 
     @property
     def searches(self) -> bool:

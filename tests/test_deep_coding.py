@@ -17,7 +17,9 @@ from codec.format.container import Payload
 from codec.format.header import MODES, NO_MODEL, Header, Kind, Plane
 from codec.images.lossless import decode_colour, decode_gray, encode_colour, encode_gray
 from codec.images.reduction import reduce
+from codec.images.samples import scaled
 from codec.numcodecs import Cae
+from codec.options import EncodeOptions
 from codec.zarr import CaeCodec
 
 from .conftest import TINY
@@ -118,9 +120,24 @@ def test_fewer_bits_reach_white_earlier(default, deep):
     assert np.array_equal(default.decode(default.encode(picture, lossless=True, depth=12)), picture)
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(("colour", "hinted"), [(4095, True), (65535, False), (200, False)])
+def test_the_hint_looks_at_colours_alone(tiny, recwarn, streamed, colour, hinted):
+    """An image program's alpha reaches 65535 over a camera's 12 bits."""
+    picture = np.full((9, 9, 2), colour, np.uint16)
+    picture[..., 1] = 65535 if hinted else 4095
+    if streamed:
+        with tiny.create_picture(io.BytesIO(), (9, 9), "LA", EncodeOptions(), {}, depth=16) as out:
+            out.write(picture)
+    else:
+        tiny.encode(picture)
+    assert [str(each.message).startswith("no sample of its colours is above 4095") for each in recwarn] == [True] * hinted
+
+
 @pytest.mark.parametrize(
     ("pixels", "depth", "message"),
     [
+        (np.full((9, 9, 2), [4095, 4096], np.uint16), 12, "a sample of the alpha is 4096, but those of 12 bits reach 4095"),
         (np.full((9, 9), 4096, np.uint16), 12, "a sample is 4096, but those of 12 bits reach 4095"),
         (np.zeros((9, 9), np.uint16), 8, "depth 8: the picture has 16 bits"),
         (np.zeros((9, 9), np.uint8), 12, "depth 12: pictures of 8 bits have no other"),
@@ -176,6 +193,28 @@ def test_lossless_samples(shape):
     assert np.array_equal(decode_gray(encode_gray(plane), *shape[::-1], 16), plane)
     found = decode_colour(encode_colour(pixels), *shape[::-1], 16)
     assert np.array_equal(found[..., :3], pixels) and (found[..., 3] == 65535).all()
+
+
+@pytest.mark.parametrize("depth", range(9, 17))
+def test_lossless_samples_of_each_depth(chelsea, depth):
+    """Those that were made of 8 bits cost what these do, and a photograph's no more than its bits beyond 8 add."""
+    eight = chelsea[:90, :120]
+    made = scaled(eight, 255, depth)
+    noise = RNG.integers(0, 2**depth, eight.shape).astype(np.uint16)
+    fine = (eight.astype(np.uint16) << depth - 8) + RNG.integers(0, 2 ** (depth - 8), eight.shape).astype(np.uint16)
+    for pixels in (made, noise, fine, np.full_like(made, 2**depth - 1)):
+        found = decode_colour(encode_colour(pixels, depth=depth), 120, 90, depth)
+        assert np.array_equal(found[..., :3], pixels) and (found[..., 3] == 2**depth - 1).all()
+        assert np.array_equal(decode_gray(encode_gray(pixels[..., 0], depth), 120, 90, depth), pixels[..., 0])
+    cost = len(encode_colour(eight))
+    assert len(encode_colour(made, depth=depth)) < 1.05 * cost
+    assert len(encode_colour(fine, depth=depth)) < 1.05 * (cost + (depth - 8) * eight.size / 8)
+
+
+def test_a_deep_drawing_costs_what_one_of_8_bits_does():
+    page = np.full((200, 300, 3), 255, np.uint8)
+    page[20:180:9, 30:270:2] = page[30:170:20, 40:200] = (0, 0, 80)
+    assert len(encode_colour(page * np.uint16(257))) < len(encode_colour(page)) + 300
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 import skimage.data
 import tifffile
+from PIL import Image
 
+import codec
 from codec import CaeError
+from codec.commands.encode import main
 from codec.images import streams
 from codec.images.samples import scaled
 from codec.images.streams import pieces
 
+from .conftest import TINY
 from .test_depth import png as png_of_zeros
 
 CAT = skimage.data.chelsea()[:90, :77].astype(np.uint16)
@@ -175,3 +179,61 @@ def test_formats_that_pillow_rounds_are_read_by_imagecodecs(tmp_path, monkeypatc
     for name in files:
         with pytest.raises(CaeError, match=r"needs imagecodecs; install it \(pip install"):
             read(tmp_path / name)
+
+
+TWELVE = (DEEP[..., :3] >> 4).astype(np.uint16)
+"""(90, 77, 3) of 12 bits."""
+NAMED = {
+    "gray.jp2": imagecodecs.jpeg2k_encode(TWELVE[..., 0], bitspersample=12, reversible=True),
+    "gray.j2k": imagecodecs.jpeg2k_encode(TWELVE[..., 0], bitspersample=12, reversible=True, codecformat="j2k"),
+    "rgb.jp2": imagecodecs.jpeg2k_encode(TWELVE, bitspersample=12, reversible=True),
+    "gray.pgm": b"P5 77 90 4095\n" + TWELVE[..., 0].astype(">u2").tobytes(),
+    "rgb.ppm": b"P6 77 90 4095\n" + TWELVE.astype(">u2").tobytes(),
+}
+"""Files that say that their samples have 12 bits."""
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_depth_that_the_file_names(tmp_path, name):
+    """White is white in 16 bits, not shifted, and samples come as they are where their own depth is asked for."""
+    path = tmp_path / name
+    path.write_bytes(NAMED[name])
+    pixels = TWELVE if name.startswith("rgb") else TWELVE[..., :1]
+    assert np.array_equal(read(path), scaled(pixels, 4095, 16))
+    for wanted, expected in ((12, pixels), (16, scaled(pixels, 4095, 16))):
+        with streams.reading(path) as source:
+            source = source.in_own_depth(wanted)
+            assert source.depth == wanted and np.array_equal(np.concatenate(list(source.bands)), expected)
+    with streams.reading(path) as source, pytest.raises(CaeError, match="depth 10: the file says that its samples have 12"):
+        source.in_own_depth(10)
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+@pytest.mark.parametrize("name", ["gray.jp2", "gray.j2k", "rgb.ppm"])
+def test_an_image_whose_file_names_a_depth(tiny, tmp_path, name, loaded):
+    path = tmp_path / name
+    path.write_bytes(NAMED[name])
+    pixels = TWELVE if name.startswith("rgb") else TWELVE[..., 0]
+    with Image.open(path) as image:
+        if loaded and name != "rgb.ppm":  # of which Pillow keeps 8 bits
+            image.load()
+        assert np.array_equal(tiny.decode(tiny.encode(image, lossless=True)), scaled(pixels, 4095, 16))
+    with Image.open(path) as image:
+        assert np.array_equal(tiny.decode(tiny.encode(image, lossless=True, depth=12)), pixels)
+
+
+def test_levels_that_are_no_depth_keep_their_error(tiny, tmp_path):
+    (tmp_path / "x.pgm").write_bytes(b"P5 1 1 1000\n" + (1000).to_bytes(2))
+    with streams.reading(tmp_path / "x.pgm") as source:
+        assert source.in_own_depth(10) is source
+
+
+def test_command_takes_the_depth_that_the_file_names(tmp_path, capsys):
+    path, out = tmp_path / "gray.jp2", tmp_path / "x.cae"
+    path.write_bytes(NAMED["gray.jp2"])
+    for options in (["--lossless"], ["--target-size", "500"]):
+        main([str(path), str(out), "--weights", str(TINY), "--depth", "12", *options])
+        assert codec.info(out.read_bytes()).depth == 12
+    with pytest.raises(SystemExit) as stop:
+        main([str(path), str(out), "--weights", str(TINY), "--depth", "10"])
+    assert str(stop.value.code).startswith(f"cae-encode: {path}: depth 10: the file says")

@@ -174,10 +174,11 @@ class Codec:
     @fork_safe
     def encode_picture(self, picture: Picture, options: EncodeOptions) -> bytes:
         """`encode` for a picture whose colour, alpha and metadata are already apart."""
+        picture = picture.in_own_depth(options.depth)
         height, width, channels = (pixels := picture.pixels).shape
         depth = options.depth_of(bits_of(pixels.dtype))
         job = Job.encoding(self._model, self._settings, (width, height), channels, options, depth)
-        if depth > 8 and (hint := options.hint(int(pixels.max()), depth)):
+        if depth > 8 and (hint := options.hint(int(picture.colour.max()), depth)):
             warnings.warn(hint, RuntimeWarning, stacklevel=3)
         return (encode_to_target if options.has_target else encode_pixels)(pixels, job, picture.metadata)
 

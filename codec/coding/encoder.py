@@ -61,7 +61,7 @@ class BandEncoder:
 
     @property
     def largest(self) -> int:
-        """The largest sample so far."""
+        """The largest sample of colours so far, in pictures of more than 8 bits."""
         return self._rows.largest
 
     def add(self, rows: np.ndarray) -> Iterator[Payload]:
@@ -92,7 +92,11 @@ def _encode_band(pixels: np.ndarray, place: Rect, band: Rect, job: Job) -> Itera
     cells = list(grid(band, header.tile))
     if header.model_id == NO_MODEL:
         whole = [(number, tile.relative_to(place).slices) for number, tile in cells]
-        layers = dict(run_parallel(lambda cell: (cell[0], Layer(None, encode_colour(colour[cell[1]]))), whole, threads))
+        layers = dict(
+            run_parallel(
+                lambda cell: (cell[0], Layer(None, encode_colour(colour[cell[1]], depth=header.depth))), whole, threads
+            )
+        )
     else:
         if header.has_alpha and (hidden := pixels[..., -1] == 0).any():
             colour = filled(colour, hidden, header.largest // 2 + 1)  # nobody sees these, so they shall cost little
@@ -113,7 +117,7 @@ def _encode_band(pixels: np.ndarray, place: Rect, band: Rect, job: Job) -> Itera
                     coded[number] = payload
 
     def add_alpha(cell: tuple[int, Rect]) -> Payload:
-        return Payload(Kind.LOSSLESS, encode_gray(pixels[..., -1][cell[1].relative_to(place).slices]))
+        return Payload(Kind.LOSSLESS, encode_gray(pixels[..., -1][cell[1].relative_to(place).slices], header.depth))
 
     alphas = run_parallel(add_alpha, cells, threads) if header.has_alpha else []
     for number, _ in cells:
@@ -161,7 +165,7 @@ def _encode_tiles(
 class _Rows:
     """Rows of a picture, of which it keeps those that are still wanted.
 
-    `bottom` of them have come, whose largest sample is `largest`, in pictures of more than 8 bits.
+    `bottom` of them have come, of whose colours `largest` is the largest sample, in pictures of more than 8 bits.
     """
 
     def __init__(self, header: Header) -> None:
@@ -178,10 +182,12 @@ class _Rows:
             wanted = f"{self._header.dtype} (rows, {width}, {channels})"
             raise CaeError(f"rows of {band.dtype} {band.shape} for a picture of {wanted}")
         if self._header.is_deep and len(band):
-            self.largest = max(self.largest, int(band.max()))
-            if self.largest > self._header.largest:
+            self.largest = max(self.largest, int(band[..., : self._header.colours].max()))
+            most = max(self.largest, int(band[..., -1].max()))
+            if most > self._header.largest:
+                what = "a sample" if most == self.largest else "a sample of the alpha"
                 reach = f"those of {self._header.depth} bits reach {self._header.largest}"
-                raise CaeError(f"a sample is {self.largest}, but {reach}; leave the depth out where a file names its own")
+                raise CaeError(f"{what} is {most}, but {reach}; leave the depth out where a file names its own")
         if self.bottom + len(band) > height:
             raise CaeError(f"more rows than the picture's height of {height}")
         if len(band):

@@ -52,6 +52,8 @@ class Encoding:
         targets = {name: getattr(given, name) for name in TARGETS}
         options = EncodeOptions(given.quality, given.tile, given.effort, given.lossless, depth=given.depth, **targets)
         with streams.reading(task.source, given.max_pixels) as source:
+            with common.naming(task.source):
+                source = source.in_own_depth(given.depth)
             if options.has_target:
                 limit = PIXELS_MAX if given.max_pixels is None else given.max_pixels
                 with common.naming(task.source):

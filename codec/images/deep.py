@@ -32,9 +32,9 @@ def read_deep(image: Image.Image, path: Path) -> Picture:
     except ImportError:
         advice = f"install it (pip install 'cae-codec[deep]'), or {advice}"
         raise CaeError(f"this {image.format} file has more than 8 bits a channel, which needs imagecodecs; {advice}") from None
-    bits = bits_in_file(image, path)
+    bits = bits_in_file(image)
     pixels = getattr(imagecodecs, name)(path.read_bytes())
     if pixels.dtype != np.uint16 or pixels.shape[:2] != (image.height, image.width):
         raise CaeError(f"this {image.format} file holds {pixels.dtype} {pixels.shape}; {advice}")
     picture = from_array(scaled(np.minimum(pixels, 2**bits - 1), 2**bits - 1, 16))
-    return dataclasses.replace(picture, metadata=metadata_of(image))
+    return dataclasses.replace(picture, metadata=metadata_of(image), own_depth=bits)

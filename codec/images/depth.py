@@ -6,7 +6,6 @@ import contextlib
 import re
 import struct
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import IO
 
 from PIL import Image, ImageFile
@@ -59,29 +58,37 @@ def _is_deep_by_tile(image: ImageFile.ImageFile) -> bool:
 
 def _is_deep_in_file(image: ImageFile.ImageFile) -> bool:
     """By the file that the image was made of; False where it is not at hand any more."""
+    with _reopened(image) as found:
+        if found is None:
+            return False
+        again, file = found
+        return is_deep(again) if image.format not in _HEADERS else _HEADERS[image.format](file) > 8
+
+
+def bits_in_file(image: Image.Image) -> int:
+    """How many bits a sample has in the deep file that an image was made of; 16 where the file is not at hand any more."""
+    if not isinstance(image, ImageFile.ImageFile) or image.format not in _HEADERS:
+        return 16
+    with _reopened(image) as found:
+        return 16 if found is None else _HEADERS[image.format](found[1])
+
+
+@contextlib.contextmanager
+def _reopened(image: ImageFile.ImageFile) -> Iterator[tuple[Image.Image, IO[bytes]] | None]:
+    """The file that an image was made of, opened anew and at its start, or None where it is not at hand any more."""
     # Pillow keeps some files open for further frames
     files = [file for file in (image.fp, getattr(image, "_fp", None)) if hasattr(file, "read") and not file.closed]
     with contextlib.ExitStack() as stack:
-        try:
+        found = None
+        # no such file, or no such picture in it
+        with contextlib.suppress(Exception):
             source = files[0] if files else stack.enter_context(open(image.filename, "rb"))
             file = stack.enter_context(from_start(source))
             again = type(image)(file)
-        except Exception:  # no such file, or no such picture in it
-            return False
-        if again.size != image.size:
-            return False  # another picture has taken the file's name
-        if image.format not in _HEADERS:
-            return is_deep(again)
-        file.seek(0)
-        return _HEADERS[image.format](file) > 8
-
-
-def bits_in_file(image: Image.Image, path: Path) -> int:
-    """How many bits a sample has in a deep file."""
-    if image.format not in _HEADERS:
-        return 16
-    with path.open("rb") as file:
-        return _HEADERS[image.format](file)
+            file.seek(0)
+            if again.size == image.size:  # else another picture has taken the file's name
+                found = again, file
+        yield found
 
 
 @contextlib.contextmanager

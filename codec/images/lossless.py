@@ -1,7 +1,7 @@
 """Tiles and planes coded without loss: as lossless WebP, which libwebp keeps well and every Pillow wheel reads.
 
-WebP holds 8 bits: of deeper samples the high and the low bytes are a file each, which on photographs takes as many bits as
-JPEG XL and JPEG 2000 do.
+WebP holds 8 bits: of deeper samples the high 8 bits and the others are a file each, the latter less what they would be were
+the sample one of 8 bits. So pictures that had 8 bits cost hardly more than these, and photographs what JPEG XL takes.
 """
 
 from __future__ import annotations
@@ -19,31 +19,32 @@ _EFFORT = 25
 _EFFORT_COLOUR = 100
 """The same for colours: with this method no slower than 75, and up to a third smaller."""
 _LENGTH_BYTES = 4
+_NOISY = 0.25
+"""Bytes for each sample from which on a half of deep samples is noise, on which more effort is lost."""
 
 
-def encode_gray(plane: np.ndarray) -> bytes:
-    """A plane (H, W) uint8 as a WebP file, gray in all three channels; of uint16 in two.
+def encode_gray(plane: np.ndarray, depth: int | None = None) -> bytes:
+    """A plane (H, W) uint8 as a WebP file, gray in all three channels; of uint16, of so many bits (None: 16), in two.
 
     >>> decode_gray(encode_gray(np.eye(3, 5, dtype=np.uint8)), 5, 3)[1].tolist()
     [0, 1, 0, 0, 0]
     """
     if plane.itemsize == 2:
-        return _halved(encode_gray, plane)
+        return _halved(plane[..., None], depth or 16)
     return _encode(Image.fromarray(plane).convert("RGB"), quality=_EFFORT, method=3)
 
 
-def encode_colour(pixels: np.ndarray, shown: np.ndarray | None = None) -> bytes:
+def encode_colour(pixels: np.ndarray, shown: np.ndarray | None = None, depth: int | None = None) -> bytes:
     """Pixels (H, W, 1 or 3) uint8 as a WebP file; where `shown` (H, W) bool is False they are left out, as transparent.
 
-    Of uint16, none can be left out, and two files hold them.
+    Of uint16, of so many bits (None: 16), none can be left out, and two files hold them.
 
     >>> decode_colour(encode_colour(np.zeros((1, 2, 3), np.uint8), np.array([[True, False]])), 2, 1)[..., 3].tolist()
     [[255, 0]]
     """
     if pixels.itemsize == 2:
         assert shown is None
-        # the low bytes are noise on which effort is lost
-        return _halved(lambda half: _encode(_rgb(half), quality=_EFFORT, method=3), pixels)
+        return _halved(pixels, depth or 16)
     if shown is not None:
         seen = np.where(shown[..., None], pixels, 0).astype(np.uint8)
         pixels = np.concatenate([np.broadcast_to(seen, (*shown.shape, 3)), shown[..., None] * np.uint8(255)], -1)
@@ -57,20 +58,43 @@ def _rgb(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3))))
 
 
-def _halved(encode: Callable[[np.ndarray], bytes], pixels: np.ndarray) -> bytes:
-    """The length of the code of the high bytes, that code, and the code of the low bytes."""
-    high, low = (encode((pixels >> shift & 0xFF).astype(np.uint8)) for shift in (8, 0))
-    return len(high).to_bytes(_LENGTH_BYTES, "little") + high + low
+def _halved(pixels: np.ndarray, depth: int) -> bytes:
+    """The length of the code of the high 8 bits of pixels (H, W, 1 or 3), that code, and the code of the others."""
+    high = pixels >> (depth - 8)
+    low = (pixels - _expected(high, depth)) & _low_max(depth)
+    first, second = (_encode_half(half.astype(np.uint8)) for half in (high, low))
+    return len(first).to_bytes(_LENGTH_BYTES, "little") + first + second
 
 
-def _joined(decode: Callable[[bytes | memoryview], np.ndarray], data: bytes | memoryview) -> np.ndarray:
+def _expected(high: np.ndarray, depth: int) -> np.ndarray:
+    """What follows the high 8 bits (uint16) in a sample that was made of one of 8 bits."""
+    return (high * np.uint16(_low_max(depth)) + np.uint16(127)) // np.uint16(255)
+
+
+def _low_max(depth: int) -> int:
+    """The largest value of what follows the high 8 bits."""
+    return 2 ** (depth - 8) - 1
+
+
+def _encode_half(half: np.ndarray) -> bytes:
+    quick = _encode(_rgb(half), quality=_EFFORT, method=3)
+    if len(quick) >= _NOISY * half.size:
+        return quick
+    return min(quick, _encode(_rgb(half), quality=_EFFORT_COLOUR, method=4), key=len)
+
+
+def _joined(decode: Callable[[bytes | memoryview], np.ndarray], data: bytes | memoryview, depth: int) -> np.ndarray:
     """Inverse of `_halved`, uint16."""
     end = _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "little")
     if end > len(data):
         raise CaeError(f"its high bytes claim {end} of {len(data)} bytes")
-    high = decode(data[_LENGTH_BYTES:end]).astype(np.uint16)
-    high <<= 8
-    high |= decode(data[end:])
+    high, low = (decode(part).astype(np.uint16) for part in (data[_LENGTH_BYTES:end], data[end:]))
+    if low.max() > _low_max(depth):
+        raise CaeError(f"a sample has more than {depth} bits")
+    low += _expected(high, depth)
+    low &= _low_max(depth)
+    high <<= depth - 8
+    high |= low
     return high
 
 
@@ -86,7 +110,7 @@ def decode_gray(data: bytes | memoryview, width: int, height: int, depth: int = 
     CaeError where the data are no lossless WebP files of that size, or samples have more bits than `depth`.
     """
     if depth > 8:
-        return _checked(_joined(lambda half: decode_gray(half, width, height), data), depth)
+        return _joined(lambda half: decode_gray(half, width, height), data, depth)
     return _decode(data, width, height, "RGB")[..., 1]
 
 
@@ -96,24 +120,15 @@ def decode_colour(data: bytes | memoryview, width: int, height: int, depth: int 
     `opaque` says that none may be, whatever the data have for alpha. Of more than 8 bits, which are uint16, none ever is.
     """
     if depth > 8:
-        pixels = _joined(lambda half: decode_colour(half, width, height, opaque=True), data)
-        return _checked(pixels, depth, alpha=True)
+        pixels = _joined(lambda half: _decode(half, width, height, "RGB"), data, depth)
+        opaque_alpha = np.full((height, width, 1), 2**depth - 1, np.uint16)
+        return np.concatenate([pixels, opaque_alpha], -1)
     pixels = _decode(data, width, height, "RGBA")
     if not opaque:
         return pixels
     pixels = pixels.copy()
     pixels[..., 3] = 255
     return pixels
-
-
-def _checked(samples: np.ndarray, depth: int, *, alpha: bool = False) -> np.ndarray:
-    """The same samples, of which alpha was all ones; CaeError where one has more bits."""
-    largest = 2**depth - 1
-    if alpha:
-        samples[..., 3] = largest
-    if samples.max() > largest:
-        raise CaeError(f"a sample has more than {depth} bits")
-    return samples
 
 
 def _decode(data: bytes | memoryview, width: int, height: int, mode: str) -> np.ndarray:

@@ -10,8 +10,8 @@ from PIL import Image
 
 from ..errors import CaeError
 from .conversion import converted_to
-from .depth import is_deep
-from .samples import bits_of, converted
+from .depth import bits_in_file, is_deep
+from .samples import bits_of, converted, depth_of_file, scaled
 
 _GRAY_MODES = ("1", "L", "LA", "La")
 # colour spaces of whose ICC profiles none fits the RGB that the pixels become
@@ -25,18 +25,28 @@ _EXIF_TAGS = (270, 271, 272, 274, 305, 306, 315, 33432, 34665, 34853)
 class Picture:
     """Colour (H, W, 1 or 3), alpha (H, W) or None, and metadata by section name (`iccp`, `exif`, `xmp `).
 
-    Of 8 bits a sample both are uint8, of a `depth` of 9 to 16 uint16.
+    Of 8 bits a sample both are uint8, of a `depth` of 9 to 16 uint16. `own_depth` is how many bits samples of 16 had in a file
+    that names them, from which they were scaled.
     """
 
     colour: np.ndarray
     alpha: np.ndarray | None = None
     metadata: dict[str, bytes] = dataclasses.field(default_factory=dict)
     depth: int = 8
+    own_depth: int = 16
 
     @property
     def pixels(self) -> np.ndarray:
         """Colour and alpha together, (H, W, 1 to 4)."""
         return self.colour if self.alpha is None else np.concatenate([self.colour, self.alpha[..., None]], -1)
+
+    def in_own_depth(self, wanted: int | None) -> Picture:
+        """The same picture, with the bits that its file names where these are wanted; CaeError where others are."""
+        if self.own_depth == 16:
+            return self
+        depth = depth_of_file(self.own_depth, wanted)
+        alpha = None if self.alpha is None else converted(self.alpha, 16, depth)
+        return dataclasses.replace(self, colour=converted(self.colour, 16, depth), alpha=alpha, depth=depth, own_depth=16)
 
 
 def from_array(pixels: np.ndarray, depth: int | None = None) -> Picture:
@@ -87,8 +97,10 @@ def from_pillow(image: Image.Image) -> Picture:
     if 0 in image.size:
         raise CaeError(f"the image is {image.width} x {image.height}: a picture needs at least one pixel")
     try:
+        own_depth = 16
         if image.mode.startswith("I;16"):
-            pixels = np.asarray(image)
+            own_depth = bits_in_file(image)  # before it is loaded, when the file may be closed
+            pixels = _without_shift(np.asarray(image), own_depth)
         else:
             refuse_deep(image)
             pixels = np.asarray(converted_to(image, mode_for(image)))
@@ -98,7 +110,14 @@ def from_pillow(image: Image.Image) -> Picture:
     # Pillow's many formats raise many kinds of errors for damaged files
     except Exception as error:
         raise CaeError(f"damaged image ({error})") from None
-    return dataclasses.replace(from_array(pixels), metadata=metadata)
+    return dataclasses.replace(from_array(pixels), metadata=metadata, own_depth=own_depth)
+
+
+def _without_shift(samples: np.ndarray, bits: int) -> np.ndarray:
+    """Gray samples scaled to 16 bits, which Pillow shifts: the largest of 12 bits would be 65520."""
+    shift = 16 - bits
+    # other ones are those of a program that has changed the picture
+    return samples if (samples & (1 << shift) - 1).any() else scaled(samples >> shift, 2**bits - 1, 16)
 
 
 def refuse_deep(image: Image.Image) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..errors import CaeError
+
 
 def bits_of(dtype: np.dtype) -> int:
     """How many bits a type of samples, uint8 or uint16 in any byte order, has."""
@@ -22,6 +24,16 @@ def converted(samples: np.ndarray, depth: int, wanted: int) -> np.ndarray:
     ([0, 0, 255], [65535])
     """
     return scaled(samples, 2**depth - 1, wanted) if depth != wanted else samples
+
+
+def depth_of_file(own: int, wanted: int | None) -> int:
+    """How many bits samples shall have that were scaled to 16 from a file's `own` depth: so many again, if that is `wanted`.
+
+    CaeError where others are than these or 16.
+    """
+    if wanted not in (own, 16, None):
+        raise CaeError(f"depth {wanted}: the file says that its samples have {own} bits; name these, or leave the depth out")
+    return wanted or 16
 
 
 def scaled(samples: np.ndarray, largest: int, wanted: int) -> np.ndarray:

@@ -76,7 +76,7 @@ def reading(path: Path, pixels_max: int | None = None, *, whole_max: int = WHOLE
     whole = files.read_image(path, limit, advice)
     pixels = whole.pixels
     height, width, channels = pixels.shape
-    yield Source(width, height, channels, whole.metadata, iter([pixels]), whole.depth)
+    yield Source(width, height, channels, whole.metadata, iter([pixels]), whole.depth, whole.own_depth)
 
 
 def _open(path: Path, whole_max: int, stack: contextlib.ExitStack) -> tuple[Source | None, str]:
@@ -143,7 +143,7 @@ def from_pillow(image: Image.Image) -> Picture:
                 pixels = np.concatenate(list(found.bands))
         except WholeOnly as only:
             raise CaeError(f"the image has more than 8 bits a channel and cannot be taken by pieces, as {only}") from None
-    return dataclasses.replace(picture.from_array(pixels), metadata=dict(found.metadata))
+    return dataclasses.replace(picture.from_array(pixels), metadata=dict(found.metadata), own_depth=found.own_depth)
 
 
 def _reader(file: BinaryIO) -> Callable[[Path, BinaryIO], Source] | None:

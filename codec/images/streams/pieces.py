@@ -15,7 +15,7 @@ from PIL import Image
 from ...errors import CaeError
 from ..files import pillow_limit
 from ..picture import from_pillow
-from ..samples import type_of
+from ..samples import converted, depth_of_file, type_of
 
 BAND_PIXELS = 2**21
 """Pixels of a band where a file's own pieces are smaller."""
@@ -33,7 +33,8 @@ class WholeOnly(Exception):
 class Source:
     """A picture that arrives from top to bottom, once, in `bands` of any heights: (rows, width, channels), alpha last.
 
-    They are uint8 where samples have 8 bits (`depth`), and uint16 where they have 16. `metadata` are as in `Picture`.
+    They are uint8 where samples have 8 bits (`depth`), and uint16 where they have 16, or fewer as `in_own_depth` gives them.
+    `metadata` and `own_depth` are as in `Picture`.
     """
 
     width: int
@@ -42,6 +43,14 @@ class Source:
     metadata: Mapping[str, bytes]
     bands: Iterator[np.ndarray]
     depth: int = 8
+    own_depth: int = 16
+
+    def in_own_depth(self, wanted: int | None) -> Source:
+        """The same picture, with the bits that its file names where these are wanted; CaeError where others are."""
+        if self.own_depth == 16:
+            return self
+        depth = depth_of_file(self.own_depth, wanted)
+        return dataclasses.replace(self, bands=(converted(band, 16, depth) for band in self.bands), depth=depth, own_depth=16)
 
 
 @dataclasses.dataclass(frozen=True)

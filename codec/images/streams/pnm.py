@@ -43,7 +43,8 @@ def open_bands(_path: Path, file: BinaryIO) -> Source:
             largest = "" if magic == "P4" else f"\n{values}"
             yield from_small_file([f"{magic}\n{width} {rows}{largest}\n".encode(), data], "PPM")
 
-    return Source(width, height, channels, {}, bands(), depth)
+    own_depth = values.bit_length() if depth == 16 and (values + 1).bit_count() == 1 else 16
+    return Source(width, height, channels, {}, bands(), depth, own_depth)
 
 
 def write(file: BinaryIO, layout: Layout, bands: Iterator[np.ndarray]) -> None:
