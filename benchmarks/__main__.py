@@ -23,6 +23,7 @@ COMMANDS = {
     "defects": ("benchmarks.defects", "find defects drawn on textures: areas under ROC curves of error, surprise and distance"),
     "regions": ("benchmarks.regions", "time regions out of a large picture, cold and warm"),
     "overlap": ("benchmarks.overlap", "time reading, coding and writing apart and together, on one thread and on all"),
+    "effort": ("benchmarks.effort", "measure what the encoder's effort brings: bits at equal PSNR against processor time"),
     "coding": ("benchmarks.coding", "compare real coded sizes with the entropy model's estimates"),
     "classic": ("benchmarks.classic.command", "train a classic autoencoder of fixed size, and show its honest place"),
     "denoising": ("benchmarks.denoising", "code noisy pictures: as they are, after non-local means, by a denoising encoder"),

@@ -1,0 +1,161 @@
+"""What the encoder's effort brings: bits at equal PSNR against processor time for a megapixel, by real files."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from bjontegaard import bd_rate
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+from codec import CaeError, Codec
+from codec.options import DEFAULT_EFFORT, EFFORTS
+
+from . import images
+from .arguments import add_image_arguments
+from .bd import METHOD
+from .denoising import middle
+from .metrics import psnr_rgb
+
+POINTS_MIN = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """A picture's middle, coded: sizes in bytes and pixels, PSNR of RGB in dB, seconds of the encoder's processor time."""
+
+    picture: str
+    effort: int
+    quality: int
+    size: int
+    pixels: int
+    psnr: float
+    seconds: float
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        return self.picture, self.effort, self.quality
+
+
+class Points:
+    """A CSV file of points; what it holds is not measured again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.names = [field.name for field in dataclasses.fields(Point)]
+        self.found: dict[tuple[str, int, int], Point] = {}
+        if path.exists():
+            with open(path, newline="") as file:
+                for row in csv.DictReader(file):
+                    try:
+                        values = (int(row[name]) for name in self.names[1:5])
+                        point = Point(row["picture"], *values, float(row["psnr"]), float(row["seconds"]))
+                    except (KeyError, TypeError, ValueError):
+                        raise CaeError(f"{path}: is no table of this benchmark; use another folder") from None
+                    self.found[point.key] = point
+        else:
+            self._write(self.names)
+
+    def add(self, point: Point) -> None:
+        self.found[point.key] = point
+        self._write(dataclasses.astuple(point))
+
+    def _write(self, row: Iterator | tuple | list) -> None:
+        with open(self.path, "a", newline="") as file:
+            csv.writer(file).writerow(row)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = f"Efforts are compared with {DEFAULT_EFFORT}, the default. Points are kept: an interrupted run goes on."
+    add_image_arguments(parser)
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="default: those that are installed")
+    parser.add_argument("--efforts", default=",".join(map(str, EFFORTS)), metavar="E,E…", help="default: %(default)s")
+    parser.add_argument("--qualities", default="20,40,60,80", metavar="Q,Q…", help="four or more (default: %(default)s)")
+    parser.add_argument("--images", type=int, metavar="N", help="only the first so many pictures")
+    parser.add_argument(
+        "--side", type=int, default=256, metavar="N", help="only the middle of each (default: 256 pixels a side)"
+    )
+    parser.add_argument("--out", type=Path, default=Path("effort"), metavar="DIR", help="default: %(default)s")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    efforts, qualities = (
+        _numbers(arguments.efforts, "efforts", EFFORTS),
+        _numbers(arguments.qualities, "qualities", range(1, 101)),
+    )
+    if len(qualities) < POINTS_MIN or arguments.side < 16 or (arguments.images or 1) < 1:
+        raise CaeError(f"use {POINTS_MIN} or more qualities, sides of 16 or more and at least 1 image")
+    efforts = sorted({*efforts, DEFAULT_EFFORT})
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    points = Points(arguments.out / "effort.csv")
+    samples = images.gather(arguments.dataset, arguments.folder)[: arguments.images]
+    codec = Codec(weights=arguments.weights, device="cpu", threads=1)
+    wanted = [(sample, effort, quality) for sample in samples for effort in efforts for quality in qualities]
+    wanted = [case for case in wanted if (case[0].path.stem, *case[1:]) not in points.found]
+    for sample, effort, quality in tqdm(wanted, unit="file", disable=None):
+        pixels = middle(sample.load(), arguments.side)
+        start = time.process_time()
+        data = codec.encode(pixels, quality, effort=effort)
+        seconds = time.process_time() - start
+        psnr = psnr_rgb(pixels, codec.decode(data)) or np.inf
+        points.add(Point(sample.path.stem, effort, quality, len(data), pixels[..., 0].size, psnr, seconds))
+    pictures = [sample.path.stem for sample in samples]
+    rows = [summary(points.found, pictures, effort, qualities) for effort in efforts]
+    print("| effort | processor seconds per megapixel | bits at equal PSNR, mean of pictures | of the mean curve |")
+    print("|---:|---:|---:|---:|")
+    for effort, (pace, singles, mean) in zip(efforts, rows, strict=True):
+        print(f"| {effort} | {pace:.2f} | {singles:+.1f} % | {mean:+.1f} % |")
+    plot(efforts, rows).savefig(arguments.out / "effort.png", dpi=150)
+
+
+def summary(
+    points: dict[tuple[str, int, int], Point], pictures: list[str], effort: int, qualities: list[int]
+) -> tuple[float, float, float]:
+    """Of an effort: processor seconds per megapixel; BD-rate against the default, mean of pictures and mean curve, in per cent."""
+    curves = {}
+    for each in (DEFAULT_EFFORT, effort):
+        found = [[points[picture, each, quality] for quality in qualities] for picture in pictures]
+        curves[each] = np.array([[(8 * point.size / point.pixels, point.psnr) for point in row] for row in found])
+    used = [points[picture, effort, quality] for picture in pictures for quality in qualities]
+    pace = sum(point.seconds for point in used) / sum(point.pixels for point in used) * 1e6
+    singles = [_bd(before, after) for before, after in zip(curves[DEFAULT_EFFORT], curves[effort], strict=True)]
+    return pace, statistics.fmean(singles), _bd(curves[DEFAULT_EFFORT].mean(0), curves[effort].mean(0))
+
+
+def _bd(anchor: np.ndarray, test: np.ndarray) -> float:
+    """BD-rate in per cent of curves (points, 2) of bits per pixel and PSNR."""
+    return float(bd_rate(*anchor.T, *test.T, METHOD, require_matching_points=False, min_overlap=0))
+
+
+def plot(efforts: list[int], rows: list[tuple[float, float, float]]) -> Figure:
+    """Bits saved over time."""
+    drawing = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = drawing.add_subplot()
+    paces, singles, _ = zip(*rows, strict=True)
+    axes.plot(paces, singles, marker="o", color="#D55E00")
+    for effort, pace, gain in zip(efforts, paces, singles, strict=True):
+        axes.annotate(str(effort), (pace, gain), xytext=(5, 5), textcoords="offset points")
+    axes.set_xscale("log")
+    axes.set_xlabel("encoder's processor seconds per megapixel (log scale)")
+    axes.set_ylabel(f"bits at equal PSNR against effort {DEFAULT_EFFORT}, %")
+    axes.set_title("What effort brings", loc="left")
+    axes.grid(color="#dddddd", lw=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    return drawing
+
+
+def _numbers(text: str, name: str, known: range) -> list[int]:
+    try:
+        numbers = sorted({int(number) for number in text.split(",")})
+    except ValueError:
+        numbers = [-1]
+    if any(number not in known for number in numbers):
+        raise CaeError(f"{name} {text!r} are not integers of {known[0]} to {known[-1]} with commas between")
+    return numbers
