@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from codec import CaeError, Codec
-from codec.options import DEFAULT_EFFORT, EFFORTS
+from codec.options import DEFAULT_EFFORT, EFFORTS, QUALITIES
 
 from . import images
 from .arguments import add_image_arguments
@@ -79,16 +79,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--efforts", default=",".join(map(str, EFFORTS)), metavar="E,E…", help="default: %(default)s")
     parser.add_argument("--qualities", default="20,40,60,80", metavar="Q,Q…", help="four or more (default: %(default)s)")
     parser.add_argument("--images", type=int, metavar="N", help="only the first so many pictures")
-    parser.add_argument(
-        "--side", type=int, default=256, metavar="N", help="only the middle of each (default: 256 pixels a side)"
-    )
+    parser.add_argument("--side", type=int, default=256, metavar="N", help="only the middle, of such a side (default: 256)")
     parser.add_argument("--out", type=Path, default=Path("effort"), metavar="DIR", help="default: %(default)s")
 
 
 def run(arguments: argparse.Namespace) -> None:
     efforts, qualities = (
         _numbers(arguments.efforts, "efforts", EFFORTS),
-        _numbers(arguments.qualities, "qualities", range(1, 101)),
+        _numbers(arguments.qualities, "qualities", QUALITIES),
     )
     if len(qualities) < POINTS_MIN or arguments.side < 16 or (arguments.images or 1) < 1:
         raise CaeError(f"use {POINTS_MIN} or more qualities, sides of 16 or more and at least 1 image")
@@ -118,7 +116,7 @@ def run(arguments: argparse.Namespace) -> None:
 def summary(
     points: dict[tuple[str, int, int], Point], pictures: list[str], effort: int, qualities: list[int]
 ) -> tuple[float, float, float]:
-    """Of an effort: processor seconds per megapixel; BD-rate against the default, mean of pictures and mean curve, in per cent."""
+    """Of an effort: processor seconds per megapixel, and BD-rates in per cent: mean of pictures, and of the mean curve."""
     curves = {}
     for each in (DEFAULT_EFFORT, effort):
         found = [[points[picture, each, quality] for quality in qualities] for picture in pictures]

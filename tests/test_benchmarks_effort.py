@@ -34,12 +34,13 @@ def test_efforts_are_compared_with_the_default(pictures, tmp_path, capsys):
     assert gains[0] > 0 == gains[1] > gains[2] and float(rows[4][1]) > float(rows[3][1]) > 0
     with open(tmp_path / "out" / "effort.csv", newline="") as file:
         assert len(list(csv.DictReader(file))) == 12
-    assert Image.open(tmp_path / "out" / "effort.png").width > 500
+    with Image.open(tmp_path / "out" / "effort.png") as plot:
+        assert plot.width > 500
 
 
 @pytest.mark.parametrize("more", [("--efforts", "0,1"), ("--efforts", "best"), ("--qualities", "20,40,60"), ("--side", "8")])
 def test_bad_numbers(pictures, tmp_path, more):
-    with pytest.raises(SystemExit, match="use 4 or more|are not integers of 1 to"):
+    with pytest.raises(SystemExit, match=r"use 4 or more|are not integers of 1 to"):
         measure(pictures, tmp_path, *more)
 
 
