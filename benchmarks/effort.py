@@ -84,10 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    efforts, qualities = (
-        _numbers(arguments.efforts, "efforts", EFFORTS),
-        _numbers(arguments.qualities, "qualities", QUALITIES),
-    )
+    efforts = _numbers(arguments.efforts, "efforts", EFFORTS)
+    qualities = _numbers(arguments.qualities, "qualities", QUALITIES)
     if len(qualities) < POINTS_MIN or arguments.side < 16 or (arguments.images or 1) < 1:
         raise CaeError(f"use {POINTS_MIN} or more qualities, sides of 16 or more and at least 1 image")
     efforts = sorted({*efforts, DEFAULT_EFFORT})
