@@ -30,6 +30,7 @@ COMMANDS = {
     "enlarging": ("benchmarks.enlarging", "double halved pictures: a decoder of its own, bicubic, Lanczos and SRCNN"),
     "losses": ("benchmarks.losses", "measure what each loss must be multiplied by for the quality levels to keep their rates"),
     "training-options": ("benchmarks.training_options", "screen options of training: loss against time, time to a given loss"),
+    "domains": ("benchmarks.domains", "make pictures of two narrow domains, photographed pages and the Earth, to fine-tune on"),
     "upsampling": ("benchmarks.upsampling", "train with each way to enlarge: loss, speed, checkerboards on plain pictures"),
     "complexity": ("benchmarks.complexity", "count multiply-accumulates and parameters"),
 }

@@ -46,7 +46,7 @@ _KEYWORDS = {"def", "class", "for", "in", "if", "return", "while", "None", "int"
 Pictures = dict[str, Callable[[], np.ndarray]]
 
 
-def _font(size: int, name: str = "DejaVuSans") -> ImageFont.FreeTypeFont:
+def font(size: int, name: str = "DejaVuSans") -> ImageFont.FreeTypeFont:
     import matplotlib
 
     return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", f"{name}.ttf"), size)
@@ -62,12 +62,12 @@ def _photograph(name: str, width: int, height: int) -> Image.Image:
     return image.crop((0, 0, width, height))
 
 
-def _sheet(width: int, height: int, colour: str = PAPER) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+def sheet(width: int, height: int, colour: str = PAPER) -> tuple[Image.Image, ImageDraw.ImageDraw]:
     image = Image.new("RGB", (width, height), colour)
     return image, ImageDraw.Draw(image)
 
 
-def _paragraph(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], font, seed: int, fill: str = INK) -> None:
+def paragraph(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], font, seed: int, fill: str = INK) -> None:
     """Fills a box (left, top, right, bottom) with lines of words."""
     rng = np.random.default_rng(seed)
     left, y, right, bottom = box
@@ -82,32 +82,32 @@ def _paragraph(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], font, 
 
 def page() -> np.ndarray:
     """A page of text."""
-    image, draw = _sheet(1280, 800)
-    draw.text((80, 48), "On the keeping of pictures", INK, _font(30, "DejaVuSerif-Bold"))
-    _paragraph(draw, (80, 110, 1200, 760), _font(16, "DejaVuSerif"), 1)
+    image, draw = sheet(1280, 800)
+    draw.text((80, 48), "On the keeping of pictures", INK, font(30, "DejaVuSerif-Bold"))
+    paragraph(draw, (80, 110, 1200, 760), font(16, "DejaVuSerif"), 1)
     return np.asarray(image)
 
 
 def scan() -> np.ndarray:
     """Two columns of gray text with a rule and a table, as of a document reader."""
-    image, draw = _sheet(1000, 1400)
-    draw.text((60, 50), "Proceedings", INK, _font(36, "DejaVuSerif"))
+    image, draw = sheet(1000, 1400)
+    draw.text((60, 50), "Proceedings", INK, font(36, "DejaVuSerif"))
     for left, seed in ((60, 2), (520, 3)):
-        _paragraph(draw, (left, 130, left + 420, 900), _font(13, "DejaVuSerif"), seed)
+        paragraph(draw, (left, 130, left + 420, 900), font(13, "DejaVuSerif"), seed)
     for row in range(14):
         y = 930 + 30 * row
         draw.line((60, y, 940, y), GREY)
         for column in range(7):
-            draw.text((70 + 125 * column, y + 7), f"{(row * 7 + column) * 7919 % 10007 / 100:.2f}", INK, _font(13))
+            draw.text((70 + 125 * column, y + 7), f"{(row * 7 + column) * 7919 % 10007 / 100:.2f}", INK, font(13))
     return np.asarray(image.convert("L"))
 
 
 def code() -> np.ndarray:
     """An editor with coloured code on a dark ground."""
-    image, draw = _sheet(1280, 800, "#1e1e1e")
+    image, draw = sheet(1280, 800, "#1e1e1e")
     draw.rectangle((0, 0, 240, 800), "#252526")
     draw.rectangle((0, 0, 1280, 34), "#323233")
-    mono, sans = _font(14, "DejaVuSansMono"), _font(13)
+    mono, sans = font(14, "DejaVuSansMono"), font(13)
     for number in range(30):
         draw.text((24 + 16 * (number % 3), 48 + 24 * number), f"{_WORDS[number]}_{_WORDS[number + 40]}.py", "#cccccc", sans)
     for number, line in enumerate((_CODE * 3).split("\n")[:40]):
@@ -124,7 +124,7 @@ def code() -> np.ndarray:
 
 def terminal() -> np.ndarray:
     """A terminal in a bitmap font of two colours and a few accents."""
-    image, draw = _sheet(960, 600, "#000000")
+    image, draw = sheet(960, 600, "#000000")
     font = ImageFont.load_default_imagefont()
     rng = np.random.default_rng(4)
     for row in range(48):
@@ -136,12 +136,12 @@ def terminal() -> np.ndarray:
 def diagram() -> np.ndarray:
     """Boxes and arrows with labels, their edges smooth."""
     scale = 4
-    image, draw = _sheet(1200 * scale, 800 * scale)
+    image, draw = sheet(1200 * scale, 800 * scale)
     places = [(60 + 280 * (n % 4), 80 + 240 * (n // 4)) for n in range(12)]
     for number, (x, y) in enumerate(places):
         box = [side * scale for side in (x, y, x + 200, y + 110)]
         draw.rounded_rectangle(box, 16 * scale, ("#ddf4ff", "#dafbe1", "#fff8c5")[number % 3], INK, 2 * scale)
-        draw.text((box[0] + 20 * scale, box[1] + 40 * scale), f"{_WORDS[number + 60]} {number}", INK, _font(20 * scale))
+        draw.text((box[0] + 20 * scale, box[1] + 40 * scale), f"{_WORDS[number + 60]} {number}", INK, font(20 * scale))
         if number % 4 < 3:
             middle = (y + 55) * scale
             draw.line((box[2], middle, box[2] + 76 * scale, middle), BLUE, 3 * scale)
@@ -174,30 +174,30 @@ def chart() -> np.ndarray:
 
 def interface() -> np.ndarray:
     """The mock-up of an application that shows photographs."""
-    image, draw = _sheet(1600, 900, "#f6f8fa")
+    image, draw = sheet(1600, 900, "#f6f8fa")
     draw.rectangle((0, 0, 1600, 56), "#24292f")
-    draw.text((24, 16), "Gallery", PAPER, _font(20, "DejaVuSans-Bold"))
+    draw.text((24, 16), "Gallery", PAPER, font(20, "DejaVuSans-Bold"))
     draw.rectangle((0, 56, 260, 900), PAPER)
     for number in range(18):
         y = 80 + 42 * number
         draw.ellipse((24, y, 44, y + 20), (BLUE, GREEN, RED)[number % 3])
-        draw.text((58, y), f"{_WORDS[number + 20].title()} {_WORDS[number + 50]}", INK, _font(15))
+        draw.text((58, y), f"{_WORDS[number + 20].title()} {_WORDS[number + 50]}", INK, font(15))
     for number, name in enumerate(("astronaut", "coffee", "chelsea", "rocket")):
         left, top = 300 + 640 * (number % 2), 90 + 400 * (number // 2)
         draw.rounded_rectangle((left, top, left + 600, top + 370), 12, PAPER, GREY)
         image.paste(_photograph(name, 568, 280), (left + 16, top + 16))
-        draw.text((left + 16, top + 306), name.title(), INK, _font(17, "DejaVuSans-Bold"))
-        _paragraph(draw, (left + 16, top + 332, left + 584, top + 356), _font(13), number, "#57606a")
+        draw.text((left + 16, top + 306), name.title(), INK, font(17, "DejaVuSans-Bold"))
+        paragraph(draw, (left + 16, top + 332, left + 584, top + 356), font(13), number, "#57606a")
     return np.asarray(image)
 
 
 def article() -> np.ndarray:
     """A page of text with one photograph in it."""
-    image, draw = _sheet(1200, 1000)
-    draw.text((60, 40), "A cup in the morning", INK, _font(34, "DejaVuSerif-Bold"))
+    image, draw = sheet(1200, 1000)
+    draw.text((60, 40), "A cup in the morning", INK, font(34, "DejaVuSerif-Bold"))
     image.paste(_photograph("coffee", 517, 397), (623, 121))
-    _paragraph(draw, (60, 120, 590, 530), _font(15, "DejaVuSerif"), 6)
-    _paragraph(draw, (60, 540, 1140, 960), _font(15, "DejaVuSerif"), 7)
+    paragraph(draw, (60, 120, 590, 530), font(15, "DejaVuSerif"), 6)
+    paragraph(draw, (60, 540, 1140, 960), font(15, "DejaVuSerif"), 7)
     return np.asarray(image)
 
 
@@ -207,9 +207,9 @@ def slide() -> np.ndarray:
     ground = np.stack([30 + 40 * x, 60 + 60 * y, 120 + 60 * (x + y) / 2], -1).round().astype(np.uint8)
     image = Image.fromarray(ground)
     draw = ImageDraw.Draw(image)
-    draw.text((70, 70), "Results of the year", PAPER, _font(56, "DejaVuSans-Bold"))
+    draw.text((70, 70), "Results of the year", PAPER, font(56, "DejaVuSans-Bold"))
     for number in range(5):
-        draw.text((90, 220 + 80 * number), f"• {' '.join(_WORDS[9 * number : 9 * number + 5])}", PAPER, _font(30))
+        draw.text((90, 220 + 80 * number), f"• {' '.join(_WORDS[9 * number : 9 * number + 5])}", PAPER, font(30))
     image.paste(_photograph("astronaut", 400, 400), (820, 220))
     return np.asarray(image)
 
@@ -217,7 +217,7 @@ def slide() -> np.ndarray:
 def street_map() -> np.ndarray:
     """A map: land and water, roads with their borders, names."""
     scale = 3
-    image, draw = _sheet(1024 * scale, 1024 * scale, "#f2efe9")
+    image, draw = sheet(1024 * scale, 1024 * scale, "#f2efe9")
     rng = np.random.default_rng(8)
 
     def outline(x: float, y: float, size: float) -> list[tuple[float, float]]:
@@ -236,7 +236,7 @@ def street_map() -> np.ndarray:
     image = image.reduce(scale)
     draw = ImageDraw.Draw(image)
     for number, (x, y) in enumerate(rng.uniform(20, 950, (40, 2))):
-        draw.text((x, y), _WORDS[number + 60].title(), "#333333", _font(12), stroke_width=2, stroke_fill=PAPER)
+        draw.text((x, y), _WORDS[number + 60].title(), "#333333", font(12), stroke_width=2, stroke_fill=PAPER)
     return np.asarray(image)
 
 
@@ -283,7 +283,7 @@ def gradients() -> np.ndarray:
 
 def shapes() -> np.ndarray:
     """Flat shapes with hard edges, as a logo has."""
-    image, draw = _sheet(800, 800, "#fafafa")
+    image, draw = sheet(800, 800, "#fafafa")
     rng = np.random.default_rng(11)
     for number in range(24):
         x, y, size = (int(value) for value in rng.integers((0, 0, 40), (700, 700, 240)))
