@@ -15,7 +15,7 @@ from codec.training.gradients import Gradients
 from codec.training.loss import validate
 from codec.training.options import Options
 from codec.training.processes import Processes
-from codec.training.train import train
+from codec.training.train import Run, train
 
 from .conftest import TINY
 
@@ -35,6 +35,16 @@ def test_they_are_added_to_the_weights(folder, tmp_path):
     assert {"/".join(name.split("/")[:2]) for name in after} == {"enlarged/2", "srcnn/2"}
     assert after["srcnn/2/layers.0.weight"].shape == (64, 3, 9, 9)
     assert {"training of 2", "training of 2 by SRCNN"} <= Weights.read(second).metadata.keys()
+
+
+def test_it_goes_on_from_what_the_weights_hold(folder, tmp_path):
+    path, run = tmp_path / "more.safetensors", tmp_path / "run"
+    first = learn(folder, run, export=path, steps=3)
+    second = Run(Options(folder, tmp_path / "second", steps=1, start_from=path, enlarge=2, patch=128), first.model.config)
+    for name, value in first.average.state_dict().items():
+        assert torch.allclose(second.model.state_dict()[name], value, rtol=1e-3, atol=1e-4)
+    fresh = Run(Options(folder, tmp_path / "fresh", steps=1, start_from=TINY, enlarge=2, patch=128), first.model.config)
+    assert not torch.allclose(fresh.model.network.patch_out.bias, first.average.network.patch_out.bias)
 
 
 def test_the_start_is_the_decoder_enlarged(astronaut):

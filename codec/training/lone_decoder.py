@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from ..errors import CaeError
 from ..networks.weights import Weights
 from ..outputs import replacing
 from .autoencoder import Autoencoder
@@ -35,6 +36,18 @@ class LoneDecoder(nn.Module):
         for model in self._frozen:
             model._apply(*arguments, **named)
         return super()._apply(*arguments, **named)
+
+    def take_up(self, path: Path) -> None:
+        """Goes on from the decoder of this kind that a weights file holds, if any; CaeError where its sizes differ."""
+        group, _, name = self.group.partition("/")
+        held = Weights.read(path).tensors().get(group, {})
+        prefix = f"{name}/"
+        found = {key.removeprefix(prefix): value.float() for key, value in held.items() if key.startswith(prefix)}
+        if found:
+            try:
+                self.network.load_state_dict(found)
+            except RuntimeError:
+                raise CaeError(f"{path}: holds a decoder for {self.title} of other sizes") from None
 
     def coded(self, x: Tensor) -> Tensor:
         """What of pictures x (B, H, W, 3) the model codes."""

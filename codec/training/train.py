@@ -75,6 +75,8 @@ class Run:
             model = ENLARGERS[options.enlarge_by](model, options.enlarge)
         if options.freeze is not None:
             freeze(model, options.freeze)
+        if isinstance(model, LoneDecoder):
+            model.take_up(options.start_from)
         self.model = model.to(options.device)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.optimizer = BatchedSOAP((p for p in self.model.parameters() if p.requires_grad), options.learning_rate)
