@@ -23,6 +23,8 @@ SEARCHED_FROM = 3
 """Effort from which on symbols are searched for."""
 DENOISE = "denoise"
 """Name of the encoder that `cae-encode --denoise` takes."""
+TUNES = ("ms-ssim",)
+"""Names of the encoders that `cae-encode --tune` takes: what each was trained for."""
 TARGETS = ("target_size", "target_bpp", "target_psnr")
 DEFAULT_CACHE = 2**26
 """Bytes of decoded tiles that an open picture keeps: as many as a dozen of the usual size."""

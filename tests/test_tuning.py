@@ -11,6 +11,8 @@ from PIL import Image
 
 import codec
 from benchmarks import __main__ as command
+from codec.commands import encode
+from codec.networks import registry
 from codec.networks.weights import Weights
 from codec.training.distortions import DISTORTIONS
 from codec.training.export import restore
@@ -92,6 +94,21 @@ def test_an_encoder_alone(folder, tmp_path, tiny, chelsea):
     before = tiny.encode(chelsea, 50)
     assert data != before and codec.info(data).model_id == codec.info(before).model_id
     assert tiny.decode(data).shape == chelsea.shape
+
+
+def test_the_command_takes_the_installed_encoder(folder, tmp_path, monkeypatch):
+    source, out, path = folder / "astronaut.png", tmp_path / "out.cae", tmp_path / "ms-ssim.safetensors"
+    given = [str(source), str(out), "--device", "cpu", "--quiet", "--tune", "ms-ssim"]
+    with pytest.raises(SystemExit, match=r"no encoder 'ms-ssim' .*cae-train --freeze decoder --loss ms-ssim.*--encoder"):
+        encode.main([*given, "--weights", str(TINY)])
+    tuned(folder, tmp_path / "run", freeze="decoder", loss="ms-ssim", patch=192, export=path, learning_rate=0.01)
+    (tmp_path / "base.safetensors").write_bytes(TINY.read_bytes())
+    monkeypatch.setattr(registry, "WEIGHTS_FOLDER", tmp_path)
+    encode.main(given)
+    pixels = np.asarray(Image.open(source))
+    assert out.read_bytes() == codec.Codec(encoder=path, device="cpu").encode(pixels) != codec.encode(pixels, device="cpu")
+    with pytest.raises(SystemExit, match=r"tuned for ms-ssim: effort 3 searches by squared error; use 1 or 2"):
+        encode.main([*given, "-e", "3"])
 
 
 def test_a_decoder_alone(folder, tmp_path, tiny, chelsea):

@@ -92,10 +92,14 @@ class Job:
         """For a picture of a size (width, height), a number of channels, and bits of a sample.
 
         Raises:
-            CaeError: where the format holds no such one, and for options that a denoising encoder does not take.
+            CaeError: where the format holds no such one, and for options that a denoising or tuned encoder does not take.
         """
         if model.denoises:
             _check_denoising(options)
+        if model.tuned and options.searches:
+            raise CaeError(
+                f"the encoder is tuned for {model.tuned}: effort {options.effort} searches by squared error; use 1 or 2"
+            )
         named = (QUALITIES[-1], options.tile, NO_MODEL) if options.lossless else (options.quality, options.tile, model.id)
         return cls(model, settings, Header(*size, channels, *named, depth), options)
 

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from ..errors import CaeError
-from ..options import DEFAULT_EFFORT, DEFAULT_QUALITY, DEFAULT_TILE, DENOISE, TARGETS, EncodeOptions
+from ..options import DEFAULT_EFFORT, DEFAULT_QUALITY, DEFAULT_TILE, DENOISE, TARGETS, TUNES, EncodeOptions
 from ..outputs import check_target
 from . import arguments, common, working
 from .working import Facts, Task, Tools
@@ -121,6 +121,12 @@ def main(given: list[str] | None = None) -> None:
         action="store_const",
         const=DENOISE,
         help="leave noise out, by the encoder for that, where one is installed",
+    )
+    encoder.add_argument(
+        "--tune",
+        dest="encoder",
+        choices=TUNES,
+        help="for another likeness than PSNR, by the encoder for it, where one is installed",
     )
     arguments.add_running(parser)
     parsed = arguments.parse_files(parser, given)

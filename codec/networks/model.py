@@ -28,7 +28,7 @@ from .products import LIMIT
 from .quantisation import Quantiser
 from .reduced import ReducedSynthesis
 from .transforms import Analysis, Synthesis
-from .weights import DECODER, DENOISING, ENCODER, Files, Weights, read_tables
+from .weights import DECODER, DENOISING, ENCODER, LOSS, Files, Weights, read_tables
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -38,7 +38,8 @@ class Model:
     """Networks and tables of one weights file, on one device, ready to run; its analysis or synthesis may be another's.
 
     `gain` (100, N) float32 holds the factor from pixel units to quantisation steps of each quality; `resized` the decoders
-    to other sizes that there are, by scale. Where `denoises`, the analysis leaves noise out.
+    to other sizes that there are, by scale. Where `denoises`, the analysis leaves noise out; `tuned` names what it was trained
+    for, where that is not the squared error.
     """
 
     files: Files
@@ -55,6 +56,7 @@ class Model:
     device: torch.device
     resized: Mapping[Fraction, ReducedSynthesis | EnlargedSynthesis] = dataclasses.field(default_factory=dict)
     denoises: bool = False
+    tuned: str | None = None
 
     def synthesis_for(self, scale: Fraction) -> nn.Module:
         """The synthesis to pictures at a scale; KeyError where there is no such one."""
@@ -89,7 +91,8 @@ def load(files: Files, device: torch.device | str = "cpu") -> Model:
             with _explaining(weights, device):
                 model = dataclasses.replace(model, **_networks(weights, role, model, device))
             if role == ENCODER:
-                model = dataclasses.replace(model, denoises=weights.metadata.get(DENOISING) == "true")
+                facts = weights.metadata
+                model = dataclasses.replace(model, denoises=facts.get(DENOISING) == "true", tuned=facts.get(LOSS))
     return dataclasses.replace(model, files=files)
 
 

@@ -7,13 +7,14 @@ import os
 from pathlib import Path
 
 from ..errors import CaeError
-from ..options import DENOISE
+from ..options import DENOISE, TUNES
 from .weights import DECODER, ENCODER, MODEL, Files, Weights, parse_header
 
 WEIGHTS_FOLDER = Path(__file__).parents[1] / "weights"
 DEFAULT = "base"
 SUFFIX = ".safetensors"
-_TO_DENOISE = "train one (cae-train --freeze decoder --denoise, see docs/training.md) and name its file with --encoder"
+_TRAINING = {DENOISE: "--denoise"} | {name: f"--loss {name}" for name in TUNES}
+"""How the encoders are trained that options of `cae-encode` stand for."""
 
 
 def default_path() -> Path:
@@ -78,8 +79,10 @@ def find_part(name: str | os.PathLike[str], role: str, model: bytes) -> Path:
     known = {path.stem: path for path, belongs_to in installed(role).items() if belongs_to == model}
     if os.fspath(name) not in known:
         have = ", ".join(known) or "none"
-        how = f"; {_TO_DENOISE}" if os.fspath(name) == DENOISE else ""
-        raise CaeError(f"there is no {role} {os.fspath(name)!r} for the model {model.hex()}; installed: {have}{how}")
+        told = _TRAINING.get(os.fspath(name)) if role == ENCODER else None
+        how = f"train one (cae-train --freeze decoder {told}, see docs/training.md) and name its file with --encoder"
+        missing = f"there is no {role} {os.fspath(name)!r} for the model {model.hex()}; installed: {have}"
+        raise CaeError(f"{missing}; {how}" if told else missing)
     return known[os.fspath(name)]
 
 

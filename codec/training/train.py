@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from ..errors import CaeError
 from ..networks.config import Config
-from ..networks.weights import DENOISING, Weights
+from ..networks.weights import DENOISING, LOSS, Weights
 from ..runtime import devices
 from ..runtime.threads import use_in_this_thread
 from . import checkpoint
@@ -228,6 +228,8 @@ def train(options: Options, config: Config) -> Run:
             owner = Weights.read(options.start_from).id
             if options.denoise:
                 described[DENOISING] = "true"
+            if options.loss != Options.loss:
+                described[LOSS] = options.loss
             export_part(run.average, OTHER[options.freeze], owner, options.export, described)
             return run
         chosen = pictures[:: max(1, len(pictures) // CALIBRATION_IMAGES)]
