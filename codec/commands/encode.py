@@ -126,7 +126,7 @@ def main(given: list[str] | None = None) -> None:
         "--tune",
         dest="encoder",
         choices=TUNES,
-        help="for another likeness than PSNR, by the encoder for it, where one is installed",
+        help="for MS-SSIM in place of PSNR, by the encoder for it, where one is installed",
     )
     arguments.add_running(parser)
     parsed = arguments.parse_files(parser, given)
