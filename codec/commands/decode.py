@@ -61,8 +61,9 @@ class Decoding:
                 streams.check_streamed(width, height, given.max_pixels, header.depth)
                 limit = sys.maxsize if given.max_pixels is None else given.max_pixels
             else:
-                limit = PIXELS_MAX if given.max_pixels is None else given.max_pixels
-                advice = f" (--max-pixels) for {task.target.suffix} files, which are written whole; {streams.STREAMING}"
+                limit, advice = PIXELS_MAX if given.max_pixels is None else given.max_pixels, " (--max-pixels)"
+                if not streams.by_pieces(task.target, (streams.WHOLE_MAX + 1, 1), header.channels, metadata, header.depth):
+                    advice += f" for {task.target.suffix} files, which are written whole; {streams.STREAMING}"
                 check_size(width, height, limit, advice, header.depth)
 
         codec = tools.codec(decoder=given.decoder, pixels_max=limit)
