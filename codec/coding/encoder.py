@@ -110,7 +110,7 @@ def _encode_band(pixels: np.ndarray, place: Rect, band: Rect, job: Job) -> Itera
             colour = without_layers(colour, place, band, layers, job)
             latent = _analyse(colour, place, wide, job)
         if layers or job.options.searches:
-            for number, payload in _encode_tiles(latent, wide, rest, job, colour, place).items():
+            for number, payload in _encode_tiles(latent, wide, rest, job, (colour, place)).items():
                 if number in layers and 8 * len(payload.data) > layers[number].rest:
                     del layers[number]
                 else:
@@ -138,16 +138,11 @@ def _analyse(colour: np.ndarray, place: Rect, band: Rect, job: Job) -> Tensor:
 
 
 def _encode_tiles(
-    latent: Tensor,
-    wide: Rect,
-    cells: Sequence[tuple[int, Rect]],
-    job: Job,
-    colour: np.ndarray | None = None,
-    place: Rect | None = None,
+    latent: Tensor, wide: Rect, cells: Sequence[tuple[int, Rect]], job: Job, seen: tuple[np.ndarray, Rect] | None = None
 ) -> dict[int, Payload]:
     """Transform-coded payloads of tiles, by their numbers; the latent is that of `wide`.
 
-    With the pixels `colour` of `place`, symbols are searched as the job's effort says.
+    With the pixels `seen` and their place, symbols are searched as the job's effort says.
     """
     origin = wide.outward(LATENT_STRIDE)
 
@@ -155,7 +150,8 @@ def _encode_tiles(
         number, tile = cell
         inside = tile.outward(LATENT_STRIDE).relative_to(origin)
         target = None
-        if colour is not None and place is not None and job.options.searches:
+        if seen is not None and job.options.searches:
+            colour, place = seen
             target = Target.of(colour[tile.relative_to(place).slices], latent, inside)
         return number, with_fallback(lambda job: encode_tile(latent[inside.slices], tile, job, target), job, windows=False)
 
