@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from codec import CaeError, Codec
-from codec.inspection import MAPS, Statistics
+from codec.inspection import MAPS, Statistics, shown
 from codec.options import DEFAULT_INSPECTION_QUALITY
 
-from .defective import DEFECTS, TEXTURES, Sample, crops, samples
+from .defective import DEFECTS, SIDE, TEXTURES, Sample, crops, samples
 
 RANKINGS = {**{name: (name,) for name in MAPS}, "error and surprise": ("error", "surprise"), "all": MAPS}
 PARTS = ("test", "validation")
@@ -50,9 +52,14 @@ def area(positive: np.ndarray, negative: np.ndarray) -> float:
     return float((below + upto).mean() / (2 * len(negative)))
 
 
+def good_samples(texture: str, codec: Codec, quality: int) -> Statistics:
+    """What the crops for training look like."""
+    return Statistics.of([codec.inspect(pixels, quality) for pixels in crops(texture, "training")])
+
+
 def measure(texture: str, part: str, codec: Codec, quality: int, seed: int) -> list[Row]:
     """A row for each of `RANKINGS`."""
-    known = Statistics.of([codec.inspect(pixels, quality) for pixels in crops(texture, "training")])
+    known = good_samples(texture, codec, quality)
     tried = [(sample, codec.inspect(sample.pixels, quality)) for sample in samples(texture, part, seed)]
     rows = []
     for name, maps in RANKINGS.items():
@@ -123,6 +130,19 @@ def write_set(folder: Path, texture: str, part: str, seed: int) -> None:
             Image.fromarray(sample.mask).save(folder / texture / "masks" / name)
 
 
+def picture(textures: Sequence[str], part: str, codec: Codec, quality: int, seed: int) -> Image.Image:
+    """For each texture the first sample of a kind of defect, the next kind each time, and below it its heat map; 2 : 1."""
+    columns = []
+    for texture, kind in zip(textures, itertools.cycle(DEFECTS)):
+        known = good_samples(texture, codec, quality)
+        pixels = next(sample.pixels for sample in samples(texture, part, seed) if sample.kind == kind)
+        colours = np.broadcast_to(pixels.reshape(SIDE, SIDE, -1), (SIDE, SIDE, 3))
+        heat = shown(known.heat(codec.inspect(pixels, quality)), colours, known.threshold())
+        columns.append(np.pad(np.concatenate([colours, heat]), [(0, 0), (0, 4), (0, 0)], constant_values=255))
+    image = Image.fromarray(np.concatenate(columns, 1)[:, :-4])
+    return image.resize((2 * image.width, 2 * image.height), Image.Resampling.NEAREST)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Statistics and threshold come from good crops alone. For weights of good samples: --save FOLDER, then cae-train "
@@ -140,6 +160,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of the defects (default: %(default)s)")
     parser.add_argument("--save", type=Path, metavar="FOLDER", help="write the pictures and masks there")
+    parser.add_argument(
+        "--picture", type=Path, metavar="FILE", help="draw a sample and its heat map for each texture there; measure nothing"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -150,6 +173,9 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.seed < 0:
         raise CaeError(f"--seed {arguments.seed} is not at least 0")
     codec = Codec(weights=arguments.weights, device=arguments.device)
+    if arguments.picture:
+        picture(names, arguments.part, codec, arguments.quality, arguments.seed).save(arguments.picture, optimize=True)
+        return
     rows: list[Row] = []
     if not arguments.json:
         print(heading())

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.stats import mannwhitneyu
 
 from benchmarks import __main__ as command
@@ -48,6 +49,9 @@ def test_command(capsys, tmp_path, monkeypatch):
     assert [row["maps"] for row in rows] == 2 * list(defects.RANKINGS)
     assert all(0 <= row[name] <= 1 for row in rows for name in ("per_picture", "per_pixel", "found", "false_alarms"))
     assert [len(list((tmp_path / "metal" / name).iterdir())) for name in ("good", "test", "masks")] == [4, 10, 8]
+    command.main([*given[:2], "metal,cloth", *given[3:], "--picture", str(tmp_path / "drawn.png")])
+    with Image.open(tmp_path / "drawn.png") as drawn:
+        assert drawn.size == (2 * (2 * SIDE + 4), 4 * SIDE)
     for wrong in (["--textures", "cat"], ["--seed", "-1"]):
         with pytest.raises(SystemExit, match="benchmarks: "):
             command.main(["defects", *wrong])

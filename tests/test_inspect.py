@@ -7,8 +7,11 @@ import pytest
 from PIL import Image
 
 from codec import CaeError, Codec
+from codec.coding.settings import Job, Settings
+from codec.coding.transforming import features
 from codec.commands import inspect
-from codec.inspection import Statistics, smoothed
+from codec.inspection import MAPS, Statistics, smoothed
+from codec.options import EncodeOptions
 
 from .conftest import TINY
 
@@ -45,7 +48,7 @@ def test_traces(tiny, chelsea):
     """They are those of the real coding: its errors, and about its bits."""
     pixels = chelsea[:150, :203]
     traces = tiny.inspect(pixels, 40)
-    assert traces.error.shape == (150, 203) and traces.bits.shape == traces.latent.shape[:2] == (10, 13)
+    assert traces.error.shape == (150, 203) and traces.bits.shape == (10, 13) and traces.features.shape[:2] == (19, 26)
     data = tiny.encode(pixels, 40)
     errors = np.square(tiny.decode(data) / 255.0 - pixels / 255.0).mean(2)
     assert np.allclose(traces.error, errors, atol=1e-5)
@@ -65,6 +68,26 @@ def test_a_hole_stands_out(tiny, known, maps):
     row, column = np.unravel_index(heat.argmax(), heat.shape)
     assert 24 <= row < 64 and 40 <= column < 80
     assert known.score(tiny.inspect(sample(31), QUALITY), maps) < known.score(traces, maps) / 2
+
+
+def test_a_texture_at_another_place_is_no_fault(tiny):
+    """Stripes of the same width, wherever they begin, are nearer than wider ones; both have the same colours."""
+    x = np.arange(SIDE)
+    stripes = {width: [np.where((x + shift) // width % 2, 90, 160) for shift in range(12)] for width in (4, 6)}
+    noise = np.random.default_rng(0).normal(0, 4, (SIDE, SIDE))
+    traces = {width: [tiny.inspect((row + noise).astype(np.uint8)) for row in rows] for width, rows in stripes.items()}
+    known = Statistics.of(traces[4][:6])
+    assert max(map(known.score, traces[4][6:])) < min(map(known.score, traces[6]))
+
+
+def test_windows_do_not_show(tiny_model, chelsea):
+    """Features are those of the whole picture at once, whatever the windows."""
+    pixels = chelsea[:144, :176]
+    whole, parts = (
+        features(pixels, Job.encoding(tiny_model, Settings(1, bf16=False, window=side), (176, 144), 3, EncodeOptions())).numpy()
+        for side in (1024, 64)
+    )
+    assert np.allclose(whole, parts, atol=1e-4) and np.ptp(whole) > 0.1
 
 
 def test_statistics_of_other_traces(tiny, known):
@@ -87,7 +110,7 @@ def test_smoothed():
 
 def test_smallest_pictures(tiny):
     traces = tiny.inspect(np.zeros((1, 1, 3), np.uint8))
-    assert np.isfinite(Statistics.of_itself(traces).heat(traces, ("error", "surprise"))).all()
+    assert np.isfinite(Statistics.of_itself(traces).heat(traces, MAPS)).all()
     with pytest.raises(CaeError, match="limit of 1000"):
         Codec(weights=TINY, device="cpu", pixels_max=1000).inspect(sample(0))
 
@@ -112,14 +135,13 @@ def test_command(files, capsys):
 
 
 def test_command_without_good_samples(files, capsys):
-    inspect.main([str(TINY), str(files / "hole.png"), str(files / "heat.png")])
+    inspect.main([str(TINY), str(files / "hole.png"), str(files / "heat.png"), "--map", "all"])
     assert "threshold" not in capsys.readouterr().out and (files / "heat.png").exists()
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["hole.png", "heat.png", "--map", "distance"], "name them"),
         (["hole.png", "heat.xyz"], "names no image format"),
         (["hole.png", "hole.png"], "own source"),
         (["hole.png", "heat.png", "--good", "nowhere"], "is no folder"),

@@ -1,4 +1,4 @@
-"""What a picture costs and what it loses, place by place: bits of each latent position and errors of each pixel."""
+"""What a picture costs, loses and is made of, place by place: bits of each latent position, errors of pixels, features."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from torch import Tensor
 
 from ..format.tiling import LATENT_STRIDE, Rect, grid
 from ..inspection import Traces
+from ..networks.config import FEATURE_STRIDE
 from ..runtime.threads import run_parallel
 from .settings import Job, with_fallback
 from .tiles import Symbols, tile_symbols
-from .transforming import analyse, synthesise
+from .transforming import analyse, features, synthesise
 
 
 def traces(pixels: np.ndarray, job: Job) -> Traces:
@@ -33,7 +34,9 @@ def traces(pixels: np.ndarray, job: Job) -> Traces:
     run_parallel(code, grid(bounds, job.header.tile), job.settings.threads)
     shown = with_fallback(lambda job: synthesise(lambda window: decoded[window.slices], bounds, job), job)
     differences = (shown.astype(np.float32) - pixels) / np.float32(job.header.largest)
-    return Traces(np.square(differences).mean(2), bits, latent.numpy(), job.header.quality, job.model.id)
+    made_of = with_fallback(lambda job: features(pixels, job), job).numpy()
+    rows, columns = (-(-side // FEATURE_STRIDE) for side in pixels.shape[:2])
+    return Traces(np.square(differences).mean(2), bits, made_of[:rows, :columns], job.header.quality, job.model.id)
 
 
 @torch.inference_mode()

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from ..errors import CaeError
 from ..format.tiling import LATENT_STRIDE, Rect, grid
+from ..networks.config import FEATURE_STRIDE
 from ..networks.entropy_networks import MEAN_BITS
 from ..networks.invariance import SIDE_MIN, any_size_agrees
-from ..networks.transforms import receptive_field
+from ..networks.transforms import Halo, receptive_field
 from ..runtime.threads import run_parallel
 from . import windows
 from .settings import Job
@@ -30,13 +31,41 @@ def analyse(pixels: np.ndarray, place: Rect, region: Rect, job: Job) -> Tensor:
 
     Raises CaeError where weights that were forged give no numbers.
     """
-    model, settings, picture, quality = job.model, job.settings, job.header.bounds, job.header.quality
+    model, gain = job.model, job.model.gain[job.header.quality - 1]
+
+    def latent(x: Tensor, level: Tensor, halo: Halo) -> Tensor:
+        return model.analysis(x, level, halo=halo) * gain
+
+    return _analysed(latent, LATENT_STRIDE, model.config.latent_channels, pixels, place, region, job)
+
+
+def features(pixels: np.ndarray, job: Job) -> Tensor:
+    """The analysis transform's features (h, w, C) float32 of a whole picture, on the CPU; errors as of `analyse`."""
+    analysis, bounds = job.model.analysis, job.header.bounds
+
+    def narrow(x: Tensor, level: Tensor, halo: Halo) -> Tensor:
+        return analysis.features(x, level, halo=halo)
+
+    return _analysed(narrow, FEATURE_STRIDE, job.model.config.channels, pixels, bounds, bounds, job)
+
+
+def _analysed(
+    network: Callable[[Tensor, Tensor, Halo], Tensor],
+    stride: int,
+    channels: int,
+    pixels: np.ndarray,
+    place: Rect,
+    region: Rect,
+    job: Job,
+) -> Tensor:
+    """What a network with the analysis's receptive field makes of a region: channels for each stride x stride pixels."""
+    model, settings, picture = job.model, job.settings, job.header.bounds
     whole = picture.outward(LATENT_STRIDE)
     origin = region.outward(LATENT_STRIDE)
-    latent = torch.empty(origin.height, origin.width, model.config.latent_channels, dtype=torch.float32, device="cpu")
+    finer = LATENT_STRIDE // stride
+    found = torch.empty(origin.height * finer, origin.width * finer, channels, dtype=torch.float32, device="cpu")
     margin = receptive_field(model.analysis) // LATENT_STRIDE
-    level, gain = model.level(quality), model.gain[quality - 1]
-    largest = job.header.largest
+    level, largest = model.level(job.header.quality), job.header.largest
 
     def run(cell: tuple[int, Rect]) -> None:
         core = cell[1].outward(LATENT_STRIDE)
@@ -48,14 +77,13 @@ def analyse(pixels: np.ndarray, place: Rect, region: Rect, job: Job) -> Tensor:
             piece = np.pad(piece, ((0, beyond[0]), (0, beyond[1]), (0, 0)), mode="edge")
         with settings.encoding_precision(model.device):
             x = samples(piece).to(model.device).expand(-1, -1, 3)
-            y = model.analysis(x[None].float() / largest - 0.5, level, halo=core.margins_in(window))[0] * gain
-            y = y.cpu()
+            y = network(x[None].float() / largest - 0.5, level, core.margins_in(window))[0].cpu()
         if not y.sum().isfinite():
             raise CaeError("these weights turn the picture into no finite numbers; use others")
-        latent[core.relative_to(origin).slices] = y
+        found[core.relative_to(origin).scaled(finer).slices] = y
 
     run_parallel(run, grid(region, settings.window), settings.windows_at_once(model.device))
-    return latent
+    return found
 
 
 def samples(pixels: np.ndarray) -> Tensor:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ..inspection import Statistics, Traces
 
 MAPS = ("error", "surprise", "distance", "all")
-_SHOWN_ALONE = (2.0, 5.0)
-"""Deviations from which on places show, and at which they hide the picture, where nothing is known of good samples."""
 
 
 def main(given: list[str] | None = None) -> None:
@@ -43,7 +41,7 @@ def main(given: list[str] | None = None) -> None:
     known.add_argument("--good", type=Path, metavar="FOLDER", help="pictures without fault, of the size of those to inspect")
     known.add_argument("--statistics", type=Path, metavar="FILE", help="what --save has kept of such")
     parser.add_argument("--save", type=Path, metavar="FILE", help="keep the statistics of --good (.safetensors)")
-    parser.add_argument("--map", choices=MAPS, help="what to look at (default: all; without good samples error and surprise)")
+    parser.add_argument("--map", choices=MAPS, default="distance", help="what to look at (default: %(default)s)")
     parser.add_argument(
         "--threshold", type=float, metavar="SCORE", help="score of faults (default: the highest of a good sample)"
     )
@@ -106,13 +104,12 @@ def _one(
     from ..inspection import Statistics, shown
 
     picture, traces = _traced(source, codec, quality, limit)
-    maps = _maps(parsed.map, statistics is not None)
+    maps = MAPS[:-1] if parsed.map == "all" else (parsed.map,)
     with common.naming(source):
         known = statistics or Statistics.of_itself(traces)
         heat, score = known.heat(traces, maps), known.score(traces, maps)
     threshold = parsed.threshold if parsed.threshold is not None else statistics.threshold(maps) if statistics else None
-    low, high = _SHOWN_ALONE if threshold is None else (threshold / 2, max(2 * threshold, threshold + 3))
-    write_image(target, from_array(shown(heat, picture.colour, low, high)))
+    write_image(target, from_array(shown(heat, picture.colour, threshold)))
     above = threshold is not None and score > threshold
     facts = {"input": str(source), "output": str(target), "score": round(score, 4), "threshold": threshold}
     if parsed.json:
@@ -121,13 +118,6 @@ def _one(
         verdict = "" if threshold is None else f" ({'above' if above else 'not above'} the threshold of {threshold:.2f})"
         print(common.one_line(f"{source}: score {score:.2f}{verdict}"), flush=True)
     return above
-
-
-def _maps(chosen: str | None, good: bool) -> tuple[str, ...]:
-    """The maps to look at; CaeError for distances from good samples where there are none."""
-    if chosen == "distance" and not good:
-        raise CaeError("distances are from good samples; name them (--good, --statistics), or use another --map")
-    return (chosen,) if chosen not in (None, "all") else MAPS[:-1] if good else MAPS[:2]
 
 
 def _traced(path: Path, codec: Codec, quality: int, limit: int) -> tuple[Picture, Traces]:

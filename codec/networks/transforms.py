@@ -130,9 +130,7 @@ class Analysis(nn.Module):
         The result leaves `halo` away, which counts in positions of the latent.
         """
         later = sum(block.reach for block in self.wide_blocks)
-        with torch.autocast(x.device.type, enabled=False):
-            f = self.patch_in(space_to_depth(x, FEATURE_STRIDE)) * interpolate_levels(self.log_feature_gain, level).exp()
-        f, halo = apply_blocks(self.blocks, f.to(stream), tuple(2 * side for side in halo), 2 * later)
+        f, halo = self._narrow(x, level, stream, halo, 2 * later)
         halo = tuple(side // 2 for side in halo)
         with torch.autocast(x.device.type, enabled=False):
             y = self.to_latent(space_to_depth(f, 2).to(x.dtype))
@@ -140,6 +138,16 @@ class Analysis(nn.Module):
             f, halo = apply_blocks(self.wide_blocks, y, halo)
             y = f * interpolate_levels(self.log_wide_gain, level).exp()
         return crop(y, halo)
+
+    def features(self, x: Tensor, level: Tensor, stream: torch.dtype = torch.float32, halo: Halo = (0, 0, 0, 0)) -> Tensor:
+        """What the latent is made of: (B, H/8, W/8, C), without `halo`, which counts in positions of the latent."""
+        return crop(*self._narrow(x, level, stream, halo, 0))
+
+    def _narrow(self, x: Tensor, level: Tensor, stream: torch.dtype, halo: Halo, later: int) -> tuple[Tensor, Halo]:
+        """The blocks at 1/8; `later` and the halo that is left count in their positions."""
+        with torch.autocast(x.device.type, enabled=False):
+            f = self.patch_in(space_to_depth(x, FEATURE_STRIDE)) * interpolate_levels(self.log_feature_gain, level).exp()
+        return apply_blocks(self.blocks, f.to(stream), tuple(2 * side for side in halo), later)
 
 
 class Synthesis(nn.Module):
