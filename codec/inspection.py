@@ -97,7 +97,9 @@ class Statistics:
 
     @classmethod
     def of(cls, samples: Sequence[Traces]) -> Statistics:
-        """From traces of good samples, all of one model and quality.
+        """From traces of good samples, all of one model and quality, in the order in which they were taken.
+
+        What is usual of good samples is learnt from each half by the statistics of the other.
 
         Raises:
             CaeError: where there are fewer than `SAMPLES_MIN`.
@@ -105,8 +107,10 @@ class Statistics:
         if len(samples) < SAMPLES_MIN:
             raise CaeError(f"{len(samples)} good samples; at least {SAMPLES_MIN} are needed, and dozens are better")
         values: list[list[np.ndarray]] = [[] for _ in LAYERS]
-        for known, others in ((samples[::2], samples[1::2]), (samples[1::2], samples[::2])):
-            half = cls._fitted(known)  # few samples are closer to their own mean than others are
+        middle = len(samples) // 2
+        # few samples are closer to their own mean than others are, and so are those taken next to them
+        for known, others in ((samples[:middle], samples[middle:]), (samples[middle:], samples[:middle])):
+            half = cls._fitted(known)
             for sample in others:
                 for found, layer in zip(values, LAYERS, strict=True):
                     found.append(half._layer(sample, *layer))
