@@ -128,6 +128,7 @@ def test_a_search_can_be_interrupted(tmp_path):
     """Which would take minutes; Ctrl-C ends it at its next step, and leaves no file."""
     code = (
         "import os, signal, sys, threading\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell may have started this with it ignored
         "from codec.coding import search\n"
         "before = search._alive\n"
         "def begun(*arguments):\n"
