@@ -7,7 +7,7 @@ import csv
 import dataclasses
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +67,7 @@ class Points:
         self.found[point.key] = point
         self._write(dataclasses.astuple(point))
 
-    def _write(self, row: Iterator | tuple | list) -> None:
+    def _write(self, row: Sequence[object]) -> None:
         with open(self.path, "a", newline="") as file:
             csv.writer(file).writerow(row)
 

@@ -20,7 +20,7 @@ from codec.format.header import Kind
 from codec.format.source import Memory
 from codec.images.reduction import reduce
 from codec.networks.registry import default_path
-from codec.networks.weights import Weights
+from codec.networks.weights import Weights, within
 from codec.training.enlarging import Srcnn, bicubic
 from codec.training.options import ENLARGED, SRCNN
 
@@ -45,14 +45,12 @@ class Enlargers:
     def load(cls, path: Path) -> Enlargers:
         """CaeError where a file is none, or holds no decoder that enlarges."""
         parts = Weights.read(path).tensors()
-        prefix = f"{FACTOR}/"
-        if not any(name.startswith(prefix) for name in parts.get(ENLARGED, {})):
+        if not within(parts.get(ENLARGED, {}), str(FACTOR)):
             raise CaeError(
                 f"{path}: holds no decoder that enlarges; add one (cae-train --enlarge {FACTOR}, see docs/training.md)"
             )
-        held = {name.removeprefix(prefix): value for name, value in parts.get(SRCNN, {}).items() if name.startswith(prefix)}
         srcnn = None
-        if held:
+        if held := within(parts.get(SRCNN, {}), str(FACTOR)):
             srcnn = Srcnn().eval().requires_grad_(False)
             srcnn.load_state_dict(held)
         return cls(Codec(weights=path, device="cpu"), srcnn)

@@ -28,7 +28,7 @@ from .products import LIMIT
 from .quantisation import Quantiser
 from .reduced import ReducedSynthesis
 from .transforms import Analysis, Synthesis
-from .weights import DECODER, DENOISING, ENCODER, LOSS, Files, Weights, read_tables
+from .weights import DECODER, DENOISING, ENCODER, LOSS, Files, Weights, read_tables, within
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -175,10 +175,7 @@ def _resized(
     found = {}
     for scale in DECODE_SCALES:
         smaller, factor = scale < 1, max(scale.numerator, scale.denominator)
-        prefix = f"{factor}/"
-        group = parts.get(REDUCED if smaller else ENLARGED, {})
-        tensors = {name.removeprefix(prefix): value for name, value in group.items() if name.startswith(prefix)}
-        if tensors:
+        if tensors := within(parts.get(REDUCED if smaller else ENLARGED, {}), str(factor)):
             kind = ReducedSynthesis if smaller else EnlargedSynthesis
             found[scale] = _network(functools.partial(kind, factor=factor), config, tensors, device)
     return found

@@ -119,6 +119,12 @@ class Weights:
         return groups
 
 
+def within(group: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    """The tensors of a group whose names begin with that of a part and a slash, by what follows; empty where there are none."""
+    prefix = f"{part}/"
+    return {name.removeprefix(prefix): value for name, value in group.items() if name.startswith(prefix)}
+
+
 def parse_header(data: bytes) -> dict[str, Any]:
     """The header of a safetensors file, of which `data` holds at least that; ValueError where it is none."""
     length = int.from_bytes(data[:8], "little")

@@ -9,7 +9,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from ..errors import CaeError
-from ..networks.weights import Weights
+from ..networks.weights import Weights, within
 from ..outputs import replacing
 from .autoencoder import Autoencoder
 from .export import compact, in_order
@@ -39,11 +39,8 @@ class LoneDecoder(nn.Module):
 
     def take_up(self, path: Path) -> None:
         """Goes on from the decoder of this kind that a weights file holds, if any; CaeError where its sizes differ."""
-        group, _, name = self.group.partition("/")
-        held = Weights.read(path).tensors().get(group, {})
-        prefix = f"{name}/"
-        found = {key.removeprefix(prefix): value.float() for key, value in held.items() if key.startswith(prefix)}
-        if found:
+        group, _, part = self.group.partition("/")
+        if found := within(Weights.read(path).tensors().get(group, {}), part):
             try:
                 self.network.load_state_dict(found)
             except RuntimeError:
