@@ -53,12 +53,23 @@ def test_each_augmentation_changes_its_share():
         "rotate": lambda patch: not (patch[0, 0, 0] < patch[-1, 0, 0] and patch[0, 0, 1] < patch[0, -1, 1]),
         "rescale": lambda patch: int(patch[-1, 0, 0]) - patch[0, 0, 0] > 63,
         "noise": lambda patch: (patch[..., 2] > 0).any(),
+        "plain": lambda patch: len(np.unique(patch[..., 0])) < 60 or (patch[..., 2] > 0).any(),
         "jitter": lambda patch: (np.diff(patch[:, 0, 0].astype(int)) != 1).any(),
     }
     expected = AUGMENTATIONS | {"rotate": 0.75}
     for name, differs in changed.items():
         share = np.mean([differs(patch) for patch in patches(corners(), Augmentation.named((name,)))])
         assert abs(share - expected[name]) < 0.1, name
+
+
+def test_plain_grounds_are_of_one_colour():
+    """What a shape hides has one colour, and what it leaves is the picture's."""
+    cut = patches(corners(), dataclasses.replace(NONE, plain=1.0), 60)
+    for patch, whole in zip(cut, patches(corners(), NONE, 60), strict=True):
+        kept = (patch == whole).all(-1)
+        colours, counts = np.unique(patch[~kept], axis=0, return_counts=True)
+        assert kept.all() or len(colours) == 1 or counts.max() > 0.3 * counts.sum()
+    assert np.mean([(patch == 255).all(-1).any() for patch in cut]) > 0.2
 
 
 def test_jitter_is_bounded():

@@ -1,4 +1,4 @@
-"""What is done to patches before a model sees them: cut, reduced, turned, recoloured, faded into noise."""
+"""What is done to patches before a model sees them: cut, reduced, turned, recoloured, faded into noise, cut out."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ JITTER_MOST = 0.2
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """Which share of the patches is flipped, rotated (by 0 to 3 right angles; all or none), reduced, faded into noise and
-    recoloured.
+    """Which share of the patches is flipped, rotated (by 0 to 3 right angles; all or none), reduced, faded into noise, cut
+    out before a plain ground and recoloured.
 
     With an `overlap`, patches come from a grid whose neighbours share that part of a side, else from any position.
     """
@@ -28,6 +28,7 @@ class Augmentation:
     rotate: float = AUGMENTATIONS["rotate"]
     rescale: float = AUGMENTATIONS["rescale"]
     noise: float = 0.0
+    plain: float = 0.0
     jitter: float = 0.0
     overlap: float | None = None
 
@@ -56,6 +57,8 @@ class Augmentation:
         # without shares of their own these draw nothing, so that the others stay as they are
         if self.noise and rng.random() < self.noise:
             patch = _with_noise(patch, rng)
+        if self.plain and rng.random() < self.plain:
+            patch = _cut_out(patch, rng)
         return _recoloured(patch, rng) if self.jitter and rng.random() < self.jitter else patch
 
     def _position(self, room: int, side: int, rng: np.random.Generator) -> int:
@@ -95,3 +98,23 @@ def _with_noise(patch: Tensor, rng: np.random.Generator) -> Tensor:
     rows, columns = (np.arange(size) // square % period for period in periods)
     made = torch.from_numpy(255 * noise[rows[:, None], columns]).to(patch.device, non_blocking=True)
     return patch.float().lerp(made.expand(size, size, 3), rng.random()).to(torch.uint8)
+
+
+def _cut_out(patch: Tensor, rng: np.random.Generator) -> Tensor:
+    """A patch (P, P, 3) with one colour, mostly white, outside or inside of a disc, a diamond or a box of any size and angle.
+
+    The edge is hard or some pixels wide.
+    """
+    size = len(patch)
+    ground = rng.choice((255, 255, 0, *rng.integers(0, 256, 2)))
+    colour = np.full(3, ground) if rng.random() < 0.7 else rng.integers(0, 256, 3)
+    centre, angle = rng.uniform(0, size, 2), rng.uniform(0, math.pi)
+    radii, power, width = size * rng.uniform(0.1, 1, 2), rng.choice((1, 2, 8)), rng.uniform(0.5, 3)
+    across, down = (np.arange(size) - place for place in centre)
+    turned = np.cos(angle) * across + np.sin(angle) * down[:, None], np.cos(angle) * down[:, None] - np.sin(angle) * across
+    away = sum(np.abs(part / radius) ** power for part, radius in zip(turned, radii, strict=True)) ** (1 / power)
+    covered = np.clip((away - 1) * radii.min() / width + 0.5, 0, 1)
+    if rng.random() < 0.3:
+        covered = 1 - covered
+    told = [torch.from_numpy(np.float32(part)).to(patch.device, non_blocking=True) for part in (covered[..., None], colour)]
+    return patch.float().lerp(told[1].expand_as(patch), told[0]).round_().to(torch.uint8)
