@@ -56,17 +56,24 @@ _STOPS = ((0, 0, 0, 4), (0.25, 87, 16, 110), (0.5, 188, 55, 84), (0.75, 249, 142
 
 @dataclasses.dataclass(frozen=True)
 class Traces:
-    """What the codec knows of a picture at a quality, and with which model.
+    """What the codec knows of a picture of a size (H, W) at a quality, and with which model; None for what was not asked for.
 
     `error` (H, W) float32 are squared errors as shares of white, the mean over the colours; `bits` (H/16, W/16) float32 what
     the latent's symbols take at each position; `features` (H/8, W/8, C) float32 are the analysis transform's.
     """
 
-    error: np.ndarray
-    bits: np.ndarray
-    features: np.ndarray
+    size: tuple[int, int]
     quality: int
     model_id: bytes
+    error: np.ndarray | None = None
+    bits: np.ndarray | None = None
+    features: np.ndarray | None = None
+
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """Those of `MAPS` that can be made of them."""
+        known = (self.error, self.bits, self.features)
+        return tuple(name for name, values in zip(MAPS, known, strict=True) if values is not None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,15 +104,17 @@ class Statistics:
 
     @classmethod
     def of(cls, samples: Sequence[Traces]) -> Statistics:
-        """From traces of good samples, all of one model and quality, in the order in which they were taken.
+        """From whole traces of good samples, all of one model and quality, in the order in which they were taken.
 
         What is usual of good samples is learnt from each half by the statistics of the other.
 
         Raises:
-            CaeError: where there are fewer than `SAMPLES_MIN`.
+            CaeError: where there are fewer than `SAMPLES_MIN`, or traces lack something.
         """
         if len(samples) < SAMPLES_MIN:
             raise CaeError(f"{len(samples)} good samples; at least {SAMPLES_MIN} are needed, and dozens are better")
+        if any(sample.maps != MAPS for sample in samples):
+            raise CaeError("traces of good samples lack some maps; inspect them without their maps named")
         values: list[list[np.ndarray]] = [[] for _ in LAYERS]
         middle = len(samples) // 2
         # few samples are closer to their own mean than others are, and so are those taken next to them
@@ -147,9 +156,9 @@ class Statistics:
         """How far each pixel is above the highest values usual of good samples, in deviations of these: (H, W) float32.
 
         Raises:
-            CaeError: for traces of another model or quality.
+            CaeError: for traces of another model or quality, or without what the maps are made of.
         """
-        height, width = traces.error.shape
+        height, width = traces.size
         heat = np.full((height, width), -np.inf, np.float32)
         for name, value in self._departures(traces, maps):
             np.maximum(heat, _enlarged(value, _STRIDES[name])[:height, :width], out=heat)
@@ -169,6 +178,8 @@ class Statistics:
                 f"the statistics are of quality {self.quality} and weights {self.model_id.hex()}, the picture's traces of "
                 f"{traces.quality} and {traces.model_id.hex()}; make them again with the same"
             )
+        if lacking := set(maps) - set(traces.maps):
+            raise CaeError(f"the picture's traces lack {', '.join(sorted(lacking))}; inspect it for these maps")
         for (name, smoothing), (mean, spread), peaks in zip(LAYERS, self.levels, self.peaks, strict=True):
             if name in maps:
                 value = (self._layer(traces, name, smoothing) - np.float32(mean)) / np.float32(spread)

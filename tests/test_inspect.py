@@ -95,6 +95,19 @@ def test_statistics_of_other_traces(tiny, known):
         known.score(tiny.inspect(sample(0), QUALITY + 1))
     with pytest.raises(CaeError, match="3 good samples"):
         Statistics.of([tiny.inspect(sample(seed)) for seed in range(3)])
+    with pytest.raises(CaeError, match="there are error, surprise, distance"):
+        tiny.inspect(sample(0), maps=("errors",))
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_traces_of_one_map_are_those_of_all(tiny, known, name):
+    alone, every = tiny.inspect(with_hole(30), QUALITY, maps=(name,)), tiny.inspect(with_hole(30), QUALITY)
+    assert np.array_equal(known.heat(alone, (name,)), known.heat(every, (name,)))
+    assert name in alone.maps and every.maps == MAPS
+    with pytest.raises(CaeError, match="inspect it for these maps"):
+        known.score(alone, MAPS)
+    with pytest.raises(CaeError, match="without their maps named"):
+        Statistics.of([every] * 7 + [alone])
 
 
 def test_smoothed():

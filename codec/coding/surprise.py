@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..format.tiling import LATENT_STRIDE, Rect, grid
-from ..inspection import Traces
+from ..inspection import MAPS, Traces
 from ..networks.config import FEATURE_STRIDE
 from ..runtime.threads import run_parallel
 from .settings import Job, with_fallback
@@ -15,11 +17,23 @@ from .tiles import Symbols, tile_symbols
 from .transforming import analyse, features, synthesise
 
 
-def traces(pixels: np.ndarray, job: Job) -> Traces:
-    """The traces of colours (H, W, 1 or 3), with all tiles transform-coded.
+def traces(pixels: np.ndarray, job: Job, maps: Sequence[str] = MAPS) -> Traces:
+    """The traces of colours (H, W, 1 or 3) that the maps need, with all tiles transform-coded.
 
     The bits are those of the tables that the entropy networks choose for the latent; the hyper-latent's are not among them.
     """
+    found: dict[str, np.ndarray] = {}
+    if "distance" in maps:
+        made_of = with_fallback(lambda job: features(pixels, job), job).numpy()
+        rows, columns = (-(-side // FEATURE_STRIDE) for side in pixels.shape[:2])
+        found["features"] = made_of[:rows, :columns]
+    if {"error", "surprise"} & set(maps):
+        found |= _coded(pixels, job, with_error="error" in maps)
+    return Traces(pixels.shape[:2], job.header.quality, job.model.id, **found)
+
+
+def _coded(pixels: np.ndarray, job: Job, *, with_error: bool) -> dict[str, np.ndarray]:
+    """Bits of positions (h, w), and squared errors of pixels (H, W), both float32."""
     bounds = job.header.bounds
     latent = with_fallback(lambda job: analyse(pixels, bounds, bounds, job), job)
     decoded = torch.empty(latent.shape, dtype=torch.int32, device="cpu")
@@ -32,11 +46,11 @@ def traces(pixels: np.ndarray, job: Job) -> Traces:
         bits[inside] = _bits(symbols, job).cpu().numpy()
 
     run_parallel(code, grid(bounds, job.header.tile), job.settings.threads)
+    if not with_error:
+        return {"bits": bits}
     shown = with_fallback(lambda job: synthesise(lambda window: decoded[window.slices], bounds, job), job)
     differences = (shown.astype(np.float32) - pixels) / np.float32(job.header.largest)
-    made_of = with_fallback(lambda job: features(pixels, job), job).numpy()
-    rows, columns = (-(-side // FEATURE_STRIDE) for side in pixels.shape[:2])
-    return Traces(np.square(differences).mean(2), bits, made_of[:rows, :columns], job.header.quality, job.model.id)
+    return {"bits": bits, "error": np.square(differences).mean(2)}
 
 
 @torch.inference_mode()

@@ -103,8 +103,9 @@ def _one(
     from ..images.picture import from_array
     from ..inspection import Statistics, shown
 
-    picture, traces = _traced(source, codec, quality, limit)
     maps = MAPS[:-1] if parsed.map == "all" else (parsed.map,)
+    # the statistics of a single picture want all of its traces
+    picture, traces = _traced(source, codec, quality, limit, maps if statistics else MAPS[:-1])
     with common.naming(source):
         known = statistics or Statistics.of_itself(traces)
         heat, score = known.heat(traces, maps), known.score(traces, maps)
@@ -120,12 +121,12 @@ def _one(
     return above
 
 
-def _traced(path: Path, codec: Codec, quality: int, limit: int) -> tuple[Picture, Traces]:
+def _traced(path: Path, codec: Codec, quality: int, limit: int, maps: Sequence[str] = MAPS[:-1]) -> tuple[Picture, Traces]:
     from ..images.files import read_image
 
     picture = read_image(path, limit)
     with common.naming(path):
-        return picture, codec.inspect_picture(picture, quality)
+        return picture, codec.inspect_picture(picture, quality, maps)
 
 
 def _good(folder: Path, codec: Codec, quality: int, limit: int) -> Sequence[Traces]:
