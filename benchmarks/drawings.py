@@ -27,18 +27,23 @@ EXACT: dict[str, Callable[[Image.Image, io.BytesIO], None]] = {
 }
 """Lossless formats, at their highest effort."""
 
+_GROUND_LEAST = 0.1
+"""Share of a picture that its commonest colour covers where it is a ground."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
     """One picture: bits per pixel and PSNR of ours (None where it is exact), and of others the bits that do as well.
 
-    A format that does not reach our quality has None.
+    A format that does not reach our quality has None. `ground` is the share of the pixels of the picture's commonest colour
+    that ours gives back off by more than a level; None where that covers less than a tenth.
     """
 
     picture: str
     quality: int
     bits: float
     psnr: float | None
+    ground: float | None
     others: dict[str, float | None]
 
     @property
@@ -59,6 +64,17 @@ def psnr(pixels: np.ndarray, decoded: np.ndarray) -> float | None:
     """In dB over all channels; None where nothing differs."""
     error = np.mean((pixels.astype(np.float32) - decoded) ** 2, dtype=np.float64)
     return float(10 * np.log10(255**2 / error)) if error else None
+
+
+def ground_off(pixels: np.ndarray, decoded: np.ndarray) -> float | None:
+    """Share of the pixels of the commonest colour that are off by more than a level; None where it covers under a tenth."""
+    flat = pixels.reshape(pixels.shape[0] * pixels.shape[1], -1)
+    colours, counts = np.unique(flat, axis=0, return_counts=True)
+    if counts.max() < _GROUND_LEAST * len(flat):
+        return None
+    ground = (flat == colours[counts.argmax()]).all(-1)
+    errors = np.abs(decoded.reshape(flat.shape).astype(np.int16) - flat)[ground]
+    return float((errors > 1).any(-1).mean())
 
 
 def least_bytes(codec: Codec, pixels: np.ndarray, wanted: float) -> int | None:
@@ -96,20 +112,21 @@ def measure(name: str, pixels: np.ndarray, quality: int, codecs: dict[str, Codec
         file = io.BytesIO()
         write(image, file)
         others[label] = scale * file.tell()
-    return Row(name, quality, scale * len(data), reached, others)
+    return Row(name, quality, scale * len(data), reached, ground_off(pixels, decoded), others)
 
 
 def heading() -> str:
     """The first two lines of the table, in Markdown."""
-    labels = [*RIVALS, *EXACT]
-    return f"| picture | quality | PSNR, dB | cae | {' | '.join(labels)} | cae / best |\n|---|{'---:|' * (len(labels) + 4)}"
+    labels = ("quality", "PSNR, dB", "ground off", "cae", *RIVALS, *EXACT, "cae / best")
+    return f"| picture | {' | '.join(labels)} |\n|---|{'---:|' * len(labels)}"
 
 
 def line(row: Row) -> str:
     """One line of the table."""
     reached = "exact" if row.psnr is None else f"{row.psnr:.1f}"
     others = " | ".join("" if bits is None else f"{bits:.3f}" for bits in row.others.values())
-    return f"| {row.picture} | {row.quality} | {reached} | {row.bits:.3f} | {others} | {row.against_best:.2f} |"
+    ground = "" if row.ground is None else f"{100 * row.ground:.1f} %"
+    return f"| {row.picture} | {row.quality} | {reached} | {ground} | {row.bits:.3f} | {others} | {row.against_best:.2f} |"
 
 
 def run(arguments: argparse.Namespace) -> None:

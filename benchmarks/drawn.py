@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 INK, PAPER, BLUE, GREEN, RED, GREY = "#1f2328", "#ffffff", "#0969da", "#1a7f37", "#cf222e", "#d0d7de"
 _TEXT = """
@@ -214,6 +214,18 @@ def slide() -> np.ndarray:
     return np.asarray(image)
 
 
+def product() -> np.ndarray:
+    """A photograph of a cup cut out before white, above a soft shadow, as shops have it."""
+    scale = 4
+    covered = Image.new("L", (960 * scale, 720 * scale))
+    ImageDraw.Draw(covered).ellipse([scale * side for side in (190, 120, 750, 580)], 255)
+    shadow = Image.new("L", (960, 720), 255)
+    ImageDraw.Draw(shadow).ellipse((230, 520, 730, 630), 170)
+    image = shadow.filter(ImageFilter.GaussianBlur(24)).convert("RGB")
+    image.paste(_photograph("coffee", 960, 720), mask=covered.reduce(scale))
+    return np.asarray(image)
+
+
 def street_map() -> np.ndarray:
     """A map: land and water, roads with their borders, names."""
     scale = 3
@@ -296,8 +308,8 @@ def shapes() -> np.ndarray:
 PICTURES: Pictures = {
     each.__name__.replace("_", "-"): each
     for each in (
-        page, scan, code, terminal, diagram, chart, interface, article, slide, street_map, sprites, shapes, checkerboard,
-        dither, few_colours, gradients, noise,
+        page, scan, code, terminal, diagram, chart, interface, article, slide, product, street_map, sprites, shapes,
+        checkerboard, dither, few_colours, gradients, noise,
     )
 }  # fmt: skip
 """What draws each, (H, W) or (H, W, 3) uint8, by name."""

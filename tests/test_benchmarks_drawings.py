@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks.codecs import registry
-from benchmarks.drawings import least_bytes, psnr
+from benchmarks.drawings import ground_off, least_bytes, psnr
 from benchmarks.drawn import PICTURES
 
 from .conftest import TINY
@@ -15,7 +15,7 @@ from .conftest import TINY
 
 def test_pictures():
     assert len(PICTURES) >= 12
-    for name in ("terminal", "sprites", "checkerboard", "noise", "gradients", "few-colours"):
+    for name in ("terminal", "sprites", "checkerboard", "noise", "gradients", "few-colours", "product"):
         pixels = PICTURES[name]()
         assert pixels.dtype == np.uint8 and pixels.ndim in (2, 3) and np.array_equal(PICTURES[name](), pixels)
 
@@ -30,10 +30,20 @@ def test_least_bytes(chelsea):
     assert reached[0] < 30 <= reached[1]
 
 
+def test_ground_off(chelsea):
+    """Of a picture half of which is white, the share of the white that is off by two levels."""
+    pixels = chelsea[:100, :100].copy()
+    pixels[:50] = 255
+    decoded = pixels.copy()
+    decoded[:5], decoded[5:10], decoded[60:] = 253, 254, 0
+    assert ground_off(pixels, decoded) == 0.1 and ground_off(pixels[..., 0], decoded[..., 0]) == 0.1
+    assert ground_off(chelsea, chelsea) is None
+
+
 def test_command(capsys, tmp_path):
     given = ["drawings", "--pictures", "checkerboard", "--weights", str(TINY)]
     command.main([*given, "--save", str(tmp_path)])
-    assert "| checkerboard | 50 | exact |" in capsys.readouterr().out
+    assert "| checkerboard | 50 | exact | 0.0 % |" in capsys.readouterr().out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkerboard-q50.png", "checkerboard.png"]
     command.main([*given, "--json"])
     (row,) = json.loads(capsys.readouterr().out)
