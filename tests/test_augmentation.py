@@ -54,6 +54,7 @@ def test_each_augmentation_changes_its_share():
         "rescale": lambda patch: int(patch[-1, 0, 0]) - patch[0, 0, 0] > 63,
         "noise": lambda patch: (patch[..., 2] > 0).any(),
         "plain": lambda patch: len(np.unique(patch[..., 0])) < 60 or (patch[..., 2] > 0).any(),
+        "drawn": lambda patch: len(np.unique(patch[..., 0])) < 60 or (patch[..., 2] > 0).any(),
         "jitter": lambda patch: (np.diff(patch[:, 0, 0].astype(int)) != 1).any(),
     }
     expected = AUGMENTATIONS | {"rotate": 0.75}
@@ -70,6 +71,13 @@ def test_plain_grounds_are_of_one_colour():
         colours, counts = np.unique(patch[~kept], axis=0, return_counts=True)
         assert kept.all() or len(colours) == 1 or counts.max() > 0.3 * counts.sum()
     assert np.mean([(patch == 255).all(-1).any() for patch in cut]) > 0.2
+
+
+def test_drawn_patches():
+    """Many are of few colours, the others the picture under what is drawn."""
+    drawn = patches(corners(), dataclasses.replace(NONE, drawn=1.0), 60)
+    same = np.array([(patch == whole).all(-1).mean() for patch, whole in zip(drawn, patches(corners(), NONE, 60), strict=True)])
+    assert 0.2 < (same > 0.3).mean() < 0.7 and same[same > 0.3].mean() < 0.97
 
 
 def test_jitter_is_bounded():

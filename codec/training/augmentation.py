@@ -1,4 +1,4 @@
-"""What is done to patches before a model sees them: cut, reduced, turned, recoloured, faded into noise, cut out."""
+"""What is done to patches before a model sees them: cut, reduced, turned, recoloured, faded into noise, cut out, drawn on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import torch
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from .options import AUGMENTATIONS
@@ -14,12 +15,13 @@ from .options import AUGMENTATIONS
 RESCALE_MAX = 1.6
 JITTER_MOST = 0.2
 """Largest change of contrast, saturation and brightness, as a factor off 1."""
+_LETTERS = "eeettaaooiinnsshhrrddlluuccmmffppggwwyybbvkxjqz" + "EATOINSRHDLU" + "0123456789.,:-()"
 
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
     """Which share of the patches is flipped, rotated (by 0 to 3 right angles; all or none), reduced, faded into noise, cut
-    out before a plain ground and recoloured.
+    out before a plain ground, drawn on and recoloured.
 
     With an `overlap`, patches come from a grid whose neighbours share that part of a side, else from any position.
     """
@@ -29,6 +31,7 @@ class Augmentation:
     rescale: float = AUGMENTATIONS["rescale"]
     noise: float = 0.0
     plain: float = 0.0
+    drawn: float = 0.0
     jitter: float = 0.0
     overlap: float | None = None
 
@@ -59,6 +62,8 @@ class Augmentation:
             patch = _with_noise(patch, rng)
         if self.plain and rng.random() < self.plain:
             patch = _cut_out(patch, rng)
+        if self.drawn and rng.random() < self.drawn:
+            patch = _drawn_on(patch, rng)
         return _recoloured(patch, rng) if self.jitter and rng.random() < self.jitter else patch
 
     def _position(self, room: int, side: int, rng: np.random.Generator) -> int:
@@ -118,3 +123,32 @@ def _cut_out(patch: Tensor, rng: np.random.Generator) -> Tensor:
         covered = 1 - covered
     told = [torch.from_numpy(np.float32(part)).to(patch.device, non_blocking=True) for part in (covered[..., None], colour)]
     return patch.float().lerp(told[1].expand_as(patch), told[0]).round_().to(torch.uint8)
+
+
+def _drawn_on(patch: Tensor, rng: np.random.Generator) -> Tensor:
+    """A patch (P, P, 3), or one colour in its place, under letters, lines, boxes and ellipses with smooth or hard edges."""
+    size = len(patch)
+    finer = int(rng.integers(1, 3))
+    side = finer * size
+
+    def colour() -> tuple[int, ...]:
+        drawn = rng.choice((0, 255)) if rng.random() < 0.4 else rng.integers(0, 256, 1 if rng.random() < 0.3 else 3)
+        return tuple(int(value) for value in np.broadcast_to(drawn, 3))
+
+    image = Image.fromarray(patch.cpu().numpy()) if rng.random() < 0.5 else Image.new("RGB", (size, size), colour())
+    image = image.resize((side, side), Image.Resampling.NEAREST)
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.load_default(finer * float(rng.uniform(8, 40)))
+    for _ in range(rng.integers(1, 10)):
+        ink, kind, width = colour(), rng.random(), finer * int(rng.integers(1, 5))
+        if kind < 0.5:
+            text = "".join(rng.choice(list(_LETTERS), 40))
+            words = " ".join(text[start : start + 5] for start in range(0, 40, int(rng.integers(5, 9))))
+            draw.text((int(rng.integers(-side // 2, side)), int(rng.integers(side))), words, ink, font)
+        elif kind < 0.7:
+            draw.line([tuple(point) for point in rng.integers(0, side, (rng.integers(2, 8), 2)).tolist()], ink, width)
+        else:
+            corners = np.sort(rng.integers(0, side, (2, 2)), 0).ravel().tolist()
+            shape = draw.rectangle if kind < 0.85 else draw.ellipse
+            shape(corners, ink if rng.random() < 0.5 else None, colour(), width)
+    return torch.from_numpy(np.array(image.reduce(finer))).to(patch.device)

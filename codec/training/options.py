@@ -13,11 +13,11 @@ from ..outputs import check_target
 from .distortions import DISTORTIONS, Distortion
 from .schedule import UNCHANGED, Schedule
 
-AUGMENTATIONS = {"flip": 0.5, "rotate": 1.0, "rescale": 0.2, "noise": 0.08, "plain": 0.05, "jitter": 0.5}
+AUGMENTATIONS = {"flip": 0.5, "rotate": 1.0, "rescale": 0.2, "noise": 0.08, "plain": 0.05, "drawn": 0.04, "jitter": 0.5}
 """Names of what may be done to patches, and to which share of them (rotation: by 0 to 3 right angles).
 
-Noise: photographs alone leave networks free to do anything on noise, screens and dithering. Plain: what is cut out before
-white or another colour is rare among them, and common among people's pictures.
+Noise: photographs alone leave networks free to do anything on noise, screens and dithering. What is cut
+out before a plain ground, or drawn on, is rare among them, and common among people's pictures.
 """
 REDUCTION_MAX = 16
 ENLARGEMENT = 2
@@ -54,7 +54,7 @@ class Options:
     choose_symbols: bool = False
     adversarial: float = 0.0
     loss: str = "mse"
-    augment: tuple[str, ...] = ("flip", "rotate", "rescale", "noise", "plain")
+    augment: tuple[str, ...] = ("flip", "rotate", "rescale", "noise", "plain", "drawn")
     overlap: float | None = None
     patch_schedule: Schedule = UNCHANGED
     resolution_schedule: Schedule = UNCHANGED
