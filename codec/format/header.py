@@ -104,7 +104,7 @@ class Header:
         """The kinds that a part of a tile may be of."""
         if plane is Plane.ALPHA or self.model_id == NO_MODEL:
             return (Kind.LOSSLESS,)
-        return (Kind.TRANSFORM, Kind.LOSSLESS) if self.is_deep else tuple(Kind)
+        return tuple(Kind)
 
     @property
     def bounds(self) -> Rect:

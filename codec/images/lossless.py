@@ -7,7 +7,6 @@ the sample one of 8 bits. So pictures that had 8 bits cost hardly more than thes
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
@@ -30,39 +29,38 @@ def encode_gray(plane: np.ndarray, depth: int | None = None) -> bytes:
     [0, 1, 0, 0, 0]
     """
     if plane.itemsize == 2:
-        return _halved(plane[..., None], depth or 16)
+        return _halved(plane[..., None], None, depth or 16)
     return _encode(Image.fromarray(plane).convert("RGB"), quality=_EFFORT, method=3)
 
 
 def encode_colour(pixels: np.ndarray, shown: np.ndarray | None = None, depth: int | None = None) -> bytes:
     """Pixels (H, W, 1 or 3) uint8 as a WebP file; where `shown` (H, W) bool is False they are left out, as transparent.
 
-    Of uint16, of so many bits (None: 16), none can be left out, and two files hold them.
+    Of uint16, of so many bits (None: 16), two files hold them, and the first says which are left out.
 
     >>> decode_colour(encode_colour(np.zeros((1, 2, 3), np.uint8), np.array([[True, False]])), 2, 1)[..., 3].tolist()
     [[255, 0]]
     """
-    if pixels.itemsize == 2:
-        assert shown is None
-        return _halved(pixels, depth or 16)
     if shown is not None:
-        seen = np.where(shown[..., None], pixels, 0).astype(np.uint8)
-        pixels = np.concatenate([np.broadcast_to(seen, (*shown.shape, 3)), shown[..., None] * np.uint8(255)], -1)
-        image = Image.fromarray(pixels)
-    else:
-        image = _rgb(pixels)
-    return _encode(image, quality=_EFFORT_COLOUR, method=4)
+        pixels = np.where(shown[..., None], pixels, 0).astype(pixels.dtype)
+    if pixels.itemsize == 2:
+        return _halved(pixels, shown, depth or 16)
+    return _encode(_image(pixels, shown), quality=_EFFORT_COLOUR, method=4)
 
 
-def _rgb(pixels: np.ndarray) -> Image.Image:
-    return Image.fromarray(np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3))))
+def _image(pixels: np.ndarray, shown: np.ndarray | None = None) -> Image.Image:
+    """Pixels (H, W, 1 or 3) uint8 in red, green and blue, with an alpha where some are not shown."""
+    planes = [np.broadcast_to(pixels, (*pixels.shape[:2], 3))]
+    if shown is not None:
+        planes.append(shown[..., None] * np.uint8(255))
+    return Image.fromarray(np.concatenate(planes, -1))
 
 
-def _halved(pixels: np.ndarray, depth: int) -> bytes:
+def _halved(pixels: np.ndarray, shown: np.ndarray | None, depth: int) -> bytes:
     """The length of the code of the high 8 bits of pixels (H, W, 1 or 3), that code, and the code of the others."""
     high = pixels >> (depth - 8)
     low = (pixels - _expected(high, depth)) & _low_max(depth)
-    first, second = (_encode_half(half.astype(np.uint8)) for half in (high, low))
+    first, second = _encode_half(high.astype(np.uint8), shown), _encode_half(low.astype(np.uint8))
     return len(first).to_bytes(_LENGTH_BYTES, "little") + first + second
 
 
@@ -76,19 +74,25 @@ def _low_max(depth: int) -> int:
     return 2 ** (depth - 8) - 1
 
 
-def _encode_half(half: np.ndarray) -> bytes:
-    quick = _encode(_rgb(half), quality=_EFFORT, method=3)
+def _encode_half(half: np.ndarray, shown: np.ndarray | None = None) -> bytes:
+    image = _image(half, shown)
+    quick = _encode(image, quality=_EFFORT, method=3)
     if len(quick) >= _NOISY * half.size:
         return quick
-    return min(quick, _encode(_rgb(half), quality=_EFFORT_COLOUR, method=4), key=len)
+    return min(quick, _encode(image, quality=_EFFORT_COLOUR, method=4), key=len)
 
 
-def _joined(decode: Callable[[bytes | memoryview], np.ndarray], data: bytes | memoryview, depth: int) -> np.ndarray:
-    """Inverse of `_halved`, uint16."""
+def _halves(data: bytes | memoryview) -> tuple[bytes | memoryview, bytes | memoryview]:
+    """The two files of `_halved`."""
     end = _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "little")
     if end > len(data):
         raise CaeError(f"its high bytes claim {end} of {len(data)} bytes")
-    high, low = (decode(part).astype(np.uint16) for part in (data[_LENGTH_BYTES:end], data[end:]))
+    return data[_LENGTH_BYTES:end], data[end:]
+
+
+def _joined(high: np.ndarray, low: np.ndarray, depth: int) -> np.ndarray:
+    """Samples (uint16) of their high 8 bits and what `_halved` has of the others."""
+    high, low = high.astype(np.uint16), low.astype(np.uint16)
     if low.max() > _low_max(depth):
         raise CaeError(f"a sample has more than {depth} bits")
     low += _expected(high, depth)
@@ -110,19 +114,21 @@ def decode_gray(data: bytes | memoryview, width: int, height: int, depth: int = 
     CaeError where the data are no lossless WebP files of that size, or samples have more bits than `depth`.
     """
     if depth > 8:
-        return _joined(lambda half: decode_gray(half, width, height), data, depth)
+        return _joined(*(decode_gray(half, width, height) for half in _halves(data)), depth)
     return _decode(data, width, height, "RGB")[..., 1]
 
 
 def decode_colour(data: bytes | memoryview, width: int, height: int, depth: int = 8, *, opaque: bool = False) -> np.ndarray:
     """Inverse of `encode_colour`, (height, width, 4) uint8 with an alpha of 0 where pixels are left out; CaeError likewise.
 
-    `opaque` says that none may be, whatever the data have for alpha. Of more than 8 bits, which are uint16, none ever is.
+    `opaque` says that none may be, whatever the data have for alpha. Of more than 8 bits they are uint16.
     """
     if depth > 8:
-        pixels = _joined(lambda half: _decode(half, width, height, "RGB"), data, depth)
-        opaque_alpha = np.full((height, width, 1), 2**depth - 1, np.uint16)
-        return np.concatenate([pixels, opaque_alpha], -1)
+        first, second = _halves(data)
+        high = _decode(first, width, height, "RGBA")
+        pixels = _joined(high[..., :3], _decode(second, width, height, "RGB"), depth)
+        shown = (high[..., 3:] > 0) | opaque
+        return np.concatenate([pixels, shown * np.uint16(2**depth - 1)], -1)
     pixels = _decode(data, width, height, "RGBA")
     if not opaque:
         return pixels

@@ -46,13 +46,13 @@ def sound(draft: Draft, number: int, rng: random.Random) -> bytes:
     if kind == Kind.TRANSFORM:
         return _transform(place, header.quality, rng, random_numbers)
     shape = place.height, place.width
-    # now and then beyond what the depth allows
-    end = rng.choice((1, 2, header.largest + 1, 2 ** (16 if header.is_deep else 8)))
+    end = rng.choice((1, 2, header.largest + 1))
     noise = random_numbers.integers(0, end, (*shape, 1 if plane else header.colours)).astype(header.dtype)
+    depth = rng.choice((header.depth, 16))  # now and then beyond what the header allows
     if plane:
-        return encode_gray(noise[..., 0])
-    shown = None if header.is_deep or rng.random() < 0.4 else random_numbers.random(shape) < rng.random()
-    lossless = encode_colour(noise, shown)
+        return encode_gray(noise[..., 0], depth)
+    shown = None if rng.random() < 0.4 else random_numbers.random(shape) < rng.random()
+    lossless = encode_colour(noise, shown, depth)
     return lossless if kind == Kind.LOSSLESS else join(lossless, _transform(place, header.quality, rng, random_numbers)).data
 
 
