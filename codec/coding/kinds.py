@@ -46,20 +46,20 @@ class Layer:
 def choose_layers(
     pixels: np.ndarray, place: Rect, band: Rect, latent: Tensor, coded: Sequence[Payload], job: Job
 ) -> dict[int, Layer]:
-    """The lossless layers of a band's tiles, by their numbers within it; most photographs have none, nor deep pictures.
+    """The lossless layers of a band's tiles, by their numbers within it; most photographs have none.
 
     Args:
-        pixels: (H, W, 1 or 3) uint8, those of `place`.
+        pixels: (H, W, 1 or 3) in the picture's type, those of `place`.
         band: the tiles' rows.
         latent: what the analysis gives for the band, (h, w, N) in quantisation steps.
         coded: the tiles as the transform codes them.
     """
-    if job.header.is_deep:  # of which few are drawn, and whose low bits take many without loss
-        return {}
     if job.model.denoises:  # without loss the noise would come back
         return {}
     cells = [
-        (number, tile) for number, tile in grid(band, job.header.tile) if looks_drawn(pixels[tile.relative_to(place).slices])
+        (number, tile)
+        for number, tile in grid(band, job.header.tile)
+        if looks_drawn(pixels[tile.relative_to(place).slices], job.header.largest)
     ]
     if not cells:
         return {}
@@ -73,7 +73,7 @@ def choose_layers(
             decoded[tile.relative_to(around).slices],
             latent[inside.slices],
             8 * len(coded[number].data),
-            job.model.config.rate_weight(job.model.config.level(job.header.quality)),
+            job,
         )
 
     chosen = run_parallel(choose, cells, job.settings.threads)
@@ -106,19 +106,21 @@ def _decoded(
     return with_fallback(lambda job: synthesise(gather, around, job), job), around
 
 
-def _layer(pixels: np.ndarray, decoded: np.ndarray, latent: Tensor, bits: int, weight: float) -> Layer | None:
+def _layer(pixels: np.ndarray, decoded: np.ndarray, latent: Tensor, bits: int, job: Job) -> Layer | None:
     """The lossless layer of a tile, or None where the transform alone costs least.
 
     Blocks are compared by estimates: their squared errors are known, the transform's bits go by the latent's logarithms,
     lossless ones by the pixels that repeat no other. Some sets of blocks are then compared by their real lossless bits.
 
     Args:
-        pixels, decoded: (h, w, 1 or 3) uint8, as they are and as the transform gives them back.
+        pixels, decoded: (h, w, 1 or 3), as they are and as the transform gives them back.
         latent: (h / 16, w / 16, N) in quantisation steps.
         bits: what the transform takes.
-        weight: bits that a squared error is worth.
     """
-    errors = (pixels.astype(np.int16) - decoded).astype(np.float32)
+    header, config = job.header, job.model.config
+    # in levels of 8 bits, whose squared errors are worth so many bits
+    errors = (pixels.astype(np.float32) - decoded) * (255 / header.largest)
+    weight = config.rate_weight(config.level(header.quality))
     new, sizes = block_sums(new_pixels(pixels)), block_sums(np.ones(pixels.shape[:2], bool))
     shares = _of_positions(latent.abs().log1p().sum(-1).double().numpy(), sizes)
     by_error = weight * block_sums((errors * errors).mean(-1))
@@ -130,7 +132,7 @@ def _layer(pixels: np.ndarray, decoded: np.ndarray, latent: Tensor, bits: int, w
 
     def coded(blocks: np.ndarray) -> Layer:
         shown = None if blocks.all() else of_blocks(blocks, height, width)
-        return Layer(shown, encode_colour(pixels, shown))
+        return Layer(shown, encode_colour(pixels, shown, header.depth))
 
     weights = new + _BLOCK_WEIGHT
     by_lossless = weights * (8 * len(coded(drawn).data) / weights[drawn].sum())
@@ -172,7 +174,8 @@ def without_layers(pixels: np.ndarray, place: Rect, band: Rect, layers: Mapping[
             hidden[inside] = True if layers[number].shown is None else layers[number].shown
             if layers[number].shown is None:
                 whole.append(inside)
-    out = filled(pixels, hidden)
+    middle = job.header.largest // 2 + 1
+    out = filled(pixels, hidden, middle)
     for inside in whole:
-        out[inside] = 128
+        out[inside] = middle
     return out

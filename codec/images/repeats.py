@@ -17,15 +17,17 @@ _REPEATING = 0.25
 _NEW_IN_DRAWN = 0.5
 """Share of new pixels that a drawn block has at most."""
 _CONTRAST = 48
-"""Levels between the darkest and the brightest pixel of a block that holds more than a plain ground."""
+"""Levels of 255 between the darkest and the brightest pixel of a block that holds more than a plain ground."""
 _DRAWN = 0.08
 """Share of drawn blocks with contrast. Of 40 photographs none has as many (0.07 at most), text has 0.7, a slide 0.11."""
 _PLAIN = 0.02
 """Share of new pixels up to which a picture is drawn without any contrast."""
 
 
-def looks_drawn(pixels: np.ndarray) -> bool:
-    """Whether pixels (H, W, 1 or 3) uint8 may be better coded without loss. Costs little, and least for photographs.
+def looks_drawn(pixels: np.ndarray, largest: int = 255) -> bool:
+    """Whether pixels (H, W, 1 or 3) of samples up to `largest` may be better coded without loss.
+
+    Costs little, and least for photographs.
 
     >>> looks_drawn(np.tile(np.uint8([[0, 255], [255, 0]]), (20, 20))[..., None])
     True
@@ -45,7 +47,7 @@ def looks_drawn(pixels: np.ndarray) -> bool:
     brightest = np.maximum.reduceat(np.maximum.reduceat(green, starts[0], 0), starts[1], 1)
     darkest = np.minimum.reduceat(np.minimum.reduceat(green, starts[0], 0), starts[1], 1)
     drawn = (block_sums(new, _TEST_BLOCK) < _NEW_IN_DRAWN * block_sums(np.ones_like(new), _TEST_BLOCK)) & (
-        brightest - darkest >= _CONTRAST
+        255 * (brightest - darkest).astype(np.uint32) >= largest * _CONTRAST
     )
     # the first pixel of the smallest pictures is a large share of them
     return bool(drawn.mean() >= _DRAWN or new.sum() <= max(1, _PLAIN * new.size))
@@ -67,9 +69,9 @@ def _packed(pixels: np.ndarray) -> np.ndarray:
     """Each pixel as one number, (H, W)."""
     if pixels.shape[2] == 1:
         return pixels[..., 0]
-    packed = pixels[..., 0].astype(np.uint32)
+    packed = pixels[..., 0].astype(np.uint32 if pixels.itemsize == 1 else np.uint64)
     for channel in (1, 2):
-        packed <<= 8
+        packed <<= 8 * pixels.itemsize
         packed |= pixels[..., channel]
     return packed
 

@@ -11,6 +11,7 @@ from PIL import Image
 from codec.format import container
 from codec.format.container import Payload
 from codec.format.header import Header
+from codec.images.samples import scaled
 
 from .targets import tiny_codec
 
@@ -67,3 +68,4 @@ def decoder_seeds() -> Iterator[tuple[str, bytes]]:
     yield "RGB-lossless", held.encode(drawing[:20, :20], lossless=True)
     drawing[:, 70:100] = cat[50:114, 100:130]
     yield "RGB-kinds", held.encode(drawing[:, :130], tile=64)
+    yield "RGB-deep-kinds", held.encode(scaled(drawing[:, :120], 255, 12), tile=64, depth=12)
