@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
@@ -105,11 +106,13 @@ def test_nothing_to_do():
 
 def test_long_work_ends_where_other_work_fails():
     """Or where it is interrupted: it asks, and is told so."""
-    ended = []
+    begun, ended = threading.Event(), []
 
     def work(number):
         if number:
+            begun.wait(60)
             raise KeyboardInterrupt
+        begun.set()
         try:
             for _ in range(6000):
                 check_wanted()
