@@ -34,9 +34,19 @@ class Autoencoder(nn.Module):
         With a generator, its uniform noise replaces rounding in the rate; to `choose`, symbols are those that an encoder
         chooses. Returns the reconstruction (B, H, W, 3), the bits of the latent and of the hyper-latent (B,).
         """
-        y = self.analysis(x - 0.5, level, stream)
-        y_hat, bits_y, bits_z = self.entropy(y, level, noise, choose)
+        y_hat, bits_y, bits_z = self.latent(x, level, noise, stream, choose)
         return self.synthesis(y_hat, level, stream) + 0.5, bits_y, bits_z
+
+    def latent(
+        self,
+        x: Tensor,
+        level: Tensor,
+        noise: torch.Generator | None = None,
+        stream: torch.dtype = torch.float32,
+        choose: bool = False,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As `forward`, but gives the reconstructed latent (B, H/16, W/16, N), in pixel units, in place of the pixels."""
+        return self.entropy(self.analysis(x - 0.5, level, stream), level, noise, choose)
 
 
 def _components(samples: Tensor, count: int) -> tuple[Tensor, Tensor]:

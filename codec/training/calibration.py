@@ -137,7 +137,7 @@ def make_tables(model: EntropyModel, symbols: Symbols) -> dict[str, Tensor]:
 @torch.inference_mode()
 def integer_cost(model: Autoencoder, symbols: Symbols, tables: dict[str, Tensor], images: Sequence[np.ndarray]) -> float:
     """Ideal code length of the integer networks' symbols under the integer tables, over the float networks' estimate, - 1."""
-    estimate = sum(sum(bits.item() for bits in model(x, level)[1:]) for x, level, _ in calibration(model.config, images))
+    estimate = sum(sum(bits.item() for bits in model.latent(x, level)[1:]) for x, level, _ in calibration(model.config, images))
     hyper, scale = (read_tables(tables, name) for name in ("hyper", "scale"))
     length = sum(table.ideal_bits(values) for table, values in zip(hyper, symbols.hyper.T, strict=True))
     for table, counts in zip(scale, symbols.counts, strict=True):

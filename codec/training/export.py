@@ -179,7 +179,7 @@ def export(
     ranges = Ranges(model.entropy)
     with torch.inference_mode():
         for x, level, _ in calibration(model.config, images[: max(8, len(images) // 8)]):
-            model(x, level)
+            model.latent(x, level)
     ranges.remove()
     integers = quantise_networks(model.entropy, ranges)
     formats = {name: integers.pop(name) for name in list(integers) if name.endswith(FORMAT)}
