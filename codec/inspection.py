@@ -20,12 +20,15 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.numpy import load as safetensors_load
 from safetensors.numpy import save
 
 from .errors import CaeError
+from .format.source import read_regular
 from .format.tiling import LATENT_STRIDE
 from .networks.config import FEATURE_STRIDE
+from .options import QUALITIES
 from .outputs import replacing
 
 LAYERS = (("error", 2.0), ("error", 4.0), ("error", 8.0), ("surprise", 0.0), ("surprise", 8.0), ("distance", 0.0))
@@ -178,6 +181,8 @@ class Statistics:
                 f"the statistics are of quality {self.quality} and weights {self.model_id.hex()}, the picture's traces of "
                 f"{traces.quality} and {traces.model_id.hex()}; make them again with the same"
             )
+        if "distance" in maps and traces.features is not None and traces.features.shape[-1] != self.mean.size:
+            raise CaeError(f"the statistics are of {self.mean.size} features, not {traces.features.shape[-1]}; make them again")
         if lacking := set(maps) - set(traces.maps):
             raise CaeError(f"the picture's traces lack {', '.join(sorted(lacking))}; inspect it for these maps")
         for (name, smoothing), (mean, spread), peaks in zip(LAYERS, self.levels, self.peaks, strict=True):
@@ -206,25 +211,31 @@ class Statistics:
     @classmethod
     def load(cls, path: Path) -> Statistics:
         """Reads what `save` wrote; CaeError for any other file."""
+        data = read_regular(path, _SIZE_MAX, "statistics")
         try:
-            with safe_open(path, "numpy") as file:
-                facts = json.loads((file.metadata() or {})[_KIND])
-                arrays = {name: file.get_tensor(name) for name in _ARRAYS}
-            found = cls(int(facts["quality"]), bytes.fromhex(facts["model_id"]), **arrays)
-            channels, described, layers = found.mean.size, found.usual.size, len(LAYERS)
+            end = 8 + int.from_bytes(data[:8], "little")
+            facts = json.loads(json.loads(data[8:end])["__metadata__"][_KIND])
+            tensors = safetensors_load(data)
+            arrays = {name: tensors[name] for name in _ARRAYS}
+            quality, model = facts["quality"], bytes.fromhex(facts["model_id"])
+            channels, described, layers = arrays["mean"].size, arrays["usual"].size, len(LAYERS)
             shapes = [(channels,), (channels,) * 2, (described,), (described,) * 2, (layers, 2), (layers, 2, 2), (layers,)]
-            if shapes != [array.shape for array in arrays.values()] or described != _size(channels):
+            if shapes != [array.shape for array in arrays.values()] or described != _size(channels) or not channels:
                 raise ValueError("other shapes")
-        except OSError as error:
-            raise CaeError(f"{path}: {error.strerror or error}") from None
-        except (SafetensorError, LookupError, TypeError, ValueError) as error:
+            if any(array.dtype != np.float64 or not np.isfinite(array).all() for array in arrays.values()):
+                raise ValueError("other numbers")
+            if type(quality) is not int or quality not in QUALITIES:
+                raise ValueError("no quality")
+        except (SafetensorError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise CaeError(f"{path}: holds no statistics of good samples ({error}); make them with --good and --save") from None
-        return found
+        return cls(quality, model, **arrays)
 
 
 _ARRAYS = ("mean", "whitening", "usual", "spread", "levels", "peaks", "highest")
 _KIND = "good_samples"
 """Key of the file's metadata."""
+_SIZE_MAX = 2**28
+"""Bytes of a file of statistics; those of 4,000 channels have half as many."""
 
 
 def _whitening(samples: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

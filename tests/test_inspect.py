@@ -1,10 +1,14 @@
 """Pictures with something in them that good samples have not stand out, and the command says where."""
 
+import dataclasses
 import json
+import os
 
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors import safe_open
+from safetensors.numpy import save
 
 from codec import CaeError, Codec
 from codec.coding.settings import Job, Settings
@@ -108,6 +112,39 @@ def test_traces_of_one_map_are_those_of_all(tiny, known, name):
         known.score(alone, MAPS)
     with pytest.raises(CaeError, match="without their maps named"):
         Statistics.of([every] * 7 + [alone])
+
+
+def saved_with(known: Statistics, path, facts: str | None = None, **arrays: np.ndarray):
+    """A file of statistics with other facts or arrays."""
+    known.save(path)
+    with safe_open(path, "numpy") as file:
+        tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    path.write_bytes(save(tensors | arrays, metadata if facts is None else {"good_samples": facts}))
+    return path
+
+
+def test_statistics_that_are_forged(tmp_path, tiny, known):
+    """Nested facts, qualities that are none, numbers that are none, files without end: an error each, and soon."""
+    path = tmp_path / "forged.safetensors"
+    for facts in ("[" * 100_000, '{"quality": Infinity, "model_id": "00"}', '{"quality": true, "model_id": "00"}', "3"):
+        with pytest.raises(CaeError, match="no statistics"):
+            Statistics.load(saved_with(known, path, facts))
+    for arrays in ({"mean": np.full_like(known.mean, np.nan)}, {"levels": known.levels.astype(np.int8)}):
+        with pytest.raises(CaeError, match="other numbers"):
+            Statistics.load(saved_with(known, path, **arrays))
+    with open(path, "wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(CaeError, match="more than any"):
+        Statistics.load(path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CaeError, match="no regular file"):
+        Statistics.load(tmp_path / "pipe")
+    less = Statistics.of(
+        [dataclasses.replace(t, features=t.features[..., :20]) for t in map(tiny.inspect, map(sample, range(4)))]
+    )
+    less.save(path)
+    with pytest.raises(CaeError, match="20 features, not"):
+        Statistics.load(path).score(tiny.inspect(sample(0)))
 
 
 def test_smoothed():

@@ -119,7 +119,18 @@ def test_tiles_are_what_decode_gives(tiny, folder, get, name):
 
 def test_tiles_that_are_not_there(folder, get):
     at = f"/pictures/{keys(folder)['wide.cae']}/picture_files"
-    for place in ("11/3_0", "11/0_2", "12/0_0", "99999999999999999999/0_0", "-1/0_0", "11/-1_0", "a/0_0", "11/0_0.jpg"):
+    for place in (
+        "11/3_0",
+        "11/0_2",
+        "12/0_0",
+        "99999999999999999999/0_0",
+        f"{'9' * 5000}/0_0",
+        f"0/{'9' * 5000}_0",
+        "-1/0_0",
+        "11/-1_0",
+        "a/0_0",
+        "11/0_0.jpg",
+    ):
         assert get(f"{at}/{place}.png").status == 404
 
 

@@ -60,6 +60,8 @@ class Config:
 
 NUMBER_MAX, SIDE_MAX = 64, 2**13
 """Largest number of blocks, levels and so on, and of channels, that a weights file may ask for."""
+LAMBDAS, LEVELS_BEYOND = (1e-6, 1e3), (-2.0, 2.0)
+"""Ranges of the lambdas, and of the levels beyond the first and the last, within which no power of them overflows."""
 
 
 def described(config: Config) -> dict[str, Any]:
@@ -81,8 +83,10 @@ def checked(config: Config) -> Config:
         elif field.name == "upsampling":
             if value not in UPSAMPLINGS:
                 raise ValueError(f"upsampling {value!r} is none of {', '.join(UPSAMPLINGS)}")
-        elif type(value) not in (int, float) or not abs(value) < SIDE_MAX:
-            raise ValueError(f"{field.name} {value!r} is no number of use")
+        else:
+            least, most = LAMBDAS if field.name.startswith("lambda") else LEVELS_BEYOND
+            if type(value) not in (int, float) or not least <= value <= most:
+                raise ValueError(f"{field.name} {value!r} is not in {least:g} to {most:g}")
     return config
 
 

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import stat
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from ..errors import CaeError
 from ..format.entropy_coding import Table, tables_from_arrays
+from ..format.source import read_regular
 from .config import Config, checked
 
 ID_BYTES = 8
@@ -60,16 +60,7 @@ class Weights:
     @classmethod
     def read(cls, path: Path) -> Weights:
         """Reads a file once, so that one which is replaced later does not matter."""
-        try:
-            found = path.stat()
-            # a pipe would be waited for, a device read for ever
-            if not stat.S_ISREG(found.st_mode):
-                raise CaeError(f"{path}: is no regular file; name a weights file")
-            if found.st_size > SIZE_MAX:
-                raise CaeError(f"{path}: has {found.st_size} bytes, more than any weights file of this codec")
-            return cls(path, path.read_bytes())
-        except (OSError, ValueError) as error:
-            raise CaeError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+        return cls(path, read_regular(path, SIZE_MAX, "weights"))
 
     @functools.cached_property
     def _header(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -44,6 +45,15 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 Result = TypeVar("Result")
+
+
+class ShortInteger(IntegerConvertor):
+    """A number of at most nine digits: Python refuses to read thousands of them."""
+
+    regex = "[0-9]{1,9}"
+
+
+register_url_convertor("short", ShortInteger())
 
 
 class Viewer:
@@ -142,7 +152,7 @@ def application(library: Library, store: Store, hosts: Sequence[str] | None) -> 
             Route("/", viewer.index),
             Route(f"{picture}/", viewer.page),
             Route(f"{picture}/picture.dzi", viewer.description),
-            Route(f"{picture}/picture_files/{{level:int}}/{{column:int}}_{{row:int}}.png", viewer.tile),
+            Route(f"{picture}/picture_files/{{level:short}}/{{column:short}}_{{row:short}}.png", viewer.tile),
             Route(f"{picture}/overview.png", viewer.overview),
             Route(f"{picture}/progress.json", viewer.progress),
             Route(f"{picture}/thumbnail.png", viewer.thumbnail),

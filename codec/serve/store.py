@@ -27,6 +27,8 @@ WORK_MAX = (4 * (levels.TILE + 2 * levels.OVERLAP)) ** 2
 """Pixels that are decoded for a tile at most; what shows more waits for the overview."""
 THUMBNAIL = 320
 """Longest side of a thumbnail in pixels."""
+PROFILE_MAX = 2**20
+"""Bytes of a colour profile that every tile carries."""
 _DEGREES = {3: 180, 6: 90, 8: 270}
 """How far to turn a picture clockwise, by its EXIF orientation; mirrored ones are left as they are."""
 
@@ -44,9 +46,10 @@ class Shown:
         return _DEGREES.get(orientation(self.picture.metadata), 0)
 
     def png(self, pixels: np.ndarray) -> bytes:
-        """Pixels as the bytes of a PNG file, with the picture's colour profile."""
+        """Pixels as the bytes of a PNG file, with the picture's colour profile unless that is huge."""
         out = io.BytesIO()
-        profile = self.picture.metadata.get("iccp")
+        profile = self.picture.metadata.get("iccp", b"")
+        profile = profile if len(profile) <= PROFILE_MAX else b""
         Image.fromarray(pixels.squeeze(-1) if pixels.shape[2:] == (1,) else pixels).save(
             out, "png", compress_level=1, **({"icc_profile": profile} if profile else {})
         )
