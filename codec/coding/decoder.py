@@ -138,9 +138,7 @@ def _holds_drawn(file: Container) -> bool:
     header = file.header
     if header.model_id != NO_MODEL:
         return True
-    step = len(header.planes)
-    size = sum(file.index[number].length for number in range(0, len(file.index), step))
-    return 8 * size <= DRAWN_BITS * header.width * header.height * header.colours
+    return 8 * file.index.total(len(header.planes)) <= DRAWN_BITS * header.width * header.height * header.colours
 
 
 def _decode_bands(
