@@ -42,6 +42,8 @@ def test_round_trip(header, metadata, data):
         payloads.append(Payload(kind, content.ljust(container.length_min(kind, header.place(tile)), b"-")))
     file = container.write(header, metadata, payloads)
     parsed = container.read(file)
+    step = len(header.planes)
+    assert parsed.index.total(step) == sum(len(payload.data) for payload in payloads[::step])
     assert parsed.header == header
     assert parsed.metadata == metadata
     assert [container.payload(file, parsed, *part) for part in parts] == payloads
