@@ -25,11 +25,11 @@ from safetensors.numpy import load as safetensors_load
 from safetensors.numpy import save
 
 from .errors import CaeError
-from .format.source import read_regular
 from .format.tiling import LATENT_STRIDE
 from .networks.config import FEATURE_STRIDE
 from .options import QUALITIES
 from .outputs import replacing
+from .tensor_files import parse_header, read_regular
 
 LAYERS = (("error", 2.0), ("error", 4.0), ("error", 8.0), ("surprise", 0.0), ("surprise", 8.0), ("distance", 0.0))
 """Maps, and the deviation in pixels of the Gaussian by which each is smoothed."""
@@ -181,10 +181,10 @@ class Statistics:
                 f"the statistics are of quality {self.quality} and weights {self.model_id.hex()}, the picture's traces of "
                 f"{traces.quality} and {traces.model_id.hex()}; make them again with the same"
             )
-        if "distance" in maps and traces.features is not None and traces.features.shape[-1] != self.mean.size:
-            raise CaeError(f"the statistics are of {self.mean.size} features, not {traces.features.shape[-1]}; make them again")
         if lacking := set(maps) - set(traces.maps):
             raise CaeError(f"the picture's traces lack {', '.join(sorted(lacking))}; inspect it for these maps")
+        if "distance" in maps and (found := traces.features.shape[-1]) != self.mean.size:
+            raise CaeError(f"the statistics are of {self.mean.size} features, not {found}; make them again")
         for (name, smoothing), (mean, spread), peaks in zip(LAYERS, self.levels, self.peaks, strict=True):
             if name in maps:
                 value = (self._layer(traces, name, smoothing) - np.float32(mean)) / np.float32(spread)
@@ -213,8 +213,7 @@ class Statistics:
         """Reads what `save` wrote; CaeError for any other file."""
         data = read_regular(path, _SIZE_MAX, "statistics")
         try:
-            end = 8 + int.from_bytes(data[:8], "little")
-            facts = json.loads(json.loads(data[8:end])["__metadata__"][_KIND])
+            facts = json.loads(parse_header(data)["__metadata__"][_KIND])
             tensors = safetensors_load(data)
             arrays = {name: tensors[name] for name in _ARRAYS}
             quality, model = facts["quality"], bytes.fromhex(facts["model_id"])

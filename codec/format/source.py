@@ -8,7 +8,6 @@ import os
 import stat
 import threading
 from os import PathLike
-from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
@@ -53,20 +52,6 @@ class Source(abc.ABC):
     @abc.abstractmethod
     def _read(self, offset: int, length: int) -> bytes | memoryview:
         """`read` within the size."""
-
-
-def read_regular(path: Path, most: int, what: str) -> bytes:
-    """All bytes of a regular file of at most so many; CaeError, which says `what` it should be, for any other."""
-    try:
-        found = path.stat()
-        # a pipe would be waited for, a device read for ever
-        if not stat.S_ISREG(found.st_mode):
-            raise CaeError(f"{path}: is no regular file; name a {what} file")
-        if found.st_size > most:
-            raise CaeError(f"{path}: has {found.st_size} bytes, more than any {what} file of this codec")
-        return path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise CaeError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 
 
 class Memory(Source):

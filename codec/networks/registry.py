@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ..errors import CaeError
 from ..options import DENOISE, TUNES
-from .weights import DECODER, ENCODER, MODEL, Files, Weights, parse_header
+from ..tensor_files import parse_header
+from .weights import DECODER, ENCODER, MODEL, Files, Weights
 
 WEIGHTS_FOLDER = Path(__file__).parents[1] / "weights"
 DEFAULT = "base"

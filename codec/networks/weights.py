@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..errors import CaeError
 from ..format.entropy_coding import Table, tables_from_arrays
-from ..format.source import read_regular
+from ..tensor_files import parse_header, read_regular
 from .config import Config, checked
 
 ID_BYTES = 8
@@ -114,15 +114,6 @@ def within(group: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
     """The tensors of a group whose names begin with that of a part and a slash, by what follows; empty where there are none."""
     prefix = f"{part}/"
     return {name.removeprefix(prefix): value for name, value in group.items() if name.startswith(prefix)}
-
-
-def parse_header(data: bytes) -> dict[str, Any]:
-    """The header of a safetensors file, of which `data` holds at least that; ValueError where it is none."""
-    length = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + length])
-    if not isinstance(header, dict):
-        raise ValueError("the header is no object")
-    return header
 
 
 def model_id(config: Mapping[str, Any], tensors: Iterator[tuple[str, str, list[int], memoryview]]) -> bytes:

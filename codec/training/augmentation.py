@@ -58,13 +58,11 @@ class Augmentation:
         turns = int(rng.integers(4))
         patch = patch.rot90(turns) if self.rotate else patch
         # without shares of their own these draw nothing, so that the others stay as they are
-        if self.noise and rng.random() < self.noise:
-            patch = _with_noise(patch, rng)
-        if self.plain and rng.random() < self.plain:
-            patch = _cut_out(patch, rng)
-        if self.drawn and rng.random() < self.drawn:
-            patch = _drawn_on(patch, rng)
-        return _recoloured(patch, rng) if self.jitter and rng.random() < self.jitter else patch
+        changes = ((self.noise, _with_noise), (self.plain, _cut_out), (self.drawn, _drawn_on), (self.jitter, _recoloured))
+        for share, change in changes:
+            if share and rng.random() < share:
+                patch = change(patch, rng)
+        return patch
 
     def _position(self, room: int, side: int, rng: np.random.Generator) -> int:
         """Where a patch of a side begins, 0 to `room`; the grid's last place is at the end."""

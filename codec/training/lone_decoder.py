@@ -63,10 +63,8 @@ class LoneDecoder(nn.Module):
         choose: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As `Autoencoder` does it, but for the reconstruction, which has another size than what is coded."""
-        model = self._frozen[0]
         with torch.no_grad():
-            y = model.analysis(self.coded(x) - 0.5, level, stream)
-            y_hat, bits_y, bits_z = model.entropy(y, level, noise, choose)
+            y_hat, bits_y, bits_z = self._frozen[0].latent(self.coded(x), level, noise, stream, choose)
         return self.decoded(y_hat, level, stream), bits_y, bits_z
 
 
