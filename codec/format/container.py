@@ -10,8 +10,6 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 
-import numpy as np
-
 from ..errors import CaeError, DamageError
 from ..options import DEPTHS
 from .header import TILE_UNIT, VERSION, Header, Kind, Plane
@@ -84,6 +82,8 @@ class Index(Sequence[Entry]):
 
     def total(self, step: int) -> int:
         """Bytes of every `step`-th payload, from the first on; of a million in a blink."""
+        import numpy as np  # here: headers are read without it
+
         lengths = np.ndarray(len(self), "<u4", self._entries, _LENGTH_AT, (_ENTRY.size,))
         return int(lengths[::step].sum(dtype=np.uint64))
 
