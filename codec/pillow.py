@@ -54,7 +54,7 @@ class CaeImageFile(ImageFile.ImageFile):
         # of more bits than 8, Pillow holds gray alone
         self._mode = "I;16" if header.is_deep and header.mode == "L" else header.mode
         self.info |= metadata_for_pillow(metadata)
-        self._pixels_max = max(PIXELS_MAX, 2 * self.width * self.height)  # what Pillow's own limit has let pass
+        self._pixels_max = _pixels_max(self)
         self._plan()
 
     def _plan(self) -> None:
@@ -115,6 +115,11 @@ class CaeImageFile(ImageFile.ImageFile):
         """Nothing, since the pixels are a file of their own; that it is there keeps Pillow from mapping the coded file."""
 
 
+def _pixels_max(image: Image.Image) -> int:
+    """Enough for what Pillow's own limit has let pass."""
+    return max(PIXELS_MAX, 2 * image.width * image.height)
+
+
 def _accept(prefix: bytes) -> bool:
     return prefix.startswith(container.MAGIC)
 
@@ -133,7 +138,7 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
         # Pillow has loaded it, and of the copy nobody can tell what it was made of
         if not image.mode.startswith("I;16"):
             refuse_deep(image)
-        data = codec.encode(told, **options, **ARGUMENTS)
+        data = codec.encode(told, **options, **{"pixels_max": _pixels_max(image)} | ARGUMENTS)
     except CaeError as error:
         raise OSError(f"cannot write mode {image.mode} as CAE: {error}") from error
     file.write(data)

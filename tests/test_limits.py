@@ -82,3 +82,13 @@ def test_symbols_that_no_encoder_chooses_decode(tiny, tiny_model, largest):
 
         payload = transform_payload(symbols, Rect(0, 0, 70, 90), quality, tiny_model)
         assert tiny.decode(file_of(payload, quality, tiny_model.id)).shape == (70, 90, 3)
+
+
+def test_pictures_to_encode(tiny):
+    """Nothing is allocated for an array that pretends to be large."""
+    large = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (60_000, 60_000, 3))
+    with pytest.raises(codec.CaeError, match="60000 x 60000 pixels are more than the limit .* `create`"):
+        tiny.encode(large)
+    with pytest.raises(codec.CaeError, match="20 x 30 pixels are more than the limit of 599"):
+        codec.encode(np.zeros((30, 20), np.uint8), pixels_max=599)
+    assert codec.encode(np.zeros((30, 20), np.uint8), lossless=True, pixels_max=600)

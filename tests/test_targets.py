@@ -1,12 +1,14 @@
 """Files of a given size, and pictures of a given fidelity."""
 
 import dataclasses
+import warnings
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import codec
+from benchmarks.drawn import PICTURES
 from codec import CaeError
 from codec.coding.encoder import encode
 from codec.coding.seeking import TRIES_MAX, best, seek
@@ -51,6 +53,21 @@ def test_what_cannot_be_reached_is_said(tiny, chelsea, target, quality, message)
     with pytest.warns(RuntimeWarning, match=message):
         data = tiny.encode(chelsea[:64, :64], **target)
     assert codec.info(data).quality == quality
+
+
+def test_drawings_that_turn_exact(default):
+    """From one quality to the next: the exact file rather than one that is far below what was asked for."""
+    drawing = np.asarray(PICTURES["diagram"]())[:256, :384]
+    with pytest.warns(
+        RuntimeWarning, match=r"the file has no errors, the next below would have 4\d\.\d\d dB, in \d+ bytes rather"
+    ):
+        data = default.encode(drawing, target_psnr=45)
+    assert np.array_equal(default.decode(data), drawing)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        wanted = psnr(default.decode(default.encode(drawing, 10)), drawing)
+        data = default.encode(drawing, target_psnr=wanted)
+    assert abs(psnr(default.decode(data), drawing) - wanted) <= 0.05
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,8 @@ from .arguments import CheckedArguments
 from .reading import File, PictureReader
 from .writing import PictureWriter, channels_of, checked_metadata, checked_size
 
+_WHOLE = ", of pictures that are held whole; give it row by row to `create`, or raise the limit (pixels_max)"
+
 
 class Codec:
     """A codec that keeps its weights loaded from call to call. Safe to use from several threads at once.
@@ -70,7 +72,7 @@ class Codec:
             of this process.
         bf16: run the transforms in bfloat16 (True) or float32 (False); None decodes in float32, so that pixels agree on
             every machine within one 8-bit level and 0.01 dB, and encodes in bfloat16 where that is faster.
-        pixels_max: largest picture or region that `decode` makes.
+        pixels_max: largest picture or region that `decode` makes, and that `encode` takes.
 
     Raises:
         CaeError: for weights, a device or a number of threads that cannot be used.
@@ -165,7 +167,8 @@ class Codec:
         than 2 % smaller, or at the ends of the qualities.
 
         Raises:
-            CaeError: for an image, quality, tile size, effort or target that cannot be coded.
+            CaeError: for an image, quality, tile size, effort or target that cannot be coded, and for more pixels than
+                `pixels_max`, for which `create` is.
         """
         picture = _picture_of(image)
         targets = {"target_size": target_size, "target_bpp": target_bpp, "target_psnr": target_psnr}
@@ -174,10 +177,12 @@ class Codec:
     @fork_safe
     def encode_picture(self, picture: Picture, options: EncodeOptions) -> bytes:
         """`encode` for a picture whose colour, alpha and metadata are already apart."""
+        height, width = picture.colour.shape[:2]
+        check_size(width, height, self._settings.pixels_max, _WHOLE, picture.depth)
         picture = picture.in_own_depth(options.depth)
-        height, width, channels = (pixels := picture.pixels).shape
+        pixels = picture.pixels
         depth = options.depth_of(bits_of(pixels.dtype))
-        job = Job.encoding(self._model, self._settings, (width, height), channels, options, depth)
+        job = Job.encoding(self._model, self._settings, (width, height), pixels.shape[2], options, depth)
         if depth > 8 and (hint := options.hint(int(picture.colour.max()), depth)):
             warnings.warn(hint, RuntimeWarning, stacklevel=3)
         return (encode_to_target if options.has_target else encode_pixels)(pixels, job, picture.metadata)

@@ -69,6 +69,7 @@ def choose_layers(
         number, tile = cell
         inside = tile.outward(LATENT_STRIDE).relative_to(band.outward(LATENT_STRIDE))
         return _layer(
+            tile,
             pixels[tile.relative_to(place).slices],
             decoded[tile.relative_to(around).slices],
             latent[inside.slices],
@@ -106,13 +107,14 @@ def _decoded(
     return with_fallback(lambda job: synthesise(gather, around, job), job), around
 
 
-def _layer(pixels: np.ndarray, decoded: np.ndarray, latent: Tensor, bits: int, job: Job) -> Layer | None:
+def _layer(tile: Rect, pixels: np.ndarray, decoded: np.ndarray, latent: Tensor, bits: int, job: Job) -> Layer | None:
     """The lossless layer of a tile, or None where the transform alone costs least.
 
     Blocks are compared by estimates: their squared errors are known, the transform's bits go by the latent's logarithms,
     lossless ones by the pixels that repeat no other. Some sets of blocks are then compared by their real lossless bits.
 
     Args:
+        tile: where it is.
         pixels, decoded: (h, w, 1 or 3), as they are and as the transform gives them back.
         latent: (h / 16, w / 16, N) in quantisation steps.
         bits: what the transform takes.
@@ -132,7 +134,8 @@ def _layer(pixels: np.ndarray, decoded: np.ndarray, latent: Tensor, bits: int, j
 
     def coded(blocks: np.ndarray) -> Layer:
         shown = None if blocks.all() else of_blocks(blocks, height, width)
-        return Layer(shown, encode_colour(pixels, shown, header.depth))
+        code = job.tiles.get((tile, blocks.tobytes()), lambda: memoryview(encode_colour(pixels, shown, header.depth)))
+        return Layer(shown, bytes(code))
 
     weights = new + _BLOCK_WEIGHT
     by_lossless = weights * (8 * len(coded(drawn).data) / weights[drawn].sum())

@@ -44,8 +44,9 @@ def _next(tried: Mapping[float, float], wanted: float, within: tuple[float, floa
     above = min((place for place, value in tried.items() if value > wanted and (below is None or place > below)), default=None)
     if below is not None and above is not None:
         share = (wanted - tried[below]) / (tried[above] - tried[below])
-        # a curved function would let one side creep
-        return below + (above - below) * min(max(share, 0.1), 0.9)
+        # where the function is curved, or jumps, one side would creep
+        creeps = len({value < wanted for value in list(tried.values())[-2:]}) == 1
+        return below + (above - below) * (0.5 if creeps else min(max(share, 0.1), 0.9))
     nearest = min(tried, key=lambda place: abs(tried[place] - wanted))
     others = [place for place in tried if place != nearest]
     if others:

@@ -73,8 +73,8 @@ class Job:
     """What one call works with: a model and how it runs, what the file's header says, and what the caller chose.
 
     `distortion_weight` is the encoder's, see `Quantiser.choose`.
-    `tiles` holds what other calls have decoded of the same file. `count_searched` is told of pixels as the search for their
-    symbols goes on, on any thread.
+    `tiles` holds what other calls have decoded of the same file, or have coded without loss of the same picture.
+    `count_searched` is told of pixels as the search for their symbols goes on, on any thread.
     """
 
     model: Model

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..cache import TileCache
 from ..format import container
 from ..format.source import Memory
 from ..networks.quantisation import DISTORTION_WEIGHT
@@ -24,6 +25,12 @@ STEP = 0.58
 Measured on validation photographs at qualities 20, 50 and 80, where it also costs as much fidelity: so it does between the
 qualities what they do themselves.
 """
+FAR = 1.0
+"""By how many dB a picture may fall short of a PSNR before a better one will rather do, though it takes more bytes."""
+_PSNR_MOST = 60.0
+"""More than photographs reach: what stands for the PSNR of a picture without errors, so that secants go on to the others."""
+_LOSSLESS_HELD = 2**27
+"""Bytes of lossless parts that are kept from one quality to the next, which often takes the same."""
 _PLACES = (QUALITIES[0] - 1.0, float(QUALITIES[-1]))
 
 
@@ -52,11 +59,12 @@ class _Scale:
 def encode_to_target(pixels: np.ndarray, job: Job, metadata: Mapping[str, bytes]) -> bytes:
     """Codes a picture (H, W, 1 to 4) at the quality that meets the target of the job's options.
 
-    Between two qualities it saves bits by its choice of symbols. A file is never larger, and a picture's PSNR never more
-    than 0.05 dB better, than was asked for, unless quality 1 is; a RuntimeWarning says where one is more than 2 % smaller, or
-    the other more than 0.05 dB worse.
+    Between two qualities it saves bits by its choice of symbols. A file is never larger than was asked for, unless quality 1
+    is. A picture's PSNR is more than 0.05 dB better only where that takes no more bytes or where the next below is more than
+    `FAR` worse, as drawn pictures may turn exact from one quality to the next. A RuntimeWarning says where a file is more
+    than 2 % smaller, or a PSNR is missed by more than 0.05 dB.
     """
-    options = job.options
+    options, job = job.options, dataclasses.replace(job, tiles=TileCache(_LOSSLESS_HELD))
     assert isinstance(options, EncodeOptions)
     area = job.header.width * job.header.height
     if options.target_psnr is not None:
@@ -70,11 +78,18 @@ def encode_to_target(pixels: np.ndarray, job: Job, metadata: Mapping[str, bytes]
 
     def measure(place: float) -> float:
         files[place] = data = encode(pixels, _job_at(place, job), metadata)
-        return math.log(8 * len(data) / area) if options.target_psnr is None else _psnr(pixels, data, job)
+        if options.target_psnr is None:
+            return math.log(8 * len(data) / area)
+        return min(_psnr(pixels, data, job), max(_PSNR_MOST, scale.high + 1))
 
     tried = seek(measure, scale.low, scale.high, within=_PLACES, start=scale.start, slope=scale.slope)
     chosen = best(tried, scale.high)
-    _warn(tried[chosen], files[chosen], chosen, scale, options)
+    if options.target_psnr is not None and (better := [place for place in tried if tried[place] > scale.high]):
+        smallest = min(better, key=lambda place: len(files[place]))
+        if tried[chosen] < scale.enough - FAR or len(files[smallest]) <= len(files[chosen]):
+            chosen = smallest
+    if not scale.enough <= tried[chosen] <= scale.high:
+        _warn(tried, chosen, files, scale, options)
     return files[chosen]
 
 
@@ -100,17 +115,25 @@ def _psnr(pixels: np.ndarray, data: bytes, job: Job) -> float:
         count += int(np.count_nonzero(seen)) * colours
         top += len(rows)
     error = total / max(count, 1)
-    return 20 * math.log10(file.header.largest) - 10 * math.log10(max(error, 1e-9))
+    return 20 * math.log10(file.header.largest) - 10 * math.log10(error) if error else math.inf
 
 
-def _warn(value: float, data: bytes, place: float, scale: _Scale, options: EncodeOptions) -> None:
-    if scale.enough <= value <= scale.high:
-        return
+def _warn(
+    tried: Mapping[float, float], chosen: float, files: Mapping[float, bytes], scale: _Scale, options: EncodeOptions
+) -> None:
+    value, data = tried[chosen], files[chosen]
     if options.target_psnr is not None:
-        found, wanted = f"a PSNR of {value:.2f} dB", f"{options.target_psnr} dB"
+        found = "no errors" if value >= _PSNR_MOST and value > scale.high else f"a PSNR of {value:.2f} dB"
+        wanted = f"{options.target_psnr} dB"
     elif options.target_bpp is not None:
         found, wanted = f"{math.exp(value):.4f} bits per pixel", f"{options.target_bpp}"
     else:
         found, wanted = f"{len(data)} bytes", f"{options.target_size}"
-    why = "quality 1 gives no less" if value > scale.high else "quality 100 gives no more" if place >= 100 else "the next below"
+    if value < scale.enough:
+        why = "quality 100 gives no more" if chosen >= _PLACES[1] else "the next below"
+    elif fewer := [place for place in tried if tried[place] <= scale.high]:
+        below = max(fewer, key=lambda place: tried[place])
+        why = f"the next below would have {tried[below]:.2f} dB, in {len(files[below])} bytes rather than {len(data)}"
+    else:
+        why = "quality 1 gives no less"
     warnings.warn(f"the target of {wanted} is not met: the file has {found}, {why}", RuntimeWarning, stacklevel=5)

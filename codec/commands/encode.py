@@ -54,11 +54,11 @@ class Encoding:
         with streams.reading(task.source, given.max_pixels) as source:
             with common.naming(task.source):
                 source = source.in_own_depth(given.depth)
+            limit = PIXELS_MAX if given.max_pixels is None else given.max_pixels
             if options.has_target:
-                limit = PIXELS_MAX if given.max_pixels is None else given.max_pixels
                 with common.naming(task.source):
                     check_size(source.width, source.height, limit, _WHOLE, source.depth)
-            codec = tools.codec(encoder=given.encoder)
+            codec = tools.codec(encoder=given.encoder, pixels_max=limit)
             bands, watched = read_ahead(source.bands), (source.width * source.height, task.source.name)
             with contextlib.ExitStack() as stack:
                 count = None
