@@ -87,7 +87,7 @@ def test_symbols_that_no_encoder_chooses_decode(tiny, tiny_model, largest):
 def test_pictures_to_encode(tiny):
     """Nothing is allocated for an array that pretends to be large."""
     large = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (60_000, 60_000, 3))
-    with pytest.raises(codec.CaeError, match="60000 x 60000 pixels are more than the limit .* `create`"):
+    with pytest.raises(codec.CaeError, match=r"60000 x 60000 pixels are more than the limit .* `create`"):
         tiny.encode(large)
     with pytest.raises(codec.CaeError, match="20 x 30 pixels are more than the limit of 599"):
         codec.encode(np.zeros((30, 20), np.uint8), pixels_max=599)
