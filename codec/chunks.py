@@ -12,6 +12,7 @@ import numpy as np
 import codec
 
 from .errors import CaeError
+from .format.header import NO_MODEL, Header
 from .options import DEFAULT_QUALITY, EncodeOptions, integer
 
 ARGUMENTS: dict[str, Any] = {"threads": 1}
@@ -29,13 +30,14 @@ class ChunkCoding:
     counts 1, 3 or 4, else None.
 
     Raises:
-        CaeError: for a `channel_axis` that is none of these.
+        CaeError: for a `channel_axis` that is none of these, and for options that no file has.
     """
 
     options: EncodeOptions
     channel_axis: int | Literal["auto"] | None = "auto"
 
     def __post_init__(self) -> None:
+        Header(1, 1, 1, self.options.quality, self.options.tile, NO_MODEL)
         if self.channel_axis not in ("auto", None):
             object.__setattr__(self, "channel_axis", integer("channel_axis", self.channel_axis))
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -95,12 +96,34 @@ def test_without_an_output_stream(encoded):
 
 def test_reader_that_has_enough(encoded):
     """`cae-info FILE | true` ends quietly."""
-    reading, writing = os.pipe()
-    os.close(reading)
-    result = subprocess.run([sys.executable, BIN / "cae-info", encoded], stdout=writing, stderr=subprocess.PIPE, text=True)
-    os.close(writing)
-    assert result.stderr == ""
-    assert result.returncode == 128 + 13
+    for arguments in ([encoded], *([["--print-completion", "zsh"]] if find_spec("shtab") else [])):
+        reading, writing = os.pipe()
+        os.close(reading)
+        command = [sys.executable, BIN / "cae-info", *arguments]
+        result = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+        os.close(writing)
+        assert result.stderr == ""
+        assert result.returncode == 128 + 13
+
+
+def test_info_of_many_files(encoded, tmp_path, capsys):
+    """Each is told of; those that are damaged make the command fail at its end."""
+    data = encoded.read_bytes()
+    good, bad, cut = (tmp_path / name for name in ("good.cae", "bad.cae", "cut.cae"))
+    good.write_bytes(data)
+    bad.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    cut.write_bytes(data[:-1])
+    info.main([str(good), str(bad), "--json"])
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["file"] for line in lines] == [str(good), str(bad)] and lines[0]["width"] == lines[1]["width"]
+    with pytest.raises(SystemExit) as stop:
+        info.main([str(path) for path in (good, bad, cut)] + ["--check", "--json"])
+    told = capsys.readouterr()
+    lines = [json.loads(line) for line in told.out.splitlines()]
+    assert ["error" in line for line in lines] == [False, True, True] and lines[1]["damaged"]
+    assert len(told.err.splitlines()) == 2 and "2 of 3 files" in str(stop.value.code)
+    info.main([str(good), str(good)])
+    assert capsys.readouterr().out.count(f"file            {good}") == 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has other signals")

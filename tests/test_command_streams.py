@@ -96,6 +96,10 @@ def test_no_overwrite(capsys, photograph, encoded):
     assert "exists" in refused(capsys, encode.main, photograph, encoded, "-q", 90, "--no-overwrite", *SMALL)
     assert "exists" in refused(capsys, decode.main, encoded, photograph, "--no-overwrite", *SMALL)
     assert encoded.read_bytes() == before
+    with pytest.raises(SystemExit):
+        encode.main([str(photograph), str(encoded), "--no-overwrite", "--json", *SMALL])
+    told = json.loads(capsys.readouterr().out)
+    assert "exists" in told["error"] and "skipped" not in told
     encode.main([str(photograph), str(encoded), "-q", "90", *SMALL])
     assert encoded.read_bytes() != before
 

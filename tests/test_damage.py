@@ -4,14 +4,16 @@ import warnings
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import codec
+from codec.commands.decode import main
 from codec.format import container
 from codec.format.container import Payload
 from codec.format.header import Kind, Plane
 from codec.networks.transforms import receptive_field
 
-from .conftest import psnr
+from .conftest import TINY, psnr
 
 
 def damaged(data: bytes, *parts: tuple[int, Plane]) -> bytes:
@@ -52,6 +54,30 @@ def test_what_is_beyond_the_reach_of_damage_is_exact(default, default_model, ast
         near[max(0, top - reach) : top + 64 + reach, max(0, left - reach) : left + 64 + reach] = True
     assert near.mean() < 0.3
     assert np.array_equal(pixels[~near], whole[~near])
+
+
+def test_a_file_that_is_cut_off(tiny, chelsea, tmp_path, capsys):
+    """Anywhere among its tiles: those that it has no more are filled, the first one ends an ordinary decode."""
+    pixels = np.dstack([chelsea[:130, :150], chelsea[:130, :150, 0]])
+    data = tiny.encode(pixels, 60, tile=64)
+    whole, file = tiny.decode(data), container.read(data)
+    entry = file.index[2 * 7]
+    for length, first in ((entry.offset, 7), (entry.offset - 1, 6)):
+        with pytest.raises(codec.CaeError, match=f"the file is cut off: {length} of {len(data)} bytes; .* .--keep-going"):
+            tiny.decode(data[:length])
+        found, said = filled(tiny, data[:length])
+        assert f"the alpha of tile {first} (" in said[0] and "the alpha of tile 5" not in said[0]
+        assert np.array_equal(found[:40], whole[:40]) and not np.array_equal(found, whole)
+        with tiny.open(data[:length], on_error="fill") as picture, pytest.warns(RuntimeWarning, match="tile 7 "):
+            assert np.array_equal(picture.read(), found)
+    (tmp_path / "cut.cae").write_bytes(data[: entry.offset])
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        main([str(tmp_path / "cut.cae"), str(tmp_path / "a.png"), "--weights", str(TINY), "--keep-going"])
+    assert "tile 7" in capsys.readouterr().err
+    assert (np.asarray(Image.open(tmp_path / "a.png"))[:40] == whole[:40]).all()
+    with pytest.raises(codec.CaeError, match="cut off in its tile index"):
+        tiny.decode(data[: file.index[0].offset - 1], on_error="fill")
 
 
 def test_what_fills_a_tile_goes_with_its_surroundings(default, astronaut):

@@ -113,6 +113,15 @@ def test_files_that_are_cut_off(path):
         image.load()
 
 
+def test_truncated_images_may_be_loaded(path, monkeypatch):
+    """As of Pillow's own formats, where its switch says so; what the file still has is as it was."""
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    with opened(path.read_bytes()) as image, opened(path.read_bytes()[:-5]) as cut:
+        with pytest.warns(RuntimeWarning, match="filled in"):
+            cut.load()
+        assert image.convert("RGB").crop((0, 0, 40, 40)) == cut.convert("RGB").crop((0, 0, 40, 40))
+
+
 def test_damage(path, monkeypatch):
     data = bytearray(path.read_bytes())
     data[-5] ^= 1

@@ -58,7 +58,8 @@ def start(*arguments):
     if not line:
         process.wait()
         raise AssertionError(process.stderr.read())
-    return process, urllib.parse.urlsplit(line.split(" at ")[1]).port
+    url = json.loads(line)["url"] if "--json" in arguments else line.split(" at ")[1]
+    return process, urllib.parse.urlsplit(url).port
 
 
 def end(process):
@@ -205,7 +206,7 @@ def test_requests_are_small(get):
 
 
 def test_one_file_has_no_list(folder):
-    process, port = start(folder / "wide.cae")
+    process, port = start(folder / "wide.cae", "--json")
     try:
         answer = ask(port, "/")
         assert answer.status == 307

@@ -128,6 +128,7 @@ def test_beside_other_codecs(chelsea):
         ("uint8", (8, 8, 3), {"channel_axis": 3}, "channel_axis 3 is no axis"),
         ("uint8", (8, 8), {"channel_axis": "c"}, "channel_axis 'c' is not an integer"),
         ("uint8", (8, 8), {"quality": "best"}, "quality 'best'"),
+        ("uint8", (8, 8), {"quality": 700}, "quality 700 is not in 1 to 100"),
         ("uint8", (8, 8), {"level": 3}, "unknown option 'level'"),
     ],
 )

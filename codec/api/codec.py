@@ -221,7 +221,8 @@ class Codec:
             data: the file's bytes, or any buffer that holds them: a mapped file, a NumPy array, a memoryview.
             region: (x, y, width, height) in pixels; only the tiles that it needs are decoded, and the result equals that
                 crop of the whole picture.
-            on_error: "fill" fills damaged tiles from what surrounds them (alpha: opaque) and names them in one warning.
+            on_error: "fill" fills damaged tiles, and those that a file which is cut off has no more, from what surrounds them
+                (alpha: opaque), and names them in one warning.
                 Pixels further from them than the synthesis reaches are exact.
             scale: 2, 1, 1/2, 1/4 or 1/8 (a float or a Fraction). A picture of W x H pixels is then one of ⌈W·scale⌉ x
                 ⌈H·scale⌉. At smaller sizes each of these stands for a square of 1/scale pixels, counted from the top left
@@ -248,7 +249,7 @@ class Codec:
     def decode_picture(self, data: Buffer, options: DecodeOptions) -> Picture:
         """`decode` to a picture whose colour, alpha and metadata are apart."""
         source = Memory(as_bytes(data))
-        file = container.read(source)
+        file = container.read(source, cut_off=options.on_error == "fill")
         header = file.header
         damage = Damage(header) if options.on_error == "fill" else None
         job = Job(self._model_for(header.model_id), self._settings, header, options)

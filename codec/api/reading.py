@@ -47,7 +47,7 @@ class PictureReader:
         self._source = open_source(file)
         try:
             with self._naming():
-                self._file = container.read(self._source)
+                self._file = container.read(self._source, cut_off=on_error == "fill")
                 self._model = model_for(self._file.header)
         except BaseException:
             self._source.close()

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from .. import __version__
 from ..format.limits import PIXELS_MAX
-from .common import one_line
+from .common import one_line, reporting
 
 PARTS = ("exif", "icc", "xmp")
 """Parts of the metadata."""
@@ -35,7 +35,8 @@ class _Completion(argparse.Action):
         for action in parser._actions:
             if action.type is Path or action.dest in ("inputs", "input", "output"):
                 action.complete = _FILES  # type: ignore[attr-defined]
-        print(shtab.complete(parser, str(values[1])))
+        with reporting(parser.prog):
+            print(shtab.complete(parser, str(values[1])))
         parser.exit()
 
 

@@ -81,8 +81,8 @@ def facts(path: Path) -> dict[str, Any]:
     return told | {"tile": header.tile, "bytes": size, "bits_per_pixel": size * 8 / (header.width * header.height)}
 
 
-def read(path: Path) -> CodedFile:
-    """What a file says of itself; CaeError where it is none, or damaged."""
+def read(path: Path, *, cut_off: bool = False) -> CodedFile:
+    """What a file says of itself; CaeError where it is none, or damaged, or cut off unless that may be."""
     with open_source(path) as source, common.naming(path):
-        file = container.read(source)
+        file = container.read(source, cut_off=cut_off)
         return CodedFile(path, file.header, dict(file.metadata))

@@ -36,7 +36,7 @@ class Decoding:
         from ..format.limits import bytes_of
         from . import coded_files
 
-        header = coded_files.read(path).header
+        header = coded_files.read(path, cut_off=self.given.keep_going).header
         width, height = self.given.region[2:] if self.given.region else (header.width, header.height)
         return int(width * height * max(1, self.given.scale) ** 2) * bytes_of(header.depth)
 
@@ -50,7 +50,7 @@ class Decoding:
         given = self.given
         check_target(task.target, task.source)
         streams.check_format(task.target)
-        coded = coded_files.read(task.source)
+        coded = coded_files.read(task.source, cut_off=given.keep_going)
         coded = dataclasses.replace(coded, metadata=kept(coded.metadata, given.keep))
         header, metadata = coded.header, coded.metadata
         options = DecodeOptions(given.region, "fill" if given.keep_going else "raise", given.scale)
@@ -93,7 +93,9 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument("--region", type=_region, metavar="x,y,w,h", help="decode only these pixels (of the full size)")
     parser.add_argument("--scale", type=_scale, default=1, metavar="2|1/2|1/4|1/8", help="decode to another size")
     parser.add_argument(
-        "--keep-going", action="store_true", help="fill damaged tiles from what surrounds them, and name them in a warning"
+        "--keep-going",
+        action="store_true",
+        help="fill damaged tiles, and those that a file which is cut off has no more, from what surrounds them, and name them",
     )
     parser.add_argument(
         "--decoder", metavar="NAME|FILE", help="another decoder for the weights: an installed one, or a .safetensors file"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 from pathlib import Path
@@ -16,9 +17,9 @@ from .standard_streams import as_source
 
 def main(given: list[str] | None = None) -> None:
     """Entry point of `cae-info`."""
-    parser = arguments.parser("cae-info", "Say what a .cae file holds, without decoding it.")
-    parser.add_argument("input", metavar="FILE", help=".cae file; - is standard input")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser = arguments.parser("cae-info", "Say what .cae files hold, without decoding them.")
+    parser.add_argument("inputs", nargs="+", metavar="FILE", help=".cae files; - is standard input")
+    parser.add_argument("--json", action="store_true", help="print JSON: of many files, a line for each")
     parser.add_argument(
         "--check", action="store_true", help="verify all checksums, name the tiles that are damaged, and exit with 1 for any"
     )
@@ -28,21 +29,49 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument("--weights", type=Path, metavar="FILE", help="weights file for --bits (default: the installed ones)")
     parsed = parser.parse_args(given)
     with common.reporting(parser.prog):
-        with as_source(parsed.input) as path:
-            with open_source(path) as source, common.naming(path):
-                facts = dataclasses.asdict(describe(source))
-                if parsed.check:
-                    facts["damaged"] = list(damaged_parts(source))
-            if parsed.bits:
-                from .. import Codec
+        if len(parsed.inputs) == 1:
+            facts = _facts(parsed.inputs[0], parsed)
+            print(json.dumps(facts, indent=2) if parsed.json else _lines(facts))
+            _refuse_damaged(parsed.inputs[0], facts)
+            return
+        failed = 0
+        for name in parsed.inputs:
+            told: dict[str, Any] = {"file": name}
+            try:
+                told |= _facts(name, parsed)
+                if not parsed.json:
+                    print(_lines(told), end="\n\n", flush=True)
+                _refuse_damaged(name, told)
+            except CaeError as error:
+                failed += 1
+                told["error"] = str(error)
+                common.tell(common.one_line(f"{parser.prog}: {error}"))
+            if parsed.json:
+                print(json.dumps(told), flush=True)
+        if failed:
+            raise CaeError(f"{failed} of {len(parsed.inputs)} files are damaged or cannot be read")
 
-                with Codec(weights=parsed.weights, device="cpu").open(path) as picture:
-                    facts["transform_bits"] = picture.transform_bits()
-        print(json.dumps(facts, indent=2) if parsed.json else _lines(facts))
-        if facts.get("damaged"):
-            count = len(facts["damaged"])
-            what = "1 part of a tile is" if count == 1 else f"{count} parts of tiles are"
-            raise CaeError(f"{parsed.input}: {what} damaged; get the file again, or decode it with --keep-going")
+
+def _facts(name: str, parsed: argparse.Namespace) -> dict[str, Any]:
+    """What is told of a file, by its name."""
+    with as_source(name) as path:
+        with open_source(path) as source, common.naming(path):
+            facts = dataclasses.asdict(describe(source))
+            if parsed.check:
+                facts["damaged"] = list(damaged_parts(source))
+        if parsed.bits:
+            from .. import Codec
+
+            with Codec(weights=parsed.weights, device="cpu").open(path) as picture:
+                facts["transform_bits"] = picture.transform_bits()
+    return facts
+
+
+def _refuse_damaged(name: str, facts: dict[str, Any]) -> None:
+    if facts.get("damaged"):
+        count = len(facts["damaged"])
+        what = "1 part of a tile is" if count == 1 else f"{count} parts of tiles are"
+        raise CaeError(f"{name}: {what} damaged; get the file again, or decode it with --keep-going")
 
 
 def _lines(facts: dict[str, Any]) -> str:

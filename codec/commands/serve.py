@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import socket
 from pathlib import Path
@@ -25,6 +26,7 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument(
         "--cache", type=int, default=CACHE_MB, metavar="MB", help=f"memory for finished tiles (default: {CACHE_MB})"
     )
+    parser.add_argument("--json", action="store_true", help="print address and number of pictures as a line of JSON")
     arguments.add_running(parser)
     parsed = parser.parse_args(given)
     with common.reporting(parser.prog):
@@ -49,7 +51,10 @@ def main(given: list[str] | None = None) -> None:
             address = listening.getsockname()
             host = f"[{address[0]}]" if ":" in address[0] else address[0]
             files = library.files()
-            print(f"{len(files)} picture{'s' if len(files) != 1 else ''} at http://{host}:{address[1]}/", flush=True)
+            url = f"http://{host}:{address[1]}/"
+            told = {"url": url, "pictures": len(files)}
+            line = json.dumps(told) if parsed.json else f"{len(files)} picture{'s' if len(files) != 1 else ''} at {url}"
+            print(line, flush=True)
             # few connections and small requests, whoever asks
             config = uvicorn.Config(
                 app,

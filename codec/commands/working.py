@@ -178,9 +178,9 @@ def run_one(work: Work, given: argparse.Namespace, telling: Telling) -> None:
         with as_source(source) as reading, as_target(target, work.suffix) as writing:
             task = Task(reading, writing)
             if reason := refusal(task, given):
-                telling.skipped(source, target, reason)
                 if given.no_overwrite:
                     raise CaeError(f"{target}: {reason}")
+                telling.skipped(source, target, reason)
                 return
             start = time.monotonic()
             facts = work.run(task, Tools(given, given.threads, progress.PictureBar(given.quiet)))

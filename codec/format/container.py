@@ -29,6 +29,7 @@ _HEADER = struct.Struct("<4sBBBBIIHH8sI")
 _SECTION = struct.Struct("<4sII")
 _ENTRY = struct.Struct("<QIBI")
 _LENGTH_AT = 8
+_GOING_ON = "or have damaged tiles filled (--keep-going, on_error='fill')"
 _CRC = struct.Struct("<I")
 _LENGTH = struct.Struct("<I")
 HEADER_SIZE = _HEADER.size
@@ -196,15 +197,15 @@ class Writer:
         self._file.seek(self._end)
 
 
-def read(data: Source | Data) -> Container:
+def read(data: Source | Data, *, cut_off: bool = False) -> Container:
     """Parses a file and checks all of it but the payloads' CRCs; CaeError says which rule of FORMAT.md it breaks.
 
-    Of a source, only what stands before the payloads is read.
+    Of a source, only what stands before the payloads is read. With `cut_off` the file may end among these.
     """
     source = Ahead(as_source(data))
     header, count = _read_header(source)
     metadata, offset = _read_sections(source, count)
-    index = _read_index(source, header, offset)
+    index = _read_index(source, header, offset, cut_off)
     return Container(header, metadata, index)
 
 
@@ -224,17 +225,18 @@ def check(data: Source | Data) -> None:
 
 
 def payload(data: Source | Data, container: Container, tile: int, plane: Plane = Plane.COLOUR) -> Payload:
-    """One part of one tile; DamageError where its CRC does not match."""
+    """One part of one tile; DamageError where its CRC does not match, or where the file ends before."""
     source = as_source(data)
     planes = container.header.planes
     entry = container.index[tile * len(planes) + planes.index(plane)]
+    if entry.offset + entry.length > source.size:
+        raise DamageError(f"{plane.value} {tile} is damaged: the file is cut off before its end; get the file again")
     found = source.read(entry.offset, entry.length)
     if zlib.crc32(found) != entry.crc:
         if source.has_changed():
             raise CaeError("the file has been written to since it was opened; open it again")
-        raise DamageError(
-            f"{plane.value} {tile} is damaged: its CRC does not match; get the file again, or decode a region without it"
-        )
+        advice = f"get the file again, decode a region without it, {_GOING_ON}"
+        raise DamageError(f"{plane.value} {tile} is damaged: its CRC does not match; {advice}")
     return Payload(entry.kind, found)
 
 
@@ -302,7 +304,7 @@ def _pieces(source: Source, offset: int, length: int, at_once: int) -> Iterator[
         yield source.read(start, min(at_once, offset + length - start))
 
 
-def _read_index(source: Source, header: Header, offset: int) -> Index:
+def _read_index(source: Source, header: Header, offset: int, cut_off: bool) -> Index:
     size = index_size(header) - _CRC.size
     end = offset + size + _CRC.size
     if end > source.size:
@@ -321,8 +323,8 @@ def _read_index(source: Source, header: Header, offset: int) -> Index:
         raise CaeError("the tile index is damaged: its CRC does not match")
     if broken:
         raise broken
-    if checked.end > source.size:
-        raise CaeError(f"the file is cut off: {source.size} of {checked.end} bytes")
+    if checked.end > source.size and not cut_off:
+        raise CaeError(f"the file is cut off: {source.size} of {checked.end} bytes; get the file again, {_GOING_ON}")
     if checked.end < source.size:
         raise CaeError(f"{source.size - checked.end} bytes follow the last tile")
     return Index(bytes(checked.entries))
