@@ -80,6 +80,17 @@ def test_no_seam_between_the_kinds(default, page, coded):
     assert photo[rim].mean() < 1.5 * inner
 
 
+def test_paper_around_a_photograph_is_exact(default, astronaut):
+    """Wherever the photograph lies between the blocks."""
+    pixels = text(400, 320).copy()
+    pixels[60:270, 80:330] = 255
+    pixels[75:256, 99:308] = astronaut[:181, 100:309]
+    for page in (pixels, pixels[..., 1], pixels.astype(np.uint16) * 257):
+        errors = default.decode(default.encode(page, 50)) != page
+        errors[75:256, 99:308] = False
+        assert not errors.any()
+
+
 def test_a_photograph_beside_a_lossless_tile_has_no_seam(default, astronaut):
     """The tile's border is the photograph's: half of the transform's surroundings there are a tile without a latent."""
     pixels = np.concatenate([astronaut[:, :256], text(256, 512)], 1)

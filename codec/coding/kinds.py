@@ -12,7 +12,7 @@ from torch import Tensor
 from ..format.container import Payload
 from ..format.tiling import LATENT_STRIDE, Rect, grid
 from ..images.lossless import encode_colour
-from ..images.repeats import BLOCK, block_sums, filled, grown, looks_drawn, new_pixels, of_blocks, smoothed
+from ..images.repeats import BLOCK, block_sums, continued, filled, grown, looks_drawn, new_pixels, of_blocks, smoothed
 from ..networks.entropy_networks import MEAN_BITS
 from ..runtime.threads import run_parallel
 from .settings import Job, with_fallback
@@ -133,7 +133,8 @@ def _layer(tile: Rect, pixels: np.ndarray, decoded: np.ndarray, latent: Tensor, 
     height, width = pixels.shape[:2]
 
     def coded(blocks: np.ndarray) -> Layer:
-        shown = None if blocks.all() else of_blocks(blocks, height, width)
+        # as far as a block's ground is exact, none of it would be seen to differ beside a photograph
+        shown = None if blocks.all() else continued(of_blocks(blocks, height, width), pixels)
         code = job.tiles.get((tile, blocks.tobytes()), lambda: memoryview(encode_colour(pixels, shown, header.depth)))
         return Layer(shown, bytes(code))
 

@@ -115,6 +115,29 @@ def grown(chosen: np.ndarray, allowed: np.ndarray) -> np.ndarray:
     return found
 
 
+def continued(shown: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """What is shown (H, W) bool, which is whole blocks of pixels (H, W, 1 or 3), and what goes on beside it without a change.
+
+    Of a block beside a shown one those rows or columns count which, one after another, equal the shown one's last.
+
+    >>> paper, photograph = np.zeros((8, 11, 1), np.uint8), np.arange(40, dtype=np.uint8).reshape(8, 5, 1)
+    >>> continued(np.arange(16) < np.full((8, 1), 8), np.hstack([paper, photograph])).sum(1).tolist()
+    [11, 11, 11, 11, 11, 11, 11, 11]
+    """
+    height, width = shown.shape
+    beyond = ((0, -height % BLOCK), (0, -width % BLOCK))
+    packed, blocks = np.pad(_packed(pixels), beyond, mode="edge"), shown[::BLOCK, ::BLOCK]
+    found = of_blocks(blocks, *packed.shape)
+    for turns in range(4):  # the shown block is to the left, above, to the right, below
+        turned, marked = np.rot90(packed, turns), np.rot90(blocks, turns)
+        cells = turned.reshape(marked.shape[0], BLOCK, marked.shape[1], BLOCK).swapaxes(1, 2)
+        same = (cells[:, 1:] == cells[:, :-1, :, -1:]).all(2)
+        same &= (marked[:, :-1] & ~marked[:, 1:])[..., None]
+        reached = np.logical_and.accumulate(same, 2).reshape(len(marked), -1)
+        np.rot90(found, turns)[:, BLOCK:] |= reached.repeat(BLOCK, 0)
+    return found[:height, :width]
+
+
 def filled(pixels: np.ndarray, hidden: np.ndarray, middle: int = 128) -> np.ndarray:
     """Pixels (H, W, C) whose hidden ones (H, W) bool go on smoothly from those around them, so as to cost few bits.
 
