@@ -87,7 +87,7 @@ class EncodeOptions:
             object.__setattr__(self, "depth", integer("depth", self.depth))
             if self.depth not in DEPTHS:
                 raise CaeError(f"depth {self.depth} is not {DEPTHS[0]} to {DEPTHS[-1]}")
-        targets = {name: value for name in TARGETS if (value := getattr(self, name)) is not None}
+        targets = self.targets
         if targets and self.lossless:
             raise CaeError(f"lossless and {next(iter(targets))} exclude each other; name one of them")
         if len(targets) > 1:
@@ -125,7 +125,12 @@ class EncodeOptions:
     @property
     def has_target(self) -> bool:
         """Whether a target is to be met, for which the whole picture has to be there."""
-        return any(getattr(self, name) is not None for name in TARGETS)
+        return bool(self.targets)
+
+    @property
+    def targets(self) -> dict[str, float]:
+        """The targets that are named, one at most."""
+        return {name: value for name in TARGETS if (value := getattr(self, name)) is not None}
 
 
 @dataclasses.dataclass(frozen=True)

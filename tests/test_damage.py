@@ -1,5 +1,6 @@
 """Damage: the first damaged tile is named; or all are filled, and what is beyond their reach is exact."""
 
+import json
 import warnings
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from PIL import Image
 
 import codec
+from codec.commands import info
 from codec.commands.decode import main
 from codec.format import container
 from codec.format.container import Payload
@@ -63,7 +65,7 @@ def test_a_file_that_is_cut_off(tiny, chelsea, tmp_path, capsys):
     whole, file = tiny.decode(data), container.read(data)
     entry = file.index[2 * 7]
     for length, first in ((entry.offset, 7), (entry.offset - 1, 6)):
-        with pytest.raises(codec.CaeError, match=f"the file is cut off: {length} of {len(data)} bytes; .* .--keep-going"):
+        with pytest.raises(codec.CaeError, match=f"the file is cut off: {length} of {len(data)} bytes; .* --keep-going"):
             tiny.decode(data[:length])
         found, said = filled(tiny, data[:length])
         assert f"the alpha of tile {first} (" in said[0] and "the alpha of tile 5" not in said[0]
@@ -74,10 +76,26 @@ def test_a_file_that_is_cut_off(tiny, chelsea, tmp_path, capsys):
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         main([str(tmp_path / "cut.cae"), str(tmp_path / "a.png"), "--weights", str(TINY), "--keep-going"])
-    assert "tile 7" in capsys.readouterr().err
+        main([str(tmp_path / "cut.cae"), str(tmp_path / "a8.png"), "--weights", str(TINY), "--keep-going", "--scale", "1/8"])
+    assert capsys.readouterr().err.count(": tile 7 (") == 2 and (tmp_path / "a8.png").exists()
+    with pytest.raises(SystemExit, match="damaged"):
+        info.main([str(tmp_path / "cut.cae"), "--check", "--json"])
+    assert len(json.loads(capsys.readouterr().out)["damaged"]) == 4
     assert (np.asarray(Image.open(tmp_path / "a.png"))[:40] == whole[:40]).all()
     with pytest.raises(codec.CaeError, match="cut off in its tile index"):
         tiny.decode(data[: file.index[0].offset - 1], on_error="fill")
+
+
+def test_a_file_that_has_grown_is_not_filled(tiny, chelsea, tmp_path):
+    """A download that goes on: what had not come when the file was opened."""
+    data = tiny.encode(chelsea[:128, :128], 60, tile=64)
+    path = tmp_path / "growing.cae"
+    path.write_bytes(data[: container.read(data).index[2].offset])
+    with tiny.open(path, on_error="fill") as picture:
+        with open(path, "ab") as file:
+            file.write(data[path.stat().st_size :])
+        with pytest.raises(codec.CaeError, match="has grown"):
+            picture.read((0, 100, 20, 20))
 
 
 def test_what_fills_a_tile_goes_with_its_surroundings(default, astronaut):

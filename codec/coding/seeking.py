@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 TRIES_MAX = 12
 _APART_MIN = 0.05
 """Places that are nearer to each other are not told apart."""
+_JUMP = 5
+"""A function that rises by so many times its slope, from a place to another that is less than 1 off, jumps there."""
 
 
 def seek(
@@ -32,10 +35,17 @@ def seek(
         if any(abs(place - other) < _APART_MIN for other in tried):
             break
         tried[place] = measure(place)
-        if low <= tried[place] <= high:
+        if low <= tried[place] <= high or _jumps(tried, low, high, slope):
             break
         place = _next(tried, (low + high) / 2, within, slope)
     return tried
+
+
+def _jumps(tried: Mapping[float, float], low: float, high: float, slope: float) -> bool:
+    """Whether the function passes over what is wanted without having it anywhere."""
+    below = max((place for place, value in tried.items() if value < low), default=-math.inf)
+    above = min((place for place, value in tried.items() if value > high and place > below), default=math.inf)
+    return above - below < 1 and tried[above] - tried[below] > _JUMP * slope
 
 
 def _next(tried: Mapping[float, float], wanted: float, within: tuple[float, float], slope: float) -> float:
@@ -58,10 +68,12 @@ def _next(tried: Mapping[float, float], wanted: float, within: tuple[float, floa
 
 
 def best(tried: Mapping[float, float], high: float) -> float:
-    """The place whose value is nearest to `high` without exceeding it, or else the one of the least value.
+    """The place whose value is nearest to `high` without exceeding it, or else the one of the least value; the first of many.
 
     >>> best({10: 1.0, 20: 2.0, 30: 3.0}, 2.5), best({10: 1.0, 20: 2.0}, 0.5)
     (20, 10)
     """
     fitting = [place for place, value in tried.items() if value <= high]
-    return max(fitting, key=lambda place: tried[place]) if fitting else min(tried, key=lambda place: tried[place])
+    if fitting:
+        return max(fitting, key=lambda place: (tried[place], -place))
+    return min(tried, key=lambda place: (tried[place], place))

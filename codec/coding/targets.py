@@ -28,7 +28,7 @@ qualities what they do themselves.
 FAR = 1.0
 """By how many dB a picture may fall short of a PSNR before a better one will rather do, though it takes more bytes."""
 _PSNR_MOST = 60.0
-"""More than photographs reach: what stands for the PSNR of a picture without errors, so that secants go on to the others."""
+"""More than photographs reach: what stands for all above it, such as pictures without errors, so that secants go on."""
 _LOSSLESS_HELD = 2**27
 """Bytes of lossless parts that are kept from one quality to the next, which often takes the same."""
 _PLACES = (QUALITIES[0] - 1.0, float(QUALITIES[-1]))
@@ -60,7 +60,7 @@ def encode_to_target(pixels: np.ndarray, job: Job, metadata: Mapping[str, bytes]
     """Codes a picture (H, W, 1 to 4) at the quality that meets the target of the job's options.
 
     Between two qualities it saves bits by its choice of symbols. A file is never larger than was asked for, unless quality 1
-    is. A picture's PSNR is more than 0.05 dB better only where that takes no more bytes or where the next below is more than
+    is. A picture's PSNR is more than 0.05 dB better only where that takes fewer bytes or where the next below is more than
     `FAR` worse, as drawn pictures may turn exact from one quality to the next. A RuntimeWarning says where a file is more
     than 2 % smaller, or a PSNR is missed by more than 0.05 dB.
     """
@@ -75,21 +75,26 @@ def encode_to_target(pixels: np.ndarray, job: Job, metadata: Mapping[str, bytes]
         goal = math.log(8 * size / area)
         scale = _Scale(goal - 0.015, goal, math.log(0.98) + goal, (math.log(0.05), math.log(2.2)))
     files: dict[float, bytes] = {}
+    psnrs: dict[float, float] = {}
 
     def measure(place: float) -> float:
         files[place] = data = encode(pixels, _job_at(place, job), metadata)
         if options.target_psnr is None:
             return math.log(8 * len(data) / area)
-        return min(_psnr(pixels, data, job), max(_PSNR_MOST, scale.high + 1))
+        psnrs[place] = _psnr(pixels, data, job)
+        return min(psnrs[place], max(_PSNR_MOST, scale.high + 1))
 
     tried = seek(measure, scale.low, scale.high, within=_PLACES, start=scale.start, slope=scale.slope)
     chosen = best(tried, scale.high)
-    if options.target_psnr is not None and (better := [place for place in tried if tried[place] > scale.high]):
+    hit = scale.enough <= tried[chosen] <= scale.high
+    better = [place for place in tried if tried[place] > scale.high]
+    if options.target_psnr is not None and better:
         smallest = min(better, key=lambda place: len(files[place]))
-        if tried[chosen] < scale.enough - FAR or len(files[smallest]) <= len(files[chosen]):
-            chosen = smallest
-    if not scale.enough <= tried[chosen] <= scale.high:
-        _warn(tried, chosen, files, scale, options)
+        spared = len(files[chosen]) - len(files[smallest])
+        if spared > 0 or (not hit and (spared == 0 or tried[chosen] < scale.enough - FAR)):
+            chosen, hit = smallest, False
+    if not hit:
+        _warn(tried, chosen, files, psnrs, scale, options)
     return files[chosen]
 
 
@@ -119,21 +124,30 @@ def _psnr(pixels: np.ndarray, data: bytes, job: Job) -> float:
 
 
 def _warn(
-    tried: Mapping[float, float], chosen: float, files: Mapping[float, bytes], scale: _Scale, options: EncodeOptions
+    tried: Mapping[float, float],
+    chosen: float,
+    files: Mapping[float, bytes],
+    psnrs: Mapping[float, float],
+    scale: _Scale,
+    options: EncodeOptions,
 ) -> None:
-    value, data = tried[chosen], files[chosen]
-    if options.target_psnr is not None:
-        found = "no errors" if value >= _PSNR_MOST and value > scale.high else f"a PSNR of {value:.2f} dB"
-        wanted = f"{options.target_psnr} dB"
-    elif options.target_bpp is not None:
-        found, wanted = f"{math.exp(value):.4f} bits per pixel", f"{options.target_bpp}"
+    """Says what a file has that misses the target, and what the next on the other side of it would have."""
+
+    def told(place: float) -> str:
+        size = f"{len(files[place])} bytes"
+        if place not in psnrs:
+            return size
+        return f"no errors in {size}" if psnrs[place] == math.inf else f"a PSNR of {psnrs[place]:.2f} dB in {size}"
+
+    (name, wanted), *_ = options.targets.items()
+    unit = {"target_size": "bytes", "target_bpp": "bits per pixel", "target_psnr": "dB"}[name]
+    above = [place for place in tried if tried[place] > scale.high]
+    below = [place for place in tried if tried[place] <= scale.high]
+    if tried[chosen] > scale.high:
+        nearest = max(below, key=lambda place: tried[place], default=None)
+        why = "quality 1 gives no less" if nearest is None else f"the next below would have {told(nearest)}"
     else:
-        found, wanted = f"{len(data)} bytes", f"{options.target_size}"
-    if value < scale.enough:
-        why = "quality 100 gives no more" if chosen >= _PLACES[1] else "the next below"
-    elif fewer := [place for place in tried if tried[place] <= scale.high]:
-        below = max(fewer, key=lambda place: tried[place])
-        why = f"the next below would have {tried[below]:.2f} dB, in {len(files[below])} bytes rather than {len(data)}"
-    else:
-        why = "quality 1 gives no less"
-    warnings.warn(f"the target of {wanted} is not met: the file has {found}, {why}", RuntimeWarning, stacklevel=5)
+        nearest = min(above, key=lambda place: tried[place], default=None)
+        why = "quality 100 gives no more" if nearest is None else f"the next above would have {told(nearest)}"
+    message = f"the target of {wanted} {unit} is not met: the file has {told(chosen)}, {why}"
+    warnings.warn(message, RuntimeWarning, stacklevel=5)

@@ -57,7 +57,7 @@ class CodedFile:
 
     def has_decoder(self, codec: Codec, options: DecodeOptions) -> bool:
         """Whether a decoder of the weights makes pixels of the size that is asked for."""
-        with codec.open(self.path) as picture:
+        with codec.open(self.path, on_error=options.on_error) as picture:
             return options.scale in picture.scales
 
     def bands(self, codec: Codec, options: DecodeOptions) -> Iterator[np.ndarray]:

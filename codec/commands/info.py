@@ -49,14 +49,14 @@ def main(given: list[str] | None = None) -> None:
             if parsed.json:
                 print(json.dumps(told), flush=True)
         if failed:
-            raise CaeError(f"{failed} of {len(parsed.inputs)} files are damaged or cannot be read")
+            raise CaeError(f"this is so of {failed} of {len(parsed.inputs)} files")
 
 
 def _facts(name: str, parsed: argparse.Namespace) -> dict[str, Any]:
     """What is told of a file, by its name."""
     with as_source(name) as path:
         with open_source(path) as source, common.naming(path):
-            facts = dataclasses.asdict(describe(source))
+            facts = dataclasses.asdict(describe(source, cut_off=parsed.check))
             if parsed.check:
                 facts["damaged"] = list(damaged_parts(source))
         if parsed.bits:

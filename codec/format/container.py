@@ -29,7 +29,7 @@ _HEADER = struct.Struct("<4sBBBBIIHH8sI")
 _SECTION = struct.Struct("<4sII")
 _ENTRY = struct.Struct("<QIBI")
 _LENGTH_AT = 8
-_GOING_ON = "or have damaged tiles filled (--keep-going, on_error='fill')"
+_GOING_ON = "or have damaged tiles filled (cae-decode --keep-going, on_error='fill')"
 _CRC = struct.Struct("<I")
 _LENGTH = struct.Struct("<I")
 HEADER_SIZE = _HEADER.size
@@ -230,6 +230,7 @@ def payload(data: Source | Data, container: Container, tile: int, plane: Plane =
     planes = container.header.planes
     entry = container.index[tile * len(planes) + planes.index(plane)]
     if entry.offset + entry.length > source.size:
+        source.read(source.size - 1, 1)  # of a file that has grown this is no more the end
         raise DamageError(f"{plane.value} {tile} is damaged: the file is cut off before its end; get the file again")
     found = source.read(entry.offset, entry.length)
     if zlib.crc32(found) != entry.crc:

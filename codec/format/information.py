@@ -52,9 +52,12 @@ def info(data: Buffer, /) -> Info:
     return describe(Memory(as_bytes(data)))
 
 
-def describe(source: Source) -> Info:
-    """`info` of a file that is read by pieces, of which it takes those before the tiles and the lengths in mixed ones."""
-    file = container.read(source)
+def describe(source: Source, *, cut_off: bool = False) -> Info:
+    """`info` of a file that is read by pieces, of which it takes those before the tiles and the lengths in mixed ones.
+
+    With `cut_off` it may end among its tiles, whose parts are told as they were.
+    """
+    file = container.read(source, cut_off=cut_off)
     header = file.header
     kinds, parts = _count(source, file)
     return Info(
@@ -85,24 +88,24 @@ def _count(source: Source, file: Container) -> tuple[dict[Kind, int], dict[str, 
             continue
         kinds[entry.kind] += 1
         exact = entry.length if entry.kind is Kind.LOSSLESS else 0
-        if entry.kind is Kind.MIXED:
+        if entry.kind is Kind.MIXED and entry.offset + container.WORD <= source.size:
             # a damaged length must not count for more than the tile
             exact = min(container.lossless_length(source.read(entry.offset, container.WORD)), entry.length)
         lossless += exact
         transform += entry.length - exact
     index = container.index_size(file.header)
-    before = source.size - transform - lossless - alpha - index
+    before = file.index[0].offset - index
     parts = {"header": container.HEADER_SIZE, "metadata": before - container.HEADER_SIZE, "index": index}
     return kinds, parts | {"transform": transform, "lossless": lossless, "alpha": alpha}
 
 
 def damaged_parts(source: Source) -> Iterator[str]:
-    """Names of the parts of tiles whose checksums do not match; nothing is decoded.
+    """Names of the parts of tiles whose checksums do not match, or that a file has no more; nothing is decoded.
 
     Raises:
         CaeError: where the file is none, or what stands before its tiles is damaged.
     """
-    file = container.read(source)
+    file = container.read(source, cut_off=True)
     for number in range(file.header.tile_count):
         for plane in file.header.planes:
             try:
