@@ -39,13 +39,20 @@ class Schedule:
     floor: float
 
 
+_LONGEST_SURE = Schedule(30, 0.01, 0.3, 0.1, False, 1.0)
 SCHEDULES = {
-    3: Schedule(5, 0.03, 0.3, 0.1, False, 1.0),
-    4: Schedule(10, 0.02, 0.3, 0.1, False, 1.0),
-    5: Schedule(30, 0.01, 0.3, 0.1, False, 1.0),
-    **{effort: Schedule(count, 0.01, 0.5, 0.02, True, 1e-8) for effort, count in {6: 100, 7: 200, 8: 400, 9: 1000}.items()},
+    3: (Schedule(5, 0.03, 0.3, 0.1, False, 1.0),),
+    4: (Schedule(10, 0.02, 0.3, 0.1, False, 1.0),),
+    5: (_LONGEST_SURE,),
+    **{
+        effort: (_LONGEST_SURE, Schedule(count, 0.01, 0.5, 0.02, True, 1e-8))
+        for effort, count in {6: 100, 7: 200, 8: 400, 9: 1000}.items()
+    },
 }
-"""By effort; below the first nothing is searched."""
+"""By effort: what is tried, of which the best counts. Below the first nothing is searched.
+
+Chance needs some hundreds of iterations to find more than what goes without it, on pictures full of detail more than on others.
+"""
 DISTORTION_SHARE = 0.6
 """What errors are worth beside bits, as a share of what they were in training.
 
@@ -141,7 +148,7 @@ def sampled(temperature: float, noise: torch.Generator) -> Rounding:
     return rounding
 
 
-def refine(target: Target, z: Tensor, job: Job) -> tuple[Tensor, Tensor]:
+def refine(target: Target, z: Tensor, job: Job, schedule: Schedule) -> tuple[Tensor, Tensor]:
     """The latent (1, h, w, N) and the hyper-latent (1, h/4, w/4, Z) of a tile, to be rounded, neither rounded yet.
 
     `z` is the hyper-latent to start from. They lower rate + lambda * distortion, with the lambda that the quality was trained
@@ -149,7 +156,8 @@ def refine(target: Target, z: Tensor, job: Job) -> tuple[Tensor, Tensor]:
     of threads.
     """
     model, quality = job.model, job.header.quality
-    level, entropy, schedule = model.level(quality), model.float_entropy, SCHEDULES[job.options.effort]
+    level, entropy = model.level(quality), model.float_entropy
+    pixels, iterations = target.pixels[..., 0].numel(), sum(each.iterations for each in SCHEDULES[job.options.effort])
     y, z = (start.to(model.device, copy=True).requires_grad_(True) for start in (target.around[:, *target.core.slices], z))
     hyper = {"params": [z], "lr": schedule.rate * HYPER_SHARE}
     steps = torch.optim.Adam([{"params": [y]}, hyper], lr=schedule.rate, eps=schedule.floor)
@@ -167,7 +175,7 @@ def refine(target: Target, z: Tensor, job: Job) -> tuple[Tensor, Tensor]:
         y.grad *= alive
         steps.step()
         if job.count_searched:
-            job.count_searched(target.pixels.shape[0] * target.pixels.shape[1] / schedule.iterations)
+            job.count_searched(pixels / iterations)
     return y.detach(), z.detach()
 
 

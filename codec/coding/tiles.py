@@ -18,7 +18,7 @@ from ..networks.entropy_networks import MEAN_BITS, deviation, unpack
 from ..networks.model import Model
 from ..networks.products import LIMIT
 from ..options import EFFORTS
-from .search import Target, refine
+from .search import SCHEDULES, Target, refine
 from .settings import Job
 
 PARTS = ("hyper-latent", "first pass", "second pass")
@@ -28,16 +28,18 @@ PARTS = ("hyper-latent", "first pass", "second pass")
 def encode_tile(y: Tensor, place: Rect, job: Job, target: Target | None = None) -> Payload:
     """The payload of a tile that covers the pixels `place`, from its latent y (h, w, N) in quantisation steps.
 
-    With a target, symbols are searched as well, as many iterations as the job's effort says, and taken where they are better.
+    With a target, symbols are searched as well, in the ways of the job's effort, and taken where they are better.
     """
     shortest = length_min(Kind.TRANSFORM, place)
     chosen = tile_symbols(y[None], job)
     data = encode(chosen.groups(job.model), shortest)
     if target is not None and not chosen.flat:
-        searched = quantise(*refine(target, chosen.unrounded, job), job, rounding=True)
-        other = encode(searched.groups(job.model), shortest)
-        if 8 * len(other) + target.cost(searched.latent(), job) < 8 * len(data) + target.cost(chosen.latent(), job):
-            data = other
+        least = 8 * len(data) + target.cost(chosen.latent(), job)
+        for schedule in SCHEDULES[job.options.effort]:
+            searched = quantise(*refine(target, chosen.unrounded, job, schedule), job, rounding=True)
+            other = encode(searched.groups(job.model), shortest)
+            if (cost := 8 * len(other) + target.cost(searched.latent(), job)) < least:
+                least, data = cost, other
     return Payload(Kind.TRANSFORM, data)
 
 
