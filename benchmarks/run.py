@@ -14,6 +14,7 @@ from codec import CaeError
 from . import images, metrics, page, pictures, plots, report
 from .arguments import add_codec_arguments, add_image_arguments
 from .codecs import Codec, registry
+from .codecs.cae import EFFORTS
 from .curves import Curve, choose_published
 from .results import CodecFacts, Results, derive
 from .runner import Task
@@ -36,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_image_arguments(parser)
     parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="output folder (default: results)")
-    parser.add_argument("--codecs", metavar="A,B,…", help="codecs to measure (default: all; see the command list)")
+    parser.add_argument(
+        "--codecs", metavar="A,B,…", help="codecs to measure (default: all but efforts of ours; see the command list)"
+    )
     parser.add_argument(
         "--settings",
         action="append",
@@ -82,7 +85,8 @@ def _settings(texts: Sequence[str], codecs: dict[str, Codec]) -> dict[str, tuple
 
 def choose_codecs(names: str | None, codecs: dict[str, Codec], anchor: str) -> tuple[list[Codec], dict[str, str]]:
     """The chosen codecs that can run, the anchor among them, and for the others the reason why they cannot."""
-    chosen = list(codecs) if names is None else _names(names)
+    slow = {f"cae-e{effort}" for effort in EFFORTS}
+    chosen = [name for name in codecs if name not in slow] if names is None else _names(names)
     for name in (*chosen, anchor):
         if name not in codecs:
             raise CaeError(f"there is no codec {name!r}; there are {', '.join(codecs)}")

@@ -61,6 +61,8 @@ def registry(
     from . import avif, cae, compressai, heic, jpeg, jpeg2000, jpegxl, webp
 
     ours = [cae.Cae(device, threads, path) for path in weights] if weights else [cae.Cae(device, threads)]
+    if not weights:
+        ours += [cae.Cae(device, threads, effort=effort) for effort in cae.EFFORTS]
     models = [compressai.parse(text, device) for text in checkpoints or []]
     pillow = [codec for module in (jpeg, webp, avif, jpegxl, heic, jpeg2000) for codec in module.CODECS]
     codecs: dict[str, Codec] = {}

@@ -12,6 +12,10 @@ import numpy as np
 
 import codec
 from codec import CaeError
+from codec.options import DEFAULT_EFFORT
+
+EFFORTS = (3, 5, 7, 9)
+"""Those that are codecs of their own beside the usual one; they take long, so they are measured where they are named."""
 
 
 @functools.lru_cache(maxsize=2)
@@ -21,30 +25,34 @@ def _loaded(weights: Path, device: str, threads: int) -> codec.Codec:
 
 @dataclasses.dataclass(frozen=True)
 class Cae:
-    """Our codec with one weights file; None stands for the file that comes with the package."""
+    """Our codec with one weights file, None for the file that comes with the package, at one effort."""
 
     device: str
     threads: int
     weights: Path | None = None
+    effort: int = DEFAULT_EFFORT
     settings: tuple[float, ...] = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
     in_main_process = True
 
     @property
     def name(self) -> str:
-        """`cae`, or `cae-STEM` for a weights file of one's own."""
-        return "cae" if self.weights is None else f"cae-{self.weights.stem}"
+        """`cae`, or `cae-STEM` for a weights file of one's own; at efforts of its own `cae-e5` and so on."""
+        stem = "cae" if self.weights is None else f"cae-{self.weights.stem}"
+        return stem if self.effort == DEFAULT_EFFORT else f"{stem}-e{self.effort}"
 
     @property
     def label(self) -> str:
         """Name for tables and plots."""
-        return "cae (this codec)" if self.weights is None else f"cae {self.weights.stem}"
+        label = "cae (this codec)" if self.weights is None else f"cae {self.weights.stem}"
+        return label if self.effort == DEFAULT_EFFORT else f"{label}, effort {self.effort}"
 
     @property
     def version(self) -> str:
-        """The package's version and a digest of the weights file, encoder included."""
+        """The package's version, a digest of the weights file, encoder included, and the effort where it is not the usual."""
         with open(self._path(), "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return f"{codec.__version__}, weights {digest[:16]}"
+        effort = "" if self.effort == DEFAULT_EFFORT else f", effort {self.effort}"
+        return f"{codec.__version__}, weights {digest[:16]}{effort}"
 
     def available(self) -> str | None:
         """What is missing, or None."""
@@ -57,7 +65,7 @@ class Cae:
         """Codes (height, width, 3) uint8 RGB to a `.cae` file."""
         if setting != int(setting):
             raise CaeError(f"quality {setting} is not an integer")
-        return self._codec().encode(pixels, int(setting))
+        return self._codec().encode(pixels, int(setting), effort=self.effort)
 
     def decode(self, data: bytes) -> np.ndarray:
         """(height, width, 3) uint8 RGB."""
