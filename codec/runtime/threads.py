@@ -49,12 +49,16 @@ def run_parallel(
 
     Where the items are some `among` many, each call has as many threads as if all were there: floating-point sums depend
     on their number. The work runs in threads of its own, so that torch's number of threads stays what it was for the
-    caller and for everybody else.
+    caller and for everybody else; or in the caller's, where it is one call at a time with just the caller's number.
     """
     items = list(items)
     if not items:
         return []
     each = max(1, threads // max(1, min(threads, among or len(items))))
+    if min(threads, len(items)) == 1 and torch.get_num_threads() == each:
+        # with a team of this thread and one of another, GNU OpenMP counts more threads than processors, and has them sleep
+        # between any two products
+        return [work(item) for item in items]
     given_up = threading.Event()
 
     def begin() -> None:
