@@ -104,6 +104,14 @@ def parser() -> Parser:
         help="a decoder of its own, or SRCNN on the ordinary one's pictures, to compare with (default: %(default)s)",
     )
     p.add_argument(
+        "--replay",
+        type=int,
+        default=1,
+        metavar="STEPS",
+        help="with --reduced or --enlarge: take so many steps for each batch that is coded, on any of the last 2048 patches "
+        "(default: 1); a good deal faster where coding takes longer than the step",
+    )
+    p.add_argument(
         "--freeze",
         choices=FREEZABLE,
         help="with --start-from: leave the encoder or the decoder as it is and train but the other, which --export writes as a "

@@ -12,8 +12,10 @@ from ..runtime.threads import use_in_this_thread
 from .adversary import Adversary
 from .autoencoder import Autoencoder
 from .denoising import degraded
-from .loss import LOSS_LIMIT, PLAIN, Objective, rate_distortion
+from .lone_decoder import LoneDecoder
+from .loss import LOSS_LIMIT, PLAIN, Measured, Objective, coded, distortion_of_coded, rate_distortion
 from .processes import Processes
+from .replay import CAPACITY, Replay
 
 MEANS = 5
 """How many means a step measures, before the gradients."""
@@ -26,34 +28,41 @@ class Gradients:
 
     On the CPU each thread takes a part of the patches: a third faster on two cores than sharing each operation. The
     random numbers belong to the parts, so that processes give what as many parts in one process give.
+
+    To `replay`, the steps of a decoder trained alone are taken on patches that were coded before.
     """
 
     def __init__(
         self,
-        model: Autoencoder,
+        model: Autoencoder | LoneDecoder,
         batch: int,
         seed: int,
         stream: torch.dtype,
         processes: Processes,
         objective: Objective = PLAIN,
         adversary: Adversary | None = None,
+        replay: bool = False,
     ) -> None:
         self.model, self.batch, self.seed, self.stream, self.processes = model, batch, seed, stream, processes
         self.objective, self.adversary = objective, adversary
         self.parameters: list[Tensor] = [parameter for parameter in model.parameters() if parameter.requires_grad]
         threads = torch.get_num_threads()
         self.parts = 1 if self.parameters[0].is_cuda else min(threads, batch // processes.count)
+        capacity = -(-CAPACITY // (self.parts * processes.count))
+        self.replays = [Replay(capacity) for _ in range(self.parts)] if replay else None
         self.pool = ThreadPoolExecutor(self.parts, initializer=use_in_this_thread, initargs=(threads // self.parts,))
 
-    def __call__(self, x: Tensor, step: int) -> Tensor:
+    def __call__(self, x: Tensor | None, step: int) -> Tensor:
         """Gradients of this process's patches x (B, P, P, 3) in [0, 1], summed over all processes and bounded in norm.
 
+        To replay, x is coded and kept, if there is an x, and the gradients are those of patches that were kept.
         Returns loss, bits per pixel, mean squared error, distortion, the adversary's loss (0 without one) and gradient norm of
         the whole step (6,), without waiting for a GPU. An adversary takes its own step at once.
         """
-        level = self._levels(step)[list(self.processes.share(self.batch))].to(x.device, non_blocking=True)
-        first = self.parts * self.processes.rank
-        parts = (range(first, first + self.parts), x.tensor_split(self.parts), level.tensor_split(self.parts))
+        level = self._levels(step)[list(self.processes.share(self.batch))]
+        level = level.to(self.parameters[0].device, non_blocking=True)
+        patches = [None] * self.parts if x is None else x.tensor_split(self.parts)
+        parts = (range(self.parts), patches, level.tensor_split(self.parts))
         results = list(self.pool.map(lambda *part: self._differentiate(step, *part), *parts))
         # one tensor for the sum over processes, the norm and its bound
         flat = results[0]
@@ -71,11 +80,22 @@ class Gradients:
             self.adversary.step(others.split([parameter.numel() for parameter in self.adversary.parameters]))
         return torch.cat([means, norm[None]])
 
-    def _differentiate(self, step: int, number: int, x: Tensor, level: Tensor) -> Tensor:
-        """Sums over a part of the patches, in one tensor: the means of all, the gradient, that of the adversary's loss."""
-        noise = self._random(step, 1 + number, x.device)
+    def _measured(self, step: int, part: int, x: Tensor | None, level: Tensor) -> Measured:
+        """What is known of a part of the patches, or of as many that were kept."""
+        number = 1 + self.parts * self.processes.rank + part
+        noise = self._random(step, number, level.device)
+        if self.replays is not None:
+            if x is not None:
+                fresh = coded(self.model, x, level, self.objective, noise=noise, stream=self.stream)
+                self.replays[part].add(fresh)
+            drawn = self.replays[part].draw(len(level), self._random(step, number))
+            return distortion_of_coded(self.model, drawn, self.objective, stream=self.stream)
         x, wanted = degraded(x, noise) if self.objective.denoise else (x, x)
-        made = rate_distortion(self.model, x, level, self.objective, wanted=wanted, noise=noise, stream=self.stream)
+        return rate_distortion(self.model, x, level, self.objective, wanted=wanted, noise=noise, stream=self.stream)
+
+    def _differentiate(self, step: int, part: int, x: Tensor | None, level: Tensor) -> Tensor:
+        """Sums over a part of the patches, in one tensor: the means of all, the gradient, that of the adversary's loss."""
+        made = self._measured(step, part, x, level)
         loss, judged = made.loss, torch.zeros_like(level)
         gradients: list[Tensor] = []
         if self.adversary is not None:

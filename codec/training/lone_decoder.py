@@ -25,6 +25,8 @@ class LoneDecoder(nn.Module):
     title: str
     factor = 1
     """How many times larger than what is coded its pictures are, where they are."""
+    reduction = 1
+    """How many times smaller than what is coded its pictures are, where they are."""
 
     def __init__(self, model: Autoencoder, network: nn.Module) -> None:
         super().__init__()
@@ -63,9 +65,15 @@ class LoneDecoder(nn.Module):
         choose: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As `Autoencoder` does it, but for the reconstruction, which has another size than what is coded."""
-        with torch.no_grad():
-            y_hat, bits_y, bits_z = self._frozen[0].latent(self.coded(x), level, noise, stream, choose)
+        y_hat, bits_y, bits_z = self.latent(x, level, noise, stream, choose)
         return self.decoded(y_hat, level, stream), bits_y, bits_z
+
+    @torch.no_grad()
+    def latent(
+        self, x: Tensor, level: Tensor, noise: torch.Generator | None, stream: torch.dtype, choose: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The model's latent of pictures, and its bits: see `Autoencoder.latent`."""
+        return self._frozen[0].latent(self.coded(x), level, noise, stream, choose)
 
 
 def export_beside(model: LoneDecoder, beside: Path, path: Path, record: str) -> None:

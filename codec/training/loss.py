@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..networks.config import Config
 from .autoencoder import Autoencoder
 from .data import whole_blocks
 from .denoising import degraded
 from .distortions import DISTORTIONS, Distortion, squared_error
 from .lone_decoder import LoneDecoder
+from .replay import Coded
 
 RATE_BALANCE = 0.45
 """Exponent that weighs each sample's loss by (mean lambda / lambda): without it the highest rates own the gradient."""
@@ -73,17 +75,41 @@ def rate_distortion(
     The reconstruction is compared with `wanted`, or with x itself. A decoder of a reduced size is measured against the averages
     of the image's areas.
     """
-    # each weight is cast once: a cache would only be shared, and emptied, by several threads
-    with torch.autocast(x.device.type, torch.bfloat16, enabled=stream is torch.bfloat16, cache_enabled=False):
+    with _cast(x, stream):
         decoded, bits_y, bits_z = model(x, level, noise, stream, objective.choose)
     bpp = (bits_y + bits_z) / (x.shape[1] * x.shape[2])
     target = x if wanted is None else wanted
-    pair = decoded.float(), reduced(target, x.shape[1] // decoded.shape[1])
-    mse, distance = squared_error(*pair), objective.distortion.measure(*pair)
-    lam = model.config.rate_weight(level)
-    middle = math.sqrt(model.config.lambda_min * model.config.lambda_max)
+    return _measured(model.config, objective, level, bpp, decoded.float(), reduced(target, x.shape[1] // decoded.shape[1]))
+
+
+def coded(
+    model: LoneDecoder, x: Tensor, level: Tensor, objective: Objective, *, noise: torch.Generator, stream: torch.dtype
+) -> Coded:
+    """Images x (B, H, W, 3) in [0, 1] as a lone decoder's model codes them, to be measured any number of times."""
+    with _cast(x, stream):
+        latent, bits_y, bits_z = model.latent(x, level, noise, stream, objective.choose)
+    bpp = (bits_y + bits_z) / (x.shape[1] * x.shape[2])
+    return Coded(latent, level, bpp, reduced(x, model.reduction))
+
+
+def distortion_of_coded(model: LoneDecoder, coded: Coded, objective: Objective, *, stream: torch.dtype) -> Measured:
+    """Measures what a lone decoder makes of images that were coded before."""
+    with _cast(coded.latent, stream):
+        decoded = model.decoded(coded.latent, coded.level, stream)
+    return _measured(model.config, objective, coded.level, coded.bpp, decoded.float(), coded.wanted)
+
+
+def _cast(x: Tensor, stream: torch.dtype) -> torch.autocast:
+    # each weight is cast once: a cache would only be shared, and emptied, by several threads
+    return torch.autocast(x.device.type, torch.bfloat16, enabled=stream is torch.bfloat16, cache_enabled=False)
+
+
+def _measured(config: Config, objective: Objective, level: Tensor, bpp: Tensor, decoded: Tensor, wanted: Tensor) -> Measured:
+    mse, distance = squared_error(decoded, wanted), objective.distortion.measure(decoded, wanted)
+    lam = config.rate_weight(level)
+    middle = math.sqrt(config.lambda_min * config.lambda_max)
     balance = (middle / lam) ** RATE_BALANCE
-    return Measured(bpp * balance, objective.distortion.weight(lam) * distance * balance, bpp, mse, distance, *pair)
+    return Measured(bpp * balance, objective.distortion.weight(lam) * distance * balance, bpp, mse, distance, decoded, wanted)
 
 
 def reduced(x: Tensor, factor: int) -> Tensor:

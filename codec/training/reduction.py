@@ -16,6 +16,6 @@ class ReducedDecoder(LoneDecoder):
 
     def __init__(self, model: Autoencoder, factor: int) -> None:
         super().__init__(model, ReducedSynthesis(model.config, factor))
-        self.group, self.title = f"{REDUCED}/{factor}", f"1/{factor}"
+        self.reduction, self.group, self.title = factor, f"{REDUCED}/{factor}", f"1/{factor}"
         middle = torch.tensor([model.config.level(sum(QUALITIES) / len(QUALITIES))])
         start_from_synthesis(self.network, model.synthesis, middle)

@@ -83,7 +83,7 @@ class Run:
         self.objective = Objective(options.distortion, options.denoise, options.choose_symbols)
         self.adversary = Adversary(options.adversarial, device) if options.adversarial else None
         told = (options.seed, self.stream, self.processes, self.objective, self.adversary)
-        self.gradients = Gradients(self.model, options.batch, *told)
+        self.gradients = Gradients(self.model, options.batch, *told, replay=options.replay > 1)
         if options.compile:
             alone = isinstance(self.model, LoneDecoder)
             for transform in (self.model.network,) if alone else (self.model.analysis, self.model.synthesis):
@@ -143,10 +143,11 @@ class Run:
         """The averaged model's validation loss, to five digits."""
         return round(validate(self.average, held_out, self.options.device, self.stream, self.objective), 5)
 
-    def batches(self, images: list[Tensor]) -> Iterator[Tensor]:
+    def batches(self, images: list[Tensor]) -> Iterator[Tensor | None]:
         """Endless batches of this process's patches (B, P, P, 3) in [0, 1], made ahead by threads.
 
-        Each patch is a function of the seed, the step and its number in the batch of all processes.
+        Each patch is a function of the seed, the step and its number in the batch of all processes. To replay, there are none
+        for the steps that are taken on patches of before.
         """
         options = self.options
         numbers = self.processes.share(options.batch)
@@ -167,9 +168,10 @@ class Run:
                 upcoming.append(pool.submit(make, following))
                 following += 1
                 yield patches.to(options.device).float() / 255
+                yield from [None] * (options.replay - 1)
 
-    def train_step(self, x: Tensor) -> Tensor:
-        """One update by this process's patches x (B, P, P, 3) in [0, 1].
+    def train_step(self, x: Tensor | None) -> Tensor:
+        """One update by this process's patches x (B, P, P, 3) in [0, 1]; without any, by patches of before.
 
         Returns loss, bits per pixel, mean squared error, distortion, the adversary's loss and gradient norm of the whole step
         (6,), on its device.
@@ -265,7 +267,7 @@ def _loop(run: Run, images: list[Tensor], held_out: list[np.ndarray], stop: list
         tqdm(total=1.0, bar_format=bar_format, disable=options.quiet or not shown) as bar,
     ):
         rows: list[Tensor] = []
-        pixels = 0
+        pixels = taken = 0
         last = saved = time.monotonic()
         since = run.seconds
         score: float | None = None
@@ -273,7 +275,9 @@ def _loop(run: Run, images: list[Tensor], held_out: list[np.ndarray], stop: list
             if run.progress() >= 1 or run.processes.any(bool(stop), run.step):
                 break
             rows.append(run.train_step(x))
-            pixels += run.processes.count * x[..., 0].numel()
+            if x is not None:
+                taken = run.processes.count * x[..., 0].numel()
+            pixels += taken
             bar.update(min(1, run.progress()) - bar.n)
             now = time.monotonic()
             run.step, run.seconds, last = run.step + 1, run.seconds + now - last, now
