@@ -191,6 +191,7 @@ def test_answers_are_kept_only_as_long_as_the_file(folder, get):
     tag = get(at).headers["ETag"]
     assert get(at, If_None_Match=tag).status == 304
     assert get(at, If_None_Match='"other"').status == 200
+    assert get(at.replace("0_0", "9_9"), If_None_Match=tag).status == 404
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "[", ""])

@@ -153,7 +153,7 @@ class Builder:
                 overview = self._wanted[-1]
             try:
                 unfinished = overview.step()
-            except CaeError:  # the tiles that need what is damaged say so
+            except (CaeError, MemoryError, OSError):  # the tiles that need what cannot be had say so
                 unfinished = False
             if not unfinished:
                 with self._change:

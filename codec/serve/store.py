@@ -93,14 +93,10 @@ class Store:
             self._builder.want(shown.overview)
 
     def tile(self, path: Path, shown: Shown, level: int, column: int, row: int) -> bytes | None:
-        """A tile as a PNG file; None where it shows so much that it has to wait for the overview.
-
-        LookupError where there is no such tile.
-        """
+        """A tile that there is as a PNG file; None where it shows so much that it has to wait for the overview."""
         size = shown.picture.size
         region = levels.region_of(size, level, column, row)
-        if region is None:
-            raise LookupError
+        assert region is not None
         factor = levels.factor_of(size, level)
         if not _is_quick(region) and shown.overview.part(region, factor) is None:
             self.want_overview(shown)

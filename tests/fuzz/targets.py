@@ -127,7 +127,8 @@ def tiny_codec() -> codec.Codec:
 def is_small(header: Header) -> bool:
     """Whether a picture is one that the decoder is tried on."""
     sides = (-(-side // TILE_UNIT) * TILE_UNIT for side in (header.width, header.height))
-    return np.prod([float(side) for side in sides]) <= PIXELS_MAX
+    # deep ones count twice
+    return np.prod([float(side) for side in sides]) * (1 + header.is_deep) <= PIXELS_MAX
 
 
 def check_decoder(data: bytes) -> bool | None:
