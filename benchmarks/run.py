@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from codec import CaeError
+from codec.options import DEFAULT_EFFORT
 
 from . import images, metrics, page, pictures, plots, report
 from .arguments import add_codec_arguments, add_image_arguments
 from .codecs import Codec, registry
-from .codecs.cae import EFFORTS
 from .curves import Curve, choose_published
 from .results import CodecFacts, Results, derive
 from .runner import Task
@@ -85,8 +85,8 @@ def _settings(texts: Sequence[str], codecs: dict[str, Codec]) -> dict[str, tuple
 
 def choose_codecs(names: str | None, codecs: dict[str, Codec], anchor: str) -> tuple[list[Codec], dict[str, str]]:
     """The chosen codecs that can run, the anchor among them, and for the others the reason why they cannot."""
-    slow = {f"cae-e{effort}" for effort in EFFORTS}
-    chosen = [name for name in codecs if name not in slow] if names is None else _names(names)
+    usual = [name for name, codec in codecs.items() if getattr(codec, "effort", DEFAULT_EFFORT) == DEFAULT_EFFORT]
+    chosen = usual if names is None else _names(names)
     for name in (*chosen, anchor):
         if name not in codecs:
             raise CaeError(f"there is no codec {name!r}; there are {', '.join(codecs)}")
