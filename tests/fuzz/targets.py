@@ -172,7 +172,8 @@ def _check_filled(data: bytes, header: object, said: str) -> None:
         warnings.simplefilter("always")
         filled = _said(lambda: tiny_codec().decode_image(data, on_error="fill"))
     if isinstance(filled, str):
-        assert filled == said and not warned
+        # of a file that is cut off, the rest may be wrong in other ways
+        assert (filled == said or "cut off" in said) and not warned
     else:
         assert len(warned) == 1 and "filled in" in str(warned[0].message)
         _check_metadata(filled, data)
