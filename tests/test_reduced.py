@@ -1,5 +1,7 @@
 """Decoders of reduced sizes: trained beside finished weights, whose id stays, and used where weights have them."""
 
+import shutil
+
 import numpy as np
 import pytest
 import skimage.data
@@ -11,15 +13,19 @@ import codec
 from codec.format import container
 from codec.format.header import Kind
 from codec.images.reduction import reduce
+from codec.networks import registry
 from codec.networks.config import Config
 from codec.networks.model import Files, load
 from codec.networks.reduced import ReducedSynthesis, start_from_synthesis
 from codec.networks.transforms import Synthesis
 from codec.networks.weights import Weights
+from codec.training.lone_decoder import export_sizes
 from codec.training.options import Options
 from codec.training.train import train
 
 from .conftest import TINY, psnr
+
+BASE = registry.default_path()
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +147,34 @@ def test_forged_ones_are_refused(weights, tmp_path):
 def test_bad_options(folder, tmp_path, changes, message):
     with pytest.raises(codec.CaeError, match=message):
         train(Options(folder, tmp_path, steps=1, **changes), Config())
+
+
+@pytest.fixture
+def shipped(tmp_path, weights, monkeypatch):
+    """The tiny weights as installed, with their decoders of 1/2 and 1/8 in a file of its own."""
+    monkeypatch.setattr(registry, "WEIGHTS_FOLDER", tmp_path)
+    monkeypatch.setattr(registry, "DEFAULT", "tiny")
+    shutil.copy(TINY, tmp_path)
+    export_sizes([TINY, weights], tmp_path / "tiny-sizes.safetensors")
+    return tmp_path
+
+
+def test_a_file_of_their_own_is_found_beside_the_model(shipped, held, tiny, chelsea):
+    data = tiny.encode(chelsea, 60)
+    for installed in (codec.Codec(device="cpu"), codec.Codec(weights=TINY, device="cpu")):
+        for scale in (1 / 8, 1 / 4, 1 / 2, 1):
+            assert np.array_equal(installed.decode(data, scale=scale), held.decode(data, scale=scale))
+
+
+def test_a_file_of_their_own_is_refused_with_any_other_model(shipped):
+    sizes = shipped / "tiny-sizes.safetensors"
+    with pytest.raises(codec.CaeError, match="is no file of decoders to other sizes for the model"):
+        load(Files(BASE, sizes=sizes))
+
+
+def test_files_of_sizes_are_of_one_model(tmp_path, weights):
+    with pytest.raises(codec.CaeError, match="holds no decoder"):
+        export_sizes([TINY], tmp_path / "made.safetensors")
+    with pytest.raises(codec.CaeError, match="different models"):
+        export_sizes([weights, BASE], tmp_path / "made.safetensors")
+    assert not list(tmp_path.iterdir())

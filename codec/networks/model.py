@@ -7,7 +7,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -28,7 +28,7 @@ from .products import LIMIT
 from .quantisation import Quantiser
 from .reduced import ReducedSynthesis
 from .transforms import Analysis, Synthesis
-from .weights import DECODER, DENOISING, ENCODER, LOSS, Files, Weights, read_tables, within
+from .weights import DECODER, DENOISING, ENCODER, LOSS, SIZES, Files, Weights, read_tables, within
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -77,7 +77,7 @@ class Model:
 
 
 def load(files: Files, device: torch.device | str = "cpu") -> Model:
-    """Loads a model onto a device, with the encoder and the decoder of other files where they are named.
+    """Loads a model onto a device, with the encoder and the decoders of other files where they are named.
 
     CaeError where a file is none, or belongs to another model; RuntimeError where a GPU's memory is used up.
     """
@@ -85,14 +85,11 @@ def load(files: Files, device: torch.device | str = "cpu") -> Model:
     weights = Weights.read(files.model)
     with _explaining(weights, device):
         model = _build(weights, device)
-    for part, role in ((files.encoder, ENCODER), (files.decoder, DECODER)):
+    for part, role in ((files.encoder, ENCODER), (files.decoder, DECODER), (files.sizes, SIZES)):
         if part is not None:
             weights = Weights.read(part)
             with _explaining(weights, device):
-                model = dataclasses.replace(model, **_networks(weights, role, model, device))
-            if role == ENCODER:
-                facts = weights.metadata
-                model = dataclasses.replace(model, denoises=facts.get(DENOISING) == "true", tuned=facts.get(LOSS))
+                model = dataclasses.replace(model, **_fields(weights, role, model, device))
     return dataclasses.replace(model, files=files)
 
 
@@ -156,16 +153,22 @@ SHARED = ("latent_channels", "hyper_channels", "levels", "levels_below", "levels
 """Fields of a configuration in which encoders and decoders must agree with their model."""
 
 
-def _networks(weights: Weights, role: str, model: Model, device: torch.device) -> dict[str, nn.Module]:
-    """The networks of an encoder's or decoder's file; CaeError where it is none for this model."""
+def _fields(weights: Weights, role: str, model: Model, device: torch.device) -> dict[str, Any]:
+    """What of a model another file replaces; CaeError where it is none of this role for this model."""
     found = weights.metadata.get("role"), weights.metadata.get("id")
     if found != (role, model.id.hex()):
         what = "{} of {}".format(*found) if found[1] else "something else"
-        raise CaeError(f"{weights.path}: is no {role} for the model {model.id.hex()}, but {what}")
+        wanted = "file of decoders to other sizes" if role == SIZES else role
+        raise CaeError(f"{weights.path}: is no {wanted} for the model {model.id.hex()}, but {what}")
     config, parts = weights.config, weights.tensors()
     if any(getattr(config, name) != getattr(model.config, name) for name in SHARED):
         raise CaeError(f"{weights.path}: has other sizes than the model that it names")
-    return {name: _network(kind, config, parts[name], device) for name, kind in PARTS[role].items()}
+    if role == SIZES:
+        return {"resized": {**_resized(config, parts, device), **model.resized}}
+    made: dict[str, Any] = {name: _network(kind, config, parts[name], device) for name, kind in PARTS[role].items()}
+    if role == ENCODER:
+        made |= {"denoises": weights.metadata.get(DENOISING) == "true", "tuned": weights.metadata.get(LOSS)}
+    return made
 
 
 def _resized(

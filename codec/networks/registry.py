@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import CaeError
 from ..options import DENOISE, TUNES
 from ..tensor_files import parse_header
-from .weights import DECODER, ENCODER, MODEL, Files, Weights
+from .weights import DECODER, ENCODER, MODEL, SIZES, Files, Weights
 
 WEIGHTS_FOLDER = Path(__file__).parents[1] / "weights"
 DEFAULT = "base"
@@ -29,8 +29,7 @@ def installed(role: str = MODEL) -> dict[Path, bytes]:
     for path in sorted(WEIGHTS_FOLDER.glob(f"*{SUFFIX}")):
         metadata = _read_metadata(path)
         if metadata.get("role") == role:
-            with contextlib.suppress(TypeError, ValueError):
-                found[path] = bytes.fromhex(metadata.get("id", ""))
+            found[path] = _id_of(metadata)
     return found
 
 
@@ -90,17 +89,14 @@ def find_part(name: str | os.PathLike[str], role: str, model: bytes) -> Path:
 def find_files(
     model: Path, encoder: str | os.PathLike[str] | None = None, decoder: str | os.PathLike[str] | None = None
 ) -> Files:
-    """A model's file, and those of another encoder or decoder for it where they are named."""
-    if encoder is None and decoder is None:
-        return Files(model)
-    belongs_to = Weights.read(model).id
-    return Files(
-        model,
-        *(
-            None if name is None else find_part(name, role, belongs_to)
-            for name, role in ((encoder, ENCODER), (decoder, DECODER))
-        ),
-    )
+    """A model's file, those of another encoder or decoder for it where they are named, and installed decoders to other sizes.
+
+    CaeError where the model's file is none, or one that is named is not installed.
+    """
+    named = ((encoder, ENCODER), (decoder, DECODER))
+    belongs_to = _id_of(_read_metadata(model)) or Weights.read(model).id
+    sizes = next((path for path, other in installed(SIZES).items() if other == belongs_to), None)
+    return Files(model, *(None if name is None else find_part(name, role, belongs_to) for name, role in named), sizes)
 
 
 def identity(path: Path) -> tuple[int, int, int]:
@@ -110,6 +106,14 @@ def identity(path: Path) -> tuple[int, int, int]:
     except (OSError, ValueError) as error:
         raise CaeError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
     return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _id_of(metadata: Mapping[str, str]) -> bytes:
+    """The model's id that metadata name; empty where they name none."""
+    try:
+        return bytes.fromhex(metadata.get("id", ""))
+    except (TypeError, ValueError):
+        return b""
 
 
 def _read_metadata(path: Path) -> dict[str, str]:

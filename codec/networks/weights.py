@@ -27,8 +27,8 @@ LOSS = "loss"
 """Entry of an encoder's metadata that names what it was trained for, where that is not the squared error."""
 SIZE_MAX = 2**31
 """Bytes of a weights file; no network that decodes at a useful speed needs as many."""
-MODEL, ENCODER, DECODER = "model", "encoder", "decoder"
-"""Roles of a weights file: a whole model, or another encoder or decoder for the latents of one."""
+MODEL, ENCODER, DECODER, SIZES = "model", "encoder", "decoder", "sizes"
+"""Roles of a weights file: a model, or for the latents of one another encoder, another decoder, or decoders to other sizes."""
 DECODING_GROUPS = ("entropy", "levels", "synthesis", "tables")
 """Groups of tensors (what stands before the slash in their names) that the model's id covers."""
 NOT_DECODING = (
@@ -43,11 +43,12 @@ NOT_DECODING = (
 
 
 class Files(NamedTuple):
-    """Where a model comes from: its weights file, and those of another encoder or decoder for its latents."""
+    """Where a model comes from: its weights file, and others for its latents: see their roles."""
 
     model: Path
     encoder: Path | None = None
     decoder: Path | None = None
+    sizes: Path | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -9,10 +10,14 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from ..errors import CaeError
-from ..networks.weights import Weights, within
+from ..networks.model import ENLARGED, REDUCED
+from ..networks.weights import SIZES, Weights, within
 from ..outputs import replacing
 from .autoencoder import Autoencoder
-from .export import compact, in_order
+from .export import compact, in_order, write
+
+RECORD = "training of "
+"""Beginning of the name that the record of a decoder's training has in the metadata."""
 
 
 class LoneDecoder(nn.Module):
@@ -76,6 +81,25 @@ class LoneDecoder(nn.Module):
         return self._frozen[0].latent(self.coded(x), level, noise, stream, choose)
 
 
+def export_sizes(sources: Sequence[Path], path: Path) -> None:
+    """Writes a file of decoders to other sizes alone, from weights files of one model that hold them; the last one counts.
+
+    CaeError where they are of several models or hold none.
+    """
+    files = [Weights.read(source) for source in sources]
+    if len(owners := {weights.id for weights in files}) != 1:
+        raise CaeError(f"{', '.join(map(str, sources))}: decoders of different models cannot be in one file")
+    groups: dict[str, dict[str, Tensor]] = {}
+    told: dict[str, str] = {}
+    for weights in files:
+        for group in (REDUCED, ENLARGED):
+            groups.setdefault(group, {}).update(weights.tensors().get(group, {}))
+        told |= {name: value for name, value in weights.metadata.items() if name == "licence" or name.startswith(RECORD)}
+    if not any(groups.values()):
+        raise CaeError(f"{', '.join(map(str, sources))}: holds no decoder to another size")
+    write(path, groups, {"config": files[0].metadata["config"], "id": owners.pop().hex(), "role": SIZES, **told})
+
+
 def export_beside(model: LoneDecoder, beside: Path, path: Path, record: str) -> None:
     """Writes the weights file `beside` once more, with this decoder in it; the model's id stays the same."""
     weights = Weights.read(beside)
@@ -84,4 +108,4 @@ def export_beside(model: LoneDecoder, beside: Path, path: Path, record: str) -> 
     tensors = {name: value for name, value in tensors.items() if not name.startswith(prefix)}
     tensors |= {prefix + name: value.cpu().contiguous() for name, value in compact(model.network).items()}
     with replacing(path) as file:
-        file.write(in_order(save(tensors, weights.metadata | {f"training of {model.title}": record})))
+        file.write(in_order(save(tensors, weights.metadata | {RECORD + model.title: record})))
