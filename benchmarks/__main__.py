@@ -22,6 +22,7 @@ COMMANDS = {
     "drawings": ("benchmarks.drawings", "measure codecs on pages, screens, diagrams, maps and patterns that are drawn here"),
     "defects": ("benchmarks.defects", "find defects drawn on textures: areas under ROC curves of error, surprise and distance"),
     "regions": ("benchmarks.regions", "time regions out of a large picture, cold and warm"),
+    "scales": ("benchmarks.scales", "decode at reduced sizes: quality and time beside decoding the whole and shrinking it"),
     "overlap": ("benchmarks.overlap", "time reading, coding and writing apart and together, on one thread and on all"),
     "effort": ("benchmarks.effort", "measure what the encoder's effort brings: bits at equal PSNR against processor time"),
     "coding": ("benchmarks.coding", "compare real coded sizes with the entropy model's estimates"),

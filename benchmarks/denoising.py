@@ -14,9 +14,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from codec import CaeError, Codec
+from codec.options import QUALITIES
 
 from . import images
-from .arguments import add_image_arguments
+from .arguments import add_image_arguments, integers
 from .bd import bd_rate
 from .curves import Curve
 from .metrics import Metric, psnr_rgb
@@ -200,10 +201,7 @@ def middle(pixels: np.ndarray, side: int | None) -> np.ndarray:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    try:
-        qualities = [int(quality) for quality in arguments.qualities.split(",")]
-    except ValueError:
-        raise CaeError(f"qualities {arguments.qualities!r} are not integers with commas between") from None
+    qualities = integers(arguments.qualities, "qualities", QUALITIES)
     if min(arguments.side or 11, arguments.images or 1) < 1 or (arguments.side or 11) < 11:
         raise CaeError("use at least 1 image, and sides of 11 pixels or more, which SSIM needs")
     told = {"weights": arguments.weights, "device": "cpu", "threads": arguments.threads}

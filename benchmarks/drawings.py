@@ -14,8 +14,9 @@ import numpy as np
 from PIL import Image
 
 from codec import CaeError
+from codec.options import QUALITIES
 
-from .arguments import add_codec_arguments
+from .arguments import add_codec_arguments, integers
 from .codecs import Codec, registry
 from .drawn import PICTURES
 
@@ -134,10 +135,7 @@ def run(arguments: argparse.Namespace) -> None:
     names = arguments.pictures.split(",") if arguments.pictures else list(PICTURES)
     if unknown := [name for name in names if name not in PICTURES]:
         raise CaeError(f"no picture {unknown[0]!r}; there are {', '.join(PICTURES)}")
-    try:
-        qualities = [int(quality) for quality in arguments.qualities.split(",")]
-    except ValueError:
-        raise CaeError(f"qualities {arguments.qualities!r} are not integers with commas between") from None
+    qualities = integers(arguments.qualities, "qualities", QUALITIES)
     if arguments.save:
         arguments.save.mkdir(parents=True, exist_ok=True)
     rows = []

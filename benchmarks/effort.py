@@ -19,7 +19,7 @@ from codec import CaeError, Codec
 from codec.options import DEFAULT_EFFORT, EFFORTS, QUALITIES
 
 from . import images
-from .arguments import add_image_arguments
+from .arguments import add_image_arguments, integers
 from .bd import METHOD
 from .denoising import middle
 from .metrics import psnr_rgb
@@ -84,8 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    efforts = _numbers(arguments.efforts, "efforts", EFFORTS)
-    qualities = _numbers(arguments.qualities, "qualities", QUALITIES)
+    efforts = integers(arguments.efforts, "efforts", EFFORTS)
+    qualities = integers(arguments.qualities, "qualities", QUALITIES)
     if len(qualities) < POINTS_MIN or arguments.side < 16 or (arguments.images or 1) < 1:
         raise CaeError(f"use {POINTS_MIN} or more qualities, sides of 16 or more and at least 1 image")
     efforts = sorted({*efforts, DEFAULT_EFFORT})
@@ -145,13 +145,3 @@ def plot(efforts: list[int], rows: list[tuple[float, float, float]]) -> Figure:
     axes.grid(color="#dddddd", lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     return drawing
-
-
-def _numbers(text: str, name: str, known: range) -> list[int]:
-    try:
-        numbers = sorted({int(number) for number in text.split(",")})
-    except ValueError:
-        numbers = [-1]
-    if any(number not in known for number in numbers):
-        raise CaeError(f"{name} {text!r} are not integers of {known[0]} to {known[-1]} with commas between")
-    return numbers

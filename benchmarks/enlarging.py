@@ -21,11 +21,12 @@ from codec.format.source import Memory
 from codec.images.reduction import reduce
 from codec.networks.registry import default_path
 from codec.networks.weights import Weights, within
+from codec.options import QUALITIES
 from codec.training.enlarging import Srcnn, bicubic
 from codec.training.options import ENLARGED, SRCNN
 
 from . import images
-from .arguments import add_image_arguments
+from .arguments import add_image_arguments, integers
 from .denoising import middle, ssim
 from .metrics import psnr_rgb
 
@@ -90,10 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    try:
-        qualities = [int(quality) for quality in arguments.qualities.split(",")]
-    except ValueError:
-        raise CaeError(f"qualities {arguments.qualities!r} are not integers with commas between") from None
+    qualities = integers(arguments.qualities, "qualities", QUALITIES)
     if not 2 * 11 <= arguments.side <= FACTOR * TILE or (arguments.images or 1) < 1:
         raise CaeError(f"use at least 1 image, and sides of 22 to {FACTOR * TILE} pixels")
     enlargers = Enlargers.load(arguments.weights)
