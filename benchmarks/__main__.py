@@ -33,6 +33,7 @@ COMMANDS = {
     "training-options": ("benchmarks.training_options", "screen options of training: loss against time, time to a given loss"),
     "domains": ("benchmarks.domains", "make pictures of two narrow domains, photographed pages and the Earth, to fine-tune on"),
     "upsampling": ("benchmarks.upsampling", "train with each way to enlarge: loss, speed, checkerboards on plain pictures"),
+    "panel": ("benchmarks.panel", "show the same part of several pictures side by side, for reports"),
     "complexity": ("benchmarks.complexity", "count multiply-accumulates and parameters"),
 }
 """Commands by name: the module, which has `add_arguments(parser)` and `run(arguments)`, and what it does."""

@@ -1,0 +1,42 @@
+"""Pictures side by side."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks import __main__ as command
+
+
+@pytest.fixture
+def files(tmp_path, astronaut):
+    Image.fromarray(astronaut).save(tmp_path / "whole.png")
+    Image.fromarray(astronaut[::2, ::2]).save(tmp_path / "half.png")
+    return [f"whole={tmp_path / 'whole.png'}", f"half = small={tmp_path / 'half.png'}"]
+
+
+@pytest.mark.parametrize(("columns", "size"), [(2, (2 * 128 + 8, 84)), (1, (128, 2 * 84))])
+def test_parts_stand_side_by_side_pixel_by_pixel(tmp_path, astronaut, files, columns, size):
+    given = ["panel", str(tmp_path / "out.png"), *files, "--crop", "200,100,64,30", "--columns", str(columns)]
+    command.main(given)
+    shown = Image.open(tmp_path / "out.png").convert("RGB")
+    assert shown.size == size
+    pixels = np.asarray(shown)
+    expected = astronaut[100:130, 200:264].repeat(2, 0).repeat(2, 1)
+    assert np.array_equal(pixels[24:84, :128], expected)
+    smaller = astronaut[::2, ::2][50:65, 100:132].repeat(4, 0).repeat(4, 1)
+    assert np.array_equal(pixels[-60:, -128:], smaller)
+
+
+@pytest.mark.parametrize(
+    ("crop", "more", "message"),
+    [
+        ("1,2,3", [], "four integers"),
+        ("500,0,64,64", [], "beyond the picture 'whole'"),
+        ("-1,0,64,64", [], "from within"),
+        ("0,0,64,64", ["x.png"], "CAPTION=FILE"),
+    ],
+)
+def test_bad_options(tmp_path, files, crop, more, message):
+    with pytest.raises(SystemExit, match=message):
+        command.main(["panel", str(tmp_path / "out.png"), *files, *more, f"--crop={crop}"])
+    assert not (tmp_path / "out.png").exists()
