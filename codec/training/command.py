@@ -106,10 +106,9 @@ def parser() -> Parser:
     p.add_argument(
         "--replay",
         type=int,
-        default=1,
+        default=Options.replay,
         metavar="STEPS",
-        help="with --reduced or --enlarge: take so many steps for each batch that is coded, on any of the last 2048 patches "
-        "(default: 1); a good deal faster where coding takes longer than the step",
+        help="with --reduced: steps for each batch that is coded, on any of the last 2048 patches (default: %(default)s)",
     )
     p.add_argument(
         "--freeze",

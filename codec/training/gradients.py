@@ -15,6 +15,7 @@ from .denoising import degraded
 from .lone_decoder import LoneDecoder
 from .loss import LOSS_LIMIT, PLAIN, Measured, Objective, coded, distortion_of_coded, rate_distortion
 from .processes import Processes
+from .reduction import ReducedDecoder
 from .replay import CAPACITY, Replay
 
 MEANS = 5
@@ -29,7 +30,7 @@ class Gradients:
     On the CPU each thread takes a part of the patches: a third faster on two cores than sharing each operation. The
     random numbers belong to the parts, so that processes give what as many parts in one process give.
 
-    To `replay`, the steps of a decoder trained alone are taken on patches that were coded before.
+    The steps of a small decoder are taken on any of the patches that were coded last.
     """
 
     def __init__(
@@ -41,7 +42,6 @@ class Gradients:
         processes: Processes,
         objective: Objective = PLAIN,
         adversary: Adversary | None = None,
-        replay: bool = False,
     ) -> None:
         self.model, self.batch, self.seed, self.stream, self.processes = model, batch, seed, stream, processes
         self.objective, self.adversary = objective, adversary
@@ -49,13 +49,13 @@ class Gradients:
         threads = torch.get_num_threads()
         self.parts = 1 if self.parameters[0].is_cuda else min(threads, batch // processes.count)
         capacity = -(-CAPACITY // (self.parts * processes.count))
-        self.replays = [Replay(capacity) for _ in range(self.parts)] if replay else None
+        self.replays = [Replay(capacity) for _ in range(self.parts)]
         self.pool = ThreadPoolExecutor(self.parts, initializer=use_in_this_thread, initargs=(threads // self.parts,))
 
     def __call__(self, x: Tensor | None, step: int) -> Tensor:
         """Gradients of this process's patches x (B, P, P, 3) in [0, 1], summed over all processes and bounded in norm.
 
-        To replay, x is coded and kept, if there is an x, and the gradients are those of patches that were kept.
+        For a small decoder, x is coded and kept, if there is an x, and the gradients are those of patches that were kept.
         Returns loss, bits per pixel, mean squared error, distortion, the adversary's loss (0 without one) and gradient norm of
         the whole step (6,), without waiting for a GPU. An adversary takes its own step at once.
         """
@@ -84,7 +84,7 @@ class Gradients:
         """What is known of a part of the patches, or of as many that were kept."""
         number = 1 + self.parts * self.processes.rank + part
         noise = self._random(step, number, level.device)
-        if self.replays is not None:
+        if isinstance(self.model, ReducedDecoder):
             if x is not None:
                 fresh = coded(self.model, x, level, self.objective, noise=noise, stream=self.stream)
                 self.replays[part].add(fresh)

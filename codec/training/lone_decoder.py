@@ -30,8 +30,6 @@ class LoneDecoder(nn.Module):
     title: str
     factor = 1
     """How many times larger than what is coded its pictures are, where they are."""
-    reduction = 1
-    """How many times smaller than what is coded its pictures are, where they are."""
 
     def __init__(self, model: Autoencoder, network: nn.Module) -> None:
         super().__init__()

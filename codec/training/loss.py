@@ -16,6 +16,7 @@ from .data import whole_blocks
 from .denoising import degraded
 from .distortions import DISTORTIONS, Distortion, squared_error
 from .lone_decoder import LoneDecoder
+from .reduction import ReducedDecoder
 from .replay import Coded
 
 RATE_BALANCE = 0.45
@@ -83,17 +84,18 @@ def rate_distortion(
 
 
 def coded(
-    model: LoneDecoder, x: Tensor, level: Tensor, objective: Objective, *, noise: torch.Generator, stream: torch.dtype
+    model: ReducedDecoder, x: Tensor, level: Tensor, objective: Objective, *, noise: torch.Generator, stream: torch.dtype
 ) -> Coded:
-    """Images x (B, H, W, 3) in [0, 1] as a lone decoder's model codes them, to be measured any number of times."""
+    """Images x (B, H, W, 3) in [0, 1] as a small decoder's model codes and shows them, to be learnt any number of times."""
     with _cast(x, stream):
         latent, bits_y, bits_z = model.latent(x, level, noise, stream, objective.choose)
+        whole = model.whole(latent, level, stream)
     bpp = (bits_y + bits_z) / (x.shape[1] * x.shape[2])
-    return Coded(latent, level, bpp, reduced(x, model.reduction))
+    return Coded(latent, level, bpp, reduced(whole, model.reduction))
 
 
-def distortion_of_coded(model: LoneDecoder, coded: Coded, objective: Objective, *, stream: torch.dtype) -> Measured:
-    """Measures what a lone decoder makes of images that were coded before."""
+def distortion_of_coded(model: ReducedDecoder, coded: Coded, objective: Objective, *, stream: torch.dtype) -> Measured:
+    """Measures what a small decoder makes of images that were coded before."""
     with _cast(coded.latent, stream):
         decoded = model.decoded(coded.latent, coded.level, stream)
     return _measured(model.config, objective, coded.level, coded.bpp, decoded.float(), coded.wanted)

@@ -47,9 +47,9 @@ class Options:
     start_from: Path | None = None
     grow: bool = False
     reduced: int | None = None
+    replay: int = 16
     enlarge: int | None = None
     enlarge_by: str = ENLARGED
-    replay: int = 1
     freeze: str | None = None
     denoise: bool = False
     choose_symbols: bool = False
@@ -115,13 +115,10 @@ class Options:
                 raise CaeError(f"reduced {self.reduced}: there are decoders of 1/2, 1/4 and 1/8 of the size")
             if self.start_from is None or self.grow:
                 raise CaeError("a decoder of a reduced size belongs to finished weights (--start-from, without --grow)")
-        alone = (self.reduced or self.enlarge) is not None
-        if self.replay < 1 or (self.replay > 1 and (not alone or self.adversarial)):
-            raise CaeError(
-                f"replay {self.replay}: more than 1 is for a decoder trained alone (--reduced, --enlarge), without an adversary"
-            )
-        if self.replay > 1 and self.patch_schedule != UNCHANGED:
-            raise CaeError("coded patches that are replayed are of one size: leave out --patch-schedule")
+            if self.replay < 1:
+                raise CaeError(f"replay {self.replay}: each batch that is coded serves at least 1 step")
+            if self.patch_schedule != UNCHANGED:
+                raise CaeError("a decoder of a reduced size learns from patches of one size (without --patch-schedule)")
         if self.freeze is not None:
             if self.freeze not in FREEZABLE:
                 raise CaeError(f"freeze {self.freeze!r}: there are {', '.join(FREEZABLE)}")

@@ -1,4 +1,4 @@
-"""Coded patches that a decoder trained alone sees several times, since coding them takes longer than a step of its training."""
+"""Coded patches that a small decoder sees several times, since coding them takes much longer than a step of its training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CAPACITY = 2048
 class Coded(NamedTuple):
     """Patches as they were coded: latents (B, h, w, N) in pixel units, gain levels (B,), bits per pixel (B,).
 
-    `wanted` are the pictures that decoders make of them at best, (B, H, W, 3) in [0, 1].
+    `wanted` are the pictures that the decoder is to make of them, (B, H, W, 3) in [0, 1].
     """
 
     latent: Tensor

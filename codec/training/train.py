@@ -83,7 +83,7 @@ class Run:
         self.objective = Objective(options.distortion, options.denoise, options.choose_symbols)
         self.adversary = Adversary(options.adversarial, device) if options.adversarial else None
         told = (options.seed, self.stream, self.processes, self.objective, self.adversary)
-        self.gradients = Gradients(self.model, options.batch, *told, replay=options.replay > 1)
+        self.gradients = Gradients(self.model, options.batch, *told)
         if options.compile:
             alone = isinstance(self.model, LoneDecoder)
             for transform in (self.model.network,) if alone else (self.model.analysis, self.model.synthesis):
@@ -146,8 +146,8 @@ class Run:
     def batches(self, images: list[Tensor]) -> Iterator[Tensor | None]:
         """Endless batches of this process's patches (B, P, P, 3) in [0, 1], made ahead by threads.
 
-        Each patch is a function of the seed, the step and its number in the batch of all processes. To replay, there are none
-        for the steps that are taken on patches of before.
+        Each patch is a function of the seed, the step and its number in the batch of all processes. A small decoder has none
+        for the steps that it takes on patches of before.
         """
         options = self.options
         numbers = self.processes.share(options.batch)
@@ -168,7 +168,8 @@ class Run:
                 upcoming.append(pool.submit(make, following))
                 following += 1
                 yield patches.to(options.device).float() / 255
-                yield from [None] * (options.replay - 1)
+                if options.reduced is not None:
+                    yield from [None] * (options.replay - 1)
 
     def train_step(self, x: Tensor | None) -> Tensor:
         """One update by this process's patches x (B, P, P, 3) in [0, 1]; without any, by patches of before.
