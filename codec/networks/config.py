@@ -24,7 +24,7 @@ class Config:
 
     The transforms have `…_blocks` blocks of `channels` features at 1/8 scale, and `…_wide_blocks` of as many features as
     the latent has channels, at its scale of 1/16. The `…_expansion` is how many times as wide a feed-forward part is. Decoders
-    of reduced sizes have `reduced_blocks` of `channels` features at 1/16. The synthesis enlarges as `upsampling` says.
+    of reduced sizes have `reduced_blocks` of `channels` features or more at 1/16. The synthesis enlarges as `upsampling` says.
     """
 
     channels: int = 128

@@ -14,13 +14,14 @@ from .transforms import FEATURE_LIMIT, Halo, Synthesis, TransformBlock, apply_bl
 class ReducedSynthesis(nn.Module):
     """Latent (B, h, w, N) in pixel units to pixels (B, 16h/factor, 16w/factor, 3), about [-0.5, 0.5], not clamped.
 
-    All blocks are at 1/16 of the size; their result is the reduced pixels of a position.
+    All blocks are at 1/16 of the size; their result is the reduced pixels of a position, three values each.
     """
 
     def __init__(self, config: Config, factor: int) -> None:
         super().__init__()
-        c = config.channels
         self.side = LATENT_STRIDE // factor
+        # no fewer features than values of a position: what has no feature of its own is lost
+        c = max(config.channels, 3 * self.side**2)
         self.from_latent = Pointwise(config.latent_channels, c)
         self.log_feature_gain = nn.Parameter(torch.zeros(config.levels, c))
         blocks = (TransformBlock(c, 2, LATENT_STRIDE, FEATURE_LIMIT) for _ in range(config.reduced_blocks))
