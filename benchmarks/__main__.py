@@ -75,6 +75,8 @@ def main(given: list[str] | None = None) -> None:
             sys.exit(f"{program}: the module {error.name} is missing; install the extra: pip install 'cae-codec[bench]'")
         except OSError as error:
             sys.exit(f"{program}: {f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
+        except MemoryError:
+            sys.exit(f"{program}: out of memory; use smaller pictures")
         except KeyboardInterrupt:
             print(f"{program}: interrupted; the same command goes on where it stopped", file=sys.stderr)
             sys.exit(130)

@@ -19,11 +19,12 @@ from codec.format import container
 from codec.format.header import Kind
 from codec.format.source import Memory
 from codec.images.reduction import reduce
+from codec.networks.model import load
 from codec.networks.registry import default_path
-from codec.networks.weights import Weights, within
+from codec.networks.weights import Files, Weights, within
 from codec.options import QUALITIES
 from codec.training.enlarging import Srcnn, bicubic
-from codec.training.options import ENLARGED, SRCNN
+from codec.training.options import SRCNN
 
 from . import images
 from .arguments import add_image_arguments, integers
@@ -46,7 +47,7 @@ class Enlargers:
     def load(cls, path: Path) -> Enlargers:
         """CaeError where a file is none, or holds no decoder that enlarges."""
         parts = Weights.read(path).tensors()
-        if not within(parts.get(ENLARGED, {}), str(FACTOR)):
+        if FACTOR not in load(Files(path)).resized:
             raise CaeError(
                 f"{path}: holds no decoder that enlarges; add one (cae-train --enlarge {FACTOR}, see docs/training.md)"
             )

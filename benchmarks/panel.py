@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from codec import CaeError
 from codec.images.files import read_image
+from codec.images.samples import converted
 
 _DPI = 100
 
@@ -29,12 +30,15 @@ def run(arguments: argparse.Namespace) -> None:
         x, y, width, height = map(int, arguments.crop.split(","))
     except ValueError:
         raise CaeError(f"--crop {arguments.crop}: four integers are wanted, X,Y,W,H") from None
+    if arguments.out.suffix != ".png":
+        raise CaeError(f"{arguments.out}: the panel is written as .png")
     named = []
     for text in arguments.pictures:
         caption, equals, name = text.rpartition("=")
         if not equals:
             raise CaeError(f"{text}: CAPTION=FILE is wanted")
-        colour = read_image(Path(name)).colour
+        picture = read_image(Path(name))
+        colour = converted(picture.colour, picture.depth, 8)
         named.append((caption, np.broadcast_to(colour, (*colour.shape[:2], 3))))
     full = max(picture.shape[0] for _, picture in named)
     if min(x, y) < 0 or min(width, height) < 1 or min(arguments.zoom, arguments.columns or 1) < 1:
@@ -42,6 +46,8 @@ def run(arguments: argparse.Namespace) -> None:
     crops = []
     for caption, picture in named:
         factor = round(full / picture.shape[0])
+        if abs(factor * picture.shape[0] - full) >= factor:
+            raise CaeError(f"the picture {caption!r} is no whole number of times smaller than the largest")
         crop = picture.repeat(factor, 0).repeat(factor, 1)[y : y + height, x : x + width]
         if crop.shape[:2] != (height, width):
             raise CaeError(f"--crop {arguments.crop}: is beyond the picture {caption!r}")

@@ -27,6 +27,15 @@ def test_parts_stand_side_by_side_pixel_by_pixel(tmp_path, astronaut, files, col
     assert np.array_equal(pixels[-60:, -128:], smaller)
 
 
+def test_sizes_that_do_not_fit(tmp_path, files, astronaut):
+    Image.fromarray(astronaut[:341, :341]).save(tmp_path / "two-thirds.png")
+    given = ["panel", str(tmp_path / "out.png"), *files, f"x={tmp_path / 'two-thirds.png'}", "--crop", "0,0,64,64"]
+    with pytest.raises(SystemExit, match="'x' is no whole number of times smaller"):
+        command.main(given)
+    with pytest.raises(SystemExit, match=r"written as \.png"):
+        command.main(["panel", str(tmp_path / "out.xyz"), *files, "--crop", "0,0,64,64"])
+
+
 @pytest.mark.parametrize(
     ("crop", "more", "message"),
     [

@@ -1,5 +1,6 @@
 """Decoders of reduced sizes: trained beside finished weights, whose id stays, and used where weights have them."""
 
+import copy
 import shutil
 
 import numpy as np
@@ -19,8 +20,10 @@ from codec.networks.model import Files, load
 from codec.networks.reduced import ReducedSynthesis, start_from_synthesis
 from codec.networks.transforms import Synthesis
 from codec.networks.weights import Weights
+from codec.training.export import restore
 from codec.training.lone_decoder import export_sizes
 from codec.training.options import Options
+from codec.training.reduction import ReducedDecoder
 from codec.training.train import train
 
 from .conftest import TINY, psnr
@@ -166,15 +169,37 @@ def test_a_file_of_their_own_is_found_beside_the_model(shipped, held, tiny, chel
             assert np.array_equal(installed.decode(data, scale=scale), held.decode(data, scale=scale))
 
 
-def test_a_file_of_their_own_is_refused_with_any_other_model(shipped):
+@pytest.mark.parametrize("harm", ["cut off", "of another configuration"])
+def test_a_damaged_file_of_their_own_matters_to_other_sizes_alone(shipped, tiny, chelsea, harm):
     sizes = shipped / "tiny-sizes.safetensors"
-    with pytest.raises(codec.CaeError, match="is no file of decoders to other sizes for the model"):
-        load(Files(BASE, sizes=sizes))
+    if harm == "cut off":
+        sizes.write_bytes(sizes.read_bytes()[:-100])
+    else:
+        metadata = Weights.read(sizes).metadata
+        metadata["config"] = metadata["config"].replace('"levels": ', '"levels": 1')
+        save_file(load_file(sizes), sizes, metadata)
+    data, held = tiny.encode(chelsea, 60), codec.Codec(device="cpu")
+    assert np.array_equal(held.decode(data), tiny.decode(data))
+    with pytest.raises(codec.CaeError, match=r"tiny-sizes\.safetensors"):
+        held.decode(data, scale=1 / 2)
 
 
 def test_files_of_sizes_are_of_one_model(tmp_path, weights):
     with pytest.raises(codec.CaeError, match="holds no decoder"):
         export_sizes([TINY], tmp_path / "made.safetensors")
-    with pytest.raises(codec.CaeError, match="different models"):
+    with pytest.raises(codec.CaeError, match="of one model"):
         export_sizes([weights, BASE], tmp_path / "made.safetensors")
-    assert not list(tmp_path.iterdir())
+    (cut := tmp_path / "cut.safetensors").write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(codec.CaeError, match="not a whole weights file"):
+        export_sizes([cut], tmp_path / "made.safetensors")
+    assert list(tmp_path.iterdir()) == [cut]
+
+
+def test_training_goes_on_from_installed_ones(shipped):
+    model = ReducedDecoder(restore(TINY), 8)
+    fresh = copy.deepcopy(model.network.state_dict())
+    model.take_up(TINY)
+    stored = load_file(shipped / "tiny-sizes.safetensors")
+    for name, value in model.network.state_dict().items():
+        assert torch.equal(value, stored[f"reduced/8/{name}"].float())
+    assert any(not torch.equal(value, fresh[name]) for name, value in model.network.state_dict().items())

@@ -12,6 +12,7 @@ from skimage import data
 
 from codec.errors import CaeError
 from codec.networks.weights import Weights
+from codec.training import train as train_module
 from codec.training.export import restore
 from codec.training.loss import Objective, coded, distortion_of_coded, rate_distortion
 from codec.training.options import Options
@@ -86,6 +87,14 @@ def test_each_batch_is_coded_once_for_several_steps(options, monkeypatch):
         assert sum(shape[0] for shape in shapes) == 2 * batches
     before, after = (Weights.read(path) for path in (TINY, options().export))
     assert after.id == before.id and "reduced" in after.tensors()
+
+
+def test_schedules_count_steps_not_batches(options, monkeypatch):
+    asked = []
+    cut = train_module.random_patches
+    monkeypatch.setattr(train_module, "random_patches", lambda *told: asked.append(told[-1]) or cut(*told))
+    train(options(steps=9, resolution_schedule=Schedule.parse("2:5")), Weights.read(TINY).config)
+    assert asked[:3] == [2, 2, 1]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from PIL import Image
 import codec
 from codec.commands import serve
 from codec.serve import levels, library
+from codec.serve.overview import Overview
 
 from .conftest import TINY
 
@@ -229,3 +230,31 @@ def test_wrong_arguments(capsys, tmp_path, folder):
             serve.main([str(argument) for argument in arguments])
         said = f"{ended.value.code}{capsys.readouterr().err}"
         assert message in said and said.strip().count("\n") == 0
+
+
+class Failing:
+    """A picture whose rows cannot be had at first."""
+
+    size, mode, depth = (16, 16), "L", 8
+
+    def __init__(self, error):
+        self.errors = [error]
+
+    def bands(self, scale):
+        if self.errors:
+            raise self.errors.pop()
+        yield np.full((2, 2), 7, np.uint8)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(), RuntimeError("can't allocate memory")])
+def test_an_overview_that_fails_is_begun_anew_when_asked_for_again(error):
+    overview = Overview(Failing(error))
+    assert not overview.step() and overview.done == 0 and overview.error is None
+    while overview.step():
+        pass
+    assert overview.done == 1 and (overview.pixels == 7).all()
+
+
+def test_an_overview_of_a_damaged_picture_says_so():
+    overview = Overview(Failing(codec.CaeError("tile 3 is damaged")))
+    assert not overview.step() and str(overview.error) == "tile 3 is damaged"

@@ -325,7 +325,7 @@ class Codec:
             return self._model
         if wanted not in self._others:
             path = registry.find(wanted, tried=(self._model.files.model, self._model.id))
-            model = self._load(registry.find_files(path))
+            model = self._load(Files(path))
             if model.id != wanted:
                 raise CaeError(f"{path}: says that its id is {wanted.hex()}, but has {model.id.hex()}; install it again")
             self._others[wanted] = model

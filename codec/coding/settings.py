@@ -128,7 +128,9 @@ class Job:
 
         It is 1 as well where nothing is synthesised.
         """
-        return self.scale if self.scale in self.model.resized and self.header.model_id != NO_MODEL else Fraction(1)
+        if self.scale == 1 or self.header.model_id == NO_MODEL:
+            return Fraction(1)
+        return self.scale if self.scale in self.model.resized else Fraction(1)
 
     @property
     def synthesis(self) -> nn.Module:

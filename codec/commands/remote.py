@@ -105,10 +105,12 @@ def _check(job: Job) -> Work:
 def _made_with(given: argparse.Namespace) -> str:
     """What files are made with: the codec's version and digests of weights."""
     from ..networks import registry
-    from ..networks.weights import Weights
+    from ..networks.weights import MODEL, SIZES, Weights
 
     named = (getattr(given, "encoder", None), getattr(given, "decoder", None))
     files = registry.find_files(given.weights or registry.default_path(), *named)._asdict()
+    if getattr(given, "scale", 1) != 1:
+        files[SIZES] = registry.find_sizes(Weights.read(files[MODEL]).id)
     digests = (
         f"{role} {hashlib.sha256(Weights.read(path).data).hexdigest()[:16]}" for role, path in files.items() if path is not None
     )

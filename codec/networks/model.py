@@ -7,7 +7,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -17,6 +17,7 @@ from ..errors import CaeError
 from ..format.entropy_coding import Table
 from ..options import DECODE_SCALES, QUALITIES
 from ..runtime.devices import out_of_memory
+from . import registry
 from .config import Config
 from .enlarging import EnlargedSynthesis
 from .entropy_model import EntropyModel
@@ -37,9 +38,9 @@ Network = TypeVar("Network", bound=nn.Module)
 class Model:
     """Networks and tables of one weights file, on one device, ready to run; its analysis or synthesis may be another's.
 
-    `gain` (100, N) float32 holds the factor from pixel units to quantisation steps of each quality; `resized` the decoders
-    to other sizes that there are, by scale. Where `denoises`, the analysis leaves noise out; `tuned` names what it was trained
-    for, where that is not the squared error.
+    `gain` (100, N) float32 holds the factor from pixel units to quantisation steps of each quality; `sizes` the decoders to
+    other sizes that its own file has, by scale. Where `denoises`, the analysis leaves noise out; `tuned` names what it was
+    trained for, where that is not the squared error.
     """
 
     files: Files
@@ -54,13 +55,23 @@ class Model:
     hyper_tables: list[Table]
     quantiser: Quantiser
     device: torch.device
-    resized: Mapping[Fraction, ReducedSynthesis | EnlargedSynthesis] = dataclasses.field(default_factory=dict)
+    sizes: Mapping[Fraction, ReducedSynthesis | EnlargedSynthesis] = dataclasses.field(default_factory=dict)
     denoises: bool = False
     tuned: str | None = None
 
     def synthesis_for(self, scale: Fraction) -> nn.Module:
         """The synthesis to pictures at a scale; KeyError where there is no such one."""
         return self.synthesis if scale == 1 else self.resized[scale]
+
+    @functools.cached_property
+    def resized(self) -> Mapping[Fraction, ReducedSynthesis | EnlargedSynthesis]:
+        """All decoders to other sizes, those installed for this model as well; CaeError where their file is damaged."""
+        path = registry.find_sizes(self.id)
+        if path is None:
+            return self.sizes
+        weights = Weights.read(path)
+        with _explaining(weights, self.device):
+            return {**_resized(_config_for(weights, SIZES, self), weights.tensors(), self.device), **self.sizes}
 
     @functools.cached_property
     def float_entropy(self) -> EntropyModel:
@@ -77,7 +88,7 @@ class Model:
 
 
 def load(files: Files, device: torch.device | str = "cpu") -> Model:
-    """Loads a model onto a device, with the encoder and the decoders of other files where they are named.
+    """Loads a model onto a device, with the encoder and the decoder of other files where they are named.
 
     CaeError where a file is none, or belongs to another model; RuntimeError where a GPU's memory is used up.
     """
@@ -85,11 +96,14 @@ def load(files: Files, device: torch.device | str = "cpu") -> Model:
     weights = Weights.read(files.model)
     with _explaining(weights, device):
         model = _build(weights, device)
-    for part, role in ((files.encoder, ENCODER), (files.decoder, DECODER), (files.sizes, SIZES)):
+    for part, role in ((files.encoder, ENCODER), (files.decoder, DECODER)):
         if part is not None:
             weights = Weights.read(part)
             with _explaining(weights, device):
-                model = dataclasses.replace(model, **_fields(weights, role, model, device))
+                model = dataclasses.replace(model, **_networks(weights, role, model, device))
+            if role == ENCODER:
+                facts = weights.metadata
+                model = dataclasses.replace(model, denoises=facts.get(DENOISING) == "true", tuned=facts.get(LOSS))
     return dataclasses.replace(model, files=files)
 
 
@@ -137,7 +151,7 @@ def _build(weights: Weights, device: torch.device) -> Model:
         hyper_tables=hyper_tables,
         quantiser=Quantiser(scale_tables, device),
         device=device,
-        resized=_resized(config, parts, device),
+        sizes=_resized(config, parts, device),
         **{name: _network(kind, config, parts[name], device) for kinds in PARTS.values() for name, kind in kinds.items()},
     )
 
@@ -153,22 +167,22 @@ SHARED = ("latent_channels", "hyper_channels", "levels", "levels_below", "levels
 """Fields of a configuration in which encoders and decoders must agree with their model."""
 
 
-def _fields(weights: Weights, role: str, model: Model, device: torch.device) -> dict[str, Any]:
-    """What of a model another file replaces; CaeError where it is none of this role for this model."""
+def _config_for(weights: Weights, role: str, model: Model) -> Config:
+    """The configuration of a file of another role for a model; CaeError where it is none for this model."""
     found = weights.metadata.get("role"), weights.metadata.get("id")
     if found != (role, model.id.hex()):
         what = "{} of {}".format(*found) if found[1] else "something else"
-        wanted = "file of decoders to other sizes" if role == SIZES else role
-        raise CaeError(f"{weights.path}: is no {wanted} for the model {model.id.hex()}, but {what}")
-    config, parts = weights.config, weights.tensors()
+        raise CaeError(f"{weights.path}: is no {role} for the model {model.id.hex()}, but {what}")
+    config = weights.config
     if any(getattr(config, name) != getattr(model.config, name) for name in SHARED):
         raise CaeError(f"{weights.path}: has other sizes than the model that it names")
-    if role == SIZES:
-        return {"resized": {**_resized(config, parts, device), **model.resized}}
-    made: dict[str, Any] = {name: _network(kind, config, parts[name], device) for name, kind in PARTS[role].items()}
-    if role == ENCODER:
-        made |= {"denoises": weights.metadata.get(DENOISING) == "true", "tuned": weights.metadata.get(LOSS)}
-    return made
+    return config
+
+
+def _networks(weights: Weights, role: str, model: Model, device: torch.device) -> dict[str, nn.Module]:
+    """The networks of an encoder's or decoder's file; CaeError where it is none for this model."""
+    config, parts = _config_for(weights, role, model), weights.tensors()
+    return {name: _network(kind, config, parts[name], device) for name, kind in PARTS[role].items()}
 
 
 def _resized(

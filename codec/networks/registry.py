@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import CaeError
@@ -29,7 +29,8 @@ def installed(role: str = MODEL) -> dict[Path, bytes]:
     for path in sorted(WEIGHTS_FOLDER.glob(f"*{SUFFIX}")):
         metadata = _read_metadata(path)
         if metadata.get("role") == role:
-            found[path] = _id_of(metadata)
+            with contextlib.suppress(TypeError, ValueError):
+                found[path] = bytes.fromhex(metadata.get("id", ""))
     return found
 
 
@@ -86,17 +87,25 @@ def find_part(name: str | os.PathLike[str], role: str, model: bytes) -> Path:
     return known[os.fspath(name)]
 
 
+def find_sizes(model: bytes) -> Path | None:
+    """The installed file of decoders to other sizes for the model with an id, if any."""
+    return next((path for path, belongs_to in installed(SIZES).items() if belongs_to == model), None)
+
+
 def find_files(
     model: Path, encoder: str | os.PathLike[str] | None = None, decoder: str | os.PathLike[str] | None = None
 ) -> Files:
-    """A model's file, those of another encoder or decoder for it where they are named, and installed decoders to other sizes.
-
-    CaeError where the model's file is none, or one that is named is not installed.
-    """
-    named = ((encoder, ENCODER), (decoder, DECODER))
-    belongs_to = _id_of(_read_metadata(model)) or Weights.read(model).id
-    sizes = next((path for path, other in installed(SIZES).items() if other == belongs_to), None)
-    return Files(model, *(None if name is None else find_part(name, role, belongs_to) for name, role in named), sizes)
+    """A model's file, and those of another encoder or decoder for it where they are named."""
+    if encoder is None and decoder is None:
+        return Files(model)
+    belongs_to = Weights.read(model).id
+    return Files(
+        model,
+        *(
+            None if name is None else find_part(name, role, belongs_to)
+            for name, role in ((encoder, ENCODER), (decoder, DECODER))
+        ),
+    )
 
 
 def identity(path: Path) -> tuple[int, int, int]:
@@ -106,14 +115,6 @@ def identity(path: Path) -> tuple[int, int, int]:
     except (OSError, ValueError) as error:
         raise CaeError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
     return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _id_of(metadata: Mapping[str, str]) -> bytes:
-    """The model's id that metadata name; empty where they name none."""
-    try:
-        return bytes.fromhex(metadata.get("id", ""))
-    except (TypeError, ValueError):
-        return b""
 
 
 def _read_metadata(path: Path) -> dict[str, str]:

@@ -43,12 +43,11 @@ NOT_DECODING = (
 
 
 class Files(NamedTuple):
-    """Where a model comes from: its weights file, and others for its latents: see their roles."""
+    """Where a model comes from: its weights file, and those of another encoder or decoder for its latents."""
 
     model: Path
     encoder: Path | None = None
     decoder: Path | None = None
-    sizes: Path | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -42,6 +42,8 @@ class Overview:
         self.rows = self.changes = 0
         self._steps = self._work()
         self._lock = threading.Lock()
+        self.error: CaeError | None = None
+        """What is wrong with the picture, if it cannot be finished."""
 
     @property
     def done(self) -> float:
@@ -49,9 +51,15 @@ class Overview:
         return self.rows / len(self.pixels)
 
     def step(self) -> bool:
-        """Goes on with it for a while; False where there is nothing left to do. CaeError where the file is damaged."""
+        """Goes on with it for a while; False where there is nothing left to do, or nothing that can be done now."""
         with self._lock:
-            return next(self._steps, False)
+            try:
+                return next(self._steps, False)
+            except CaeError as error:
+                self.error = error
+            except (MemoryError, OSError, RuntimeError):  # torch's way to say that there is no memory is the last
+                self._steps, self.rows = self._work(), 0
+            return False
 
     @property
     def small_factor(self) -> int:
@@ -151,10 +159,6 @@ class Builder:
             with self._change:
                 self._change.wait_for(lambda: self._wanted and not self._waiting)
                 overview = self._wanted[-1]
-            try:
-                unfinished = overview.step()
-            except (CaeError, MemoryError, OSError):  # the tiles that need what cannot be had say so
-                unfinished = False
-            if not unfinished:
+            if not overview.step():
                 with self._change:
                     self._wanted.remove(overview)

@@ -93,12 +93,17 @@ class Store:
             self._builder.want(shown.overview)
 
     def tile(self, path: Path, shown: Shown, level: int, column: int, row: int) -> bytes | None:
-        """A tile that there is as a PNG file; None where it shows so much that it has to wait for the overview."""
+        """A tile that there is as a PNG file; None where it shows so much that it has to wait for the overview.
+
+        CaeError where the file is damaged.
+        """
         size = shown.picture.size
         region = levels.region_of(size, level, column, row)
         assert region is not None
         factor = levels.factor_of(size, level)
         if not _is_quick(region) and shown.overview.part(region, factor) is None:
+            if shown.overview.error:
+                raise shown.overview.error
             self.want_overview(shown)
             return None
         return self._kept((path, shown.version, level, column, row), lambda: shown.png(_pixels(shown, region, factor)))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from ..errors import CaeError
 from ..networks.model import ENLARGED, REDUCED
-from ..networks.weights import SIZES, Weights, within
+from ..networks.registry import find_sizes
+from ..networks.weights import MODEL, SIZES, Weights, within
 from ..outputs import replacing
 from .autoencoder import Autoencoder
 from .export import compact, in_order, write
@@ -43,13 +45,20 @@ class LoneDecoder(nn.Module):
         return super()._apply(*arguments, **named)
 
     def take_up(self, path: Path) -> None:
-        """Goes on from the decoder of this kind that a weights file holds, if any; CaeError where its sizes differ."""
+        """Goes on from the decoder of this kind in a weights file, or in the installed file of its model's, if there is one.
+
+        CaeError where its sizes differ.
+        """
         group, _, part = self.group.partition("/")
-        if found := within(Weights.read(path).tensors().get(group, {}), part):
-            try:
-                self.network.load_state_dict(found)
-            except RuntimeError:
-                raise CaeError(f"{path}: holds a decoder for {self.title} of other sizes") from None
+        weights = Weights.read(path)
+        installed = find_sizes(weights.id)
+        for source in (weights, *([Weights.read(installed)] if installed else ())):
+            if found := within(_whole(source).get(group, {}), part):
+                try:
+                    self.network.load_state_dict(found)
+                except RuntimeError:
+                    raise CaeError(f"{source.path}: holds a decoder for {self.title} of other sizes") from None
+                return
 
     def coded(self, x: Tensor) -> Tensor:
         """What of pictures x (B, H, W, 3) the model codes."""
@@ -80,22 +89,35 @@ class LoneDecoder(nn.Module):
 
 
 def export_sizes(sources: Sequence[Path], path: Path) -> None:
-    """Writes a file of decoders to other sizes alone, from weights files of one model that hold them; the last one counts.
+    """Writes a file of decoders to other sizes alone, from weights files of one model; the last of a size counts.
 
-    CaeError where they are of several models or hold none.
+    CaeError where a file is damaged, or they are of several models or configurations, or hold none.
     """
-    files = [Weights.read(source) for source in sources]
-    if len(owners := {weights.id for weights in files}) != 1:
-        raise CaeError(f"{', '.join(map(str, sources))}: decoders of different models cannot be in one file")
-    groups: dict[str, dict[str, Tensor]] = {}
+    files = [Weights.read(Path(source)) for source in sources]
+    named = ", ".join(map(str, sources))
+    decoders: dict[str, Mapping[str, Tensor]] = {}
     told: dict[str, str] = {}
     for weights in files:
+        tensors = _whole(weights)
         for group in (REDUCED, ENLARGED):
-            groups.setdefault(group, {}).update(weights.tensors().get(group, {}))
+            factors = {name.partition("/")[0] for name in tensors.get(group, {})}
+            decoders |= {f"{group}/{factor}": within(tensors[group], factor) for factor in factors}
         told |= {name: value for name, value in weights.metadata.items() if name == "licence" or name.startswith(RECORD)}
-    if not any(groups.values()):
-        raise CaeError(f"{', '.join(map(str, sources))}: holds no decoder to another size")
-    write(path, groups, {"config": files[0].metadata["config"], "id": owners.pop().hex(), "role": SIZES, **told})
+    if any(weights.metadata.get("role") != MODEL for weights in files) or len({weights.id for weights in files}) != 1:
+        raise CaeError(f"{named}: must be weights files of one model, whose decoders can be in one file")
+    if len({weights.config for weights in files}) != 1:
+        raise CaeError(f"{named}: have different configurations, and a file has but one")
+    if not decoders:
+        raise CaeError(f"{named}: holds no decoder to another size")
+    write(path, decoders, {"config": files[0].metadata["config"], "id": files[0].id.hex(), "role": SIZES, **told})
+
+
+def _whole(weights: Weights) -> dict[str, dict[str, Tensor]]:
+    """A file's tensors by group; CaeError where it is not whole."""
+    try:
+        return weights.tensors()
+    except SafetensorError as error:
+        raise CaeError(f"{weights.path}: not a whole weights file of this codec ({error})") from None
 
 
 def export_beside(model: LoneDecoder, beside: Path, path: Path, record: str) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import csv
 import dataclasses
+import itertools
 import json
 import math
 import signal
@@ -151,7 +152,7 @@ class Run:
         """
         options = self.options
         numbers = self.processes.share(options.batch)
-
+        apart = 1 if options.reduced is None else options.replay
         augmentation = Augmentation.named(options.augment, options.overlap)
 
         def make(step: int) -> Tensor:
@@ -161,15 +162,14 @@ class Run:
             return random_patches(images, len(numbers), side, rngs, augmentation, reduction)
 
         with ThreadPoolExecutor(options.workers, initializer=use_in_this_thread, initargs=(1,)) as pool:
-            upcoming = deque(pool.submit(make, self.step + ahead) for ahead in range(2 * options.workers))
-            following = self.step + len(upcoming)
+            upcoming = deque(pool.submit(make, self.step + apart * ahead) for ahead in range(2 * options.workers))
+            following = self.step + apart * len(upcoming)
             while True:
                 patches = upcoming.popleft().result()
                 upcoming.append(pool.submit(make, following))
-                following += 1
+                following += apart
                 yield patches.to(options.device).float() / 255
-                if options.reduced is not None:
-                    yield from [None] * (options.replay - 1)
+                yield from itertools.repeat(None, apart - 1)
 
     def train_step(self, x: Tensor | None) -> Tensor:
         """One update by this process's patches x (B, P, P, 3) in [0, 1]; without any, by patches of before.
