@@ -379,3 +379,12 @@ def test_several_processes_need_equal_parts(folder, tmp_path, monkeypatch):
     for changes in ({"batch": 3}, {"steps": None, "minutes": 1.0}):
         with pytest.raises(codec.CaeError, match="2 processes need"):
             Run(dataclasses.replace(options(folder, tmp_path, 5), **changes), CONFIG)
+
+
+def test_what_was_trained_before_is_trained_gently(folder, tmp_path):
+    """Unless told otherwise."""
+    fresh, further, small = (
+        Options(folder, tmp_path, steps=1, **more) for more in ({}, {"start_from": TINY}, {"start_from": TINY, "reduced": 8})
+    )
+    assert [(each.learning_rate, each.decay) for each in (fresh, further, small)] == [(1e-3, 0.25), (5e-4, 0.8), (1e-3, 0.8)]
+    assert Options(folder, tmp_path, steps=1, start_from=TINY, learning_rate=1e-4, decay=1).learning_rate == 1e-4

@@ -64,12 +64,13 @@ def parser() -> Parser:
         metavar="SHARE",
         help="cut patches from a grid, neighbours overlapping by this part of a side (default: at any position)",
     )
-    p.add_argument("--learning-rate", type=float, default=1e-3, help="peak learning rate (default: 1e-3)")
+    p.add_argument(
+        "--learning-rate", type=float, help="peak learning rate (default: 1e-3; 5e-4 with --start-from, but for --reduced)"
+    )
     p.add_argument(
         "--decay",
         type=float,
-        default=0.25,
-        help="part of the budget over which the learning rate falls to zero (default: 0.25)",
+        help="part of the budget over which the learning rate falls to zero (default: 0.25; 0.8 with --start-from)",
     )
     p.add_argument("--device", default="cpu", metavar="auto|cpu|cuda[:N]", help="where to run (default: cpu)")
     p.add_argument("--workers", type=int, default=1, help="threads that prepare patches; a GPU wants more (default: 1)")
