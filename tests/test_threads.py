@@ -90,7 +90,7 @@ def test_system_without_more_threads(tiny, chelsea, monkeypatch):
 
     monkeypatch.setattr("threading.Thread.start", start)
     with pytest.raises(codec.CaeError, match="use fewer"):
-        tiny.encode(chelsea)
+        tiny.encode(chelsea, tile=128)
 
 
 @pytest.mark.parametrize(
