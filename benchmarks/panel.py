@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from codec import CaeError
+from codec.commands.arguments import region
 from codec.images.files import read_image
 from codec.images.samples import converted
 
@@ -20,16 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "Pictures of a half or a quarter of the size of the largest are shown as large as it, pixel by pixel."
     parser.add_argument("out", type=Path, metavar="OUT", help="picture to write (.png)")
     parser.add_argument("pictures", nargs="+", metavar="CAPTION=FILE", help="what stands above each, and its file")
-    parser.add_argument("--crop", required=True, metavar="X,Y,W,H", help="part to show, in pixels of the largest")
+    parser.add_argument("--crop", required=True, type=region, metavar="X,Y,W,H", help="part to show, in pixels of the largest")
     parser.add_argument("--zoom", type=int, default=2, metavar="N", help="times as large (default: 2)")
     parser.add_argument("--columns", type=int, metavar="N", help="pictures in a row (default: all)")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    try:
-        x, y, width, height = map(int, arguments.crop.split(","))
-    except ValueError:
-        raise CaeError(f"--crop {arguments.crop}: four integers are wanted, X,Y,W,H") from None
+    x, y, width, height = arguments.crop
     if arguments.out.suffix != ".png":
         raise CaeError(f"{arguments.out}: the panel is written as .png")
     named = []
@@ -41,7 +39,7 @@ def run(arguments: argparse.Namespace) -> None:
         colour = converted(picture.colour, picture.depth, 8)
         named.append((caption, np.broadcast_to(colour, (*colour.shape[:2], 3))))
     full = max(picture.shape[0] for _, picture in named)
-    if min(x, y) < 0 or min(width, height) < 1 or min(arguments.zoom, arguments.columns or 1) < 1:
+    if min(width, height) < 1 or min(arguments.zoom, arguments.columns or 1) < 1:
         raise CaeError("the part, the zoom and the columns must be of one pixel or more, from within the pictures")
     crops = []
     for caption, picture in named:
@@ -50,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
             raise CaeError(f"the picture {caption!r} is no whole number of times smaller than the largest")
         crop = picture.repeat(factor, 0).repeat(factor, 1)[y : y + height, x : x + width]
         if crop.shape[:2] != (height, width):
-            raise CaeError(f"--crop {arguments.crop}: is beyond the picture {caption!r}")
+            raise CaeError(f"--crop: is beyond the picture {caption!r}")
         crops.append((caption, crop))
     drawing = panel(crops, arguments.zoom, arguments.columns or len(crops))
     drawing.savefig(arguments.out, dpi=_DPI)

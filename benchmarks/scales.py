@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from codec.options import QUALITIES, REDUCTIONS
 from . import images
 from .arguments import add_image_arguments, integers, sides
 from .metrics import psnr_rgb
+from .overlap import timed
 from .scaling import patchwork
 
 REPEATS = 3
@@ -76,12 +75,6 @@ def _seconds(codec: Codec, pixels: np.ndarray) -> dict[int, tuple[float, float]]
     found = {factor: (np.inf, np.inf) for factor in REDUCTIONS[1:]}
     for _ in range(REPEATS):
         for factor, (shrunk, small) in found.items():
-            whole = _timed(lambda factor=factor: reduce(codec.decode(data), factor))
-            found[factor] = min(shrunk, whole), min(small, _timed(lambda factor=factor: codec.decode(data, scale=1 / factor)))
+            whole = timed(lambda factor=factor: reduce(codec.decode(data), factor))
+            found[factor] = min(shrunk, whole), min(small, timed(lambda factor=factor: codec.decode(data, scale=1 / factor)))
     return found
-
-
-def _timed(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start

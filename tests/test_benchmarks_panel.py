@@ -39,9 +39,8 @@ def test_sizes_that_do_not_fit(tmp_path, files, astronaut):
 @pytest.mark.parametrize(
     ("crop", "more", "message"),
     [
-        ("1,2,3", [], "four integers"),
         ("500,0,64,64", [], "beyond the picture 'whole'"),
-        ("-1,0,64,64", [], "from within"),
+        ("0,0,64,64", ["--zoom", "0"], "one pixel or more"),
         ("0,0,64,64", ["x.png"], "CAPTION=FILE"),
     ],
 )
@@ -49,3 +48,10 @@ def test_bad_options(tmp_path, files, crop, more, message):
     with pytest.raises(SystemExit, match=message):
         command.main(["panel", str(tmp_path / "out.png"), *files, *more, f"--crop={crop}"])
     assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize("crop", ["1,2,3", "-1,0,64,64"])
+def test_a_crop_that_is_none(tmp_path, files, crop, capsys):
+    with pytest.raises(SystemExit):
+        command.main(["panel", str(tmp_path / "out.png"), *files, f"--crop={crop}"])
+    assert f"'{crop}' is not x,y,width,height" in capsys.readouterr().err

@@ -21,6 +21,15 @@ def test_foreign_weights(tmp_path):
             codec.Codec(weights=tmp_path / f"{name}.safetensors")
 
 
+def test_a_file_that_is_cut_off(tmp_path):
+    whole = TINY.read_bytes()
+    for length in (7, 100, len(whole) // 2, len(whole) - 1):
+        path = tmp_path / f"{length}.safetensors"
+        path.write_bytes(whole[:length])
+        with pytest.raises(codec.CaeError, match=f"{length}.safetensors: not a whole weights file"):
+            Weights.read(path).tensors()
+
+
 @pytest.mark.parametrize(
     ("name", "change"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,6 +49,14 @@ def parser(name: str, description: str) -> Parser:
         "--print-completion", choices=("bash", "zsh", "tcsh"), action=_Completion, help="print a script for the shell, by shtab"
     )
     return parser
+
+
+def region(text: str) -> tuple[int, ...]:
+    """The numbers of "x,y,width,height"; what argparse expects for another text."""
+    parts = text.split(",")
+    if len(parts) != 4 or not all(re.fullmatch(" *[0-9]{1,10} *", part) for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is not x,y,width,height")
+    return tuple(int(part) for part in parts)
 
 
 def add_files(parser: argparse.ArgumentParser, source: str, target: str) -> None:

@@ -90,7 +90,9 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument(
         "--format", default="png", type=_suffix, metavar="SUFFIX", help="of standard output, and of many files (default: png)"
     )
-    parser.add_argument("--region", type=_region, metavar="x,y,w,h", help="decode only these pixels (of the full size)")
+    parser.add_argument(
+        "--region", type=arguments.region, metavar="x,y,w,h", help="decode only these pixels (of the full size)"
+    )
     parser.add_argument("--scale", type=_scale, default=1, metavar="2|1/2|1/4|1/8", help="decode to another size")
     parser.add_argument(
         "--keep-going",
@@ -104,13 +106,6 @@ def main(given: list[str] | None = None) -> None:
     parsed = arguments.parse_files(parser, given)
     with common.reporting(parser.prog, quiet=parsed.quiet):
         working.run(Decoding(parsed), parsed, parser.prog)
-
-
-def _region(text: str) -> tuple[int, ...]:
-    parts = text.split(",")
-    if len(parts) != 4 or not all(re.fullmatch(" *[0-9]{1,10} *", part) for part in parts):
-        raise argparse.ArgumentTypeError(f"{text!r} is not x,y,width,height")
-    return tuple(int(part) for part in parts)
 
 
 def _scale(text: str) -> Fraction:

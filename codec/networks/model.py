@@ -10,7 +10,6 @@ from fractions import Fraction
 from typing import TypeVar
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from ..errors import CaeError
@@ -112,7 +111,7 @@ def _explaining(weights: Weights, device: torch.device) -> Iterator[None]:
     """Turns errors of forged or foreign weights into CaeError."""
     try:
         yield
-    except (SafetensorError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except (LookupError, RuntimeError, TypeError, ValueError) as error:
         if out_of_memory(error):
             raise
         if "CUDA" in str(error):

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import safetensors.torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from ..errors import CaeError
@@ -102,9 +103,13 @@ class Weights:
                 yield name, entry["dtype"], entry["shape"], memoryview(self.data)[start + first : start + end]
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
-        """Tensors by group (what stands before the slash) and name; SafetensorError where the file is not whole."""
+        """Tensors by group (what stands before the slash) and name; CaeError where the file is not whole."""
         groups: dict[str, dict[str, Tensor]] = {}
-        for name, tensor in safetensors.torch.load(self.data).items():
+        try:
+            tensors = safetensors.torch.load(self.data)
+        except (SafetensorError, LookupError, TypeError, ValueError) as error:
+            raise CaeError(f"{self.path}: not a whole weights file of this codec ({error})") from None
+        for name, tensor in tensors.items():
             group, _, rest = name.partition("/")
             groups.setdefault(group, {})[rest] = tensor
         return groups

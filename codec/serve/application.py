@@ -85,13 +85,15 @@ class Viewer:
 
     async def tile(self, request: Request) -> Response:
         _, shown, path = await self._shown(request)
-        place = tuple(request.path_params[name] for name in ("level", "column", "row"))
-        if levels.region_of(shown.picture.size, *place) is None:
+        size, level = shown.picture.size, request.path_params["level"]
+        region = levels.region_of(size, level, request.path_params["column"], request.path_params["row"])
+        if region is None:
             raise HTTPException(404)
+        factor = levels.factor_of(size, level)
         tag = f'"{shown.version}"'
         if request.headers.get("If-None-Match") == tag:
             return Response(status_code=304, headers={"ETag": tag, "Cache-Control": "no-cache"})
-        found = await self._in_turn(request, lambda: self._store.tile(path, shown, *place))
+        found = await self._in_turn(request, lambda: self._store.tile(path, shown, region, factor))
         if found is None:
             raise HTTPException(503, "this waits for the overview", {"Retry-After": "1"})
         return Response(found, media_type="image/png", headers={"ETag": tag, "Cache-Control": "no-cache"})

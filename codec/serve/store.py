@@ -17,7 +17,7 @@ from ..cache import TileCache
 from ..errors import CaeError
 from ..images.picture import orientation
 from ..images.samples import converted
-from ..options import REDUCTIONS
+from ..options import REDUCTIONS, Region
 from . import levels
 from .overview import SCALE, Builder, Overview, halved
 
@@ -92,21 +92,17 @@ class Store:
         if shown.overview.done < 1:
             self._builder.want(shown.overview)
 
-    def tile(self, path: Path, shown: Shown, level: int, column: int, row: int) -> bytes | None:
-        """A tile that there is as a PNG file; None where it shows so much that it has to wait for the overview.
+    def tile(self, path: Path, shown: Shown, region: Region, factor: int) -> bytes | None:
+        """A region at 1 / `factor` of the size as a PNG file; None where it shows so much that it has to wait for the overview.
 
         CaeError where the file is damaged.
         """
-        size = shown.picture.size
-        region = levels.region_of(size, level, column, row)
-        assert region is not None
-        factor = levels.factor_of(size, level)
         if not _is_quick(region) and shown.overview.part(region, factor) is None:
             if shown.overview.error:
                 raise shown.overview.error
             self.want_overview(shown)
             return None
-        return self._kept((path, shown.version, level, column, row), lambda: shown.png(_pixels(shown, region, factor)))
+        return self._kept((path, shown.version, region, factor), lambda: shown.png(_pixels(shown, region, factor)))
 
     def overview(self, shown: Shown) -> bytes:
         """The overview as far as it has come, at its small size, as a PNG file."""

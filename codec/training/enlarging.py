@@ -25,7 +25,7 @@ class EnlargingDecoder(LoneDecoder):
         self.factor, self.group, self.title = factor, f"{ENLARGED}/{factor}", f"{factor}"
         start_from_synthesis(self.network, model.synthesis)
 
-    def coded(self, x: Tensor) -> Tensor:
+    def to_code(self, x: Tensor) -> Tensor:
         return shrunk(x, self.factor)
 
 
@@ -60,7 +60,7 @@ class SrcnnAfter(LoneDecoder):
         super().__init__(model, Srcnn())
         self.factor, self.group, self.title = factor, f"{SRCNN}/{factor}", f"{factor} by SRCNN"
 
-    def coded(self, x: Tensor) -> Tensor:
+    def to_code(self, x: Tensor) -> Tensor:
         return shrunk(x, self.factor)
 
     def decoded(self, y: Tensor, level: Tensor, stream: torch.dtype) -> Tensor:

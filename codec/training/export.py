@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -245,10 +244,10 @@ def restore(path: Path) -> Autoencoder:
     CaeError where the file is none.
     """
     weights = Weights.read(path)
-    config = weights.config
+    config, groups = weights.config, weights.tensors()
     try:
-        return _restored(config, weights.tensors())
-    except (SafetensorError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        return _restored(config, groups)
+    except (LookupError, RuntimeError, TypeError, ValueError) as error:
         raise CaeError(f"{path}: not a whole weights file of this codec ({error})") from None
 
 

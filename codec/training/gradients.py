@@ -48,8 +48,9 @@ class Gradients:
         self.parameters: list[Tensor] = [parameter for parameter in model.parameters() if parameter.requires_grad]
         threads = torch.get_num_threads()
         self.parts = 1 if self.parameters[0].is_cuda else min(threads, batch // processes.count)
-        capacity = -(-CAPACITY // (self.parts * processes.count))
-        self.replays = [Replay(capacity) for _ in range(self.parts)]
+        self.replays: list[Replay] = []
+        if isinstance(model, ReducedDecoder):
+            self.replays = [Replay(-(-CAPACITY // (self.parts * processes.count))) for _ in range(self.parts)]
         self.pool = ThreadPoolExecutor(self.parts, initializer=use_in_this_thread, initargs=(threads // self.parts,))
 
     def __call__(self, x: Tensor | None, step: int) -> Tensor:

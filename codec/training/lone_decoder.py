@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -51,16 +50,17 @@ class LoneDecoder(nn.Module):
         """
         group, _, part = self.group.partition("/")
         weights = Weights.read(path)
-        installed = find_sizes(weights.id)
-        for source in (weights, *([Weights.read(installed)] if installed else ())):
-            if found := within(_whole(source).get(group, {}), part):
-                try:
-                    self.network.load_state_dict(found)
-                except RuntimeError:
-                    raise CaeError(f"{source.path}: holds a decoder for {self.title} of other sizes") from None
-                return
+        found = within(weights.tensors().get(group, {}), part)
+        if not found and (installed := find_sizes(weights.id)):
+            weights = Weights.read(installed)
+            found = within(weights.tensors().get(group, {}), part)
+        if found:
+            try:
+                self.network.load_state_dict(found)
+            except RuntimeError:
+                raise CaeError(f"{weights.path}: holds a decoder for {self.title} of other sizes") from None
 
-    def coded(self, x: Tensor) -> Tensor:
+    def to_code(self, x: Tensor) -> Tensor:
         """What of pictures x (B, H, W, 3) the model codes."""
         return x
 
@@ -85,7 +85,7 @@ class LoneDecoder(nn.Module):
         self, x: Tensor, level: Tensor, noise: torch.Generator | None, stream: torch.dtype, choose: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The model's latent of pictures, and its bits: see `Autoencoder.latent`."""
-        return self._frozen[0].latent(self.coded(x), level, noise, stream, choose)
+        return self._frozen[0].latent(self.to_code(x), level, noise, stream, choose)
 
 
 def export_sizes(sources: Sequence[Path], path: Path) -> None:
@@ -98,7 +98,7 @@ def export_sizes(sources: Sequence[Path], path: Path) -> None:
     decoders: dict[str, Mapping[str, Tensor]] = {}
     told: dict[str, str] = {}
     for weights in files:
-        tensors = _whole(weights)
+        tensors = weights.tensors()
         for group in (REDUCED, ENLARGED):
             factors = {name.partition("/")[0] for name in tensors.get(group, {})}
             decoders |= {f"{group}/{factor}": within(tensors[group], factor) for factor in factors}
@@ -110,14 +110,6 @@ def export_sizes(sources: Sequence[Path], path: Path) -> None:
     if not decoders:
         raise CaeError(f"{named}: holds no decoder to another size")
     write(path, decoders, {"config": files[0].metadata["config"], "id": files[0].id.hex(), "role": SIZES, **told})
-
-
-def _whole(weights: Weights) -> dict[str, dict[str, Tensor]]:
-    """A file's tensors by group; CaeError where it is not whole."""
-    try:
-        return weights.tensors()
-    except SafetensorError as error:
-        raise CaeError(f"{weights.path}: not a whole weights file of this codec ({error})") from None
 
 
 def export_beside(model: LoneDecoder, beside: Path, path: Path, record: str) -> None:
