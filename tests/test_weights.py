@@ -30,6 +30,16 @@ def test_a_file_that_is_cut_off(tmp_path):
             Weights.read(path).tensors()
 
 
+@pytest.mark.parametrize("name", ["analysis/patch_in.weight", "synthesis/patch_out.bias", "levels/log_gain"])
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_values_that_are_not_finite(tmp_path, name, value):
+    tensors = load_file(TINY)
+    tensors[name].flat[3] = value
+    save_file(tensors, tmp_path / "forged.safetensors", metadata=Weights.read(TINY).metadata)
+    with pytest.raises(codec.CaeError, match="not finite"):
+        codec.Codec(weights=tmp_path / "forged.safetensors", device="cpu")
+
+
 @pytest.mark.parametrize(
     ("name", "change"),
     [

@@ -138,6 +138,9 @@ def _build(weights: Weights, device: torch.device) -> Model:
     if len(scale_tables) != SCALES or len(hyper_tables) != config.hyper_channels:
         raise ValueError("the number of tables is wrong")
     levels = torch.tensor([config.level(quality) for quality in QUALITIES], dtype=torch.float32, device="cpu")
+    gain = interpolate_levels(parts["levels"]["log_gain"], levels)[:, 0, 0].exp()
+    if not gain.isfinite().all():
+        raise ValueError("the gains are not finite")
     entropy = EntropyNetworks({name: value.to(device) for name, value in parts["entropy"].items()}, config)
     _try_out(entropy, config, device)
     return Model(
@@ -145,7 +148,7 @@ def _build(weights: Weights, device: torch.device) -> Model:
         id=weights.id,
         config=config,
         entropy=entropy,
-        gain=interpolate_levels(parts["levels"]["log_gain"], levels)[:, 0, 0].exp().to(device),
+        gain=gain.to(device),
         scale_tables=scale_tables,
         hyper_tables=hyper_tables,
         quantiser=Quantiser(scale_tables, device),
@@ -206,7 +209,10 @@ def _try_out(entropy: EntropyNetworks, config: Config, device: torch.device) -> 
 
 
 def _network(kind: Callable[[Config], Network], config: Config, tensors: Mapping[str, Tensor], device: torch.device) -> Network:
-    """A network with its tensors, in float32, without making up values first."""
+    """A network with its tensors, in float32, without making up values first; ValueError for values that are not finite."""
+    for name, value in tensors.items():
+        if not value.isfinite().all():
+            raise ValueError(f"{name} has values that are not finite")
     with torch.device("meta"):
         module = kind(config)
     module.load_state_dict({name: value.float() for name, value in tensors.items()}, assign=True)
