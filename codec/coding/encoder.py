@@ -70,15 +70,22 @@ class BandEncoder:
         The array may be written to afterwards. Raises CaeError where it does not fit the picture.
         """
         self._rows.add(rows)
-        while self._band and (place := self._place(self._band)).bottom <= self._rows.bottom:
-            yield from _encode_band(self._rows.take(place.top, place.bottom), place, self._band, self._job)
+        while (band := self._band) and (place := self._place(band)).bottom <= self._rows.bottom:
+            pixels = self._rows.take(place.top, place.bottom)
             self._band = next(self._bands, None)
-        self._rows.keep_from(self._place(self._band).top if self._band else self._rows.bottom)
+            self._rows.drop(self._needed)  # before the work, for which there is more room then
+            yield from _encode_band(pixels, place, band, self._job)
+        self._rows.keep_from(self._needed)
 
     def finish(self) -> None:
         """CaeError where rows are missing."""
         if self._band:
             raise CaeError(f"only {self._rows.bottom} of the picture's {self._header.height} rows")
+
+    @property
+    def _needed(self) -> int:
+        """The first row that is still wanted."""
+        return self._place(self._band).top if self._band else self._rows.bottom
 
     def _place(self, band: Rect) -> Rect:
         """The rows that a band's analysis sees."""
@@ -104,9 +111,11 @@ def _encode_band(pixels: np.ndarray, place: Rect, band: Rect, job: Job) -> Itera
         latent = _analyse(colour, place, wide, job)
         coded = _encode_tiles(latent, wide, cells, job)
         own = latent[band.outward(LATENT_STRIDE).relative_to(wide.outward(LATENT_STRIDE)).slices]
+        _make_room(band)
         layers = choose_layers(colour, place, band, own, [coded[number] for number, _ in cells], job)
         rest = [cell for cell in cells if cell[0] not in layers or layers[cell[0]].shown is not None]
         if layers and rest:
+            del latent, own  # there will be others
             colour = without_layers(colour, place, band, layers, job)
             latent = _analyse(colour, place, wide, job)
         if layers or job.options.searches:
@@ -131,10 +140,16 @@ def _encode_band(pixels: np.ndarray, place: Rect, band: Rect, job: Job) -> Itera
 
 
 def _analyse(colour: np.ndarray, place: Rect, band: Rect, job: Job) -> Tensor:
+    _make_room(band)
     latent = with_fallback(lambda job: analyse(colour, place, band, job), job)
+    _make_room(band)
+    return latent
+
+
+def _make_room(band: Rect) -> None:
+    """Before and after what takes the most memory."""
     if band.width >= WIDE:
         give_back()
-    return latent
 
 
 def _encode_tiles(
@@ -192,7 +207,7 @@ class _Rows:
 
     def take(self, top: int, bottom: int) -> np.ndarray:
         """Rows top to bottom - 1; those above `top` are gone from then on."""
-        self._drop(top)
+        self.drop(top)
         parts, start = [], self._top
         for part in self._held:
             if start < bottom:
@@ -202,7 +217,7 @@ class _Rows:
 
     def keep_from(self, top: int) -> None:
         """Copies the rows from `top` on, unless that has been done, so that they stay when their arrays change."""
-        self._drop(top)
+        self.drop(top)
         if self._held and not self._own:
             self._held[0] = self._held[0][top - self._top :]
             self._top = top
@@ -210,7 +225,8 @@ class _Rows:
             self._held[number] = self._held[number].copy()
         self._own = len(self._held)
 
-    def _drop(self, top: int) -> None:
+    def drop(self, top: int) -> None:
+        """Lets go of arrays that end above a row."""
         while self._held and self._top + len(self._held[0]) <= top:
             self._top += len(self._held.popleft())
             self._own = max(0, self._own - 1)

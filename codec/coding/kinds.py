@@ -86,7 +86,9 @@ def _decoded(
 ) -> tuple[np.ndarray, Rect]:
     """What the decoder would make of some of a band's tiles, and the rectangle around them that it covers."""
     origin = band.outward(LATENT_STRIDE)
-    known = latent.mul(2**MEAN_BITS).round_().to(torch.int32)
+    known = torch.empty(latent.shape, dtype=torch.int32, device="cpu")
+    for row, scaled in zip(known, latent, strict=True):  # row by row, for the sake of memory
+        row.copy_(scaled.mul(2**MEAN_BITS).round_())
 
     def decode(cell: tuple[int, Rect]) -> None:
         number, tile = cell

@@ -148,7 +148,9 @@ def filled(pixels: np.ndarray, hidden: np.ndarray, middle: int = 128) -> np.ndar
     count = block_sums(seen).astype(np.float64)
     total = np.stack([block_sums(pixels[..., channel] * seen) for channel in range(pixels.shape[2])], -1).astype(np.float64)
     means = np.rint(_pulled(total, count, middle)).astype(pixels.dtype)
-    return np.where(hidden[..., None], of_blocks(means, *hidden.shape), pixels)
+    out = of_blocks(means, *hidden.shape)
+    np.copyto(out, pixels, where=seen[..., None])
+    return out
 
 
 def _pulled(total: np.ndarray, count: np.ndarray, middle: int) -> np.ndarray:
