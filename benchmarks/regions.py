@@ -14,6 +14,7 @@ import numpy as np
 
 import codec
 from codec import CaeError
+from codec.options import REDUCTIONS
 
 from . import images
 from .arguments import add_image_arguments, sides
@@ -23,19 +24,22 @@ _CHILD = """
 import json, sys, time
 start = time.perf_counter()
 import codec
-settings, region = json.loads(sys.argv[2])
+settings, region, scale = json.loads(sys.argv[2])
 with codec.open(sys.argv[1], **settings) as picture:
-    picture.read(region)
+    picture.read(region, scale)
 print(time.perf_counter() - start, time.process_time())
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = "Regions lie at random, the same each time. Run it on an idle machine."
+    parser.epilog = (
+        "Regions lie at random, the same each time; at smaller scales they have as many pixels, of a larger part. "
+        "Run it on an idle machine."
+    )
     add_image_arguments(parser)
     parser.add_argument("--file", type=Path, metavar="FILE", help="a .cae file (default: one is made of photographs)")
     parser.add_argument("--size", default="10240x10240", metavar="WxH", help="size of the picture that is made (10240x10240)")
-    parser.add_argument("--side", type=int, default=512, metavar="N", help="side of the regions in pixels (default: 512)")
+    parser.add_argument("--side", type=int, default=512, metavar="N", help="side of the regions as shown (default: 512)")
     parser.add_argument("--count", type=int, default=20, metavar="N", help="how many regions are read (default: 20)")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all processors)")
     parser.add_argument(
@@ -52,8 +56,13 @@ def make(path: Path, size: str, arguments: argparse.Namespace, settings: dict[st
             out.write(rows)
 
 
-def measure(path: Path, side: int, count: int, settings: dict[str, object]) -> dict[str, list[tuple[float, float]]]:
-    """Seconds of each read, by the clock and of CPU, by what is there before it."""
+def measure(
+    path: Path, side: int, factor: int, count: int, settings: dict[str, object]
+) -> dict[str, list[tuple[float, float]]]:
+    """Seconds of each read of side x side pixels at 1 / `factor` of the size: of the clock, of CPU, by what was read before.
+
+    Empty where such regions do not move within the picture.
+    """
     seconds: dict[str, list[tuple[float, float]]] = {
         "new process": [],
         "just opened": [],
@@ -63,21 +72,22 @@ def measure(path: Path, side: int, count: int, settings: dict[str, object]) -> d
     rng = np.random.default_rng(0)
     with codec.open(path, **settings) as picture:
         width, height = picture.size
-        picture.read((0, 0, 1, 1))
-    if min(width, height) < 2 * side:
-        raise CaeError(f"regions of {side} pixels do not move within {width} x {height}; use a smaller --side")
+        picture.read((0, 0, 1, 1), 1 / factor)
+    whole = side * factor
+    if min(width, height) < 2 * whole:
+        return {}
     for number in range(count):
-        x, y = (int(rng.integers(length - 3 * side // 2 + 1)) for length in (width, height))
-        region = x, y, side, side
+        x, y = (int(rng.integers(length - 3 * whole // 2 + 1)) for length in (width, height))
+        region = x, y, whole, whole
         if number < 3:
-            command = [sys.executable, "-c", _CHILD, str(path), json.dumps([settings, region])]
+            command = [sys.executable, "-c", _CHILD, str(path), json.dumps([settings, region, 1 / factor])]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             seconds["new process"].append(tuple(map(float, done.stdout.split())))
         with codec.open(path, **settings) as picture:
-            further = x + side // 2, y, side, side
+            further = x + whole // 2, y, whole, whole
             for name, place in (("just opened", region), ("half a side further", further), ("again", further)):
                 start, busy = time.perf_counter(), time.process_time()
-                picture.read(place)
+                picture.read(place, 1 / factor)
                 seconds[name].append((time.perf_counter() - start, time.process_time() - busy))
     return seconds
 
@@ -89,8 +99,12 @@ def run(arguments: argparse.Namespace) -> None:
         path = arguments.file or Path(folder) / "picture.cae"
         if arguments.file is None:
             make(path, arguments.size, arguments, settings)
-        found = measure(path, arguments.side, arguments.count, settings)
-    print(f"{f'{arguments.side} x {arguments.side} pixels':<20} median s  slowest s  CPU s (median)  reads")
-    for name, seconds in found.items():
-        clock, busy = zip(*seconds, strict=True)
-        print(f"{name:<20} {np.median(clock):<9.3f} {max(clock):<10.3f} {np.median(busy):<15.3f} {len(seconds)}")
+        found = {factor: measure(path, arguments.side, factor, arguments.count, settings) for factor in REDUCTIONS}
+    if not found[1]:
+        raise CaeError(f"regions of {arguments.side} pixels do not move within the picture; use a smaller --side")
+    print(f"{f'{arguments.side} x {arguments.side} pixels':<20} scale  median s  slowest s  CPU s (median)  reads")
+    for factor, cases in found.items():
+        scale = "1" if factor == 1 else f"1/{factor}"
+        for name, seconds in cases.items():
+            clock, busy = zip(*seconds, strict=True)
+            print(f"{name:<20} {scale:<6} {np.median(clock):<9.3f} {max(clock):<10.3f} {np.median(busy):<15.3f} {len(seconds)}")

@@ -95,11 +95,17 @@ def test_speed_command(capsys, tmp_path):
 
 
 def test_regions_command(capsys):
-    main(["regions", "--size", "300x200", "--side", "90", "--count", "2", "--weights", str(TINY)])
+    main(["regions", "--size", "300x400", "--side", "64", "--count", "2", "--weights", str(TINY)])
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("90 x 90 pixels")
-    assert [line[:20].strip() for line in lines[1:]] == ["new process", "just opened", "half a side further", "again"]
-    assert all(float(line[20:].split()[0]) > 0 for line in lines[1:])
+    assert lines[0].startswith("64 x 64 pixels")
+    cases = ["new process", "just opened", "half a side further", "again"]
+    assert [(line[:20].strip(), line[20:].split()[0]) for line in lines[1:]] == [(c, s) for s in ("1", "1/2") for c in cases]
+    assert all(float(line[20:].split()[1]) > 0 for line in lines[1:])
+
+
+def test_regions_that_do_not_move():
+    with pytest.raises(SystemExit, match="use a smaller --side"):
+        main(["regions", "--size", "300x200", "--side", "128", "--weights", str(TINY)])
 
 
 def test_scaling_command(capsys, tmp_path):

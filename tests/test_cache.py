@@ -5,9 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 
 import codec
 from codec.cache import TileCache
+from codec.coding import held
 
 from .forging import Counting
 
@@ -77,6 +79,32 @@ def test_tiles_are_read_once(tiny, chelsea, cache, again, channels):
         assert (file.fetched > before) == bool(again)
     with pytest.raises(codec.CaeError, match="closed"):
         picture.read((100, 100, 80, 80))
+
+
+def test_a_latent_beyond_16_bits(tiny, chelsea, monkeypatch):
+    """What is kept takes 16 bits where these hold it, and comes back the same where they do not."""
+    data = tiny.encode(chelsea, 60, tile=128)
+    decode_tile, kept = held.decode_tile, []
+
+    def large(*arguments, **named):
+        latent = decode_tile(*arguments, **named)
+        latent = latent.clone()
+        latent[0, 0, 0] = 2**20
+        return latent
+
+    def noting(self, key, make):
+        kept.append(make())
+        return kept[-1]
+
+    monkeypatch.setattr(TileCache, "get", noting)
+    with tiny.open(data) as picture:
+        picture.read()
+        assert all(part.dtype == torch.int16 for part in kept)
+    kept.clear()
+    monkeypatch.setattr(held, "decode_tile", large)
+    with tiny.open(data) as picture:
+        picture.read()
+    assert all(part.dtype == torch.int32 and part[0, 0, 0] == 2**20 for part in kept)
 
 
 @pytest.mark.parametrize("cache", [1.5, "1", None, True])

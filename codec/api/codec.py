@@ -265,7 +265,7 @@ class Codec:
         Args:
             file: a path, an open binary file that seeks (such as fsspec's, of a web server or a cloud), or the file's bytes.
             on_error: what is done about damaged tiles, see `decode`.
-            cache: bytes of decoded tiles that are kept for later calls of `read` (a tile of 1024 x 1024 pixels takes 5 MB).
+            cache: bytes of decoded tiles that are kept for later calls of `read` (a tile of 1024 x 1024 pixels takes 3 MB).
 
         Raises:
             CaeError: for a damaged or foreign file, and for unknown weights.
