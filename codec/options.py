@@ -26,7 +26,7 @@ DENOISE = "denoise"
 TUNES = ("ms-ssim",)
 """Names of the encoders that `cae-encode --tune` takes: what each was trained for."""
 TARGETS = ("target_size", "target_bpp", "target_psnr")
-DEFAULT_CACHE = 2**26
+DEFAULT_CACHE = 3 * 2**25
 """Bytes of decoded tiles that an open picture keeps: as many as a dozen of the usual size."""
 REDUCTIONS = (1, 2, 4, 8)
 """How many times smaller than the picture a decode may be."""
