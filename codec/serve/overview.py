@@ -84,6 +84,9 @@ class Overview:
 
     def _work(self) -> Iterator[bool]:
         width, height = self._picture.size
+        # a process's first synthesis tests and sets up the kernels, for which no tile shall wait
+        self._picture.read((width // 2, height // 2, 1, 1))
+        yield True
         for count in _SAMPLES:
             if count**2 * _SAMPLES_PART <= width * height:
                 yield from self._sample(min(count, width), min(count, height))
