@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
         named.append((caption, np.broadcast_to(colour, (*colour.shape[:2], 3))))
     full = max(picture.shape[0] for _, picture in named)
     if min(width, height) < 1 or min(arguments.zoom, arguments.columns or 1) < 1:
-        raise CaeError("the part, the zoom and the columns must be of one pixel or more, from within the pictures")
+        raise CaeError("the part, the zoom and the columns must be of one pixel or more")
     crops = []
     for caption, picture in named:
         factor = round(full / picture.shape[0])
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
             raise CaeError(f"the picture {caption!r} is no whole number of times smaller than the largest")
         crop = picture.repeat(factor, 0).repeat(factor, 1)[y : y + height, x : x + width]
         if crop.shape[:2] != (height, width):
-            raise CaeError(f"--crop: is beyond the picture {caption!r}")
+            raise CaeError(f"--crop {x},{y},{width},{height}: is beyond the picture {caption!r}")
         crops.append((caption, crop))
     drawing = panel(crops, arguments.zoom, arguments.columns or len(crops))
     drawing.savefig(arguments.out, dpi=_DPI)

@@ -70,24 +70,24 @@ def measure(
         "again": [],
     }
     rng = np.random.default_rng(0)
+    whole, scale = side * factor, 1 / factor
     with codec.open(path, **settings) as picture:
         width, height = picture.size
-        picture.read((0, 0, 1, 1), 1 / factor)
-    whole = side * factor
-    if min(width, height) < 2 * whole:
-        return {}
+        if min(width, height) < 2 * whole:
+            return {}
+        picture.read((0, 0, 1, 1), scale)
     for number in range(count):
         x, y = (int(rng.integers(length - 3 * whole // 2 + 1)) for length in (width, height))
         region = x, y, whole, whole
         if number < 3:
-            command = [sys.executable, "-c", _CHILD, str(path), json.dumps([settings, region, 1 / factor])]
+            command = [sys.executable, "-c", _CHILD, str(path), json.dumps([settings, region, scale])]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             seconds["new process"].append(tuple(map(float, done.stdout.split())))
         with codec.open(path, **settings) as picture:
             further = x + whole // 2, y, whole, whole
             for name, place in (("just opened", region), ("half a side further", further), ("again", further)):
                 start, busy = time.perf_counter(), time.process_time()
-                picture.read(place, 1 / factor)
+                picture.read(place, scale)
                 seconds[name].append((time.perf_counter() - start, time.process_time() - busy))
     return seconds
 

@@ -103,13 +103,15 @@ class Weights:
                 yield name, entry["dtype"], entry["shape"], memoryview(self.data)[start + first : start + end]
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
-        """Tensors by group (what stands before the slash) and name; CaeError where the file is not whole."""
+        """Tensors by group (what stands before the slash) and name; CaeError where it is not whole, or a value not finite."""
         groups: dict[str, dict[str, Tensor]] = {}
         try:
             tensors = safetensors.torch.load(self.data)
         except (SafetensorError, LookupError, TypeError, ValueError) as error:
             raise CaeError(f"{self.path}: not a whole weights file of this codec ({error})") from None
         for name, tensor in tensors.items():
+            if not tensor.isfinite().all():
+                raise CaeError(f"{self.path}: {name} has values that are not finite; use another weights file")
             group, _, rest = name.partition("/")
             groups.setdefault(group, {})[rest] = tensor
         return groups
