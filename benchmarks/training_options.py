@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -90,15 +91,28 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
 _SHARED = ("images", "validation", "steps", "batch", "patch", "seed", "device", "memory_gib")
 
 
-def trained(arguments: argparse.Namespace, name: str, changes: dict[str, Any], config: Config) -> Run:
-    """Trains a model in a folder of its own, or goes on with it."""
+def told(arguments: argparse.Namespace, name: str, changes: dict[str, Any], config: Config) -> Options:
+    """What a training in a folder of its own is told, which is kept there; CaeError where one with other settings is there."""
     if arguments.steps < 3 or not 1 <= arguments.points <= arguments.steps:
         raise CaeError("use at least 3 steps, and no more points than steps")
     every = arguments.steps // arguments.points
     shared = {option: getattr(arguments, option) for option in _SHARED} | {"log_every": every, "validate_every": every}
+    options = Options(run=folder_of(arguments, name), **shared | changes)
+    settings = json.dumps({"config": dataclasses.asdict(config), **dataclasses.asdict(options)}, default=str)
+    kept = options.run / "settings.json"
+    if kept.exists() and kept.read_text(encoding="utf-8") != settings:
+        raise CaeError(f"{options.run}: is of a training with other settings; remove it, or use another folder (--out)")
+    options.check()
+    options.run.mkdir(parents=True, exist_ok=True)
+    kept.write_text(settings, encoding="utf-8")
+    return options
+
+
+def trained(name: str, options: Options, config: Config) -> Run:
+    """Trains a model, or goes on with it."""
     print(name, flush=True)
     try:
-        return train(Options(run=folder_of(arguments, name), **shared | changes), config)
+        return train(options, config)
     except Interrupted:
         raise KeyboardInterrupt from None
 
@@ -128,10 +142,11 @@ def screen(arguments: argparse.Namespace) -> list[Course]:
             raise CaeError(f"there is no option {name!r}; there are {', '.join(known)}")
     courses = []
     for name in chosen:
-        log = folder_of(arguments, name) / "log.csv"
+        options = told(arguments, name, known[name], MODELS[arguments.model])
+        log = options.run / "log.csv"
         course = read_course(name, log) if log.exists() else None
         if course is None or not course.points or course.points[-1][0] < arguments.steps:
-            trained(arguments, name, known[name], MODELS[arguments.model])
+            trained(name, options, MODELS[arguments.model])
         courses.append(read_course(name, log))
     return courses
 

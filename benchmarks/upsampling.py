@@ -17,7 +17,7 @@ from codec.training.autoencoder import Autoencoder, start_from_components
 from codec.training.data import find_images, load_images, random_patches
 
 from .complexity import macs_per_pixel
-from .training_options import add_training_arguments, figure, folder_of, read_course, trained
+from .training_options import add_training_arguments, figure, read_course, told, trained
 
 COLOURS = ((0, 0, 0), (64, 64, 64), (128, 128, 128), (255, 255, 255), (200, 60, 40), (40, 90, 190))
 SIDE, BORDER = 256, 80
@@ -79,18 +79,23 @@ def at_the_start(config: Config, images: list[np.ndarray], seed: int) -> Autoenc
 
 def run(arguments: argparse.Namespace) -> None:
     images = load_images(find_images(arguments.images), arguments.patch, int(arguments.memory_gib * 2**30), quiet=True)
+    configs = {name: dataclasses.replace(MODELS[arguments.model], upsampling=name) for name in UPSAMPLINGS}
+    starts = {name: checkerboard_energy(at_the_start(config, images, arguments.seed)) for name, config in configs.items()}
+    # each training loads its own
+    del images
     courses = []
     lines = ["| upsampling | synthesis, kMAC per pixel | MP/s | minutes | validation loss | checkerboard energy: start, end |"]
     lines.append("|---|---:|---:|---:|---:|---:|")
-    for name in UPSAMPLINGS:
-        config = dataclasses.replace(MODELS[arguments.model], upsampling=name)
-        before = checkerboard_energy(at_the_start(config, images, arguments.seed))
-        model = trained(arguments, name, {}, config).average.cpu().eval()
-        course = read_course(name, folder_of(arguments, name) / "log.csv")
+    for name, config in configs.items():
+        options = told(arguments, name, {}, config)
+        model = trained(name, options, config).average.cpu().eval()
+        course = read_course(name, options.run / "log.csv")
         courses.append(course)
         _, minutes, _, loss = course.points[-1]
         macs, speed, after = macs_per_pixel(config)["synthesis"], megapixels_per_second(model), checkerboard_energy(model)
-        lines.append(f"| {name} | {macs / 1000:.1f} | {speed:.2f} | {minutes:.2f} | {loss:.4f} | {before:.4f}, {after:.4f} |")
+        lines.append(
+            f"| {name} | {macs / 1000:.1f} | {speed:.2f} | {minutes:.2f} | {loss:.4f} | {starts[name]:.4f}, {after:.4f} |"
+        )
     text = "\n".join(lines)
     (arguments.out / "upsampling.md").write_text(text + "\n", encoding="utf-8")
     figure(courses, "Ways to enlarge, each from scratch").savefig(arguments.out / "upsampling.png", dpi=150)

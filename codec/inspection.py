@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,8 @@ VALUES = 2
 HIGHEST = 5
 """Places of a layer whose mean is its score: one alone may be chance."""
 MAPS = ("error", "surprise", "distance")
+UPWARDS = "distance"
+"""The map of which low values are nothing unusual."""
 DEFAULT_MAPS = ("distance",)
 SAMPLES_MIN = 4
 """Good samples, for two halves with a spread each."""
@@ -112,20 +114,19 @@ class Statistics:
         What is usual of good samples is learnt from each half by the statistics of the other.
 
         Raises:
-            CaeError: where there are fewer than `SAMPLES_MIN`, or traces lack something.
+            CaeError: where there are fewer than `SAMPLES_MIN`, or traces lack something or do not belong together.
         """
         if len(samples) < SAMPLES_MIN:
             raise CaeError(f"{len(samples)} good samples; at least {SAMPLES_MIN} are needed, and dozens are better")
         if any(sample.maps != MAPS for sample in samples):
             raise CaeError("traces of good samples lack some maps; inspect them without their maps named")
-        values: list[list[np.ndarray]] = [[] for _ in LAYERS]
-        middle = len(samples) // 2
+        if len({(sample.quality, sample.model_id) for sample in samples}) > 1:
+            raise CaeError("traces of good samples are of several qualities or models; inspect them all with one")
+        first, second = samples[: len(samples) // 2], samples[len(samples) // 2 :]
         # few samples are closer to their own mean than others are, and so are those taken next to them
-        for known, others in ((samples[:middle], samples[middle:]), (samples[middle:], samples[:middle])):
-            half = cls._fitted(known)
-            for sample in others:
-                for found, layer in zip(values, LAYERS, strict=True):
-                    found.append(half._layer(sample, *layer))
+        halves = (cls._fitted(first), second), (cls._fitted(second), first)
+        # one layer at a time, since all of them would take three times the memory
+        values = ([half._layer(each, *layer) for half, others in halves for each in others] for layer in LAYERS)
         return cls._fitted(samples)._calibrated(values)
 
     @classmethod
@@ -142,17 +143,18 @@ class Statistics:
         found = fitted._calibrated([[fitted._layer(traces, *layer)] for layer in LAYERS])
         return dataclasses.replace(found, peaks=np.broadcast_to([0.0, 1.0], found.peaks.shape))
 
-    def _calibrated(self, values: Sequence[Sequence[np.ndarray]]) -> Statistics:
-        """With what is usual of these values, a list of the samples' for each layer."""
+    def _calibrated(self, values: Iterable[Sequence[np.ndarray]]) -> Statistics:
+        """With what is usual of these values, a list of the samples' for each of `LAYERS`."""
         levels, peaks, highest = [], [], []
-        for layer in values:
+        for layer, (name, _) in zip(values, LAYERS, strict=True):
             every = np.concatenate([value.ravel() for value in layer])
             mean, spread = every.mean(dtype=np.float64), every.std(dtype=np.float64) + 1e-6
             own = np.array([[(_top(value) - mean) / spread, (mean + _top(-value)) / spread] for value in layer])
             usual, varying = own.mean(0), own.std(0) + _SPREAD_MIN
             levels.append((mean, spread))
             peaks.append(np.stack([usual, varying], -1))
-            highest.append(((own - usual) / varying).max())
+            departures = (own - usual) / varying
+            highest.append((departures[:, 0] if name == UPWARDS else departures).max())
         return dataclasses.replace(self, levels=np.array(levels), peaks=np.array(peaks), highest=np.array(highest))
 
     def heat(self, traces: Traces, maps: Sequence[str] = DEFAULT_MAPS) -> np.ndarray:
@@ -190,7 +192,7 @@ class Statistics:
                 value = (self._layer(traces, name, smoothing) - np.float32(mean)) / np.float32(spread)
                 up, down = peaks.astype(np.float32)
                 above = (value - up[0]) / up[1]
-                yield name, above if name == "distance" else np.maximum(above, (-value - down[0]) / down[1])
+                yield name, above if name == UPWARDS else np.maximum(above, (-value - down[0]) / down[1])
 
     def _layer(self, traces: Traces, name: str, smoothing: float) -> np.ndarray:
         """A layer on the pixels (H, W), or on the positions of the latent or the features."""

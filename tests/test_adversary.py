@@ -79,3 +79,14 @@ def test_a_run_goes_on_with_its_adversary(folder, tmp_path):
 def test_bad_options(folder, tmp_path, changes):
     with pytest.raises(codec.CaeError, match="adversar"):
         judged(folder, tmp_path, **changes)
+
+
+def test_a_step_that_is_not_finite_leaves_the_adversary_as_it_is_finite(folder, tmp_path, monkeypatch):
+    def broken(_decoded, _photographs, place):
+        return torch.full_like(place, torch.nan) * sum(p.sum() for p in run.adversary.parameters)
+
+    told = {"patch": 64, "batch": 2, "start_from": TINY, "freeze": "encoder", "adversarial": 1.0, "steps": 3, "quiet": True}
+    run = Run(Options(folder, tmp_path, **told), Weights.read(TINY).config)
+    monkeypatch.setattr(run.adversary, "loss", broken)
+    run.train_step(torch.rand(2, 64, 64, 3))
+    assert all(parameter.isfinite().all() for parameter in run.adversary.parameters)

@@ -44,6 +44,8 @@ def test_command(tmp_path, capsys, monkeypatch):
     command.main([*given, "--target", "0"])
     assert "| minutes to 0.0000 |" in capsys.readouterr().out
     assert states == {path: path.stat().st_mtime_ns for path in states}
+    with pytest.raises(SystemExit, match="other settings"):
+        command.main([*given, "--seed", "1"])
 
 
 @pytest.mark.parametrize("wrong", [["--options", "magic"], ["--steps", "2"], ["--points", "0"], ["--patch", "100"]])

@@ -103,6 +103,22 @@ def test_statistics_of_other_traces(tiny, known):
         tiny.inspect(sample(0), maps=("errors",))
 
 
+def test_the_threshold_is_the_highest_score_of_a_good_sample(tiny):
+    """Of each half by the statistics of the other: low distances do not count."""
+    traces = [tiny.inspect(sample(seed), QUALITY) for seed in range(8)]
+    known = Statistics.of(traces)
+    tops = []
+    for learnt, others in ((traces[:4], traces[4:]), (traces[4:], traces[:4])):
+        half = dataclasses.replace(Statistics.of(learnt), levels=known.levels, peaks=known.peaks)
+        tops += [half.score(each) for each in others]
+    assert known.threshold() == pytest.approx(max(tops), rel=1e-3)
+
+
+def test_samples_belong_together(tiny):
+    with pytest.raises(CaeError, match="several qualities"):
+        Statistics.of([tiny.inspect(sample(seed), QUALITY + seed % 2) for seed in range(4)])
+
+
 @pytest.mark.parametrize("name", MAPS)
 def test_traces_of_one_map_are_those_of_all(tiny, known, name):
     alone, every = tiny.inspect(with_hole(30), QUALITY, maps=(name,)), tiny.inspect(with_hole(30), QUALITY)
@@ -180,8 +196,17 @@ def test_command(files, capsys):
     with pytest.raises(SystemExit) as ended:
         inspect.main([*given, "--check", "--map", "error"])
     assert ended.value.code == 1 and "hole.png: score " in capsys.readouterr().out
-    inspect.main([*given, "--threshold", "1000", "--check"])
+    inspect.main([*given, "--threshold", "1000", "--check", "--force"])
     assert "not above the threshold" in capsys.readouterr().out
+
+
+def test_a_heat_map_is_turned_as_the_picture_is(files):
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(with_hole(21)).crop((0, 0, SIDE, 64)).save(files / "turned.png", exif=turned)
+    inspect.main([str(TINY), str(files / "turned.png"), str(files / "heat.png")])
+    with Image.open(files / "heat.png") as heat:
+        assert heat.size == (SIDE, 64) and heat.getexif()[0x0112] == 6
 
 
 def test_command_without_good_samples(files, capsys):
@@ -194,6 +219,8 @@ def test_command_without_good_samples(files, capsys):
     [
         (["hole.png", "heat.xyz"], "names no image format"),
         (["hole.png", "hole.png"], "own source"),
+        (["hole.png", "whole.png"], "may be a picture"),
+        (["hole.png", "heat.png", "--threshold", "nan"], "no finite number"),
         (["hole.png", "heat.png", "--good", "nowhere"], "is no folder"),
         (["hole.png", "heat.png", "--statistics", "hole.png"], "no statistics of good samples"),
         (["hole.png", "heat.png", "--statistics", "nowhere"], "No such file"),

@@ -203,3 +203,18 @@ def test_training_goes_on_from_installed_ones(shipped):
     for name, value in model.network.state_dict().items():
         assert torch.equal(value, stored[f"reduced/8/{name}"].float())
     assert any(not torch.equal(value, fresh[name]) for name, value in model.network.state_dict().items())
+
+
+def test_another_decoder_is_seen_at_every_size(weights, tmp_path):
+    """Small decoders show what the ordinary one does; beside another one its own pictures are shrunk."""
+    tensors = load_file(TINY)
+    part = {name: value for name, value in tensors.items() if name.startswith("synthesis/")}
+    part["synthesis/patch_out.bias"] = part["synthesis/patch_out.bias"] + 0.2
+    held = Weights.read(TINY)
+    path = tmp_path / "bright.safetensors"
+    save_file(part, path, {"config": held.metadata["config"], "id": held.id.hex(), "role": "decoder"})
+    other = codec.Codec(weights=weights, decoder=path, device="cpu")
+    data = other.encode(skimage.data.coffee()[:128, :128] // 2, 60)
+    whole = other.decode(data)
+    for factor in (2, 8):
+        assert np.array_equal(other.decode(data, scale=1 / factor), reduce(whole, factor))

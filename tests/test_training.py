@@ -226,6 +226,13 @@ def test_bad_options(folder, tmp_path, changes):
         Run(dataclasses.replace(options(folder, tmp_path, 5), **changes), CONFIG)
 
 
+def test_deep_pictures_are_trained_on_in_8_bits(tmp_path):
+    ramp = np.arange(80 * 90, dtype=np.uint16).reshape(80, 90) * 9
+    Image.fromarray(ramp).save(tmp_path / "deep.png")
+    (image,) = load_images(find_images(tmp_path), 64, 2**30, quiet=True)
+    assert image.dtype == np.uint8 and np.abs(image.astype(float) - ramp[..., None] / 257).max() < 1
+
+
 def test_no_pickle(folder, tmp_path):
     """State and weights are safetensors files."""
     train(options(folder, tmp_path, 1), CONFIG)
@@ -302,6 +309,39 @@ def test_weights_to_start_from_may_be_named(folder, tmp_path, monkeypatch, capsy
     monkeypatch.setattr(sys, "argv", [*command, "--start-from", "nobody's"])
     with pytest.raises(SystemExit, match="no weights are named"):
         main()
+
+
+def test_the_log_has_each_step_once_after_a_kill(folder, tmp_path):
+    """What a killed run had logged beyond its last state is done again."""
+    train(options(folder, tmp_path, 2), CONFIG)
+    shutil.copy(tmp_path / "state.safetensors", tmp_path / "before")
+    train(options(folder, tmp_path, 4), CONFIG)
+    shutil.move(tmp_path / "before", tmp_path / "state.safetensors")
+    with open(tmp_path / "log.csv", "a") as file:
+        file.write("5,0.0")
+    train(options(folder, tmp_path, 4), CONFIG)
+    assert [row["step"] for row in csv_rows(tmp_path)] == list("1234")
+    (tmp_path / "state.safetensors").unlink()
+    train(options(folder, tmp_path, 1), CONFIG)
+    assert [row["step"] for row in csv_rows(tmp_path)] == ["1"]
+
+
+@pytest.mark.parametrize("part", [{"freeze": "decoder"}, {"reduced": 8}])
+def test_a_part_is_not_trained_on_for_another_model(folder, tmp_path, part):
+    export(make_model(), [skimage.data.coffee()[:64, :64]], tmp_path / "other.safetensors", {})
+    assert Weights.read(tmp_path / "other.safetensors").id != Weights.read(TINY).id
+    train(options(folder, tmp_path / "run", 1, start_from=TINY, **part), Weights.read(TINY).config)
+    with pytest.raises(codec.CaeError, match="is of a run with model"):
+        train(options(folder, tmp_path / "run", 2, start_from=tmp_path / "other.safetensors", **part), CONFIG)
+
+
+@pytest.mark.parametrize("given", [["--model", "fast"], ["--upsampling", "nearest"], ["--enlarge-by", "srcnn"]])
+def test_options_that_would_do_nothing_are_refused(folder, tmp_path, monkeypatch, given):
+    command = ["cae-train", str(folder), str(tmp_path / "run"), "--steps", "1", "--start-from", str(TINY), *given]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit, match=r"start afresh|enlarges"):
+        main()
+    assert not (tmp_path / "run").exists()
 
 
 def test_asked_to_end_it_saves_and_says_so(folder, tmp_path, monkeypatch):

@@ -85,8 +85,9 @@ def train(name: str, path: Path, photographs: Photographs, settings: Settings) -
             if Trained(name, path, losses).best == epoch + 1:
                 best = copy.deepcopy(model.state_dict())
     model.load_state_dict(best)
-    latents = torch.cat([model.encode(planes(part.to(settings.device))) for part in measured[0].split(settings.batch)])
-    tensors = {name: value.cpu().contiguous() for name, value in (model.state_dict() | {"latents": latents.detach()}).items()}
+    with torch.no_grad():
+        latents = torch.cat([model.encode(planes(part.to(settings.device))) for part in measured[0].split(settings.batch)])
+    tensors = {name: value.cpu().contiguous() for name, value in (model.state_dict() | {"latents": latents}).items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         file.write(safetensors.torch.save(tensors, {"variant": name, "told": json.dumps(told), "losses": json.dumps(losses)}))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,7 +45,7 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument("--save", type=Path, metavar="FILE", help="keep the statistics of --good (.safetensors)")
     parser.add_argument("--map", choices=MAPS, default="distance", help="what to look at (default: %(default)s)")
     parser.add_argument(
-        "--threshold", type=float, metavar="SCORE", help="score of faults (default: the highest of a good sample)"
+        "--threshold", type=_finite, metavar="SCORE", help="score of faults (default: the highest of a good sample)"
     )
     parser.add_argument("--check", action="store_true", help="exit with 1 where a picture is above the threshold")
     parser.add_argument(
@@ -53,6 +55,7 @@ def main(given: list[str] | None = None) -> None:
         help=f"quality to code at (default: {DEFAULT_INSPECTION_QUALITY}, or the statistics')",
     )
     parser.add_argument("--json", action="store_true", help="print a line of JSON for each picture")
+    parser.add_argument("--force", action="store_true", help="write HEAT even where there is a file, which may be a picture")
     arguments.add_running(parser, weights=False)
     parsed = parser.parse_intermixed_args(given)
     if len(parsed.files) == 1 or (not parsed.files and not parsed.save):
@@ -74,7 +77,7 @@ def _inspect(parsed: argparse.Namespace) -> int:
     from ..inspection import Statistics
     from ..networks import registry
 
-    targets = _targets([Path(name) for name in parsed.files])
+    targets = _targets([Path(name) for name in parsed.files], parsed.force)
     if parsed.save:
         check_target(parsed.save)
     limit = PIXELS_MAX if parsed.max_pixels is None else parsed.max_pixels
@@ -100,6 +103,7 @@ def _one(
 ) -> bool:
     """Writes a picture's heat map, prints its score, and says whether that is above the threshold."""
     from ..images.files import write_image
+    from ..images.metadata import kept
     from ..images.picture import from_array
     from ..inspection import Statistics, shown
 
@@ -110,7 +114,8 @@ def _one(
         known = statistics or Statistics.of_itself(traces)
         heat, score = known.heat(traces, maps), known.score(traces, maps)
     threshold = parsed.threshold if parsed.threshold is not None else statistics.threshold(maps) if statistics else None
-    write_image(target, from_array(shown(heat, picture.colour, threshold)))
+    map_shown = from_array(shown(heat, picture.colour, threshold))
+    write_image(target, dataclasses.replace(map_shown, metadata=kept(picture.metadata, ())))
     above = threshold is not None and score > threshold
     facts = {"input": str(source), "output": str(target), "score": round(score, 4), "threshold": threshold}
     if parsed.json:
@@ -141,7 +146,14 @@ def _good(folder: Path, codec: Codec, quality: int, limit: int) -> Sequence[Trac
     return [_traced(path, codec, quality, limit)[1] for path in paths]
 
 
-def _targets(files: Sequence[Path]) -> list[tuple[Path, Path]]:
+def _finite(text: str) -> float:
+    """A number; what argparse expects for another text."""
+    if not math.isfinite(value := float(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no finite number")
+    return value
+
+
+def _targets(files: Sequence[Path], force: bool) -> list[tuple[Path, Path]]:
     """Pictures and where their heat maps go; CaeError where these cannot be written."""
     from ..images.files import check_format
 
@@ -160,4 +172,8 @@ def _targets(files: Sequence[Path]) -> list[tuple[Path, Path]]:
     for source, target in targets:
         check_format(target)
         check_target(target, source)
+        if target.exists() and not force:
+            raise CaeError(
+                f"{target}: exists already, and may be a picture; name another file for the heat map, or pass --force"
+            )
     return targets

@@ -64,7 +64,12 @@ class Model:
 
     @functools.cached_property
     def resized(self) -> Mapping[Fraction, ReducedSynthesis | EnlargedSynthesis]:
-        """All decoders to other sizes, those installed for this model as well; CaeError where their file is damaged."""
+        """All decoders to other sizes, those installed for this model as well; CaeError where their file is damaged.
+
+        None beside a decoder of another file, whose pictures they do not know.
+        """
+        if self.files.decoder is not None:
+            return {}
         path = registry.find_sizes(self.id)
         if path is None:
             return self.sizes

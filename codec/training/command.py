@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..commands.arguments import Parser
 from ..commands.common import one_line, reporting
+from ..errors import CaeError
 from ..networks.config import MODELS, UPSAMPLINGS
 from ..runtime.environment import prepare
 from .distortions import DISTORTIONS
@@ -27,10 +28,9 @@ def parser() -> Parser:
     budget = p.add_mutually_exclusive_group(required=True)
     budget.add_argument("--steps", type=int, help="total number of steps")
     budget.add_argument("--minutes", type=float, help="total training time")
-    p.add_argument("--model", default="default", choices=MODELS, help="sizes of a model that starts afresh or grows")
+    p.add_argument("--model", choices=MODELS, help="sizes of a model that starts afresh or grows (default: default)")
     p.add_argument(
         "--upsampling",
-        default=UPSAMPLINGS[0],
         choices=UPSAMPLINGS,
         help=f"how the decoder of a model that starts afresh enlarges (default: {UPSAMPLINGS[0]})",
     )
@@ -144,7 +144,11 @@ def parser() -> Parser:
         "and what it thinks counts this share of the distortion",
     )
     p.add_argument("--export", type=Path, metavar="FILE", help="weights file (.safetensors) to write when the budget is used")
-    p.add_argument("--licence", default="MIT", help="licence of the weights, for their metadata (default: MIT)")
+    p.add_argument(
+        "--licence",
+        default="MIT",
+        help="licence of the weights, for their metadata (default: MIT; those that --reduced and --enlarge add to keep theirs)",
+    )
     p.add_argument("--quiet", action="store_true", help="no progress bar")
     p.add_argument("--json", action="store_true", help="print a line of JSON at the end")
     return p
@@ -164,7 +168,9 @@ def main() -> None:
         if arguments.start_from is not None:
             arguments.start_from = registry.find_model(arguments.start_from)
         fixed = arguments.start_from is not None and not arguments.grow
-        afresh = dataclasses.replace(MODELS[name], upsampling=upsampling)
+        if fixed and (name or upsampling):
+            raise CaeError("--model and --upsampling are of models that start afresh or grow, not of finished weights")
+        afresh = dataclasses.replace(MODELS[name or "default"], upsampling=upsampling or UPSAMPLINGS[0])
         config = Weights.read(arguments.start_from).config if fixed else afresh
         try:
             run = train(Options(**told), config)

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from ..errors import CaeError
 from ..format.tiling import HYPER_STRIDE
 from ..images.files import read_image
+from ..images.samples import converted
 from .augmentation import Augmentation
 
 SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
@@ -33,9 +34,11 @@ def find_images(folder: Path) -> list[Path]:
 
 def _load(path: Path, minimum: int) -> np.ndarray | None:
     try:
-        pixels = np.array(np.broadcast_to(colour := read_image(path).colour, (*colour.shape[:2], 3)))
+        picture = read_image(path)
     except CaeError:
         return None
+    colour = converted(picture.colour, picture.depth, 8)
+    pixels = np.array(np.broadcast_to(colour, (*colour.shape[:2], 3)))
     return pixels if min(pixels.shape[:2]) >= minimum else None
 
 

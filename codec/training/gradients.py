@@ -78,6 +78,7 @@ class Gradients:
         for parameter, gradient in zip(self.parameters, gradients.split(sizes), strict=True):
             parameter.grad = gradient.view_as(parameter)
         if self.adversary is not None:
+            others = torch.where(others.isfinite().all(), others, 0)
             self.adversary.step(others.split([parameter.numel() for parameter in self.adversary.parameters]))
         return torch.cat([means, norm[None]])
 

@@ -103,6 +103,8 @@ class Options:
             raise CaeError("minutes, learning rate and memory must be numbers")
         if self.enlarge is not None:
             self._check_enlarging()
+        elif self.enlarge_by != ENLARGED:
+            raise CaeError(f"{self.enlarge_by} needs to be told by how much it enlarges (--enlarge {ENLARGEMENT})")
         if self.patch < self.step or self.patch % self.step:
             raise CaeError(f"patches of {self.patch} pixels: use a multiple of {self.step}")
         if (

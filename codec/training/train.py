@@ -6,6 +6,7 @@ import contextlib
 import copy
 import csv
 import dataclasses
+import io
 import itertools
 import json
 import math
@@ -25,6 +26,7 @@ from tqdm import tqdm
 from ..errors import CaeError
 from ..networks.config import Config
 from ..networks.weights import DENOISING, LOSS, Weights
+from ..outputs import replacing
 from ..runtime import devices
 from ..runtime.threads import use_in_this_thread
 from . import checkpoint
@@ -45,7 +47,7 @@ from .reduction import ReducedDecoder
 from .soap import BatchedSOAP
 
 AIM = ("loss", "freeze", "denoise", "choose_symbols", "adversarial")
-"""Options that a run cannot change on its way."""
+"""Options that a run cannot change on its way; nor the model that it trains a part for."""
 CALIBRATION_IMAGES = 64
 GROWTH_PATCHES = 64
 COMPILER = "inductor"
@@ -78,6 +80,8 @@ class Run:
             freeze(model, options.freeze)
         if isinstance(model, LoneDecoder):
             model.take_up(options.start_from)
+        part = isinstance(model, LoneDecoder) or options.freeze in OTHER
+        self.owner = Weights.read(options.start_from).id if part else None
         self.model = model.to(options.device)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.optimizer = BatchedSOAP((p for p in self.model.parameters() if p.requires_grad), options.learning_rate)
@@ -113,8 +117,9 @@ class Run:
 
     @property
     def aim(self) -> dict[str, str | bool | float | None]:
-        """The values of those options."""
-        return {name: getattr(self.options, name) for name in AIM}
+        """The values of those options, and the id of that model."""
+        owner = {} if self.owner is None else {"model": self.owner.hex()}
+        return {name: getattr(self.options, name) for name in AIM} | owner
 
     def start(self, images: list[Tensor]) -> None:
         """Resumes where the folder holds a state; else starts from the weights that the options name, or from components."""
@@ -122,7 +127,7 @@ class Run:
             progress = checkpoint.load(self.state, self.model, self.average, self.optimizer, self.adversary)
             self.step, self.seconds = progress["step"], progress["seconds"]
             for name, now in self.aim.items():
-                before = progress.get(name, getattr(Options, name))
+                before = progress.get(name, getattr(Options, name, None))
                 if before != now:
                     raise CaeError(f"{self.state}: is of a run with {name} {before}, not {now}; use another folder")
             return
@@ -228,12 +233,11 @@ def train(options: Options, config: Config) -> Run:
             return run
         described = {"licence": options.licence, "training": json.dumps(record)}
         if options.freeze in OTHER:
-            owner = Weights.read(options.start_from).id
             if options.denoise:
                 described[DENOISING] = "true"
             if options.loss != Options.loss:
                 described[LOSS] = options.loss
-            export_part(run.average, OTHER[options.freeze], owner, options.export, described)
+            export_part(run.average, OTHER[options.freeze], run.owner, options.export, described)
             return run
         chosen = pictures[:: max(1, len(pictures) // CALIBRATION_IMAGES)]
         export(run.average, chosen, options.export, described, held_out)
@@ -264,7 +268,7 @@ def _loop(run: Run, images: list[Tensor], held_out: list[np.ndarray], stop: list
     columns = (*COLUMNS, *(name for name, wanted in more.items() if wanted))
     bar_format = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
     with (
-        _Log(options.run / "log.csv" if shown else None, columns) as log,
+        _Log(options.run / "log.csv" if shown else None, columns, run.step) as log,
         tqdm(total=1.0, bar_format=bar_format, disable=options.quiet or not shown) as bar,
     ):
         rows: list[Tensor] = []
@@ -307,18 +311,27 @@ def _loop(run: Run, images: list[Tensor], held_out: list[np.ndarray], stop: list
 
 
 class _Log:
-    """A CSV file that lines are added to; without a path, nothing."""
+    """A CSV file that lines are added to, from a step on; without a path, nothing."""
 
-    def __init__(self, path: Path | None, columns: Sequence[str]) -> None:
-        self._path, self._columns = path, columns
+    def __init__(self, path: Path | None, columns: Sequence[str], step: int) -> None:
+        self._path, self._columns, self._step = path, columns, step
 
     def __enter__(self) -> _Log:
         if self._path is not None:
-            fresh = not self._path.exists()
+            text = io.StringIO(newline="")
+            csv.writer(text).writerows((self._columns, *self._kept()))
+            with replacing(self._path) as file:
+                file.write(text.getvalue().encode())
             self._file = open(self._path, "a", newline="")
-            if fresh:
-                self.write(self._columns)
         return self
+
+    def _kept(self) -> list[list[str]]:
+        """The lines up to the step that the state is of: one that was killed had gone further."""
+        if not self._path.exists():
+            return []
+        with open(self._path, newline="") as file:
+            rows = list(csv.reader(file))[1:]
+        return [row for row in rows if len(row) == len(self._columns) and row[0].isdigit() and int(row[0]) <= self._step]
 
     def write(self, row: Sequence[object]) -> None:
         csv.writer(self._file).writerow(row)
