@@ -11,18 +11,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from bjontegaard import bd_rate
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from codec import CaeError, Codec
 from codec.options import DEFAULT_EFFORT, EFFORTS, QUALITIES
 
-from . import images
+from . import images, metrics
 from .arguments import add_image_arguments, integers
-from .bd import METHOD
+from .bd import bd_rate
+from .codecs.cae import Cae
+from .curves import Curve
 from .denoising import middle
-from .metrics import psnr_rgb
 
 POINTS_MIN = 4
 
@@ -45,10 +45,10 @@ class Point:
 
 
 class Points:
-    """A CSV file of points; what it holds is not measured again."""
+    """A CSV file of points; what it holds, made by the same codec, is not measured again."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, made_by: str) -> None:
+        self.path, self.made_by = path, made_by
         self.names = [field.name for field in dataclasses.fields(Point)]
         self.found: dict[tuple[str, int, int], Point] = {}
         if path.exists():
@@ -57,15 +57,17 @@ class Points:
                     try:
                         values = (int(row[name]) for name in self.names[1:5])
                         point = Point(row["picture"], *values, float(row["psnr"]), float(row["seconds"]))
+                        known = row["made_by"] == made_by
                     except (KeyError, TypeError, ValueError):
                         raise CaeError(f"{path}: is no table of this benchmark; use another folder") from None
-                    self.found[point.key] = point
+                    if known:
+                        self.found[point.key] = point
         else:
-            self._write(self.names)
+            self._write([*self.names, "made_by"])
 
     def add(self, point: Point) -> None:
         self.found[point.key] = point
-        self._write(dataclasses.astuple(point))
+        self._write([*dataclasses.astuple(point), self.made_by])
 
     def _write(self, row: Sequence[object]) -> None:
         with open(self.path, "a", newline="") as file:
@@ -90,7 +92,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise CaeError(f"use {POINTS_MIN} or more qualities, sides of 16 or more and at least 1 image")
     efforts = sorted({*efforts, DEFAULT_EFFORT})
     arguments.out.mkdir(parents=True, exist_ok=True)
-    points = Points(arguments.out / "effort.csv")
+    made_by = f"{Cae('cpu', 1, arguments.weights).version}, {arguments.side} pixels"
+    points = Points(arguments.out / "effort.csv", made_by)
     samples = images.gather(arguments.dataset, arguments.folder)[: arguments.images]
     codec = Codec(weights=arguments.weights, device="cpu", threads=1)
     wanted = [(sample, effort, quality) for sample in samples for effort in efforts for quality in qualities]
@@ -100,21 +103,24 @@ def run(arguments: argparse.Namespace) -> None:
         start = time.process_time()
         data = codec.encode(pixels, quality, effort=effort)
         seconds = time.process_time() - start
-        psnr = psnr_rgb(pixels, codec.decode(data)) or np.inf
+        psnr = metrics.psnr_rgb(pixels, codec.decode(data)) or np.inf
         points.add(Point(sample.path.stem, effort, quality, len(data), pixels[..., 0].size, psnr, seconds))
     pictures = [sample.path.stem for sample in samples]
     rows = [summary(points.found, pictures, effort, qualities) for effort in efforts]
     print("| effort | processor seconds per megapixel | bits at equal PSNR, mean of pictures | of the mean curve |")
     print("|---:|---:|---:|---:|")
     for effort, (pace, singles, mean) in zip(efforts, rows, strict=True):
-        print(f"| {effort} | {pace:.2f} | {singles:+.1f} % | {mean:+.1f} % |")
+        print(f"| {effort} | {pace:.2f} | {_shown(singles)} | {_shown(mean)} |")
     plot(efforts, rows).savefig(arguments.out / "effort.png", dpi=150)
 
 
 def summary(
     points: dict[tuple[str, int, int], Point], pictures: list[str], effort: int, qualities: list[int]
-) -> tuple[float, float, float]:
-    """Of an effort: processor seconds per megapixel, and BD-rates in per cent: mean of pictures, and of the mean curve."""
+) -> tuple[float, float | None, float | None]:
+    """Of an effort: processor seconds per megapixel, and BD-rates in per cent: mean of pictures, and of the mean curve.
+
+    None where a picture has none.
+    """
     curves = {}
     for each in (DEFAULT_EFFORT, effort):
         found = [[points[picture, each, quality] for quality in qualities] for picture in pictures]
@@ -122,19 +128,30 @@ def summary(
     used = [points[picture, effort, quality] for picture in pictures for quality in qualities]
     pace = sum(point.seconds for point in used) / sum(point.pixels for point in used) * 1e6
     singles = [_bd(before, after) for before, after in zip(curves[DEFAULT_EFFORT], curves[effort], strict=True)]
-    return pace, statistics.fmean(singles), _bd(curves[DEFAULT_EFFORT].mean(0), curves[effort].mean(0))
+    mean = None if None in singles else statistics.fmean(singles)
+    return pace, mean, _bd(curves[DEFAULT_EFFORT].mean(0), curves[effort].mean(0))
 
 
-def _bd(anchor: np.ndarray, test: np.ndarray) -> float:
+def _bd(anchor: np.ndarray, test: np.ndarray) -> float | None:
     """BD-rate in per cent of curves (points, 2) of bits per pixel and PSNR."""
-    return float(bd_rate(*anchor.T, *test.T, METHOD, require_matching_points=False, min_overlap=0))
+    (metric,) = metrics.choose(["psnr_rgb"])
+    first, second = (
+        Curve("", "", (), tuple(rates), {metric.name: tuple(value if np.isfinite(value) else None for value in values)})
+        for rates, values in (anchor.T, test.T)
+    )
+    return bd_rate(first, second, metric).percent
 
 
-def plot(efforts: list[int], rows: list[tuple[float, float, float]]) -> Figure:
+def _shown(percent: float | None) -> str:
+    return "none" if percent is None else f"{percent:+.1f} %"
+
+
+def plot(efforts: list[int], rows: list[tuple[float, float | None, float | None]]) -> Figure:
     """Bits saved over time."""
     drawing = Figure(figsize=(7, 4.5), layout="constrained")
     axes = drawing.add_subplot()
     paces, singles, _ = zip(*rows, strict=True)
+    singles = [np.nan if gain is None else gain for gain in singles]
     axes.plot(paces, singles, marker="o", color="#D55E00")
     for effort, pace, gain in zip(efforts, paces, singles, strict=True):
         axes.annotate(str(effort), (pace, gain), xytext=(5, 5), textcoords="offset points")

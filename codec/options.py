@@ -58,7 +58,7 @@ class EncodeOptions:
 
     `lossless` codes every pixel exactly, whatever the quality; without it only what costs less so is.
     `depth` is how many bits the samples of an array of uint16 have, 9 to 16: their values reach 2**depth - 1 (None: all 16).
-    `effort` 1 rounds, 2 weighs each symbol's bits, 3 to 9 search for symbols, each two to three times as long.
+    `effort` 1 rounds, 2 weighs each symbol's bits, 3 to 9 search for symbols, each further one two to three times as long.
 
     In place of the quality there may be one target: the file's size in bytes, its bits per pixel, or the PSNR in dB of the
     picture's colours that are seen.

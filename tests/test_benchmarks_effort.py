@@ -49,3 +49,17 @@ def test_other_tables_are_refused(pictures, tmp_path):
     (tmp_path / "out" / "effort.csv").write_text("step,loss\n1,2\n")
     with pytest.raises(SystemExit, match="no table of this benchmark"):
         measure(pictures, tmp_path)
+
+
+def test_points_of_another_codec_are_measured_anew(pictures, tmp_path):
+    measure(pictures, tmp_path, "--efforts", "2")
+    measure(pictures, tmp_path, "--efforts", "2", "--side", "64")
+    with open(tmp_path / "out" / "effort.csv", newline="") as file:
+        assert sorted({row["pixels"] for row in csv.DictReader(file)}) == ["4096", "9216"]
+
+
+def test_exact_pictures_have_no_rate(tmp_path, capsys):
+    (tmp_path / "pictures").mkdir()
+    Image.new("RGB", (96, 96), (40, 90, 190)).save(tmp_path / "pictures" / "plain.png")
+    measure(tmp_path / "pictures", tmp_path, "--efforts", "1")
+    assert "| none | none |" in capsys.readouterr().out

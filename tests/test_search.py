@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -10,8 +11,11 @@ import torch
 from PIL import Image
 
 import codec
-from codec.coding.search import SCHEDULES, relaxed, sampled
+from codec.coding.search import SCHEDULES, Target, relaxed, sampled
+from codec.coding.settings import Job
 from codec.commands import encode
+from codec.format.tiling import Rect
+from codec.images.picture import Picture
 from codec.networks.quantisation import Quantiser
 from codec.options import EncodeOptions
 
@@ -124,4 +128,69 @@ def test_the_search_counts_the_pixels_that_it_is_done_with(tiny, tmp_path):
         tmp_path / "a.cae", (100, 150), "RGB", EncodeOptions(tile=64, effort=3), {}, None, done.append
     ) as out:
         out.write(image)
-    assert sum(done) == pytest.approx(100 * 150) and len(done) == 6 * SCHEDULES[3][0].iterations
+    assert sum(done) == pytest.approx(100 * 150) and sum(map(bool, done)) == 6 * SCHEDULES[3][0].iterations
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_the_programs_mode_does_not_matter(mode):
+    image = PHOTOGRAPH[:64, :64]
+    told = {"weights": TINY, "device": "cpu", "threads": torch.get_num_threads()}
+    plain = codec.Codec(**told).encode(image, 40, effort=3)
+    with mode():
+        held = codec.Codec(**told)
+        assert held.encode(image, 40, effort=3) == plain
+    assert held.encode(image, 40, effort=3) == plain
+
+
+def test_the_default_type_does_not_matter(tiny, monkeypatch):
+    monkeypatch.setitem(SCHEDULES, 9, (dataclasses.replace(SCHEDULES[9][-1], iterations=4),))
+    plain = tiny.encode(PHOTOGRAPH[:64, :64], 40, effort=9)
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert tiny.encode(PHOTOGRAPH[:64, :64], 40, effort=9) == plain
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_what_lower_efforts_try_is_tried_again():
+    for effort in range(4, 10):
+        assert SCHEDULES[effort][:-1] == SCHEDULES[effort - 1]
+
+
+def test_pixels_that_nobody_sees_do_not_count(tiny):
+    image = np.dstack([PHOTOGRAPH[:128, :128], np.zeros((128, 128), np.uint8)])
+    rows, columns = np.ogrid[:128, :128]
+    image[(rows - 64) ** 2 + (columns - 64) ** 2 < 900, 3] = 255
+    shown = image[..., 3] > 0
+    job = Job.encoding(tiny._model, tiny._settings, (128, 128), 4, EncodeOptions(40, effort=3))
+    latent = torch.randn(8, 8, tiny._model.config.latent_channels)
+    whole, part = (
+        Target.of(image[..., :3], seen, latent, Rect(0, 0, 8, 8)).cost(torch.zeros(1, *latent.shape, dtype=torch.int32), job)
+        for seen in (None, shown)
+    )
+    other = np.where(shown[..., None], image[..., :3], 0)
+    again = Target.of(other, shown, latent, Rect(0, 0, 8, 8)).cost(torch.zeros(1, *latent.shape, dtype=torch.int32), job)
+    assert 0 < part < 0.5 * whole and part == again
+
+
+def test_a_target_is_met_where_the_effort_is_to_round(tiny):
+    for size in (400, 450, 500, 550):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert 0.98 * size <= len(tiny.encode(PHOTOGRAPH[:128, :128], effort=1, target_size=size)) <= size
+
+
+def test_files_that_are_tried_for_a_target_are_counted(tiny):
+    done = []
+    picture = Picture(PHOTOGRAPH[:64, :64], None)
+    tiny.encode_picture(picture, EncodeOptions(effort=3, target_size=300), done.append)
+    assert sum(done) >= 64 * 64
+
+
+def test_tiles_without_a_search_are_counted(tiny):
+    """Flat ones, and those that are wholly coded without loss."""
+    done = []
+    image = np.full((64, 128, 3), 200, np.uint8)
+    image[:, 64:] = 255 * (np.indices((64, 64)).sum(0) // 8 % 2)[..., None]
+    tiny.encode_picture(Picture(image, None), EncodeOptions(60, tile=64, effort=3), done.append)
+    assert sum(done) == pytest.approx(64 * 128)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -107,23 +108,21 @@ def _encode_band(pixels: np.ndarray, place: Rect, band: Rect, job: Job) -> Itera
     else:
         if header.has_alpha and (hidden := pixels[..., -1] == 0).any():
             colour = filled(colour, hidden, header.largest // 2 + 1)  # nobody sees these, so they shall cost little
-        wide = band.grow(search_margin(job), header.bounds)
-        latent = _analyse(colour, place, wide, job)
-        coded = _encode_tiles(latent, wide, cells, job)
-        own = latent[band.outward(LATENT_STRIDE).relative_to(wide.outward(LATENT_STRIDE)).slices]
+        latent = _analyse(colour, place, band, job)
+        coded = _encode_tiles(latent, band, cells, job)
         _make_room(band)
-        layers = choose_layers(colour, place, band, own, [coded[number] for number, _ in cells], job)
+        layers = choose_layers(colour, place, band, latent, [coded[number] for number, _ in cells], job)
         rest = [cell for cell in cells if cell[0] not in layers or layers[cell[0]].shown is not None]
+        del latent  # there may be another
         if layers and rest:
-            del latent, own  # there will be others
-            colour = without_layers(colour, place, band, layers, job)
-            latent = _analyse(colour, place, wide, job)
-        if layers or job.options.searches:
-            for number, payload in _encode_tiles(latent, wide, rest, job, (colour, place)).items():
+            latent = _analyse(without_layers(colour, place, band, layers, job), place, band, job)
+            for number, payload in _encode_tiles(latent, band, rest, job).items():
                 if number in layers and 8 * len(payload.data) > layers[number].rest:
                     del layers[number]
                 else:
                     coded[number] = payload
+        if job.options.searches:
+            coded |= _search(colour, pixels, place, band, rest, layers, job)
 
     def add_alpha(cell: tuple[int, Rect]) -> Payload:
         return Payload(Kind.LOSSLESS, encode_gray(pixels[..., -1][cell[1].relative_to(place).slices], header.depth))
@@ -139,10 +138,33 @@ def _encode_band(pixels: np.ndarray, place: Rect, band: Rect, job: Job) -> Itera
         yield from alphas[number : number + 1]
 
 
-def _analyse(colour: np.ndarray, place: Rect, band: Rect, job: Job) -> Tensor:
-    _make_room(band)
-    latent = with_fallback(lambda job: analyse(colour, place, band, job), job)
-    _make_room(band)
+def _search(
+    colour: np.ndarray,
+    pixels: np.ndarray,
+    place: Rect,
+    band: Rect,
+    cells: Sequence[tuple[int, Rect]],
+    layers: Mapping[int, Layer],
+    job: Job,
+) -> dict[int, Payload]:
+    """Payloads of a band's tiles that are not wholly lossless, with searched symbols."""
+    if job.count_searched:
+        job.count_searched(band.height * band.width - sum(tile.height * tile.width for _, tile in cells))
+    if not cells:
+        return {}
+    seen = pixels[..., -1] > 0 if job.header.has_alpha else np.ones(pixels.shape[:2], bool)
+    for number, tile in cells:
+        if number in layers:
+            seen[tile.relative_to(place).slices] &= ~layers[number].shown
+    shown = without_layers(colour, place, band, layers, job) if layers else colour
+    wide = band.grow(search_margin(job), job.header.bounds)
+    return _encode_tiles(_analyse(shown, place, wide, job), wide, cells, job, _Seen(shown, seen, place))
+
+
+def _analyse(colour: np.ndarray, place: Rect, region: Rect, job: Job) -> Tensor:
+    _make_room(region)
+    latent = with_fallback(lambda job: analyse(colour, place, region, job), job)
+    _make_room(region)
     return latent
 
 
@@ -152,22 +174,32 @@ def _make_room(band: Rect) -> None:
         give_back()
 
 
-def _encode_tiles(
-    latent: Tensor, wide: Rect, cells: Sequence[tuple[int, Rect]], job: Job, seen: tuple[np.ndarray, Rect] | None = None
-) -> dict[int, Payload]:
-    """Transform-coded payloads of tiles, by their numbers; the latent is that of `wide`.
+@dataclasses.dataclass(frozen=True)
+class _Seen:
+    """What the transform is to show: colours (H, W, 1 or 3), which of them (H, W) anyone sees, and their place."""
 
-    With the pixels `seen` and their place, symbols are searched as the job's effort says.
+    colour: np.ndarray
+    visible: np.ndarray
+    place: Rect
+
+
+def _encode_tiles(
+    latent: Tensor, region: Rect, cells: Sequence[tuple[int, Rect]], job: Job, seen: _Seen | None = None
+) -> dict[int, Payload]:
+    """Transform-coded payloads of tiles, by their numbers; the latent is that of a region which holds them.
+
+    With what is to be seen, symbols are searched as the job's effort says.
     """
-    origin = wide.outward(LATENT_STRIDE)
+    origin = region.outward(LATENT_STRIDE)
 
     def code(cell: tuple[int, Rect]) -> tuple[int, Payload]:
         number, tile = cell
         inside = tile.outward(LATENT_STRIDE).relative_to(origin)
         target = None
-        if seen is not None and job.options.searches:
-            colour, place = seen
-            target = Target.of(colour[tile.relative_to(place).slices], latent, inside)
+        if seen is not None:
+            here = tile.relative_to(seen.place).slices
+            visible = seen.visible[here]
+            target = Target.of(seen.colour[here], None if visible.all() else visible, latent, inside)
         return number, with_fallback(lambda job: encode_tile(latent[inside.slices], tile, job, target), job, windows=False)
 
     return dict(run_parallel(code, cells, job.settings.threads))

@@ -39,19 +39,17 @@ class Schedule:
     floor: float
 
 
-_LONGEST_SURE = Schedule(30, 0.01, 0.3, 0.1, False, 1.0)
-SCHEDULES = {
-    3: (Schedule(5, 0.03, 0.3, 0.1, False, 1.0),),
-    4: (Schedule(10, 0.02, 0.3, 0.1, False, 1.0),),
-    5: (_LONGEST_SURE,),
-    **{
-        effort: (_LONGEST_SURE, Schedule(count, 0.01, 0.5, 0.02, True, 1e-8))
-        for effort, count in {6: 100, 7: 200, 8: 400, 9: 1000}.items()
-    },
+_OWN = {
+    3: Schedule(5, 0.03, 0.3, 0.1, False, 1.0),
+    4: Schedule(10, 0.02, 0.3, 0.1, False, 1.0),
+    5: Schedule(30, 0.01, 0.3, 0.1, False, 1.0),
+    **{effort: Schedule(count, 0.01, 0.5, 0.02, True, 1e-8) for effort, count in {6: 100, 7: 200, 8: 400, 9: 1000}.items()},
 }
+SCHEDULES = {effort: tuple(own for each, own in _OWN.items() if each <= effort) for effort in _OWN}
 """By effort: what is tried, of which the best counts. Below the first nothing is searched.
 
-Chance needs some hundreds of iterations to find more than what goes without it, on pictures full of detail more than on others.
+What lower efforts try is among it, so that none finds less than they. Chance needs some hundreds of iterations to find more
+than what goes without it, on pictures full of detail more than on others.
 """
 DISTORTION_SHARE = 0.6
 """What errors are worth beside bits, as a share of what they were in training.
@@ -72,19 +70,22 @@ ALIVE = 3
 class Target:
     """What a tile shall look like.
 
-    `pixels` (H, W, 1 or 3) are the tile's own; `around` (1, h, w, N) is the latent of the tile and its surroundings,
-    in quantisation steps, `core` the tile's place within it, in positions.
+    `pixels` (H, W, 1 or 3) are the tile's own, `seen` (H, W) says which of them count, None that all do; `around`
+    (1, h, w, N) is the latent of the tile and its surroundings, in quantisation steps, `core` the tile's place within it,
+    in positions.
     """
 
     pixels: Tensor
+    seen: Tensor | None
     around: Tensor
     core: Rect
 
     @classmethod
-    def of(cls, pixels: np.ndarray, latent: Tensor, core: Rect) -> Target:
+    def of(cls, pixels: np.ndarray, seen: np.ndarray | None, latent: Tensor, core: Rect) -> Target:
         """From a tile's pixels and the latent (h, w, N) of a larger piece of the picture, in which the tile is `core`."""
         window = core.grow(MARGIN, Rect(0, 0, *latent.shape[:2]))
-        return cls(samples(pixels.copy()), latent[None, *window.slices], core.relative_to(window))
+        counting = None if seen is None else torch.from_numpy(seen.copy())
+        return cls(samples(pixels.copy()), counting, latent[None, *window.slices], core.relative_to(window))
 
     @torch.no_grad()
     def cost(self, latent: Tensor, job: Job) -> float:
@@ -116,7 +117,10 @@ class Target:
             wanted = self.pixels[place.slices].to(device).float() / job.header.largest - 0.5
             x = x[: place.height, : place.width].float()
             error = (x.mean(-1, keepdim=True) if colours == 1 else x) - wanted
-            yield DISTORTION_SHARE * weight * 255**2 * error.square().mean(-1).sum()
+            squares = error.square().mean(-1)
+            if self.seen is not None:
+                squares = squares * self.seen[place.slices].to(device)
+            yield DISTORTION_SHARE * weight * 255**2 * squares.sum()
 
 
 def search_margin(job: Job) -> int:
@@ -142,18 +146,20 @@ def sampled(temperature: float, noise: torch.Generator) -> Rounding:
         share = (x - below).clamp(1e-4, 1 - 1e-4)
         preference = (torch.atanh(share) - torch.atanh(1 - share)) / temperature
         # the difference of two Gumbel variables is logistic
-        chance = torch.rand(x.shape, generator=noise, device=x.device).clamp_(1e-6, 1 - 1e-6)
+        chance = torch.rand(x.shape, generator=noise, dtype=x.dtype, device=x.device).clamp_(1e-6, 1 - 1e-6)
         return below + torch.sigmoid((preference + torch.logit(chance)) / temperature)
 
     return rounding
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def refine(target: Target, z: Tensor, job: Job, schedule: Schedule) -> tuple[Tensor, Tensor]:
     """The latent (1, h, w, N) and the hyper-latent (1, h/4, w/4, Z) of a tile, to be rounded, neither rounded yet.
 
     `z` is the hyper-latent to start from. They lower rate + lambda * distortion, with the lambda that the quality was trained
-    for, by Adam (Kingma and Ba, 2015) with a floor under its denominators. The same on the same machine, whatever the number
-    of threads.
+    for, by Adam (Kingma and Ba, 2015) with a floor under its denominators. The same on the same machine with the same number
+    of threads for its products, by whose rounding others may end elsewhere.
     """
     model, quality = job.model, job.header.quality
     level, entropy = model.level(quality), model.float_entropy

@@ -13,7 +13,7 @@ from ..cache import TileCache
 from ..format import container
 from ..format.source import Memory
 from ..networks.quantisation import DISTORTION_WEIGHT
-from ..options import QUALITIES, DecodeOptions, EncodeOptions
+from ..options import DEFAULT_EFFORT, QUALITIES, DecodeOptions, EncodeOptions
 from .decoder import decode_bands
 from .encoder import encode
 from .seeking import best, seek
@@ -59,13 +59,16 @@ class _Scale:
 def encode_to_target(pixels: np.ndarray, job: Job, metadata: Mapping[str, bytes]) -> bytes:
     """Codes a picture (H, W, 1 to 4) at the quality that meets the target of the job's options.
 
-    Between two qualities it saves bits by its choice of symbols. A file is never larger than was asked for, unless quality 1
-    is. A picture's PSNR is more than 0.05 dB better only where that takes fewer bytes or where the next below is more than
-    `FAR` worse, as drawn pictures may turn exact from one quality to the next. A RuntimeWarning says where a file is more
-    than 2 % smaller, or a PSNR is missed by more than 0.05 dB.
+    Between two qualities it saves bits by its choice of symbols, also where the effort is to round alone. A file is never
+    larger than was asked for, unless quality 1 is. A picture's PSNR is more than 0.05 dB better only where that takes fewer
+    bytes or where the next below is more than `FAR` worse, as drawn pictures may turn exact from one quality to the next. A
+    RuntimeWarning says where a file is more than 2 % smaller, or a PSNR is missed by more than 0.05 dB.
     """
-    options, job = job.options, dataclasses.replace(job, tiles=TileCache(_LOSSLESS_HELD))
+    options = job.options
     assert isinstance(options, EncodeOptions)
+    # what lies between two qualities is reached by weighing bits
+    weighing = dataclasses.replace(options, effort=max(options.effort, DEFAULT_EFFORT))
+    job = dataclasses.replace(job, tiles=TileCache(_LOSSLESS_HELD), options=weighing)
     area = job.header.width * job.header.height
     if options.target_psnr is not None:
         goal = options.target_psnr

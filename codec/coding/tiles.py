@@ -33,7 +33,9 @@ def encode_tile(y: Tensor, place: Rect, job: Job, target: Target | None = None) 
     shortest = length_min(Kind.TRANSFORM, place)
     chosen = tile_symbols(y[None], job)
     data = encode(chosen.groups(job.model), shortest)
-    if target is not None and not chosen.flat:
+    if target is not None and chosen.flat and job.count_searched:
+        job.count_searched(place.height * place.width)
+    elif target is not None and not chosen.flat:
         least = 8 * len(data) + target.cost(chosen.latent(), job)
         for schedule in SCHEDULES[job.options.effort]:
             searched = quantise(*refine(target, chosen.unrounded, job, schedule), job, rounding=True)

@@ -36,7 +36,7 @@ def write(
     if options.has_target:
         pixels = np.concatenate(list(source.bands))
         picture = dataclasses.replace(from_array(pixels), metadata=dict(source.metadata))
-        data = codec.encode_picture(picture, options)
+        data = codec.encode_picture(picture, options, count_searched)
         with replacing(path) as file:
             file.write(data)
         return

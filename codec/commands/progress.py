@@ -91,8 +91,8 @@ class PictureBar:
                     bar.update(taken / 1e6 - bar.n)
 
     @contextlib.contextmanager
-    def search(self, pixels: int, name: str) -> Iterator[Callable[[float], None]]:
-        """Gives what the pixels of a search are to be counted with, on any thread."""
+    def search(self, pixels: int | None, name: str) -> Iterator[Callable[[float], None]]:
+        """Gives what the pixels of a search are to be counted with, on any thread; None where nobody knows how many."""
         lock = threading.Lock()
 
         def count(done: float) -> None:
@@ -102,6 +102,10 @@ class PictureBar:
         with self._shown(pixels, name) as bar:
             yield count
 
-    def _shown(self, pixels: int, name: str) -> contextlib.AbstractContextManager[tqdm]:
+    def _shown(self, pixels: int | None, name: str) -> contextlib.AbstractContextManager[tqdm]:
         shape = "{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} MP, {rate_fmt}, {remaining} left"
-        return _bar(self._quiet, total=pixels / 1e6, desc=one_line(name), unit="MP", bar_format=shape)
+        if pixels is None:
+            shape = "{desc} {n:.1f} MP in all tries, {rate_fmt}, {elapsed}"
+        return _bar(
+            self._quiet, total=None if pixels is None else pixels / 1e6, desc=one_line(name), unit="MP", bar_format=shape
+        )

@@ -100,10 +100,10 @@ class SideBySide:
             self._count_pixels(band.shape[0] * band.shape[1])
 
     @contextlib.contextmanager
-    def search(self, pixels: int, name: str) -> Iterator[Callable[[float], None]]:
+    def search(self, pixels: int | None, name: str) -> Iterator[Callable[[float], None]]:
         """As `working.Watch` has it; ends the work where it is to stop."""
         yield lambda _: self._check()
-        self._count_pixels(pixels)
+        self._count_pixels(pixels or 0)
 
     def _check(self) -> None:
         if self._stopping.is_set():

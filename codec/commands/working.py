@@ -52,8 +52,8 @@ class Watch(Protocol):
     def bands(self, bands: Iterator[np.ndarray], pixels: int, name: str, *, ahead: bool = False) -> Iterator[np.ndarray]:
         """The same bands; `ahead` says that whoever takes them works on several at a time."""
 
-    def search(self, pixels: int, name: str) -> AbstractContextManager[Callable[[float], None]]:
-        """Gives what counts pixels as the search for their symbols goes on, on any thread."""
+    def search(self, pixels: int | None, name: str) -> AbstractContextManager[Callable[[float], None]]:
+        """Gives what counts pixels as the search for their symbols goes on, on any thread; None where nobody knows how many."""
 
 
 class Tools:

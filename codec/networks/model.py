@@ -83,7 +83,8 @@ class Model:
         weights = Weights.read(self.files.model)
         if weights.id != self.id:
             raise CaeError(f"{self.files.model}: has been replaced by other weights since it was loaded")
-        with _explaining(weights, self.device):
+        # for gradients, whatever mode the program is in
+        with _explaining(weights, self.device), torch.inference_mode(False):
             return float_copy(self.config, weights.tensors()).to(self.device).eval().requires_grad_(False)
 
     def level(self, quality: int) -> Tensor:
@@ -91,6 +92,7 @@ class Model:
         return torch.tensor([self.config.level(quality)], dtype=torch.float32, device=self.device)
 
 
+@torch.inference_mode(False)
 def load(files: Files, device: torch.device | str = "cpu") -> Model:
     """Loads a model onto a device, with the encoder and the decoder of other files where they are named.
 

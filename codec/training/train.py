@@ -277,9 +277,15 @@ def _loop(run: Run, images: list[Tensor], held_out: list[np.ndarray], stop: list
         since = run.seconds
         score: float | None = None
         for x in run.batches(images):
-            if run.progress() >= 1 or run.processes.any(bool(stop), run.step):
+            if run.progress() >= 1:
                 break
-            rows.append(run.train_step(x))
+            if run.processes.any(bool(stop), run.step):
+                # another process may have been asked
+                stop += [] if stop else [signal.SIGTERM]
+                break
+            measured = run.train_step(x)
+            if shown:
+                rows.append(measured)
             if x is not None:
                 taken = run.processes.count * x[..., 0].numel()
             pixels += taken
