@@ -11,6 +11,7 @@ from PIL import Image
 
 import codec
 from benchmarks import __main__ as command
+from benchmarks.metrics import ms_ssim_rgb
 from codec.commands import encode
 from codec.networks import registry
 from codec.networks.weights import Weights
@@ -109,6 +110,15 @@ def test_the_command_takes_the_installed_encoder(folder, tmp_path, monkeypatch):
     assert out.read_bytes() == codec.Codec(encoder=path, device="cpu").encode(pixels) != codec.encode(pixels, device="cpu")
     with pytest.raises(SystemExit, match=r"tuned for ms-ssim: effort 3 searches by squared error; use 1 or 2"):
         encode.main([*given, "-e", "3"])
+
+
+def test_the_installed_encoder_is_better_by_its_own_measure():
+    """As many bytes look more like the original by MS-SSIM, through the ordinary decoder."""
+    pixels = skimage.data.astronaut()[:256, 128:384]
+    plain = codec.encode(pixels, 40, device="cpu")
+    tuned = codec.Codec(encoder="ms-ssim", device="cpu").encode(pixels, target_size=len(plain))
+    before, after = (ms_ssim_rgb(pixels, codec.decode(data)) for data in (plain, tuned))
+    assert 1 - after < 0.95 * (1 - before)
 
 
 def test_a_decoder_alone(folder, tmp_path, tiny, chelsea):
