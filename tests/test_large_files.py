@@ -191,6 +191,17 @@ def test_progress_on_a_terminal(monkeypatch, ahead):
     assert r"a\ncat.tif" in told and "/10.0 MP" in told and "MP/s" in told and "left" in told
 
 
+@pytest.mark.parametrize("pixels", [150_000, None])
+def test_a_search_on_a_terminal(monkeypatch, pixels):
+    """Parts whose sum comes out above the whole, as floats have it, are no cause for a warning; nor is no known whole."""
+    monkeypatch.setattr(progress, "PROGRESS_AFTER", 0.0)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with progress.PictureBar(False).search(pixels, "cat.tif") as count:
+        for _ in range(3):
+            count(50_000.0001)
+    assert "cat.tif" in sys.stderr.getvalue()
+
+
 def test_no_progress_elsewhere(monkeypatch, capsys):
     monkeypatch.setattr(progress, "PROGRESS_AFTER", 0.0)
     for _ in progress.PictureBar(False).bands([np.zeros((10, 10, 3), np.uint8)] * 5, 500, "cat"):

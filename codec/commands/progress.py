@@ -97,7 +97,8 @@ class PictureBar:
 
         def count(done: float) -> None:
             with lock:
-                bar.update(done / 1e6)
+                # sums of parts may come out above the whole, at which tqdm warns
+                bar.update(done / 1e6 if bar.total is None else min(done / 1e6, bar.total - bar.n))
 
         with self._shown(pixels, name) as bar:
             yield count
