@@ -16,7 +16,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from .soap import BatchedSOAP
 
 WIDTHS = (32, 64, 128)
-LEARNING_RATE = 2e-4
+LEARNING_RATE = 1e-3
 
 
 class Discriminator(nn.Module):
