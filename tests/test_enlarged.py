@@ -190,7 +190,7 @@ def test_the_command(weights, tiny, enlarging, chelsea, tmp_path, capsys, by):
 
 def test_forged_ones_are_refused(weights, tmp_path):
     tensors = load_file(weights)
-    tensors["enlarged/2/patch_out.weight"] = tensors["enlarged/2/patch_out.weight"][:-1].clone()
+    tensors["enlarged/2/patch_out.direct.weight"] = tensors["enlarged/2/patch_out.direct.weight"][:-1].clone()
     save_file(tensors, tmp_path / "forged.safetensors", Weights.read(weights).metadata)
     with pytest.raises(codec.CaeError, match="not a whole weights file"):
         codec.Codec(weights=tmp_path / "forged.safetensors", device="cpu")

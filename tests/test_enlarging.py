@@ -44,7 +44,7 @@ def test_it_goes_on_from_what_the_weights_hold(folder, tmp_path):
     for name, value in first.average.state_dict().items():
         assert torch.allclose(second.model.state_dict()[name], value, rtol=1e-3, atol=1e-4)
     fresh = Run(Options(folder, tmp_path / "fresh", steps=1, start_from=TINY, enlarge=2, patch=128), first.model.config)
-    assert not torch.allclose(fresh.model.network.patch_out.bias, first.average.network.patch_out.bias)
+    assert not torch.allclose(fresh.model.network.patch_out.direct.bias, first.average.network.patch_out.direct.bias)
 
 
 def test_the_start_is_the_decoder_enlarged(astronaut):
