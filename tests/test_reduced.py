@@ -169,6 +169,16 @@ def test_a_file_of_their_own_is_found_beside_the_model(shipped, held, tiny, chel
             assert np.array_equal(installed.decode(data, scale=scale), held.decode(data, scale=scale))
 
 
+def test_files_of_their_own_are_joined(shipped, weights):
+    """What such a file holds may be collected again, beside what was trained since."""
+    sizes = shipped / "tiny-sizes.safetensors"
+    before = sizes.read_bytes()
+    export_sizes([sizes, weights], sizes)
+    assert sizes.read_bytes() == before
+    export_sizes([sizes], shipped / "again.safetensors")
+    assert (shipped / "again.safetensors").read_bytes() == before
+
+
 @pytest.mark.parametrize("harm", ["cut off", "of another configuration"])
 def test_a_damaged_file_of_their_own_matters_to_other_sizes_alone(shipped, tiny, chelsea, harm):
     sizes = shipped / "tiny-sizes.safetensors"

@@ -89,7 +89,7 @@ class LoneDecoder(nn.Module):
 
 
 def export_sizes(sources: Sequence[Path], path: Path) -> None:
-    """Writes a file of decoders to other sizes alone, from weights files of one model; the last of a size counts.
+    """Writes a file of decoders to other sizes alone, from weights files of one model or from such files; the last of each counts.
 
     CaeError where a file is damaged, or they are of several models or configurations, or hold none.
     """
@@ -103,13 +103,14 @@ def export_sizes(sources: Sequence[Path], path: Path) -> None:
             factors = {name.partition("/")[0] for name in tensors.get(group, {})}
             decoders |= {f"{group}/{factor}": within(tensors[group], factor) for factor in factors}
         told |= {name: value for name, value in weights.metadata.items() if name == "licence" or name.startswith(RECORD)}
-    if any(weights.metadata.get("role") != MODEL for weights in files) or len({weights.id for weights in files}) != 1:
+    owners = {weights.metadata.get("id") if weights.metadata.get("role") == SIZES else weights.id.hex() for weights in files}
+    if any(weights.metadata.get("role") not in (MODEL, SIZES) for weights in files) or len(owners) != 1:
         raise CaeError(f"{named}: must be weights files of one model, whose decoders can be in one file")
     if len({weights.config for weights in files}) != 1:
         raise CaeError(f"{named}: have different configurations, and a file has but one")
     if not decoders:
         raise CaeError(f"{named}: holds no decoder to another size")
-    write(path, decoders, {"config": files[0].metadata["config"], "id": files[0].id.hex(), "role": SIZES, **told})
+    write(path, decoders, {"config": files[0].metadata["config"], "id": owners.pop(), "role": SIZES, **told})
 
 
 def export_beside(model: LoneDecoder, beside: Path, path: Path, record: str) -> None:
