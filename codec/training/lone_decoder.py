@@ -89,7 +89,7 @@ class LoneDecoder(nn.Module):
 
 
 def export_sizes(sources: Sequence[Path], path: Path) -> None:
-    """Writes a file of decoders to other sizes alone, from weights files of one model or from such files; the last of each counts.
+    """Writes a file of decoders to other sizes alone, from weights files of one model or such files; of a size the last counts.
 
     CaeError where a file is damaged, or they are of several models or configurations, or hold none.
     """
