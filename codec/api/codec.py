@@ -153,7 +153,7 @@ class Codec:
                 Alpha is kept without loss; a Pillow image's ICC profile, EXIF and XMP are kept as they are.
             quality: 1 (smallest file) to 100.
             tile: side in pixels of the tiles that decode alone, a multiple of 64 up to 2048.
-            effort: 1 (fastest) to 9 (smallest file at the same PSNR). From 3 on symbols are searched for, which takes 13
+            effort: 1 (fastest) to 9 (smallest file at the same PSNR). From 3 on symbols are searched for, which takes 14
                 times as long as 2 does, and with each further one two to three times as long; decoding takes the same.
             lossless: code every pixel exactly, whatever the quality. Otherwise so is only what costs less that way, such as
                 text and drawings.

@@ -108,7 +108,7 @@ def main(given: list[str] | None = None) -> None:
         type=int,
         default=DEFAULT_EFFORT,
         metavar="E",
-        help="1 (fastest) to 9 (smallest): symbols are searched from 3 on, in 13 times the time of 2, "
+        help="1 (fastest) to 9 (smallest): symbols are searched from 3 on, in 14 times the time of 2, "
         "with each further one in 2 to 3 times as long (default: %(default)s)",
     )
     parser.add_argument("--depth", type=int, metavar="BITS", help="how many bits of 16 the samples have, such as a camera's 12")
