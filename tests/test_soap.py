@@ -65,3 +65,14 @@ def test_equal_shapes_share_their_operations(count):
             optimizer.step()
         seen.append(sum(event.name == "aten::bmm" for event in profiler.events()))
     assert seen[2] == 8
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-12, 1e-3, 1e3])
+def test_gradients_of_low_rank_give_numbers(size):
+    parameter = torch.nn.Parameter(torch.zeros(192, 96))
+    optimizer = BatchedSOAP([parameter], 1e-3)
+    for step in range(12):
+        random = torch.Generator().manual_seed(step)
+        parameter.grad = size * torch.randn(192, 1, generator=random) * torch.randn(1, 96, generator=random)
+        optimizer.step()
+    assert parameter.isfinite().all()

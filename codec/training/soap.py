@@ -64,7 +64,7 @@ class BatchedSOAP(torch.optim.Optimizer):
     def _start(self, x: Tensor, sides: list[int]) -> dict[str, Any]:
         """State for gradients x (G, …): averages, and for each of these sides a preconditioner and its basis (G, n, n)."""
         moments = [_moment(x, side) * (1 - self.param_groups[0]["betas"][1]) for side in sides]
-        bases = [torch.linalg.eigh(moment)[1].flip(-1).contiguous() for moment in moments]
+        bases = [_basis(moment) for moment in moments]
         return {"mean": torch.zeros_like(x), "square": torch.zeros_like(x), "moments": moments, "bases": bases}
 
     def _change(self, x: Tensor, state: dict[str, Any], sides: list[int]) -> Tensor:
@@ -97,6 +97,13 @@ def _moment(x: Tensor, side: int) -> Tensor:
     """Products (G, n, n) of a side of gradients x (G, …) with itself, summed over all other sides."""
     rows = x.movedim(1 + side, 1).flatten(2)
     return rows @ rows.mT
+
+
+def _basis(moment: Tensor) -> Tensor:
+    """Eigenvectors of matrices (G, n, n), those of the largest eigenvalues first."""
+    # in float32, and far from 1, single matrices of low rank came out as no numbers
+    size = moment.diagonal(dim1=-2, dim2=-1).mean(-1).clamp_min(1e-30)[:, None, None]
+    return torch.linalg.eigh((moment / size).double())[1].to(moment.dtype).flip(-1).contiguous()
 
 
 def _turned(x: Tensor, sides: list[int], bases: list[Tensor]) -> Tensor:
