@@ -26,13 +26,14 @@ class Processes:
         if "TORCHELASTIC_RUN_ID" not in os.environ:
             return cls()
         if not distributed.is_initialized():
-            if device.type == "cuda":
-                # what is sent is on the current device
-                torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
             distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
             # The group's threads, met by the end of the interpreter, abort the process.
             atexit.register(distributed.destroy_process_group)
-        return cls(distributed.get_rank(), distributed.get_world_size())
+        joined = cls(distributed.get_rank(), distributed.get_world_size())
+        if device.type == "cuda":
+            # what is sent is on the current device
+            torch.cuda.set_device(joined.local_rank)
+        return joined
 
     @property
     def local_rank(self) -> int:

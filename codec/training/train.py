@@ -280,8 +280,9 @@ def _loop(run: Run, images: list[Tensor], held_out: list[np.ndarray], stop: list
             if run.progress() >= 1:
                 break
             if run.processes.any(bool(stop), run.step):
-                # another process may have been asked
-                stop += [] if stop else [signal.SIGTERM]
+                if not stop:
+                    # another process was asked
+                    stop.append(signal.SIGTERM)
                 break
             measured = run.train_step(x)
             if shown:
