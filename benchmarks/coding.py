@@ -11,10 +11,10 @@ import torch
 
 from codec.coding.encoder import encode
 from codec.coding.settings import Job, Settings
-from codec.coding.tiles import tile_symbols
-from codec.coding.transforming import analyse
-from codec.format import entropy_coding
-from codec.format.tiling import LATENT_STRIDE, Rect, grid
+from codec.coding.tile_coder import tile_symbols
+from codec.coding.windowed_transforms import analyse
+from codec.format import entropy_coder
+from codec.format.geometry import LATENT_STRIDE, Rect, grid
 from codec.networks.model import Files, Model, load
 from codec.networks.registry import default_path
 from codec.options import DEFAULT_TILE, EncodeOptions
@@ -43,9 +43,9 @@ def measure(sample: Sample, model: Model, quality: int) -> np.ndarray:
         rows, columns = cell.outward(LATENT_STRIDE).slices
         groups = tile_symbols(latent[None, rows, columns], job).groups(job.model)
         start = time.perf_counter()
-        payload = entropy_coding.encode(groups)
+        payload = entropy_coder.encode(groups)
         middle = time.perf_counter()
-        decoder = entropy_coding.Decoder(payload)
+        decoder = entropy_coder.Decoder(payload)
         for table, values in groups:
             decoder.decode(table, len(values))
         end = time.perf_counter()

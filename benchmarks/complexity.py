@@ -8,7 +8,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from codec.format.tiling import HYPER_STRIDE, LATENT_STRIDE
+from codec.format.geometry import HYPER_STRIDE, LATENT_STRIDE
 from codec.networks.config import FEATURE_STRIDE, Config
 from codec.networks.registry import default_path
 from codec.networks.upsampling import upsampler

@@ -17,8 +17,8 @@ from tqdm import tqdm
 from codec import CaeError, Codec
 from codec.format import container
 from codec.format.header import Kind
-from codec.format.source import Memory
-from codec.images.reduction import reduce
+from codec.format.sources import MemorySource
+from codec.images.downscale import reduce
 from codec.networks.model import load
 from codec.networks.registry import default_path
 from codec.networks.weights import Files, Weights, within
@@ -106,7 +106,7 @@ def run(arguments: argparse.Namespace) -> None:
         whole = whole[:height, :width]
         for quality in qualities:
             data = enlargers.codec.encode(reduce(whole, FACTOR), quality, tile=TILE)
-            if container.read(Memory(data)).kind(0) is not Kind.TRANSFORM:
+            if container.read(MemorySource(data)).kind(0) is not Kind.TRANSFORM:
                 raise CaeError(f"{sample.path}: is drawn in parts, which no decoder enlarges; use photographs")
             for name, enlarge in enlargers.ways(data, enlargers.codec.decode(data)).items():
                 larger = enlarge()

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from codec import CaeError, Codec
-from codec.images.reduction import reduce
+from codec.images.downscale import reduce
 from codec.options import QUALITIES, REDUCTIONS
 
 from . import images

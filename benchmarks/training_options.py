@@ -13,7 +13,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from codec import CaeError
-from codec.format.tiling import HYPER_STRIDE
+from codec.format.geometry import HYPER_STRIDE
 from codec.networks.config import MODELS, Config
 from codec.training.options import Options
 from codec.training.schedule import Schedule

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codec.format.tiling import LATENT_STRIDE
+from codec.format.geometry import LATENT_STRIDE
 from codec.networks.config import MODELS, UPSAMPLINGS, Config
 from codec.training.autoencoder import Autoencoder, start_from_components
 from codec.training.data import find_images, load_images, random_patches

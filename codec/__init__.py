@@ -9,7 +9,7 @@ not import torch: that happens at the first use of anything but `info` and `CaeE
 from typing import TYPE_CHECKING
 
 from .errors import CaeError
-from .format.information import Info, info
+from .format.info import Info, info
 from .runtime import forking as forking  # watches for forks from here on
 
 if TYPE_CHECKING:

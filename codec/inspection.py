@@ -25,10 +25,10 @@ from safetensors.numpy import load as safetensors_load
 from safetensors.numpy import save
 
 from .errors import CaeError
-from .format.tiling import LATENT_STRIDE
+from .format.geometry import LATENT_STRIDE
 from .networks.config import FEATURE_STRIDE
 from .options import QUALITIES
-from .outputs import replacing
+from .runtime.atomic_write import atomic_write
 from .tensor_files import parse_header, read_regular
 
 LAYERS = (("error", 2.0), ("error", 4.0), ("error", 8.0), ("surprise", 0.0), ("surprise", 8.0), ("distance", 0.0))
@@ -207,7 +207,7 @@ class Statistics:
         """Writes a .safetensors file; CaeError where that fails."""
         tensors = {name: np.ascontiguousarray(getattr(self, name), np.float64) for name in _ARRAYS}
         facts = {"quality": self.quality, "model_id": self.model_id.hex()}
-        with replacing(path) as file:
+        with atomic_write(path) as file:
             file.write(save(tensors, {_KIND: json.dumps(facts)}))
 
     @classmethod

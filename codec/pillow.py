@@ -27,8 +27,8 @@ import codec
 from .errors import CaeError
 from .format import container
 from .format.limits import PIXELS_MAX
-from .format.source import Seekable
-from .images.picture import metadata_for_pillow, refuse_deep
+from .format.sources import Seekable
+from .images.picture import metadata_for_pillow, refuse_high_bit_depth
 from .images.samples import converted
 from .options import REDUCTIONS, DecodeOptions, EncodeOptions
 
@@ -52,7 +52,7 @@ class CaeImageFile(ImageFile.ImageFile):
             raise SyntaxError(str(error)) from None  # so that Pillow tries its other formats
         self._size = header.width, header.height
         # of more bits than 8, Pillow holds gray alone
-        self._mode = "I;16" if header.is_deep and header.mode == "L" else header.mode
+        self._mode = "I;16" if header.is_high_bit_depth and header.mode == "L" else header.mode
         self.info |= metadata_for_pillow(metadata)
         self._pixels_max = _pixels_max(self)
         self._plan()
@@ -137,7 +137,7 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     try:
         # Pillow has loaded it, and of the copy nobody can tell what it was made of
         if not image.mode.startswith("I;16"):
-            refuse_deep(image)
+            refuse_high_bit_depth(image)
         data = codec.encode(told, **options, **{"pixels_max": _pixels_max(image)} | ARGUMENTS)
     except CaeError as error:
         raise OSError(f"cannot write mode {image.mode} as CAE: {error}") from error

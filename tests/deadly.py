@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from codec.commands.working import Facts, Task, Tools
-from codec.outputs import replacing
+from codec.runtime.atomic_write import atomic_write
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Killing:
     def run(self, task: Task, tools: Tools) -> Facts:
         time.sleep(0.02)
         word = task.source.read_text()
-        with replacing(task.target) as file:
+        with atomic_write(task.target) as file:
             file.write(f"{word} {os.getpid()}".encode())
             file.flush()
             if word == "deadly" or (word == "unlucky" and not task.source.with_suffix(".met").exists()):

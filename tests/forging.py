@@ -14,9 +14,9 @@ import torch
 
 from codec.format import container
 from codec.format.container import Payload, length_min
-from codec.format.entropy_coding import encode, group_values
+from codec.format.entropy_coder import encode, group_values
+from codec.format.geometry import HYPER_STRIDE, LATENT_STRIDE, Rect
 from codec.format.header import Header, Kind
-from codec.format.tiling import HYPER_STRIDE, LATENT_STRIDE, Rect
 from codec.networks.model import Model
 
 from .conftest import TINY

@@ -15,13 +15,13 @@ from safetensors.numpy import load_file, save_file
 
 import codec
 from codec import CaeError
+from codec.coding.lossless import encode_gray
 from codec.commands import decode
 from codec.format import container
 from codec.format.container import Payload
 from codec.format.header import Header, Kind
-from codec.format.source import OnDisk
+from codec.format.sources import FileSource
 from codec.images.files import write_image
-from codec.images.lossless import encode_gray
 from codec.images.metadata import kept
 from codec.images.picture import Picture, orientation
 from codec.networks import registry
@@ -117,7 +117,7 @@ def test_a_giant_section_of_nothing(tmp_path):
     os.truncate(path, 2**26 + 1000)
     tracemalloc.start()
     try:
-        with OnDisk(path) as source, pytest.raises(CaeError, match="the tile index is damaged"):
+        with FileSource(path) as source, pytest.raises(CaeError, match="the tile index is damaged"):
             container.read(source)
         assert tracemalloc.get_traced_memory()[1] < 2**23
     finally:

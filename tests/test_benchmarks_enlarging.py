@@ -10,7 +10,7 @@ from PIL import Image
 from benchmarks import __main__ as command
 from codec.training.enlarging import EnlargingDecoder, SrcnnAfter
 from codec.training.export import restore
-from codec.training.lone_decoder import export_beside
+from codec.training.frozen_latent_decoder import export_beside
 
 from .conftest import TINY, psnr
 

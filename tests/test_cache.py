@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import codec
-from codec.cache import TileCache
-from codec.coding import held
+from codec.coding import tile_window
+from codec.runtime.tile_cache import TileCache
 
 from .forging import Counting
 
@@ -84,7 +84,7 @@ def test_tiles_are_read_once(tiny, chelsea, cache, again, channels):
 def test_a_latent_beyond_16_bits(tiny, chelsea, monkeypatch):
     """What is kept takes 16 bits where these hold it, and comes back the same where they do not."""
     data = tiny.encode(chelsea, 60, tile=128)
-    decode_tile, kept = held.decode_tile, []
+    decode_tile, kept = tile_window.decode_tile, []
 
     def large(*arguments, **named):
         latent = decode_tile(*arguments, **named)
@@ -101,7 +101,7 @@ def test_a_latent_beyond_16_bits(tiny, chelsea, monkeypatch):
         picture.read()
         assert all(part.dtype == torch.int16 for part in kept)
     kept.clear()
-    monkeypatch.setattr(held, "decode_tile", large)
+    monkeypatch.setattr(tile_window, "decode_tile", large)
     with tiny.open(data) as picture:
         picture.read()
     assert all(part.dtype == torch.int32 and part[0, 0, 0] == 2**20 for part in kept)

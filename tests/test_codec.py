@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import codec
-from codec.coding import decoder, encoder, transforming
+from codec.coding import decoder, encoder, windowed_transforms
 from codec.coding.settings import Job, Settings
 from codec.format import container
-from codec.format.tiling import Rect
+from codec.format.geometry import Rect
 from codec.networks.entropy_networks import MEAN_BITS
 from codec.networks.model import Files, Model, load
 from codec.networks.transforms import receptive_field
@@ -106,7 +106,7 @@ def test_windows_do_not_matter_to_the_analysis(default_model, astronaut):
     settings = [Settings(2, window=window, bf16=False) for window in (64, 4096)]
     jobs = [Job.encoding(default_model, each, (512, 512), 3, EncodeOptions(90)) for each in settings]
     whole = Rect(0, 0, 512, 512)
-    small, large = (transforming.analyse(astronaut, whole, Rect(0, 0, 300, 333), job) for job in jobs)
+    small, large = (windowed_transforms.analyse(astronaut, whole, Rect(0, 0, 300, 333), job) for job in jobs)
     assert abs(small - large).max() < 2e-3
 
 

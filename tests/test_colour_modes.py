@@ -10,10 +10,10 @@ from PIL import Image, ImageCms
 
 import codec
 from codec import CaeError
+from codec.coding.screen_content import filled
 from codec.commands import decode, encode
 from codec.images import streams
 from codec.images.picture import from_pillow
-from codec.images.repeats import filled
 
 from .conftest import TINY, psnr
 

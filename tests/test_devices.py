@@ -269,7 +269,7 @@ def test_training_without_fast_bf16_runs_in_float32(monkeypatch, tmp_path, chels
     monkeypatch.setattr(devices, "fast_bf16", lambda _: False)
     Image.fromarray(chelsea).save(tmp_path / "chelsea.png")
     run = train(Options(tmp_path, tmp_path / "run", steps=2, batch=2, patch=64, quiet=True), CONFIG)
-    assert run.stream == torch.float32 and run.step == 2
+    assert run.compute_dtype == torch.float32 and run.step == 2
 
 
 @needs_cuda

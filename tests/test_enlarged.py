@@ -17,18 +17,18 @@ from codec.coding import decoder
 from codec.coding.settings import Job, Settings
 from codec.commands import decode
 from codec.format import container
+from codec.format.geometry import Rect
 from codec.format.header import Kind, Plane
-from codec.format.tiling import Rect
-from codec.images.enlargement import MARGIN, enlarge, enlarge_bands, squares
+from codec.images.upscale import MARGIN, enlarge, enlarge_bands, squares
 from codec.networks.weights import Weights
 from codec.options import DecodeOptions
 from codec.training.enlarging import EnlargingDecoder
 from codec.training.export import restore
-from codec.training.lone_decoder import export_beside
+from codec.training.frozen_latent_decoder import export_beside
 
 from .conftest import TINY, psnr
 from .forging import smallest_file
-from .test_damage import damaged
+from .test_concealment import damaged
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from codec import outputs
 from codec.commands import common, decode, encode
 from codec.images import streams
+from codec.runtime import atomic_write
 
 from .conftest import TINY
 from .forging import forked
@@ -84,7 +84,7 @@ def test_killed_while_it_writes(work, monkeypatch):
 
     def killed() -> None:
         monkeypatch.setattr(
-            outputs, "open", lambda path, mode, opener: _Deadly(io.FileIO(path, "xb", opener=opener)), raising=False
+            atomic_write, "open", lambda path, mode, opener: _Deadly(io.FileIO(path, "xb", opener=opener)), raising=False
         )
         work.run()
 

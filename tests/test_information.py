@@ -9,13 +9,13 @@ import codec
 from codec.commands import info as command
 from codec.format import container
 from codec.format.header import Plane
-from codec.format.information import damaged_parts, describe
-from codec.format.source import Seekable
+from codec.format.info import damaged_parts, describe
+from codec.format.sources import Seekable
 
 from .conftest import TINY
 from .forging import Counting
-from .test_damage import damaged
-from .test_kinds import text
+from .test_concealment import damaged
+from .test_mode_decision import text
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from safetensors.numpy import save
 
 from codec import CaeError, Codec
 from codec.coding.settings import Job, Settings
-from codec.coding.transforming import features
+from codec.coding.windowed_transforms import features
 from codec.commands import inspect
 from codec.inspection import MAPS, Statistics, smoothed
 from codec.options import EncodeOptions

@@ -8,9 +8,9 @@ import pytest
 import codec
 from codec.format import container
 from codec.format.container import Payload
-from codec.format.entropy_coding import VALUE_LIMIT
+from codec.format.entropy_coder import VALUE_LIMIT
+from codec.format.geometry import Rect
 from codec.format.header import Header, Kind
-from codec.format.tiling import Rect
 
 from .forging import cost, smallest_file, transform_payload
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from codec import CaeError
-from codec.images.lossless import decode_gray, encode_gray
+from codec.coding.lossless import decode_gray, encode_gray
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 3))

@@ -166,7 +166,7 @@ def test_stopping_leaves_no_partial_files(tmp_path, photographs, monkeypatch):
 
 
 def test_room_is_bounded():
-    room, most, inside, lock = side_by_side._Room(100), [0], [0], threading.Lock()
+    room, most, inside, lock = side_by_side._PixelBudget(100), [0], [0], threading.Lock()
 
     def work(pixels: int) -> None:
         with room.of(pixels):

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codec.format.entropy_coding import VALUE_LIMIT, Table
+from codec.format.entropy_coder import VALUE_LIMIT, Table
 from codec.networks.entropy_model import choose_straight_through
 from codec.networks.entropy_networks import pack, unpack
 from codec.networks.quantisation import COUPLED, COUPLING, COUPLING_FLAT, DISTORTION_WEIGHT, Quantiser
@@ -28,7 +28,7 @@ def test_choice_minimises_the_cost(values):
         bits = torch.tensor([TABLES[i].ideal_bits(np.array([int(k)])) for i, k in zip(index, magnitude, strict=True)])
         return bits + DISTORTION_WEIGHT * (deviation.abs() - magnitude).square()
 
-    chosen = QUANTISER.choose(deviation, index)
+    chosen = QUANTISER.rdo_quantise(deviation, index)
     towards_zero = nearest - nearest.sign()
     assert ((chosen == nearest) | (chosen == towards_zero)).all()
     assert (cost(chosen) <= torch.minimum(cost(nearest), cost(towards_zero)) + 1e-3).all()
@@ -41,14 +41,14 @@ def test_training_chooses_alike():
     scale = np.array(SCALES)[index]
     deviation = torch.tensor(random.normal(0, scale), dtype=torch.float32, requires_grad=True)
     chosen = choose_straight_through(deviation, torch.tensor(scale, dtype=torch.float32).log())
-    expected = QUANTISER.choose(deviation.detach(), torch.from_numpy(index))
+    expected = QUANTISER.rdo_quantise(deviation.detach(), torch.from_numpy(index))
     assert (chosen.round() == expected).float().mean() > 0.999 > (deviation.round() == expected).float().mean()
     assert torch.autograd.grad(chosen.sum(), deviation)[0].eq(1).all()
 
 
 def test_huge_values_stay_close():
     deviation = torch.tensor([1e6, -3e5, 40.4], dtype=torch.float64)
-    chosen = QUANTISER.choose(deviation, torch.zeros(3, dtype=torch.uint8))
+    chosen = QUANTISER.rdo_quantise(deviation, torch.zeros(3, dtype=torch.uint8))
     assert (chosen - deviation).abs().max() <= 1.5
 
 
@@ -59,7 +59,7 @@ def test_flat_tiles_take_the_nearest():
     index[..., :3] = 40
     assert not QUANTISER.is_flat(index)
     deviation = torch.tensor([0.6, -0.6, 0.4, 1e9])
-    assert QUANTISER.choose(deviation, torch.zeros(4, dtype=torch.uint8), flat=True).tolist() == [1, -1, 0, VALUE_LIMIT]
+    assert QUANTISER.rdo_quantise(deviation, torch.zeros(4, dtype=torch.uint8), flat=True).tolist() == [1, -1, 0, VALUE_LIMIT]
 
 
 @pytest.mark.parametrize(("flat", "coupling"), [(False, COUPLING), (True, COUPLING_FLAT)])
@@ -68,7 +68,7 @@ def test_second_pass_makes_up_for_its_neighbours(flat, coupling):
     y = torch.randn(1, 5, 6, 8, generator=torch.Generator().manual_seed(0))
     first, second = pack(y, 0), pack(y, 1)
     symbols = first.round().to(torch.int32)
-    made_up = QUANTISER.make_up(second.clone(), first, symbols, flat)
+    made_up = QUANTISER.diffuse_error(second.clone(), first, symbols, flat)
     errors = unpack(first - symbols, torch.zeros_like(second))
     around = torch.nn.functional.pad(errors, (0, 0, 1, 1, 1, 1))
     around = around[:, :-2, 1:-1] + around[:, 2:, 1:-1] + around[:, 1:-1, :-2] + around[:, 1:-1, 2:]

@@ -19,7 +19,7 @@ import codec
 from codec.format import container
 from codec.format.container import Payload
 from codec.format.header import Header, Kind
-from codec.format.source import AHEAD
+from codec.format.sources import AHEAD
 
 from .conftest import DATA, TINY
 from .forging import Counting, cost, smallest_file

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 import codec
 from codec.format import container
 from codec.format.header import Kind
-from codec.images.reduction import reduce
+from codec.images.downscale import reduce
 from codec.networks import registry
 from codec.networks.config import Config
 from codec.networks.model import Files, load
@@ -21,7 +21,7 @@ from codec.networks.reduced import ReducedSynthesis, start_from_synthesis
 from codec.networks.transforms import Synthesis
 from codec.networks.weights import Weights
 from codec.training.export import restore
-from codec.training.lone_decoder import export_sizes
+from codec.training.frozen_latent_decoder import export_sizes
 from codec.training.options import Options
 from codec.training.reduction import ReducedDecoder
 from codec.training.train import train
@@ -208,7 +208,7 @@ def test_files_of_sizes_are_of_one_model(tmp_path, weights):
 def test_training_goes_on_from_installed_ones(shipped):
     model = ReducedDecoder(restore(TINY), 8)
     fresh = copy.deepcopy(model.network.state_dict())
-    model.take_up(TINY)
+    model.resume(TINY)
     stored = load_file(shipped / "tiny-sizes.safetensors")
     for name, value in model.network.state_dict().items():
         assert torch.equal(value, stored[f"reduced/8/{name}"].float())

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import strategies as st
 
 import codec
-from codec.coding import transforming, windows
+from codec.coding import windowed_transforms, windows
 from codec.format import container
-from codec.format.tiling import Rect
+from codec.format.geometry import Rect
 from codec.networks import invariance
 from codec.networks.layers import Pointwise
 from codec.networks.transforms import Synthesis
@@ -56,7 +56,7 @@ def test_a_region_costs_what_it_shows(tiny, monkeypatch):
     tiny.decode(data, region=(0, 0, 1, 1))
     for agree, most in ((True, 400 * 400), (False, 5 * 1024 * 1024)):
         areas.clear()
-        monkeypatch.setattr(transforming, "any_size_agrees", lambda *_, agree=agree: agree)
+        monkeypatch.setattr(windowed_transforms, "kernels_are_size_invariant", lambda *_, agree=agree: agree)
         tiny.decode(data, region=(900, 900, 300, 300))
         assert most / 2 < sum(areas) <= most
 
@@ -65,7 +65,7 @@ def test_sizes_that_do_not_agree_are_found(tiny_model, monkeypatch):
     monkeypatch.setattr(invariance, "_verdicts", {})
     forward = Pointwise.forward
     monkeypatch.setattr(Pointwise, "forward", lambda self, x: forward(self, x) * (1 + 1e-6 * (x.shape[1] < 30)))
-    assert not invariance.any_size_agrees(tiny_model, 1, False)
+    assert not invariance.kernels_are_size_invariant(tiny_model, 1, False)
 
 
 @hypothesis.given(

@@ -55,9 +55,9 @@ def test_what_was_coded_is_measured_as_if_it_were_coded_now(choose):
     noise = [torch.Generator().manual_seed(0) for _ in range(2)]
     with torch.no_grad():
         wanted = held(x, level, torch.Generator().manual_seed(0), choose=choose)[0].clamp(0, 1)
-    now = rate_distortion(*told, wanted=wanted, noise=noise[0], stream=torch.float32)
-    kept = coded(*told, noise=noise[1], stream=torch.float32)
-    again = distortion_of_coded(model, kept, objective, stream=torch.float32)
+    now = rate_distortion(*told, wanted=wanted, noise=noise[0], compute_dtype=torch.float32)
+    kept = coded(*told, noise=noise[1], compute_dtype=torch.float32)
+    again = distortion_of_coded(model, kept, objective, compute_dtype=torch.float32)
     for ours, theirs in zip(again, now, strict=True):
         assert torch.equal(ours, theirs)
     parameters = list(model.parameters())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import codec
-from codec.images.reduction import cover, reduce
+from codec.images.downscale import cover, reduce
 
 from .conftest import TINY
 from .forging import smallest_file

@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 
 import codec
-from codec.coding.search import SCHEDULES, Target, relaxed, sampled
+from codec.coding.latent_search import SCHEDULES, Target, relaxed, sampled
 from codec.coding.settings import Job
 from codec.commands import encode
-from codec.format.tiling import Rect
+from codec.format.geometry import Rect
 from codec.images.picture import Picture
 from codec.networks.quantisation import Quantiser
 from codec.options import EncodeOptions

@@ -16,7 +16,7 @@ from PIL import Image
 
 import codec
 from codec.runtime import threads
-from codec.runtime.threads import THREADS_PER_PROCESSOR, check_wanted, processors, run_parallel, thread_count
+from codec.runtime.threads import THREADS_PER_PROCESSOR, check_cancelled, processors, run_parallel, thread_count
 
 from .conftest import DATA, TINY
 
@@ -115,7 +115,7 @@ def test_long_work_ends_where_other_work_fails():
         begun.set()
         try:
             for _ in range(6000):
-                check_wanted()
+                check_cancelled()
                 time.sleep(0.01)
         except CancelledError:
             ended.append(number)
@@ -124,7 +124,7 @@ def test_long_work_ends_where_other_work_fails():
     with pytest.raises(KeyboardInterrupt):
         run_parallel(work, [1, 0], 2)
     assert ended == [0]
-    check_wanted()
+    check_cancelled()
 
 
 def test_a_search_can_be_interrupted(tmp_path):

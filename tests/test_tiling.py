@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codec.format.tiling import Rect, bands, grid
+from codec.format.geometry import Rect, bands, grid
 
 SIDES = st.integers(1, 300)
 

@@ -167,7 +167,7 @@ def test_chosen_symbols_take_fewer_bits(astronaut):
         for choose in (False, True):
             noise = torch.Generator().manual_seed(0)
             real, trained = (
-                rate_distortion(model, x, level, Objective(choose=choose), noise=random, stream=torch.float32)
+                rate_distortion(model, x, level, Objective(choose=choose), noise=random, compute_dtype=torch.float32)
                 for random in (None, noise)
             )
             assert real.mse == trained.mse

@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from codec import CaeError
-from codec.format import entropy_coding
-from codec.format.entropy_coding import Table
+from codec.format import entropy_coder
+from codec.format.entropy_coder import Table
 from codec.training.calibration import frequencies, gaussian_mass, histogram
 
 from .network import LATENT, SIDE, VARIANTS, Classic, planes
@@ -99,7 +99,7 @@ class ClassicCodec:
         parts = torch.from_numpy(squares).split(_BATCH)
         latents = (torch.cat([held.network.encode(planes(part)) for part in parts]) - held.mean) / held.deviation
         symbols = (latents * setting).round().to(torch.int32).numpy()
-        payload = entropy_coding.encode(list(zip(_tables(self.path, setting), symbols.T.copy(), strict=True)))
+        payload = entropy_coder.encode(list(zip(_tables(self.path, setting), symbols.T.copy(), strict=True)))
         return _HEADER.pack(width, height, STEPS.index(setting)) + payload
 
     @torch.inference_mode()
@@ -108,7 +108,7 @@ class ClassicCodec:
         held = _load(self.path)
         width, height, number = _HEADER.unpack_from(data)
         rows, columns = -(-height // SIDE), -(-width // SIDE)
-        decoder = entropy_coding.Decoder(data[_HEADER.size :])
+        decoder = entropy_coder.Decoder(data[_HEADER.size :])
         symbols = np.empty((rows * columns, LATENT), np.float32)
         for column, table in zip(symbols.T, _tables(self.path, STEPS[number]), strict=True):
             column[:] = decoder.decode(table, len(symbols))

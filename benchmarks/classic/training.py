@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from codec import CaeError
-from codec.outputs import replacing
+from codec.runtime.atomic_write import atomic_write
 from codec.runtime.devices import fast_bf16
 
 from .network import Classic, planes, untrained
@@ -89,7 +89,7 @@ def train(name: str, path: Path, photographs: Photographs, settings: Settings) -
         latents = torch.cat([model.encode(planes(part.to(settings.device))) for part in measured[0].split(settings.batch)])
     tensors = {name: value.cpu().contiguous() for name, value in (model.state_dict() | {"latents": latents}).items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(safetensors.torch.save(tensors, {"variant": name, "told": json.dumps(told), "losses": json.dumps(losses)}))
     return Trained(name, path, losses)
 

@@ -14,18 +14,18 @@ import torch
 from PIL import Image
 
 from .. import _unpickle
-from ..coding.damage import Damage
+from ..coding.concealment import Damage
 from ..coding.decoder import decode as decode_region
 from ..coding.encoder import encode as encode_pixels
+from ..coding.maps import traces
+from ..coding.rate_control import encode_to_target
 from ..coding.settings import Job, Settings
-from ..coding.surprise import traces
-from ..coding.targets import encode_to_target
 from ..errors import CaeError
 from ..format import container
-from ..format.buffers import Buffer, as_bytes, letting_go
+from ..format.buffers import Buffer, as_bytes, drop_traceback
 from ..format.header import NO_MODEL
 from ..format.limits import PIXELS_MAX, check_size
-from ..format.source import Memory
+from ..format.sources import MemorySource
 from ..images import picture as pictures
 from ..images import streams
 from ..images.picture import Picture
@@ -251,11 +251,11 @@ class Codec:
         """
         return pictures.to_pillow(self.decode_picture(data, DecodeOptions(region, on_error, scale)))
 
-    @letting_go
+    @drop_traceback
     @fork_safe
     def decode_picture(self, data: Buffer, options: DecodeOptions) -> Picture:
         """`decode` to a picture whose colour, alpha and metadata are apart."""
-        source = Memory(as_bytes(data))
+        source = MemorySource(as_bytes(data))
         file = container.read(source, cut_off=options.on_error == "fill")
         header = file.header
         damage = Damage(header) if options.on_error == "fill" else None

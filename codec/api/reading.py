@@ -13,18 +13,18 @@ from typing import BinaryIO, Generic, TypeVar
 
 import numpy as np
 
-from ..cache import TileCache
-from ..coding.damage import Damage
+from ..coding.concealment import Damage
 from ..coding.decoder import check_payloads, decode, decode_bands, transform_bits
 from ..coding.settings import Job, Settings
 from ..errors import CaeError
 from ..format import container
 from ..format.buffers import Buffer
 from ..format.header import NO_MODEL, Header
-from ..format.source import open_source
+from ..format.sources import open_source
 from ..networks.model import Model
 from ..options import DecodeOptions, OnError, Region, integer
 from ..runtime.forking import fork_safe
+from ..runtime.tile_cache import TileCache
 
 Item = TypeVar("Item")
 File = str | PathLike[str] | BinaryIO | Buffer

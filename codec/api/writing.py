@@ -21,7 +21,7 @@ from ..format.buffers import as_bytes
 from ..format.container import SECTIONS
 from ..format.header import MODES
 from ..options import integer
-from ..outputs import replacing
+from ..runtime.atomic_write import atomic_write
 from ..runtime.forking import fork_safe
 
 
@@ -43,7 +43,7 @@ class PictureWriter:
         self._name = ""
         if isinstance(file, str | PathLike):
             self._name = f"{file!s}: "
-            self._file = self._ending.enter_context(replacing(Path(file)))
+            self._file = self._ending.enter_context(atomic_write(Path(file)))
         else:
             self._file = _seekable(file)
         self._header, self._options = job.header, job.options
@@ -130,7 +130,7 @@ class PictureWriter:
 
 
 class _Abandoned(Exception):
-    """Makes `replacing` give its file up, whatever the reason."""
+    """Makes `atomic_write` give its file up, whatever the reason."""
 
 
 def _seekable(file: BinaryIO) -> BinaryIO:

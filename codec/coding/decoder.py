@@ -14,20 +14,20 @@ from torch import Tensor
 from ..errors import CaeError, DamageError
 from ..format import container
 from ..format.container import Container
+from ..format.geometry import LATENT_STRIDE, Rect, bands, grid
 from ..format.header import NO_MODEL, Header, Kind, Plane
 from ..format.limits import check_size
-from ..format.source import Data, Source
-from ..format.tiling import LATENT_STRIDE, Rect, bands, grid
-from ..images.enlargement import MARGIN, Marked, enlarge, enlarge_bands
-from ..images.reduction import reduce
+from ..format.sources import Data, Source
+from ..images.downscale import reduce
+from ..images.upscale import MARGIN, Marked, enlarge, enlarge_bands
 from ..networks.transforms import receptive_field
 from ..options import DecodeOptions
-from ..runtime.memory import give_back
-from .damage import Damage
-from .held import alphas_of, latents_of, layers_of, naming
+from ..runtime.heap import trim_heap
+from .concealment import Damage
 from .settings import WIDE, Job, with_fallback
-from .tiles import PARTS, decode_tile
-from .transforming import synthesise
+from .tile_coder import PARTS, decode_tile
+from .tile_window import alphas_of, latents_of, layers_of, naming
+from .windowed_transforms import synthesise
 
 WORK_ALWAYS = 2**24
 """Pixels that are decoded for a region whatever the limit, since four tiles of any size may meet in it."""
@@ -73,7 +73,7 @@ def decode_bands(data: Source | Data, file: Container, job: Job, damage: Damage 
         return map(itemgetter(0), _decode_bands(data, file, job, damage))
     source = _before_filter(job)
     header = job.header
-    arriving = _decode_bands(data, file, source, damage, marking=_holds_drawn(file))
+    arriving = _decode_bands(data, file, source, damage, marking=_holds_screen_content(file))
     return enlarge_bands(arriving, source.region, region, job.scale.numerator, header.largest, has_alpha=header.has_alpha)
 
 
@@ -133,7 +133,7 @@ def _alpha_margin(job: Job) -> int:
     return MARGIN if job.scale > 1 else 0
 
 
-def _holds_drawn(file: Container) -> bool:
+def _holds_screen_content(file: Container) -> bool:
     """Whether what a file holds without loss is drawn: with a model it is, and without one where it takes few bits."""
     header = file.header
     if header.model_id != NO_MODEL:
@@ -159,7 +159,7 @@ def _decode_bands(
         shown = band & region
         latents.move(shown.grow(margin, header.bounds))
         if band.width >= WIDE:
-            give_back()
+            trim_heap()
 
         def attempt(job: Job, shown: Rect = shown) -> np.ndarray:
             return synthesise(latents.gather, shown, job, hidden)

@@ -13,18 +13,18 @@ from torch import Tensor
 from ..errors import CaeError
 from ..format import container
 from ..format.container import Payload
+from ..format.geometry import LATENT_STRIDE, Rect, bands, grid
 from ..format.header import NO_MODEL, Header, Kind
-from ..format.tiling import LATENT_STRIDE, Rect, bands, grid
-from ..images.lossless import encode_colour, encode_gray
-from ..images.repeats import filled
 from ..networks.transforms import receptive_field
-from ..runtime.memory import give_back
+from ..runtime.heap import trim_heap
 from ..runtime.threads import run_parallel
-from .kinds import Layer, choose_layers, without_layers
-from .search import Target, search_margin
+from .latent_search import Target, search_margin
+from .lossless import encode_colour, encode_gray
+from .mode_decision import LosslessLayer, choose_layers, without_layers
+from .screen_content import filled
 from .settings import WIDE, Job, with_fallback
-from .tiles import encode_tile
-from .transforming import analyse
+from .tile_coder import encode_tile
+from .windowed_transforms import analyse
 
 
 def encode(pixels: np.ndarray, job: Job, metadata: Mapping[str, bytes]) -> bytes:
@@ -102,7 +102,7 @@ def _encode_band(pixels: np.ndarray, place: Rect, band: Rect, job: Job) -> Itera
         whole = [(number, tile.relative_to(place).slices) for number, tile in cells]
         layers = dict(
             run_parallel(
-                lambda cell: (cell[0], Layer(None, encode_colour(colour[cell[1]], depth=header.depth))), whole, threads
+                lambda cell: (cell[0], LosslessLayer(None, encode_colour(colour[cell[1]], depth=header.depth))), whole, threads
             )
         )
     else:
@@ -144,7 +144,7 @@ def _search(
     place: Rect,
     band: Rect,
     cells: Sequence[tuple[int, Rect]],
-    layers: Mapping[int, Layer],
+    layers: Mapping[int, LosslessLayer],
     job: Job,
 ) -> dict[int, Payload]:
     """Payloads of a band's tiles that are not wholly lossless, with searched symbols."""
@@ -171,7 +171,7 @@ def _analyse(colour: np.ndarray, place: Rect, region: Rect, job: Job) -> Tensor:
 def _make_room(band: Rect) -> None:
     """Before and after what takes the most memory."""
     if band.width >= WIDE:
-        give_back()
+        trim_heap()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,7 +224,7 @@ class _Rows:
         if band.dtype != self._header.dtype or band.shape[1:] != (width, channels):
             wanted = f"{self._header.dtype} (rows, {width}, {channels})"
             raise CaeError(f"rows of {band.dtype} {band.shape} for a picture of {wanted}")
-        if self._header.is_deep and len(band):
+        if self._header.is_high_bit_depth and len(band):
             self.largest = max(self.largest, int(band[..., : self._header.colours].max()))
             most = max(self.largest, int(band[..., -1].max()))
             if most > self._header.largest:

@@ -12,15 +12,15 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from ..cache import TileCache
 from ..errors import CaeError
+from ..format.geometry import Rect
 from ..format.header import NO_MODEL, Header
 from ..format.limits import PIXELS_MAX
-from ..format.tiling import Rect
 from ..networks.model import Model, on_cpu
 from ..networks.quantisation import DISTORTION_WEIGHT
 from ..options import QUALITIES, DecodeOptions, EncodeOptions
 from ..runtime import devices
+from ..runtime.tile_cache import TileCache
 
 WINDOW = 1024
 """Side in pixels of the square pieces in which the transforms run."""
@@ -72,7 +72,7 @@ class Settings:
 class Job:
     """What one call works with: a model and how it runs, what the file's header says, and what the caller chose.
 
-    `distortion_weight` is the encoder's, see `Quantiser.choose`.
+    `distortion_weight` is the encoder's, see `Quantiser.rdo_quantise`.
     `tiles` holds what other calls have decoded of the same file, or have coded without loss of the same picture.
     `count_searched` is told of pixels as the search for their symbols goes on, on any thread.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..format.tiling import LATENT_STRIDE, Rect, grid
+from ..format.geometry import LATENT_STRIDE, Rect, grid
 
 
 class Piece(NamedTuple):

@@ -11,11 +11,11 @@ import numpy as np
 
 from ..format import container
 from ..format.header import MODES, Header
-from ..format.source import open_source
+from ..format.sources import open_source
 from ..images.picture import Picture, from_array
 from ..images.streams.pieces import Source
 from ..options import DecodeOptions, EncodeOptions
-from ..outputs import replacing
+from ..runtime.atomic_write import atomic_write
 from . import common
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def write(
         pixels = np.concatenate(list(source.bands))
         picture = dataclasses.replace(from_array(pixels), metadata=dict(source.metadata))
         data = codec.encode_picture(picture, options, count_searched)
-        with replacing(path) as file:
+        with atomic_write(path) as file:
             file.write(data)
         return
     size, mode = (source.width, source.height), MODES[source.channels]

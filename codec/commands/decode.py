@@ -11,7 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from ..options import SCALES_NAMED, DecodeOptions
-from ..outputs import check_target
+from ..runtime.atomic_write import check_target
 from . import arguments, common, working
 from .working import Facts, Task, Tools
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import CaeError
 from ..options import DEFAULT_EFFORT, DEFAULT_QUALITY, DEFAULT_TILE, DENOISE, TARGETS, TUNES, EncodeOptions
-from ..outputs import check_target
+from ..runtime.atomic_write import check_target
 from . import arguments, common, working
 from .working import Facts, Task, Tools
 

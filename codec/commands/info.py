@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CaeError
-from ..format.information import damaged_parts, describe
-from ..format.source import open_source
+from ..format.info import damaged_parts, describe
+from ..format.sources import open_source
 from . import arguments, common
 from .standard_streams import as_source
 

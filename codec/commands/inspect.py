@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import CaeError
 from ..options import DEFAULT_INSPECTION_QUALITY
-from ..outputs import check_target
+from ..runtime.atomic_write import check_target
 from . import arguments, common
 
 if TYPE_CHECKING:

@@ -12,14 +12,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from . import cluster, progress
 from .common import one_line, tell
 from .planning import Plan
-from .side_by_side import SideBySide
-from .working import Outcome, Task, Telling, Work, refusal
+from .side_by_side import TaskPool
+from .working import Outcome, Reporter, Task, Work, refusal
 
 
 def run_many(work: Work, plan: Plan, given: argparse.Namespace, program: str) -> None:
     """Does a plan's tasks, goes on after those that fail, and names them at the end; status 1 where there are such."""
     failed = [(str(path), message) for path, message in plan.refused]
-    with Telling(given) as telling:
+    with Reporter(given) as telling:
         for path, message in failed:
             telling.failed(path, message)
         tasks = []
@@ -37,7 +37,7 @@ def run_many(work: Work, plan: Plan, given: argparse.Namespace, program: str) ->
         sys.exit(f"{program}: {len(failed)} of {total} files failed")
 
 
-def _run(work: Work, tasks: Sequence[Task], given: argparse.Namespace, telling: Telling) -> list[tuple[str, str]]:
+def _run(work: Work, tasks: Sequence[Task], given: argparse.Namespace, telling: Reporter) -> list[tuple[str, str]]:
     """Does tasks; the files that fail, and why."""
     from ..runtime import environment
 
@@ -64,7 +64,7 @@ def _do_tasks(
     from ..runtime.threads import thread_count
 
     count = thread_count(given.threads)
-    doing = SideBySide(work, given, count, len(tasks), bar.add_pixels)
+    doing = TaskPool(work, given, count, len(tasks), bar.add_pixels)
     pool = ThreadPoolExecutor(count)
     try:
         for task, future in _done(pool, doing, tasks, 2 * count):
@@ -75,7 +75,7 @@ def _do_tasks(
 
 
 def _done(
-    pool: ThreadPoolExecutor, doing: SideBySide, tasks: Sequence[Task], ahead: int
+    pool: ThreadPoolExecutor, doing: TaskPool, tasks: Sequence[Task], ahead: int
 ) -> Iterator[tuple[Task, Future[Outcome]]]:
     """The tasks as they are done, of which no more than `ahead` are begun or wait."""
     pending: dict[Future[Outcome], Task] = {}

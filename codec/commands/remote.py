@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import CaeError
-from .side_by_side import SideBySide
+from .side_by_side import TaskPool
 from .working import Outcome, Task, Work
 
 _starting = threading.Lock()
@@ -82,7 +82,7 @@ def _collect_warnings() -> None:
 
 
 @functools.lru_cache(maxsize=4)
-def _doing(job: Job, tasks: int) -> SideBySide:
+def _doing(job: Job, tasks: int) -> TaskPool:
     """Does a job's tasks, so many at a time, with weights that are loaded once."""
     from ..runtime import environment
 
@@ -91,7 +91,7 @@ def _doing(job: Job, tasks: int) -> SideBySide:
 
     work = _check(job)
     count = tasks if work.given.threads is None else thread_count(work.given.threads)
-    return SideBySide(work, work.given, count, tasks, lambda _: None)
+    return TaskPool(work, work.given, count, tasks, lambda _: None)
 
 
 def _check(job: Job) -> Work:

@@ -25,7 +25,7 @@ class _Stopped(Exception):
     """The command ends before this picture is done."""
 
 
-class _Room:
+class _PixelBudget:
     """Bounds the memory of what is worked on at the same time."""
 
     def __init__(self, pixels: int) -> None:
@@ -47,7 +47,7 @@ class _Room:
                 self._changed.notify_all()
 
 
-class SideBySide:
+class TaskPool:
     """Does tasks that several threads bring.
 
     Args:
@@ -65,7 +65,7 @@ class SideBySide:
         self._side_by_side = Tools(given, max(1, count // tasks), self)
         self._alone = Tools(given, count, self)
         self._all = ROOM * count
-        self._room = _Room(self._all)
+        self._room = _PixelBudget(self._all)
 
     def do(self, task: Task) -> Outcome:
         """Does a task, or says why not."""

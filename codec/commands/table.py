@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CaeError
-from ..outputs import check_target, replacing
+from ..runtime.atomic_write import atomic_write, check_target
 
 COLUMNS = ("input", "output", "width", "height", "mode", "bytes", "seconds", "skipped", "error")
 
@@ -40,6 +40,6 @@ class Table:
         writer = csv.DictWriter(text, COLUMNS)
         writer.writeheader()
         writer.writerows(self._rows)
-        with replacing(self._path) as file:
+        with atomic_write(self._path) as file:
             # names of files need not be UTF-8
             file.write(text.getvalue().encode("utf-8", "surrogateescape"))

@@ -98,14 +98,14 @@ class Work(Protocol):
         """Does one task; CaeError, and no file, where that is not possible."""
 
 
-class Telling:
+class Reporter:
     """What is told of the files: a line each on stderr if wanted, or a line of JSON on stdout, and a table at its end."""
 
     def __init__(self, given: argparse.Namespace) -> None:
         self._json, self._verbose = given.json, given.verbose
         self._table = Table(given.table) if given.table else None
 
-    def __enter__(self) -> Telling:
+    def __enter__(self) -> Reporter:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -164,11 +164,11 @@ def run(work: Work, given: argparse.Namespace, program: str) -> None:
     elif given.scheduler is not None:
         raise CaeError("--scheduler is for many files; name a folder for what is made of them (-o FOLDER)")
     else:
-        with Telling(given) as telling:
+        with Reporter(given) as telling:
             run_one(work, given, telling)
 
 
-def run_one(work: Work, given: argparse.Namespace, telling: Telling) -> None:
+def run_one(work: Work, given: argparse.Namespace, telling: Reporter) -> None:
     """Makes one file of another, either of which may be a standard stream."""
     from . import progress
     from .standard_streams import as_source, as_target

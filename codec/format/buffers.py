@@ -22,7 +22,7 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 
-def letting_go(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+def drop_traceback(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """Makes a function's CaeError forget where it arose.
 
     The frames would keep views of the caller's buffer, who could not close it: a mapped file's block would end in

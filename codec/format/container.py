@@ -12,9 +12,9 @@ from typing import BinaryIO
 
 from ..errors import CaeError, DamageError
 from ..options import DEPTHS
+from .geometry import HYPER_STRIDE, Rect
 from .header import TILE_UNIT, VERSION, Header, Kind, Plane
-from .source import Ahead, Data, Source, as_source
-from .tiling import HYPER_STRIDE, Rect
+from .sources import Data, ReadAheadSource, Source, as_source
 
 WORD = 4
 """Bytes of one of the entropy coder's words."""
@@ -202,7 +202,7 @@ def read(data: Source | Data, *, cut_off: bool = False) -> Container:
 
     Of a source, only what stands before the payloads is read. With `cut_off` the file may end among these.
     """
-    source = Ahead(as_source(data))
+    source = ReadAheadSource(as_source(data))
     header, count = _read_header(source)
     metadata, offset = _read_sections(source, count)
     index = _read_index(source, header, offset, cut_off)
@@ -211,7 +211,7 @@ def read(data: Source | Data, *, cut_off: bool = False) -> Container:
 
 def read_beginning(data: Source | Data) -> tuple[Header, dict[str, bytes]]:
     """Header and metadata of a file, of which nothing more is read; CaeError as `read`."""
-    source = Ahead(as_source(data))
+    source = ReadAheadSource(as_source(data))
     header, count = _read_header(source)
     return header, _read_sections(source, count)[0]
 

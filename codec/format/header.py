@@ -7,7 +7,7 @@ import enum
 
 from ..errors import CaeError
 from ..options import DEPTHS, QUALITIES
-from .tiling import Rect
+from .geometry import Rect
 
 VERSION = 1
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -81,14 +81,14 @@ class Header:
         return self.channels in (2, 4)
 
     @property
-    def is_deep(self) -> bool:
+    def is_high_bit_depth(self) -> bool:
         """Whether samples have more than 8 bits."""
         return self.depth > DEPTHS[0]
 
     @property
     def dtype(self) -> str:
         """NumPy's name for the type of the samples: uint8 or uint16."""
-        return "uint16" if self.is_deep else "uint8"
+        return "uint16" if self.is_high_bit_depth else "uint8"
 
     @property
     def largest(self) -> int:

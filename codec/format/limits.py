@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import CaeError
-from .tiling import LATENT_STRIDE
+from .geometry import LATENT_STRIDE
 
 PIXELS_MAX = 2**28
 """Largest picture that is read or decoded to one array unless told otherwise."""

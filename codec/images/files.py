@@ -15,9 +15,9 @@ from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from ..errors import CaeError
 from ..format.limits import PIXELS_MAX, check_size
-from ..outputs import replacing
-from .deep import read_deep
-from .depth import is_deep
+from ..runtime.atomic_write import atomic_write
+from .bit_depth import is_high_bit_depth
+from .high_bit_depth import read_high_bit_depth
 from .picture import Picture, from_array, from_pillow, metadata_for_pillow, to_pillow
 from .samples import converted
 
@@ -73,9 +73,9 @@ def _read(path: Path, pixels_max: int, advice: str) -> Picture:
     with Image.open(path) as image:
         check_size(image.width, image.height, pixels_max, f" (--max-pixels){advice}")
         warn_of_frames(path, image)
-        if is_deep(image) and not image.mode.startswith("I;16"):
+        if is_high_bit_depth(image) and not image.mode.startswith("I;16"):
             check_size(image.width, image.height, pixels_max, f" (--max-pixels){advice}", 16)
-            return read_deep(image, path)
+            return read_high_bit_depth(image, path)
         return from_pillow(image)
 
 
@@ -156,7 +156,7 @@ def write_image(path: Path, picture: Picture) -> None:
     image.info.clear()  # from which Pillow would take what is left out
 
     def write(kept: dict[str, bytes]) -> None:
-        with replacing(path) as file:
+        with atomic_write(path) as file:
             _save(path, image, kind, kept, file)
 
     _with_what_is_taken(write, path, metadata, image.mode, kind)

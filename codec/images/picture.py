@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from ..errors import CaeError
+from .bit_depth import bits_in_file, is_high_bit_depth
 from .conversion import converted_to
-from .depth import bits_in_file, is_deep
 from .samples import bits_of, converted, depth_of_file, scaled
 
 _GRAY_MODES = ("1", "L", "LA", "La")
@@ -92,7 +92,7 @@ def from_pillow(image: Image.Image) -> Picture:
     """A picture of a Pillow image, its alpha and its metadata: of 8 bits a channel, or in mode I;16 of 16.
 
     Raises:
-        CaeError: for damage, and for other images of more than 8 bits a channel as far as `is_deep` can find it out.
+        CaeError: for damage, and for other images of more than 8 bits a channel as far as `is_high_bit_depth` can find it out.
     """
     if 0 in image.size:
         raise CaeError(f"the image is {image.width} x {image.height}: a picture needs at least one pixel")
@@ -102,7 +102,7 @@ def from_pillow(image: Image.Image) -> Picture:
             own_depth = bits_in_file(image)  # before it is loaded, when the file may be closed
             pixels = _without_shift(np.asarray(image), own_depth)
         else:
-            refuse_deep(image)
+            refuse_high_bit_depth(image)
             pixels = np.asarray(converted_to(image, mode_for(image)))
         metadata = metadata_of(image)
     except CaeError:
@@ -120,13 +120,13 @@ def _without_shift(samples: np.ndarray, bits: int) -> np.ndarray:
     return samples if (samples & (1 << shift) - 1).any() else scaled(samples >> shift, 2**bits - 1, 16)
 
 
-def refuse_deep(image: Image.Image) -> None:
-    """CaeError for more than 8 bits a channel, as far as `is_deep` can find it out."""
+def refuse_high_bit_depth(image: Image.Image) -> None:
+    """CaeError for more than 8 bits a channel, as far as `is_high_bit_depth` can find it out."""
     if image.mode in ("I", "F"):
         what = "32-bit integers" if image.mode == "I" else "floating-point numbers"
         advice = "scale them to 0 … 65535 and pass an array, numpy.asarray(image).astype(numpy.uint16)"
         raise CaeError(f"the image holds {what}; {advice}")
-    if is_deep(image):
+    if is_high_bit_depth(image):
         advice = "give the file to cae-encode, pass an array of uint16, or convert the image to 8 bits first"
         raise CaeError(f"the image had more than 8 bits a channel, which Pillow has rounded; {advice}")
 

@@ -7,7 +7,7 @@ import hashlib
 import torch
 from torch import Tensor
 
-from ..format.tiling import HYPER_STRIDE, LATENT_STRIDE
+from ..format.geometry import HYPER_STRIDE, LATENT_STRIDE
 from ..options import QUALITIES
 from ..runtime.devices import out_of_memory
 from .model import Model, on_cpu

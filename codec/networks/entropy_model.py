@@ -57,7 +57,7 @@ def gaussian_bits(magnitude: Tensor, log_scale: Tensor) -> Tensor:
 
 
 def choose_straight_through(deviation: Tensor, log_scale: Tensor) -> Tensor:
-    """The symbols that `Quantiser.choose` takes, under Gaussians in place of tables, with the gradient of the identity."""
+    """The symbols that `Quantiser.rdo_quantise` takes, under Gaussians instead of tables, with the gradient of the identity."""
     with torch.no_grad():
         magnitude = deviation.abs()
         nearest = magnitude.round()

@@ -7,7 +7,7 @@ from fractions import Fraction
 import torch
 from torch import nn
 
-from ..format.tiling import LATENT_STRIDE
+from ..format.geometry import LATENT_STRIDE
 from ..options import QUALITIES
 from ..runtime.devices import precision
 from .model import Model
@@ -21,7 +21,7 @@ _SIDES = (16, 16), (16, 64), (64, 16), (21, 17), (32, 32)
 _verdicts: dict[tuple[object, ...], bool] = {}
 
 
-def any_size_agrees(model: Model, scale: Fraction, bf16: bool) -> bool:
+def kernels_are_size_invariant(model: Model, scale: Fraction, bf16: bool) -> bool:
     """Whether pieces of SIDE_MIN or more come out as in the whole window, bit for bit; found out once per weights and process.
 
     `scale` is that of `Model.synthesis_for`.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CaeError
-from ..format.entropy_coding import Table
+from ..format.entropy_coder import Table
 from ..options import DECODE_SCALES, QUALITIES
 from ..runtime.devices import out_of_memory
 from . import registry

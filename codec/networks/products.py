@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..runtime.processor import cpu_has
+from ..runtime.cpu import cpu_has
 
 SUM_LIMIT = 2**31 - 1
 """Largest magnitude of a sum: everything is held in 32 bits."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..format.entropy_coding import VALUE_LIMIT, Table
+from ..format.entropy_coder import VALUE_LIMIT, Table
 from .entropy_networks import NEIGHBOURS, SCALES
 
 ESCAPE_BITS = 16.0
@@ -76,7 +76,7 @@ class Quantiser:
         return int(index.count_nonzero()) <= FLAT_SHARE * index.numel()
 
     @staticmethod
-    def make_up(deviation: Tensor, first: Tensor, symbols: Tensor, flat: bool) -> Tensor:
+    def diffuse_error(deviation: Tensor, first: Tensor, symbols: Tensor, flat: bool) -> Tensor:
         """Deviations of the second pass, changed in place to make up for the errors that the first leaves.
 
         `first` and `symbols` are the first pass's deviations and what was chosen for them; all are (B, h, w, N/2), packed.
@@ -90,7 +90,7 @@ class Quantiser:
         deviation[..., leading].add_(around, alpha=COUPLING_FLAT if flat else COUPLING)
         return deviation
 
-    def choose(
+    def rdo_quantise(
         self, deviation: Tensor, index: Tensor, flat: bool = False, distortion_weight: float = DISTORTION_WEIGHT
     ) -> Tensor:
         """Integers (int32) for deviations from the mean (any shape, in steps): each the nearest, or the next towards zero.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..format.tiling import LATENT_STRIDE
+from ..format.geometry import LATENT_STRIDE
 from .config import Config
 from .layers import Pointwise, depth_to_space, interpolate_levels, space_to_depth
 from .transforms import FEATURE_LIMIT, Halo, Synthesis, TransformBlock, apply_blocks, crop
@@ -28,11 +28,13 @@ class ReducedSynthesis(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.patch_out = Pointwise(c, 3 * self.side**2)
 
-    def forward(self, y: Tensor, level: Tensor, stream: torch.dtype = torch.float32, halo: Halo = (0, 0, 0, 0)) -> Tensor:
+    def forward(
+        self, y: Tensor, level: Tensor, compute_dtype: torch.dtype = torch.float32, halo: Halo = (0, 0, 0, 0)
+    ) -> Tensor:
         """As that of `Synthesis`."""
         with torch.autocast(y.device.type, enabled=False):
             f = self.from_latent(y) * interpolate_levels(self.log_feature_gain, level).exp()
-        f, halo = apply_blocks(self.blocks, f.to(stream), halo)
+        f, halo = apply_blocks(self.blocks, f.to(compute_dtype), halo)
         with torch.autocast(y.device.type, enabled=False):
             return depth_to_space(self.patch_out(crop(f, halo).to(y.dtype)), self.side)
 

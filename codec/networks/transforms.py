@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..format.tiling import LATENT_STRIDE
+from ..format.geometry import LATENT_STRIDE
 from .config import FEATURE_STRIDE, Config
 from .layers import Depthwise, Pointwise, interpolate_levels, space_to_depth
 from .upsampling import KINDS, Nearest, PixelShuffle, Transposed, upsampler
@@ -124,13 +124,15 @@ class Analysis(nn.Module):
         if len(self.wide_blocks):
             self.log_wide_gain = nn.Parameter(torch.zeros(config.levels, n))
 
-    def forward(self, x: Tensor, level: Tensor, stream: torch.dtype = torch.float32, halo: Halo = (0, 0, 0, 0)) -> Tensor:
-        """`stream` is the type of the residual stream; the first and last products keep the input's.
+    def forward(
+        self, x: Tensor, level: Tensor, compute_dtype: torch.dtype = torch.float32, halo: Halo = (0, 0, 0, 0)
+    ) -> Tensor:
+        """`compute_dtype` is the type of the residual stream; the first and last products keep the input's.
 
         The result leaves `halo` away, which counts in positions of the latent.
         """
         later = sum(block.reach for block in self.wide_blocks)
-        f, halo = self._narrow(x, level, stream, halo, 2 * later)
+        f, halo = self._narrow(x, level, compute_dtype, halo, 2 * later)
         halo = tuple(side // 2 for side in halo)
         with torch.autocast(x.device.type, enabled=False):
             y = self.to_latent(space_to_depth(f, 2).to(x.dtype))
@@ -139,15 +141,17 @@ class Analysis(nn.Module):
             y = f * interpolate_levels(self.log_wide_gain, level).exp()
         return crop(y, halo)
 
-    def features(self, x: Tensor, level: Tensor, stream: torch.dtype = torch.float32, halo: Halo = (0, 0, 0, 0)) -> Tensor:
+    def features(
+        self, x: Tensor, level: Tensor, compute_dtype: torch.dtype = torch.float32, halo: Halo = (0, 0, 0, 0)
+    ) -> Tensor:
         """What the latent is made of: (B, H/8, W/8, C), without `halo`, which counts in positions of the latent."""
-        return crop(*self._narrow(x, level, stream, halo, 0))
+        return crop(*self._narrow(x, level, compute_dtype, halo, 0))
 
-    def _narrow(self, x: Tensor, level: Tensor, stream: torch.dtype, halo: Halo, later: int) -> tuple[Tensor, Halo]:
+    def _narrow(self, x: Tensor, level: Tensor, compute_dtype: torch.dtype, halo: Halo, later: int) -> tuple[Tensor, Halo]:
         """The blocks at 1/8; `later` and the halo that is left count in their positions."""
         with torch.autocast(x.device.type, enabled=False):
             f = self.patch_in(space_to_depth(x, FEATURE_STRIDE)) * interpolate_levels(self.log_feature_gain, level).exp()
-        return apply_blocks(self.blocks, f.to(stream), tuple(2 * side for side in halo), later)
+        return apply_blocks(self.blocks, f.to(compute_dtype), tuple(2 * side for side in halo), later)
 
 
 class Synthesis(nn.Module):
@@ -167,8 +171,10 @@ class Synthesis(nn.Module):
         self.blocks = narrow_blocks(config, config.synthesis_blocks, config.synthesis_expansion)
         self.patch_out = upsampler(config, c, 3, FEATURE_STRIDE, FEATURE_STRIDE)
 
-    def forward(self, y: Tensor, level: Tensor, stream: torch.dtype = torch.float32, halo: Halo = (0, 0, 0, 0)) -> Tensor:
-        """`stream` is the type of the residual stream; the first and last products keep the input's.
+    def forward(
+        self, y: Tensor, level: Tensor, compute_dtype: torch.dtype = torch.float32, halo: Halo = (0, 0, 0, 0)
+    ) -> Tensor:
+        """`compute_dtype` is the type of the residual stream; the first and last products keep the input's.
 
         The result leaves `halo` away, which counts in positions of the latent.
         """
@@ -181,7 +187,7 @@ class Synthesis(nn.Module):
         with torch.autocast(y.device.type, enabled=False):
             f, halo = enlarge(self.from_latent, y, halo, later)
             f = f * interpolate_levels(self.log_feature_gain, level).exp()
-        f, halo = apply_blocks(self.blocks, f.to(stream), halo, last)
+        f, halo = apply_blocks(self.blocks, f.to(compute_dtype), halo, last)
         with torch.autocast(y.device.type, enabled=False):
             pixels, halo = enlarge(self.patch_out, f.to(dtype), halo)
             return crop(pixels, halo)

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from ..errors import CaeError
-from ..format.entropy_coding import Table, tables_from_arrays
+from ..format.entropy_coder import Table, tables_from_arrays
 from ..tensor_files import parse_header, read_regular
 from .config import Config, checked
 

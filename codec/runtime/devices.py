@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import torch
 
 from ..errors import CaeError
-from .processor import cpu_has
+from .cpu import cpu_has
 
 
 def name_of(wanted: str | torch.device | None) -> str:

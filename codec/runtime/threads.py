@@ -59,10 +59,10 @@ def run_parallel(
         # with a team of this thread and one of another, GNU OpenMP counts more threads than processors, and has them sleep
         # between any two products
         return [work(item) for item in items]
-    given_up = threading.Event()
+    cancelled = threading.Event()
 
     def begin() -> None:
-        _here.given_up = given_up
+        _here.cancelled = cancelled
         use_in_this_thread(each)
 
     with ThreadPoolExecutor(max(1, min(threads, len(items))), initializer=begin) as pool:
@@ -73,16 +73,16 @@ def run_parallel(
         try:
             return list(results)
         except BaseException:
-            given_up.set()
+            cancelled.set()
             raise
 
 
-def check_wanted() -> None:
+def check_cancelled() -> None:
     """Ends the work of a thread of `run_parallel` that was interrupted, or where other work failed: CancelledError.
 
     Work that takes long calls this from time to time.
     """
-    if (given_up := getattr(_here, "given_up", None)) and given_up.is_set():
+    if (cancelled := getattr(_here, "cancelled", None)) and cancelled.is_set():
         raise CancelledError
 
 

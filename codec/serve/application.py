@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import CaeError
 from ..format import container
-from ..format.source import open_source
+from ..format.sources import open_source
 from . import levels
 from .library import Found, Library
 from .store import Shown, Store

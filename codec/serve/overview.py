@@ -13,7 +13,7 @@ from PIL import Image
 
 from ..api.reading import PictureReader
 from ..errors import CaeError
-from ..images.reduction import reduce
+from ..images.downscale import reduce
 from ..images.samples import converted
 from ..options import Region
 

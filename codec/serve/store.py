@@ -13,11 +13,11 @@ from PIL import Image
 
 from ..api.codec import Codec
 from ..api.reading import PictureReader
-from ..cache import TileCache
 from ..errors import CaeError
 from ..images.picture import orientation
 from ..images.samples import converted
 from ..options import REDUCTIONS, Region
+from ..runtime.tile_cache import TileCache
 from . import levels
 from .overview import SCALE, Builder, Overview, halved
 

@@ -98,7 +98,7 @@ def collect(
         features, mean, index = networks.first(z, quality, y.shape[1], y.shape[2])
         for number in (0, 1):
             away = deviation(y, mean, number)
-            symbols = away.round().to(torch.int32) if quantiser is None else quantiser.choose(away, index)
+            symbols = away.round().to(torch.int32) if quantiser is None else quantiser.rdo_quantise(away, index)
             flat, tables = symbols.numpy().ravel(), index.numpy().ravel()
             for scale in range(SCALES):
                 counts[scale] += histogram(flat[tables == scale], table_radius(scale))

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ..errors import CaeError
-from ..outputs import replacing
+from ..runtime.atomic_write import atomic_write
 from .adversary import Adversary
 
 
@@ -72,7 +72,7 @@ def save(
     if adversary is not None:
         tensors |= _flatten("adversary", {"network": adversary.network.state_dict(), **_held(adversary.optimizer)})
     metadata = {"progress": json.dumps(progress), "optimizer": type(optimizer).__name__}
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(safetensors.torch.save(tensors, metadata))
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..errors import CaeError
-from ..format.tiling import HYPER_STRIDE
+from ..format.geometry import HYPER_STRIDE
 from ..images.files import read_image
 from ..images.samples import converted
 from .augmentation import Augmentation

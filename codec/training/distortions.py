@@ -69,4 +69,4 @@ DISTORTIONS = {
     "ssim": Distortion(ssim_loss, 195, 0.77, 11),
     "ms-ssim": Distortion(ms_ssim_loss, 1250, 0.945, 161),
 }
-"""By name; `python -m benchmarks losses` measures factors and exponents, and EXPERIMENTS.md has the measurement."""
+"""By name; `python -m benchmarks losses` measures factors and exponents, and docs/experiments.md has the measurement."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..networks.enlarging import EnlargedSynthesis, start_from_synthesis
 from .autoencoder import Autoencoder
-from .lone_decoder import LoneDecoder
+from .frozen_latent_decoder import FrozenLatentDecoder
 from .options import ENLARGED, SRCNN
 
 
@@ -17,7 +17,7 @@ def shrunk(x: Tensor, factor: int) -> Tensor:
     return (255 * F.avg_pool2d(x.permute(0, 3, 1, 2), factor)).round_().permute(0, 2, 3, 1) / 255
 
 
-class EnlargingDecoder(LoneDecoder):
+class EnlargingDecoder(FrozenLatentDecoder):
     """A decoder of pictures that are `factor` times larger than what is coded."""
 
     def __init__(self, model: Autoencoder, factor: int) -> None:
@@ -53,7 +53,7 @@ def bicubic(x: Tensor, factor: int) -> Tensor:
     return larger.permute(0, 2, 3, 1).clamp(0, 1)
 
 
-class SrcnnAfter(LoneDecoder):
+class SrcnnAfter(FrozenLatentDecoder):
     """SRCNN on what the model's own decoder gives, in 8 bits, enlarged."""
 
     def __init__(self, model: Autoencoder, factor: int) -> None:
@@ -63,9 +63,9 @@ class SrcnnAfter(LoneDecoder):
     def to_code(self, x: Tensor) -> Tensor:
         return shrunk(x, self.factor)
 
-    def decoded(self, y: Tensor, level: Tensor, stream: torch.dtype) -> Tensor:
+    def decoded(self, y: Tensor, level: Tensor, compute_dtype: torch.dtype) -> Tensor:
         with torch.no_grad():
-            shown = self._frozen[0].synthesis(y, level, stream).float() + 0.5
+            shown = self._frozen[0].synthesis(y, level, compute_dtype).float() + 0.5
             shown = (255 * shown).round_().clamp_(0, 255) / 255
         return self.network(bicubic(shown, self.factor))
 

@@ -29,7 +29,7 @@ from ..networks.products import LIMIT, SUM_LIMIT
 from ..networks.quantisation import Quantiser
 from ..networks.weights import MODEL, Weights, read_tables
 from ..options import QUALITIES
-from ..outputs import replacing
+from ..runtime.atomic_write import atomic_write
 from .autoencoder import Autoencoder
 from .calibration import calibration, collect, integer_cost, make_tables
 
@@ -212,7 +212,7 @@ def write(path: Path, groups: Mapping[str, Mapping[str, Tensor]], metadata: dict
     tensors = {f"{group}/{name}": value.contiguous() for group, part in groups.items() for name, value in part.items()}
     if metadata["role"] == MODEL:
         metadata = metadata | {"id": Weights(path, save(tensors, metadata)).id.hex()}
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(in_order(save(tensors, metadata)))
 
 

@@ -12,7 +12,7 @@ from ..runtime.threads import use_in_this_thread
 from .adversary import Adversary
 from .autoencoder import Autoencoder
 from .denoising import degraded
-from .lone_decoder import LoneDecoder
+from .frozen_latent_decoder import FrozenLatentDecoder
 from .loss import LOSS_LIMIT, PLAIN, Measured, Objective, coded, distortion_of_coded, rate_distortion
 from .processes import Processes
 from .reduction import ReducedDecoder
@@ -35,15 +35,15 @@ class Gradients:
 
     def __init__(
         self,
-        model: Autoencoder | LoneDecoder,
+        model: Autoencoder | FrozenLatentDecoder,
         batch: int,
         seed: int,
-        stream: torch.dtype,
+        compute_dtype: torch.dtype,
         processes: Processes,
         objective: Objective = PLAIN,
         adversary: Adversary | None = None,
     ) -> None:
-        self.model, self.batch, self.seed, self.stream, self.processes = model, batch, seed, stream, processes
+        self.model, self.batch, self.seed, self.compute_dtype, self.processes = model, batch, seed, compute_dtype, processes
         self.objective, self.adversary = objective, adversary
         self.parameters: list[Tensor] = [parameter for parameter in model.parameters() if parameter.requires_grad]
         threads = torch.get_num_threads()
@@ -88,12 +88,14 @@ class Gradients:
         noise = self._random(step, number, level.device)
         if isinstance(self.model, ReducedDecoder):
             if x is not None:
-                fresh = coded(self.model, x, level, self.objective, noise=noise, stream=self.stream)
+                fresh = coded(self.model, x, level, self.objective, noise=noise, compute_dtype=self.compute_dtype)
                 self.replays[part].add(fresh)
             drawn = self.replays[part].draw(len(level), self._random(step, number))
-            return distortion_of_coded(self.model, drawn, self.objective, stream=self.stream)
+            return distortion_of_coded(self.model, drawn, self.objective, compute_dtype=self.compute_dtype)
         x, wanted = degraded(x, noise) if self.objective.denoise else (x, x)
-        return rate_distortion(self.model, x, level, self.objective, wanted=wanted, noise=noise, stream=self.stream)
+        return rate_distortion(
+            self.model, x, level, self.objective, wanted=wanted, noise=noise, compute_dtype=self.compute_dtype
+        )
 
     def _differentiate(self, step: int, part: int, x: Tensor | None, level: Tensor) -> Tensor:
         """Sums over a part of the patches, in one tensor: the means of all, the gradient, that of the adversary's loss."""

@@ -15,7 +15,7 @@ from .autoencoder import Autoencoder
 from .data import whole_blocks
 from .denoising import degraded
 from .distortions import DISTORTIONS, Distortion, squared_error
-from .lone_decoder import LoneDecoder
+from .frozen_latent_decoder import FrozenLatentDecoder
 from .reduction import ReducedDecoder
 from .replay import Coded
 
@@ -62,48 +62,48 @@ class Measured(NamedTuple):
 
 
 def rate_distortion(
-    model: Autoencoder | LoneDecoder,
+    model: Autoencoder | FrozenLatentDecoder,
     x: Tensor,
     level: Tensor,
     objective: Objective,
     *,
     wanted: Tensor | None = None,
     noise: torch.Generator | None = None,
-    stream: torch.dtype,
+    compute_dtype: torch.dtype,
 ) -> Measured:
     """Measures images x (B, H, W, 3) in [0, 1] at gain levels `level` (B,).
 
     The reconstruction is compared with `wanted`, or with x itself. A decoder of a reduced size is measured against the averages
     of the image's areas.
     """
-    with _cast(x, stream):
-        decoded, bits_y, bits_z = model(x, level, noise, stream, objective.choose)
+    with _cast(x, compute_dtype):
+        decoded, bits_y, bits_z = model(x, level, noise, compute_dtype, objective.choose)
     bpp = (bits_y + bits_z) / (x.shape[1] * x.shape[2])
     target = x if wanted is None else wanted
     return _measured(model.config, objective, level, bpp, decoded.float(), reduced(target, x.shape[1] // decoded.shape[1]))
 
 
 def coded(
-    model: ReducedDecoder, x: Tensor, level: Tensor, objective: Objective, *, noise: torch.Generator, stream: torch.dtype
+    model: ReducedDecoder, x: Tensor, level: Tensor, objective: Objective, *, noise: torch.Generator, compute_dtype: torch.dtype
 ) -> Coded:
     """Images x (B, H, W, 3) in [0, 1] as a small decoder's model codes and shows them, to be learnt any number of times."""
-    with _cast(x, stream):
-        latent, bits_y, bits_z = model.latent(x, level, noise, stream, objective.choose)
-        whole = model.whole(latent, level, stream)
+    with _cast(x, compute_dtype):
+        latent, bits_y, bits_z = model.latent(x, level, noise, compute_dtype, objective.choose)
+        whole = model.whole(latent, level, compute_dtype)
     bpp = (bits_y + bits_z) / (x.shape[1] * x.shape[2])
     return Coded(latent, level, bpp, reduced(whole, model.reduction))
 
 
-def distortion_of_coded(model: ReducedDecoder, coded: Coded, objective: Objective, *, stream: torch.dtype) -> Measured:
+def distortion_of_coded(model: ReducedDecoder, coded: Coded, objective: Objective, *, compute_dtype: torch.dtype) -> Measured:
     """Measures what a small decoder makes of images that were coded before."""
-    with _cast(coded.latent, stream):
-        decoded = model.decoded(coded.latent, coded.level, stream)
+    with _cast(coded.latent, compute_dtype):
+        decoded = model.decoded(coded.latent, coded.level, compute_dtype)
     return _measured(model.config, objective, coded.level, coded.bpp, decoded.float(), coded.wanted)
 
 
-def _cast(x: Tensor, stream: torch.dtype) -> torch.autocast:
+def _cast(x: Tensor, compute_dtype: torch.dtype) -> torch.autocast:
     # each weight is cast once: a cache would only be shared, and emptied, by several threads
-    return torch.autocast(x.device.type, torch.bfloat16, enabled=stream is torch.bfloat16, cache_enabled=False)
+    return torch.autocast(x.device.type, torch.bfloat16, enabled=compute_dtype is torch.bfloat16, cache_enabled=False)
 
 
 def _measured(config: Config, objective: Objective, level: Tensor, bpp: Tensor, decoded: Tensor, wanted: Tensor) -> Measured:
@@ -123,10 +123,10 @@ def reduced(x: Tensor, factor: int) -> Tensor:
 
 
 def validate(
-    model: Autoencoder | LoneDecoder,
+    model: Autoencoder | FrozenLatentDecoder,
     images: list[np.ndarray],
     device: str,
-    stream: torch.dtype,
+    compute_dtype: torch.dtype,
     objective: Objective = PLAIN,
 ) -> float:
     """Mean balanced loss with real rounding over four levels of every image.
@@ -134,7 +134,7 @@ def validate(
     Where it is to denoise, each image is given noise of its own, the same every time.
     """
     losses = []
-    factor = model.factor if isinstance(model, LoneDecoder) else 1
+    factor = model.factor if isinstance(model, FrozenLatentDecoder) else 1
     with torch.inference_mode():
         for number, image in enumerate(images):
             x = whole_blocks(image, factor)
@@ -142,6 +142,6 @@ def validate(
             x, wanted = (picture.to(device) for picture in pair)
             for level in np.linspace(0, model.config.levels - 1, 4):
                 at = torch.tensor([level], dtype=torch.float32, device=device)
-                made = rate_distortion(model, x, at, objective, wanted=wanted, stream=stream)
+                made = rate_distortion(model, x, at, objective, wanted=wanted, compute_dtype=compute_dtype)
                 losses.append(made.loss.item())
     return float(np.mean(losses))

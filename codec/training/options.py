@@ -7,9 +7,9 @@ import math
 from pathlib import Path
 
 from ..errors import CaeError
-from ..format.tiling import HYPER_STRIDE
+from ..format.geometry import HYPER_STRIDE
 from ..options import REDUCTIONS
-from ..outputs import check_target
+from ..runtime.atomic_write import check_target
 from .distortions import DISTORTIONS, Distortion
 from .schedule import UNCHANGED, Schedule
 

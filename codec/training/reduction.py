@@ -9,10 +9,10 @@ from ..networks.model import REDUCED
 from ..networks.reduced import ReducedSynthesis, start_from_synthesis
 from ..options import QUALITIES
 from .autoencoder import Autoencoder
-from .lone_decoder import LoneDecoder
+from .frozen_latent_decoder import FrozenLatentDecoder
 
 
-class ReducedDecoder(LoneDecoder):
+class ReducedDecoder(FrozenLatentDecoder):
     """A small decoder of pictures that are `factor` times smaller.
 
     It learns from what the model's own decoder shows, which says more about a latent than the photograph behind it.
@@ -25,6 +25,6 @@ class ReducedDecoder(LoneDecoder):
         start_from_synthesis(self.network, model.synthesis, middle)
 
     @torch.no_grad()
-    def whole(self, y: Tensor, level: Tensor, stream: torch.dtype) -> Tensor:
+    def whole(self, y: Tensor, level: Tensor, compute_dtype: torch.dtype) -> Tensor:
         """Pictures (B, H, W, 3) in [0, 1] of the latent y at the full size, by the model's own decoder."""
-        return (self._frozen[0].synthesis(y, level, stream).float() + 0.5).clamp(0, 1)
+        return (self._frozen[0].synthesis(y, level, compute_dtype).float() + 0.5).clamp(0, 1)

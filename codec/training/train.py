@@ -26,8 +26,8 @@ from tqdm import tqdm
 from ..errors import CaeError
 from ..networks.config import Config
 from ..networks.weights import DENOISING, LOSS, Weights
-from ..outputs import replacing
 from ..runtime import devices
+from ..runtime.atomic_write import atomic_write
 from ..runtime.threads import use_in_this_thread
 from . import checkpoint
 from .adversary import Adversary
@@ -37,9 +37,9 @@ from .data import find_images, load_images, random_patches
 from .enlarging import ENLARGERS
 from .export import export, export_part, restore
 from .freezing import OTHER, freeze
+from .frozen_latent_decoder import FrozenLatentDecoder, export_beside
 from .gradients import Gradients
 from .growth import grow
-from .lone_decoder import LoneDecoder, export_beside
 from .loss import Objective, validate
 from .options import Options
 from .processes import Processes
@@ -68,29 +68,29 @@ class Run:
                 raise CaeError(f"{count} processes need a budget of --steps, and a batch that is a multiple of {count}")
             device = device if device.type == "cpu" else torch.device("cuda", self.processes.local_rank)
         self.options = options = dataclasses.replace(options, device=str(device))
-        self.stream = torch.bfloat16 if devices.fast_bf16(device) else torch.float32
+        self.compute_dtype = torch.bfloat16 if devices.fast_bf16(device) else torch.float32
         torch.manual_seed(options.seed)
         fixed = options.start_from is not None and not options.grow
-        model: Autoencoder | LoneDecoder = restore(options.start_from) if fixed else Autoencoder(config)
+        model: Autoencoder | FrozenLatentDecoder = restore(options.start_from) if fixed else Autoencoder(config)
         if options.reduced is not None:
             model = ReducedDecoder(model, options.reduced)
         if options.enlarge is not None:
             model = ENLARGERS[options.enlarge_by](model, options.enlarge)
         if options.freeze is not None:
             freeze(model, options.freeze)
-        if isinstance(model, LoneDecoder):
-            model.take_up(options.start_from)
-        part = isinstance(model, LoneDecoder) or options.freeze in OTHER
+        if isinstance(model, FrozenLatentDecoder):
+            model.resume(options.start_from)
+        part = isinstance(model, FrozenLatentDecoder) or options.freeze in OTHER
         self.owner = Weights.read(options.start_from).id if part else None
         self.model = model.to(options.device)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.optimizer = BatchedSOAP((p for p in self.model.parameters() if p.requires_grad), options.learning_rate)
         self.objective = Objective(options.distortion, options.denoise, options.choose_symbols)
         self.adversary = Adversary(options.adversarial, device) if options.adversarial else None
-        told = (options.seed, self.stream, self.processes, self.objective, self.adversary)
+        told = (options.seed, self.compute_dtype, self.processes, self.objective, self.adversary)
         self.gradients = Gradients(self.model, options.batch, *told)
         if options.compile:
-            alone = isinstance(self.model, LoneDecoder)
+            alone = isinstance(self.model, FrozenLatentDecoder)
             for transform in (self.model.network,) if alone else (self.model.analysis, self.model.synthesis):
                 transform.compile(dynamic=False, backend=COMPILER)
         self.step, self.seconds = 0, 0.0
@@ -147,7 +147,7 @@ class Run:
 
     def validate(self, held_out: list[np.ndarray]) -> float:
         """The averaged model's validation loss, to five digits."""
-        return round(validate(self.average, held_out, self.options.device, self.stream, self.objective), 5)
+        return round(validate(self.average, held_out, self.options.device, self.compute_dtype, self.objective), 5)
 
     def batches(self, images: list[Tensor]) -> Iterator[Tensor | None]:
         """Endless batches of this process's patches (B, P, P, 3) in [0, 1], made ahead by threads.
@@ -228,7 +228,7 @@ def train(options: Options, config: Config) -> Run:
         record |= {name: getattr(options, name) for name in told} | run.aim
         if held_out:
             record["validation_loss"] = run.validate(held_out) if score is None else score
-        if isinstance(run.average, LoneDecoder):
+        if isinstance(run.average, FrozenLatentDecoder):
             export_beside(run.average, options.start_from, options.export, json.dumps(record))
             return run
         described = {"licence": options.licence, "training": json.dumps(record)}
@@ -327,7 +327,7 @@ class _Log:
         if self._path is not None:
             text = io.StringIO(newline="")
             csv.writer(text).writerows((self._columns, *self._kept()))
-            with replacing(self._path) as file:
+            with atomic_write(self._path) as file:
                 file.write(text.getvalue().encode())
             self._file = open(self._path, "a", newline="")
         return self

@@ -7,8 +7,8 @@ import struct
 import zlib
 
 from codec.format import container
+from codec.format.geometry import Rect
 from codec.format.header import TILE_UNIT, Header, Kind, Plane
-from codec.format.tiling import Rect
 from codec.options import DEPTHS
 
 FIELDS = ("magic", "version", "channels", "quality", "flags", "width", "height", "tile", "count", "model")

@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from codec.coding.lossless import encode_colour, encode_gray
 from codec.format.container import join, length_min
-from codec.format.entropy_coding import VALUE_LIMIT
+from codec.format.entropy_coder import VALUE_LIMIT
+from codec.format.geometry import Rect
 from codec.format.header import NO_MODEL, Kind
-from codec.format.tiling import Rect
-from codec.images.lossless import encode_colour, encode_gray
 from codec.networks.model import Files, Model, load
 
 from ..forging import transform_payload

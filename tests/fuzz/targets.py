@@ -17,10 +17,10 @@ import codec.pillow  # its plugin
 from codec import CaeError
 from codec.format import container
 from codec.format.container import Container
+from codec.format.geometry import Rect
 from codec.format.header import TILE_UNIT, Header
-from codec.format.information import damaged_parts
-from codec.format.source import Memory, Seekable
-from codec.format.tiling import Rect
+from codec.format.info import damaged_parts
+from codec.format.sources import MemorySource, Seekable
 from codec.images import files
 from codec.images.metadata import kept
 from codec.images.picture import orientation
@@ -92,7 +92,7 @@ def _check_facts(data: bytes, found: object, checked: object) -> None:
     assert (facts.width, facts.height, facts.mode) == (found.header.width, found.header.height, found.header.mode)
     assert facts.bytes == sum(facts.parts.values()) == len(data) and min(facts.parts.values()) >= 0
     assert sum(facts.kinds.values()) == facts.tiles == found.header.tile_count
-    assert bool(list(damaged_parts(Memory(data)))) == isinstance(checked, str)
+    assert bool(list(damaged_parts(MemorySource(data)))) == isinstance(checked, str)
 
 
 def _check_from_file(data: bytes, found: object) -> None:
@@ -128,7 +128,7 @@ def is_small(header: Header) -> bool:
     """Whether a picture is one that the decoder is tried on."""
     sides = (-(-side // TILE_UNIT) * TILE_UNIT for side in (header.width, header.height))
     # deep ones count twice
-    return np.prod([float(side) for side in sides]) * (1 + header.is_deep) <= PIXELS_MAX
+    return np.prod([float(side) for side in sides]) * (1 + header.is_high_bit_depth) <= PIXELS_MAX
 
 
 def check_decoder(data: bytes) -> bool | None:
@@ -142,7 +142,7 @@ def check_decoder(data: bytes) -> bool | None:
         if turn == 0:
             _check_filled(data, header, whole)
         return False
-    mode = "I;16" if header.is_deep and header.mode == "L" else header.mode
+    mode = "I;16" if header.is_high_bit_depth and header.mode == "L" else header.mode
     assert (whole.width, whole.height, whole.mode) == (header.width, header.height, mode)
     if turn == 0:
         _check_metadata(whole, data)

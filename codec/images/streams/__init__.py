@@ -20,9 +20,9 @@ from PIL.MpegImagePlugin import MpegImageFile
 
 from ...errors import CaeError
 from ...format.limits import PIXELS_MAX, bytes_of, check_size
-from ...outputs import replacing
+from ...runtime.atomic_write import atomic_write
 from .. import files, picture
-from ..depth import from_start, is_deep
+from ..bit_depth import from_start, is_high_bit_depth
 from ..picture import Picture, orientation
 from . import npy, png, pnm, tiff
 from .pieces import Layout, Source, WholeOnly, checked
@@ -111,7 +111,7 @@ def pixel_count(path: Path) -> int:
     """Pixels of an image file, of which only the beginning is read; 0 where Pillow does not say, twice as many of deep ones."""
     try:
         with files.pillow_limit(2**62), Image.open(path) as image:
-            return image.width * image.height * bytes_of(16 if is_deep(image) else 8)
+            return image.width * image.height * bytes_of(16 if is_high_bit_depth(image) else 8)
     except Exception:  # which the one who reads it whole shall report
         return 0
 
@@ -120,7 +120,7 @@ def _is_whole(path: Path, whole_max: int) -> bool:
     """Whether an image file is as small as that, and Pillow has all the bits of it."""
     try:
         with files.pillow_limit(2**62), Image.open(path) as image:
-            return image.width * image.height <= whole_max and not is_deep(image)
+            return image.width * image.height <= whole_max and not is_high_bit_depth(image)
     except Exception:  # which the one who reads it by pieces shall report
         return False
 
@@ -130,7 +130,13 @@ def from_pillow(image: Image.Image) -> Picture:
 
     So it is where the image is an open file of a kind that is read by pieces, and nothing has been loaded of it.
     """
-    if not (isinstance(image, ImageFile) and image.tile and not image.mode.startswith("I;16") and image.fp and is_deep(image)):
+    if not (
+        isinstance(image, ImageFile)
+        and image.tile
+        and not image.mode.startswith("I;16")
+        and image.fp
+        and is_high_bit_depth(image)
+    ):
         return picture.from_pillow(image)
     with from_start(image.fp) as file:
         reader = _reader(file)
@@ -216,5 +222,5 @@ def write_bands(
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
     sample = b"" if kind == "NPY" else files.small_file(path, mode, metadata)
     layout = Layout(*size, channels, sample, threads, depth)
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         _WRITERS[kind](file, layout, checked(iter(bands), layout))

@@ -49,6 +49,8 @@ def _bands(file: BinaryIO, width: int, height: int, channels: int, dtype: np.dty
 def write(file: BinaryIO, layout: Layout, bands: Iterator[np.ndarray]) -> None:
     """Writes an array (H, W), or (H, W, 2 to 4), as `codec.decode` gives it."""
     shape = (layout.height, layout.width) + (layout.channels,) * (layout.channels > 1)
-    npy.write_array_header_1_0(file, {"descr": "<u2" if layout.is_deep else "|u1", "fortran_order": False, "shape": shape})
+    npy.write_array_header_1_0(
+        file, {"descr": "<u2" if layout.is_high_bit_depth else "|u1", "fortran_order": False, "shape": shape}
+    )
     for band in bands:
-        file.write(np.ascontiguousarray(band, "<u2" if layout.is_deep else None).data)
+        file.write(np.ascontiguousarray(band, "<u2" if layout.is_high_bit_depth else None).data)

@@ -68,7 +68,7 @@ class Layout:
     depth: int = 8
 
     @property
-    def is_deep(self) -> bool:
+    def is_high_bit_depth(self) -> bool:
         """Whether samples have more than 8 bits."""
         return self.depth > 8
 

@@ -24,7 +24,7 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _OTHERS_MAX = 2**26
 """Bytes of all chunks that hold no pixels."""
 _READ = 2**18
-_DEEP = 16
+_HIGH_BIT_DEPTHS = 16
 """Bits of the samples that are deep; no others of more than 8 are in PNG files."""
 _LEVEL = 4
 """Of zlib: a tenth more bytes than at Pillow's 6, three times as fast."""
@@ -85,9 +85,16 @@ def open_bands(_path: Path, file: BinaryIO) -> Source:
         channels, metadata = len(mode_for(one)), metadata_of(one)
     palette = b"".join(whole for name, _, whole in others if name in (b"PLTE", b"tRNS"))
     shown = _Shown(width, bits, colour, palette)
-    if bits == _DEEP:
+    if bits == _HIGH_BIT_DEPTHS:
         channels = _CHANNELS[colour] + (shown.transparent is not None)
-    return Source(width, height, channels, metadata, _bands(file, pixels, shown, height), _DEEP if bits == _DEEP else 8)
+    return Source(
+        width,
+        height,
+        channels,
+        metadata,
+        _bands(file, pixels, shown, height),
+        _HIGH_BIT_DEPTHS if bits == _HIGH_BIT_DEPTHS else 8,
+    )
 
 
 class _Shown(NamedTuple):
@@ -117,7 +124,7 @@ class _Shown(NamedTuple):
 
     def pixels(self, rows: np.ndarray) -> np.ndarray:
         """Bytes of rows (rows, row_bytes) to pixels (rows, width, channels)."""
-        if self.bits == _DEEP:
+        if self.bits == _HIGH_BIT_DEPTHS:
             samples = np.ascontiguousarray(rows).view(">u2").reshape(len(rows), self.width, -1).astype(np.uint16)
             if self.transparent is None:
                 return samples
@@ -214,7 +221,7 @@ def write(file: BinaryIO, layout: Layout, bands: Iterator[np.ndarray]) -> None:
     done = False
     for chunk, content in chunks:
         if chunk.name == b"IHDR":
-            depth = bytes([_DEEP if layout.is_deep else 8])
+            depth = bytes([_HIGH_BIT_DEPTHS if layout.is_high_bit_depth else 8])
             content = struct.pack(">II", layout.width, layout.height) + depth + content[9:]
         elif chunk.name == b"IDAT":
             if not done:

@@ -52,4 +52,4 @@ def write(file: BinaryIO, layout: Layout, bands: Iterator[np.ndarray]) -> None:
     largest = 2**layout.depth - 1
     file.write(f"{'P6' if layout.channels == 3 else 'P5'}\n{layout.width} {layout.height}\n{largest}\n".encode())
     for band in bands:
-        file.write(np.ascontiguousarray(band, ">u2" if layout.is_deep else None).data)
+        file.write(np.ascontiguousarray(band, ">u2" if layout.is_high_bit_depth else None).data)

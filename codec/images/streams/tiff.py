@@ -23,7 +23,7 @@ from ...errors import CaeError
 from ..files import warn_of_frames
 from ..picture import metadata_of, mode_for
 from .pieces import Layout, Source, WholeOnly, mapped_ahead, regrouped, rows_at_once
-from .tiff_stored import DeepStored, Stored, check_deep
+from .tiff_stored import HighBitDepthStored, Stored, check_high_bit_depth
 from .tiff_tags import DEFLATES, LONG, LONG8, LZMA, LZW, NONE, PACKBITS, ZSTD, Tag
 
 _COMPRESSIONS = (NONE, 2, 3, 4, LZW, 7, *DEFLATES, PACKBITS, LZMA, ZSTD, 50001)
@@ -47,12 +47,12 @@ def open_bands(path: Path, file: BinaryIO) -> Source:
     image, tags = _opened(file)
     deep = max(tags.get(Tag.BITS, (1,))) > 8
     if deep:
-        check_deep(tags)
+        check_high_bit_depth(tags)
     elif tags.get(Tag.ORIENTATION, 1) != 1:
         raise WholeOnly("its orientation has it turned")
     if tags.get(Tag.COMPRESSION, NONE) not in _COMPRESSIONS:
         raise WholeOnly(f"its compression ({tags[Tag.COMPRESSION]}) is none for pieces")
-    stored = (DeepStored if deep else Stored)(file, tags)
+    stored = (HighBitDepthStored if deep else Stored)(file, tags)
     tiled = Tag.TILE_OFFSETS in tags
     offsets = tags.get(Tag.TILE_OFFSETS if tiled else Tag.STRIP_OFFSETS, ())
     sizes = tags.get(Tag.TILE_SIZES if tiled else Tag.STRIP_SIZES, ())
@@ -70,7 +70,7 @@ def open_bands(path: Path, file: BinaryIO) -> Source:
     else:
         raise WholeOnly(f"its {'tiles' if tiled else 'strips'} of {unit} rows are too large to be read one after another")
     metadata = _metadata_in(tags) if image is None else metadata_of(image)
-    if isinstance(stored, DeepStored):
+    if isinstance(stored, HighBitDepthStored):
         return Source(stored.width, stored.height, stored.channels, metadata, bands, 16)
     return Source(stored.width, stored.height, len(mode_for(image)), metadata, bands)
 
@@ -78,7 +78,7 @@ def open_bands(path: Path, file: BinaryIO) -> Source:
 def _opened(file: BinaryIO) -> tuple[Image.Image | None, ImageFileDirectory_v2]:
     """A file as Pillow opens it, or None for gray of 16 bits with alpha, which Pillow does not know, and its directory.
 
-    CaeError for what is no picture, which says why where `check_deep` finds it out.
+    CaeError for what is no picture, which says why where `check_high_bit_depth` finds it out.
     """
     try:
         image = Image.open(file, formats=("TIFF",))
@@ -91,7 +91,7 @@ def _opened(file: BinaryIO) -> tuple[Image.Image | None, ImageFileDirectory_v2]:
         directory = ImageFileDirectory_v2(start if start[2] == _BIG else start[:8])
         file.seek(directory.next)
         directory.load(file)
-        check_deep(directory)
+        check_high_bit_depth(directory)
         if max(directory.get(Tag.BITS, (1,))) <= 8:
             raise
         return None, directory
@@ -166,7 +166,7 @@ class _Flow:
 
 def write(file: BinaryIO, layout: Layout, bands: Iterator[np.ndarray]) -> None:
     """Writes tiles, compressed by several threads at a time, with the sample's tags before them; BigTIFF from 4 GB on."""
-    size = layout.width * layout.height * layout.channels * (2 if layout.is_deep else 1)
+    size = layout.width * layout.height * layout.channels * (2 if layout.is_high_bit_depth else 1)
     big = size > _CLASSIC_MAX
     directory = _directory(layout, big)
     across, down = -(-layout.width // _SIDE), -(-layout.height // _SIDE)
@@ -197,7 +197,7 @@ def _directory(layout: Layout, big: bool) -> ImageFileDirectory_v2:
     sides = {Tag.WIDTH: layout.width, Tag.HEIGHT: layout.height, Tag.TILE_WIDTH: _SIDE, Tag.TILE_HEIGHT: _SIDE}
     for tag, value in (sides | {Tag.COMPRESSION: DEFLATES[0], Tag.PREDICTOR: 2}).items():
         directory[tag] = value
-    if layout.is_deep:
+    if layout.is_high_bit_depth:
         directory[Tag.BITS] = (16,) * layout.channels
     kind = LONG8 if big else LONG
     directory.tagtype |= {Tag.WIDTH: LONG, Tag.HEIGHT: LONG, Tag.TILE_OFFSETS: kind, Tag.TILE_SIZES: kind}

@@ -30,7 +30,7 @@ from .tiff_tags import (
 _COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3}
 """Samples of a colour, by the colour spaces that are taken with 16 bits."""
 _SPACES = {3: "palette", CMYK: "CMYK", YCBCR: "YCbCr", 8: "CIE Lab", 32803: "colour filter array", 34892: "linear raw"}
-_DEEP_COMPRESSIONS = (NONE, LZW, *DEFLATES, PACKBITS, LZMA, ZSTD)
+_HIGH_BIT_DEPTH_COMPRESSIONS = (NONE, LZW, *DEFLATES, PACKBITS, LZMA, ZSTD)
 """Those that know nothing of samples."""
 
 
@@ -88,8 +88,8 @@ class Stored:
         return from_small_file([b"II*\0\x08\0\0\0", directory.tobytes(8), *pieces], "TIFF")
 
 
-def check_deep(tags: Mapping[int, Any]) -> None:
-    """CaeError for what holds neither 8 nor 16 bits a sample as `DeepStored` takes them, by the tags of its directory."""
+def check_high_bit_depth(tags: Mapping[int, Any]) -> None:
+    """CaeError for what holds neither 8 nor 16 bits a sample, by the tags of its directory."""
     samples, photometric = tags.get(Tag.SAMPLES, 1), tags.get(Tag.PHOTOMETRIC)
     formats = set(tags.get(Tag.SAMPLE_FORMAT, (1,)))
     if 3 in formats:
@@ -109,11 +109,11 @@ def check_deep(tags: Mapping[int, Any]) -> None:
         raise CaeError(f"its samples have {' and '.join(map(str, sorted(bits)))} bits; save them with 8 or 16")
     if max(bits) > 8:
         ways = tags.get(Tag.COMPRESSION, NONE), tags.get(Tag.PREDICTOR, 1), tags.get(Tag.FILL_ORDER, 1)
-        if ways[0] not in _DEEP_COMPRESSIONS or ways[1] not in (1, 2) or ways[2] != 1:
+        if ways[0] not in _HIGH_BIT_DEPTH_COMPRESSIONS or ways[1] not in (1, 2) or ways[2] != 1:
             raise CaeError(f"it is compressed in a way that is taken with 8 bits alone ({ways[0]}); use Deflate or LZW")
 
 
-class DeepStored(Stored):
+class HighBitDepthStored(Stored):
     """How a file's pixels of 16 bits a sample are stored, which Pillow sees as bytes, since it rounds colours to 8 bits."""
 
     def __init__(self, file: BinaryIO, found: ImageFileDirectory_v2) -> None:
@@ -140,7 +140,7 @@ class DeepStored(Stored):
         """Pixels (rows, width, channels) uint16, as `Stored.decode` has them."""
         count = len(pieces) // self.planes
         planes = [
-            self._samples_of(super(DeepStored, self).decode(pieces[start : start + count], rows, changed))
+            self._samples_of(super(HighBitDepthStored, self).decode(pieces[start : start + count], rows, changed))
             for start in range(0, len(pieces), count)
         ]
         pixels = np.concatenate(planes, -1)[..., : self.channels]

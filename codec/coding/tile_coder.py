@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from ..format.container import Payload, length_min
-from ..format.entropy_coding import Decoder, Groups, encode, group_values
+from ..format.entropy_coder import Decoder, Groups, encode, group_values
+from ..format.geometry import HYPER_STRIDE, LATENT_STRIDE, Rect
 from ..format.header import Kind
-from ..format.source import Data
-from ..format.tiling import HYPER_STRIDE, LATENT_STRIDE, Rect
+from ..format.sources import Data
 from ..networks.entropy_networks import MEAN_BITS, deviation, unpack
 from ..networks.model import Model
 from ..networks.products import LIMIT
 from ..options import EFFORTS
-from .search import SCHEDULES, Target, refine
+from .latent_search import SCHEDULES, Target, refine
 from .settings import Job
 
 PARTS = ("hyper-latent", "first pass", "second pass")
@@ -88,12 +88,12 @@ def quantise(y: Tensor, z: Tensor, job: Job, *, rounding: bool) -> Symbols:
     rounded = z.round().clamp_(-LIMIT, LIMIT).to(torch.int32)
     features, mean, index = model.entropy.first(rounded, quality, h, w)
     wanted, flat = deviation(y, mean, 0), model.quantiser.is_flat(index)
-    symbols = model.quantiser.choose(wanted, index, flat or rounding, weight)
+    symbols = model.quantiser.rdo_quantise(wanted, index, flat or rounding, weight)
     mean_second, index_second = model.entropy.second(features, mean, symbols, quality)
     wanted_second = deviation(y, mean_second, 1)
     if not rounding:
-        wanted_second = model.quantiser.make_up(wanted_second, wanted, symbols, flat)
-    symbols_second = model.quantiser.choose(wanted_second, index_second, flat or rounding, weight)
+        wanted_second = model.quantiser.diffuse_error(wanted_second, wanted, symbols, flat)
+    symbols_second = model.quantiser.rdo_quantise(wanted_second, index_second, flat or rounding, weight)
     return Symbols(rounded, (symbols, symbols_second), (mean, mean_second), (index, index_second), z, flat)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from ..format.tiling import Rect
+from ..format.geometry import Rect
 
 MARGIN = 3
 """Pixels to each side that an enlarged pixel depends on."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from codec import CaeError
-from codec.outputs import check_target, replacing
+from codec.runtime.atomic_write import atomic_write, check_target
 
 ROOT = hasattr(os, "getuid") and os.getuid() == 0
 NOBODY = 65534
@@ -26,8 +26,8 @@ def shared() -> Iterator[Path]:
 
 
 def unprivileged(code: str, *arguments: object) -> subprocess.CompletedProcess:
-    """Runs a script, in which `os`, `sys`, `Path`, `check_target` and `replacing` are known, as who is not root."""
-    script = "import os, sys\nfrom pathlib import Path\nfrom codec.outputs import check_target, replacing\n"
+    """Runs a script, in which `os`, `sys`, `Path`, `check_target` and `atomic_write` are known, as who is not root."""
+    script = "import os, sys\nfrom pathlib import Path\nfrom codec.runtime.atomic_write import check_target, atomic_write\n"
     script += f"if os.getuid() == 0: os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})\n"
     command = [sys.executable, "-c", script + code, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
@@ -45,11 +45,11 @@ def test_a_read_only_file_is_refused_to_everyone(shared, mode):
     path = shared / "kept"
     path.write_bytes(b"old")
     path.chmod(mode)
-    for write in (check_target, lambda path: replacing(path).__enter__()):
+    for write in (check_target, lambda path: atomic_write(path).__enter__()):
         with pytest.raises(CaeError, match="kept: is read-only; make it writable"):
             write(path)
     shared.chmod(0o777)
-    assert "is read-only" in unprivileged("with replacing(Path(sys.argv[1])): print('begun')", path).stderr
+    assert "is read-only" in unprivileged("with atomic_write(Path(sys.argv[1])): print('begun')", path).stderr
     path.chmod(0o600)
     assert path.read_bytes() == b"old"
     assert list(shared.iterdir()) == [path]
@@ -72,7 +72,7 @@ def test_permissions_of_a_replaced_file_stay(tmp_path, mode):
     path = tmp_path / "file"
     path.write_bytes(b"old")
     path.chmod(mode)
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         (partial,) = tmp_path.glob("*.partial")
         assert partial.stat().st_mode & 0o777 == mode
         file.write(b"new")
@@ -86,14 +86,14 @@ def test_the_owner_of_a_replaced_file_stays_where_that_is_allowed(shared):
     path.write_bytes(b"old")
     os.chown(path, NOBODY, 12345)
     path.chmod(0o640)
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(b"new")
     found = path.stat()
     assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (NOBODY, 12345, 0o640)
     shared.chmod(0o777)
     os.chown(path, 0, 0)
     path.chmod(0o666)
-    result = unprivileged("with replacing(Path(sys.argv[1])) as file: file.write(b'newer')", path)
+    result = unprivileged("with atomic_write(Path(sys.argv[1])) as file: file.write(b'newer')", path)
     assert result.returncode == 0, result.stderr
     assert path.read_bytes() == b"newer"
     assert (path.stat().st_uid, path.stat().st_mode & 0o777) == (NOBODY, 0o666)
@@ -102,7 +102,7 @@ def test_the_owner_of_a_replaced_file_stays_where_that_is_allowed(shared):
 def test_new_files_have_the_usual_permissions(tmp_path):
     before = os.umask(0o027)
     try:
-        with replacing(tmp_path / "new") as file:
+        with atomic_write(tmp_path / "new") as file:
             file.write(b"data")
     finally:
         os.umask(before)
@@ -115,7 +115,7 @@ def test_links_are_followed(tmp_path):
     link.symlink_to(real)
     for content in (b"made", b"replaced"):
         check_target(link)
-        with replacing(link) as file:
+        with atomic_write(link) as file:
             file.write(content)
         assert link.is_symlink()
         assert real.read_bytes() == content
@@ -141,7 +141,7 @@ def test_what_is_no_file_is_not_replaced(tmp_path):
         (tmp_path / "file" / "x", "does not exist"),
         (tmp_path / ("x" * 300), "too long"),
     ):
-        for write in (check_target, lambda path: replacing(path).__enter__()):
+        for write in (check_target, lambda path: atomic_write(path).__enter__()):
             with pytest.raises(CaeError, match=message):
                 write(path)
     assert pipe.is_fifo()
@@ -160,10 +160,10 @@ def test_its_own_source_is_not_replaced(tmp_path):
 
 def test_long_names_and_failures(tmp_path):
     name = tmp_path / ("x" * 250)
-    with replacing(name) as file:
+    with atomic_write(name) as file:
         file.write(b"data")
     assert name.read_bytes() == b"data"
-    with pytest.raises(ZeroDivisionError), replacing(name) as file:
+    with pytest.raises(ZeroDivisionError), atomic_write(name) as file:
         file.write(b"half")
         raise ZeroDivisionError
     assert name.read_bytes() == b"data"

@@ -12,23 +12,23 @@ from PIL import Image, ImageFile
 
 from ..errors import CaeError
 
-_DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+_HIGH_BIT_DEPTH_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 # "RGB;16B" is 16 bits a channel; "BGR;16" of BMP files is 16 bits a pixel
-_DEEP_PIXELS = re.compile(r";16[BLN]")
+_HIGH_BIT_DEPTH_PIXELS = re.compile(r";16[BLN]")
 _FORGETFUL = ("DDS", "PNG", "PPM", "SGI")
 """Formats whose images tell until they are loaded."""
 _TIFF_BITS_PER_SAMPLE = 258
 _CODESTREAM = b"\xff\x4f\xff\x51"
 
 
-def is_deep(image: Image.Image) -> bool:
+def is_high_bit_depth(image: Image.Image) -> bool:
     """Whether an image has, or had in its file, more than 8 bits a channel.
 
     Of an image that Pillow has loaded already, the file is looked at again: by its name, or for PNG through the open
     file. Where neither is left (most formats, opened from bytes and loaded; copies; pictures inside icon files), an
     8-bit image that was made of a deeper one cannot be told from any other, and counts as one of 8 bits.
     """
-    if image.mode in _DEEP_MODES:
+    if image.mode in _HIGH_BIT_DEPTH_MODES:
         return True
     if not isinstance(image, ImageFile.ImageFile):
         return False
@@ -38,16 +38,16 @@ def is_deep(image: Image.Image) -> bool:
     if image.format == "TIFF":
         return max(image.tag_v2.get(_TIFF_BITS_PER_SAMPLE, (8,))) > 8
     if image.format in _HEADERS or (image.format in _FORGETFUL and not image.tile):
-        return _is_deep_in_file(image)
-    return _is_deep_by_tile(image)
+        return _is_high_bit_depth_in_file(image)
+    return _is_high_bit_depth_by_tile(image)
 
 
-def _is_deep_by_tile(image: ImageFile.ImageFile) -> bool:
+def _is_high_bit_depth_by_tile(image: ImageFile.ImageFile) -> bool:
     """By what Pillow has noted for its decoders; False where the image is loaded."""
     if not image.tile:
         return False
     codec, _, _, arguments = image.tile[0]
-    if codec == "SGI16" or _DEEP_PIXELS.search(str(arguments)):
+    if codec == "SGI16" or _HIGH_BIT_DEPTH_PIXELS.search(str(arguments)):
         return True
     if codec in ("ppm", "ppm_plain"):
         return isinstance(arguments, tuple) and arguments[1] > 255  # the largest value
@@ -56,13 +56,13 @@ def _is_deep_by_tile(image: ImageFile.ImageFile) -> bool:
     return codec == "dds_rgb" and any(mask.bit_count() > 8 for mask in arguments[1])
 
 
-def _is_deep_in_file(image: ImageFile.ImageFile) -> bool:
+def _is_high_bit_depth_in_file(image: ImageFile.ImageFile) -> bool:
     """By the file that the image was made of; False where it is not at hand any more."""
     with _reopened(image) as found:
         if found is None:
             return False
         again, file = found
-        return is_deep(again) if image.format not in _HEADERS else _HEADERS[image.format](file) > 8
+        return is_high_bit_depth(again) if image.format not in _HEADERS else _HEADERS[image.format](file) > 8
 
 
 def bits_in_file(image: Image.Image) -> int:

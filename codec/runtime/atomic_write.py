@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import CaeError
+from ..errors import CaeError
 
 
 def check_target(path: Path, source: Path | None = None) -> None:
@@ -66,7 +66,7 @@ def _replaceable(file: os.stat_result, folder: os.stat_result) -> bool:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """A file beside `path` that takes its place when the block ends well, and vanishes when it does not.
 
     It has the permission bits of the file that it replaces, and its owner and group where this user may give them;
@@ -83,7 +83,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         # until it has the old file's permissions, nobody else may open it
         with open(temporary, "xb", opener=functools.partial(os.open, mode=0o600 if old else 0o666)) as file:
             if old and hasattr(os, "fchown"):  # not on Windows
-                _liken(file, old)
+                _copy_ownership(file, old)
             yield file
         os.replace(temporary, target)
     except OSError as error:
@@ -93,7 +93,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
 
 
-def _liken(file: BinaryIO, old: os.stat_result) -> None:
+def _copy_ownership(file: BinaryIO, old: os.stat_result) -> None:
     """Gives an open file the owner, the group and the permission bits of another, as far as the system allows."""
     new = os.fstat(file.fileno())
     for owner, group in ((-1, old.st_gid), (old.st_uid, -1)):

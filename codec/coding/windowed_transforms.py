@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from ..errors import CaeError
-from ..format.tiling import LATENT_STRIDE, Rect, grid
+from ..format.geometry import LATENT_STRIDE, Rect, grid
 from ..networks.config import FEATURE_STRIDE
 from ..networks.entropy_networks import MEAN_BITS
-from ..networks.invariance import SIDE_MIN, any_size_agrees
+from ..networks.invariance import SIDE_MIN, kernels_are_size_invariant
 from ..networks.transforms import Halo, receptive_field
 from ..runtime.threads import run_parallel
 from . import windows
@@ -126,11 +126,17 @@ def synthesise(
             if colours == 1:
                 x = x.mean(-1, keepdim=True)
             # torch does little with uint16
-            x = x.add(0.5).mul_(largest).round_().clamp_(0, largest).to(torch.int32 if job.header.is_deep else torch.uint8)
+            x = (
+                x.add(0.5)
+                .mul_(largest)
+                .round_()
+                .clamp_(0, largest)
+                .to(torch.int32 if job.header.is_high_bit_depth else torch.uint8)
+            )
         out[kept.relative_to(shown).slices] = x.cpu().numpy()
 
     def agrees(_: None) -> bool:
-        return any_size_agrees(model, scale, bool(settings.bf16))
+        return kernels_are_size_invariant(model, scale, bool(settings.bf16))
 
     count = -(-picture.width // settings.window) * -(-picture.height // settings.window)
     at_once = settings.windows_at_once(model.device)

@@ -24,14 +24,14 @@ _PLAIN = 0.02
 """Share of new pixels up to which a picture is drawn without any contrast."""
 
 
-def looks_drawn(pixels: np.ndarray, largest: int = 255) -> bool:
+def looks_like_screen_content(pixels: np.ndarray, largest: int = 255) -> bool:
     """Whether pixels (H, W, 1 or 3) of samples up to `largest` may be better coded without loss.
 
     Costs little, and least for photographs.
 
-    >>> looks_drawn(np.tile(np.uint8([[0, 255], [255, 0]]), (20, 20))[..., None])
+    >>> looks_like_screen_content(np.tile(np.uint8([[0, 255], [255, 0]]), (20, 20))[..., None])
     True
-    >>> looks_drawn(np.random.default_rng(1).integers(0, 256, (40, 40, 3), np.uint8))
+    >>> looks_like_screen_content(np.random.default_rng(1).integers(0, 256, (40, 40, 3), np.uint8))
     False
     """
     rows = _packed(pixels[::_SAMPLED_ROWS])

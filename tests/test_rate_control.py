@@ -11,7 +11,7 @@ import codec
 from benchmarks.drawn import PICTURES
 from codec import CaeError
 from codec.coding.encoder import encode
-from codec.coding.seeking import TRIES_MAX, best, seek
+from codec.coding.secant_search import TRIES_MAX, best, secant_search
 from codec.coding.settings import Job, Settings
 from codec.commands.encode import main
 from codec.networks.quantisation import DISTORTION_WEIGHT
@@ -104,15 +104,15 @@ def test_seeking_ends(seed):
     def measure(place: float) -> float:
         return rise * place + noise[round(100 * place)]
 
-    tried = seek(measure, 40, 41, within=(0, 100), start=rng.uniform(-50, 150), slope=rng.choice([0.1, 1, 10]))
+    tried = secant_search(measure, 40, 41, within=(0, 100), start=rng.uniform(-50, 150), slope=rng.choice([0.1, 1, 10]))
     assert len(tried) <= TRIES_MAX and all(0 <= place <= 100 for place in tried)
     assert best(tried, 41) in tried
 
 
 def test_seeking_finds_what_there_is():
-    tried = seek(lambda place: np.exp(place / 30), 20, 20.3, within=(0, 100), start=10, slope=0.3)
+    tried = secant_search(lambda place: np.exp(place / 30), 20, 20.3, within=(0, 100), start=10, slope=0.3)
     assert 20 <= list(tried.values())[-1] <= 20.3 and len(tried) <= 8
-    tried = seek(float, 200, 300, within=(0, 100), start=10, slope=1)
+    tried = secant_search(float, 200, 300, within=(0, 100), start=10, slope=1)
     assert best(tried, 300) == 100
 
 

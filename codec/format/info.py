@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from ..errors import DamageError
 from . import container
-from .buffers import Buffer, as_bytes, letting_go
+from .buffers import Buffer, as_bytes, drop_traceback
 from .container import Container
 from .header import Kind, Plane
-from .source import Memory, Source
+from .sources import MemorySource, Source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Info:
     parts: dict[str, int]
 
 
-@letting_go
+@drop_traceback
 def info(data: Buffer, /) -> Info:
     """Reads a `.cae` file's header, metadata sizes and index; decodes nothing and loads no weights.
 
@@ -49,7 +49,7 @@ def info(data: Buffer, /) -> Info:
     >>> facts.width, facts.height, facts.mode, facts.quality, facts.kinds
     (40, 30, 'L', 25, {'transform': 1, 'lossless': 0, 'mixed': 0})
     """
-    return describe(Memory(as_bytes(data)))
+    return describe(MemorySource(as_bytes(data)))
 
 
 def describe(source: Source, *, cut_off: bool = False) -> Info:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import CaeError
-from .depth import bits_in_file
+from .bit_depth import bits_in_file
 from .picture import Picture, from_array, metadata_of
 from .samples import scaled
 
@@ -17,7 +17,7 @@ _DECODERS = {"AVIF": "avif_decode", "JPEG2000": "jpeg2k_decode", "PNG": "png_dec
 """Names of imagecodecs' functions by Pillow's names of formats."""
 
 
-def read_deep(image: Image.Image, path: Path) -> Picture:
+def read_high_bit_depth(image: Image.Image, path: Path) -> Picture:
     """The picture of a file that Pillow has opened, with 16 bits a channel.
 
     Raises:

@@ -7,16 +7,16 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 import codec
+from codec.coding.lossless import decode_colour, encode_colour
+from codec.coding.screen_content import BLOCK, block_sums, filled, looks_like_screen_content, new_pixels
 from codec.format import container
 from codec.format.container import Payload
 from codec.format.header import MODES, NO_MODEL, Header, Kind, Plane
-from codec.images.lossless import decode_colour, encode_colour
-from codec.images.repeats import BLOCK, block_sums, filled, looks_drawn, new_pixels
 from codec.networks.transforms import receptive_field
 
 from .conftest import psnr
-from .test_damage import damaged
-from .test_damage import filled as filled_in
+from .test_concealment import damaged
+from .test_concealment import filled as filled_in
 
 PHOTO = np.s_[64:376, 80:496]
 
@@ -245,9 +245,17 @@ def test_forged_mixed_tiles(tiny, chelsea):
 
 
 def test_looks_drawn(page, astronaut, chelsea):
-    assert looks_drawn(page) and looks_drawn(text(500, 300)) and looks_drawn(text(500, 300, "L")[..., None])
-    assert looks_drawn(np.zeros((1, 1, 3), np.uint8))
-    assert not looks_drawn(astronaut) and not looks_drawn(chelsea) and not looks_drawn(chelsea[..., :1])
+    assert (
+        looks_like_screen_content(page)
+        and looks_like_screen_content(text(500, 300))
+        and looks_like_screen_content(text(500, 300, "L")[..., None])
+    )
+    assert looks_like_screen_content(np.zeros((1, 1, 3), np.uint8))
+    assert (
+        not looks_like_screen_content(astronaut)
+        and not looks_like_screen_content(chelsea)
+        and not looks_like_screen_content(chelsea[..., :1])
+    )
 
 
 def test_new_pixels():

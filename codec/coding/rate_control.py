@@ -9,14 +9,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..cache import TileCache
 from ..format import container
-from ..format.source import Memory
+from ..format.sources import MemorySource
 from ..networks.quantisation import DISTORTION_WEIGHT
 from ..options import DEFAULT_EFFORT, QUALITIES, DecodeOptions, EncodeOptions
+from ..runtime.tile_cache import TileCache
 from .decoder import decode_bands
 from .encoder import encode
-from .seeking import best, seek
+from .secant_search import best, secant_search
 from .settings import Job
 
 STEP = 0.58
@@ -87,7 +87,7 @@ def encode_to_target(pixels: np.ndarray, job: Job, metadata: Mapping[str, bytes]
         psnrs[place] = _psnr(pixels, data, job)
         return min(psnrs[place], max(_PSNR_MOST, scale.high + 1))
 
-    tried = seek(measure, scale.low, scale.high, within=_PLACES, start=scale.start, slope=scale.slope)
+    tried = secant_search(measure, scale.low, scale.high, within=_PLACES, start=scale.start, slope=scale.slope)
     chosen = best(tried, scale.high)
     hit = scale.enough <= tried[chosen] <= scale.high
     better = [place for place in tried if tried[place] > scale.high]
@@ -110,7 +110,7 @@ def _job_at(place: float, job: Job) -> Job:
 
 def _psnr(pixels: np.ndarray, data: bytes, job: Job) -> float:
     """PSNR in dB of a file's colours, but for those of transparent pixels."""
-    source = Memory(data)
+    source = MemorySource(data)
     file = container.read(source)
     # what may be encoded may be decoded as well
     settings = dataclasses.replace(job.settings, pixels_max=max(job.settings.pixels_max, 2**62))

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 
 import codec
+from codec.coding.screen_content import looks_like_screen_content, new_pixels
 from codec.format import container
 from codec.format.header import Kind, Plane
-from codec.images.enlargement import squares
-from codec.images.reduction import reduce
-from codec.images.repeats import looks_drawn, new_pixels
+from codec.images.downscale import reduce
 from codec.images.samples import scaled
+from codec.images.upscale import squares
 
-from .test_damage import damaged
-from .test_damage import filled as filled_in
-from .test_deep_coding import psnr
-from .test_kinds import kinds_of, text
+from .test_concealment import damaged
+from .test_concealment import filled as filled_in
+from .test_high_bit_depth_coding import psnr
+from .test_mode_decision import kinds_of, text
 
 PHOTO = np.s_[68:260, 84:340]
 
@@ -134,14 +134,14 @@ def test_efforts(tiny, page, effort):
 def test_looks_drawn(page, astronaut):
     for depth in (9, 12, 16):
         largest = 2**depth - 1
-        assert looks_drawn(scaled(page, 65535, depth), largest)
-        assert not looks_drawn(scaled(noisy(astronaut), 65535, depth), largest)
+        assert looks_like_screen_content(scaled(page, 65535, depth), largest)
+        assert not looks_like_screen_content(scaled(noisy(astronaut), 65535, depth), largest)
     gray = text(500, 300, "L")[..., None] * np.uint16(257)
-    assert looks_drawn(gray, 65535)
+    assert looks_like_screen_content(gray, 65535)
     # differences in the low bits alone are ones
-    assert not looks_drawn(noisy(gray), 65535)
+    assert not looks_like_screen_content(noisy(gray), 65535)
     # of a tenth of the contrast, it is none of the drawings that the transform would spoil
-    assert not looks_drawn((noisy(gray) & 1) + gray // 10, 65535)
+    assert not looks_like_screen_content((noisy(gray) & 1) + gray // 10, 65535)
 
 
 @pytest.mark.parametrize("channel", range(3))

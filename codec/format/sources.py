@@ -54,7 +54,7 @@ class Source(abc.ABC):
         """`read` within the size."""
 
 
-class Memory(Source):
+class MemorySource(Source):
     """Bytes in memory, of which pieces are views."""
 
     def __init__(self, data: Data) -> None:
@@ -82,7 +82,7 @@ class _Descriptor:
             os.close(self.number)
 
 
-class OnDisk(Source):
+class FileSource(Source):
     """A regular file, read without a lock. CaeError where the path leads to none."""
 
     def __init__(self, path: str | PathLike[str]) -> None:
@@ -166,7 +166,7 @@ class Seekable(Source):
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-class Ahead(Source):
+class ReadAheadSource(Source):
     """Another source, for reading on from its beginning: small pieces come together, as few requests."""
 
     def __init__(self, source: Source) -> None:
@@ -193,19 +193,19 @@ def open_source(file: Buffer | str | PathLike[str] | BinaryIO) -> Source:
     """
     if isinstance(file, str | PathLike):
         try:
-            return OnDisk(file) if hasattr(os, "pread") else Seekable(open(file, "rb"), owned=True)
+            return FileSource(file) if hasattr(os, "pread") else Seekable(open(file, "rb"), owned=True)
         except OSError as error:
             raise CaeError(f"{os.fspath(file)}: {error.strerror or error}") from None
         except (CaeError, ValueError) as error:  # a path with a null byte
             raise CaeError(f"{os.fspath(file)!s}: {error}") from None
     if hasattr(file, "read") and hasattr(file, "seek"):
         return Seekable(file)
-    return Memory(as_bytes(file))
+    return MemorySource(as_bytes(file))
 
 
 def as_source(data: Source | Data) -> Source:
     """A source of bytes in memory, or the source itself."""
-    return data if isinstance(data, Source) else Memory(data)
+    return data if isinstance(data, Source) else MemorySource(data)
 
 
 def _reason(error: Exception) -> str:

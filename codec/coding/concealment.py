@@ -48,7 +48,7 @@ class Damage:
         warnings.warn(message, RuntimeWarning, stacklevel=stacklevel + 1)
 
 
-def fill(number: int, header: Header, unit: int, decode: Callable[[int], Tensor | None]) -> Tensor | None:
+def conceal(number: int, header: Header, unit: int, decode: Callable[[int], Tensor | None]) -> Tensor | None:
     """What stands for a damaged tile, (h, w, C) float: the four neighbours' nearest positions, the nearer the more.
 
     So the picture goes on from the tile's edges inwards without a step, and little of the neighbours' pixels changes that

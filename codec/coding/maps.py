@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..format.tiling import LATENT_STRIDE, Rect, grid
+from ..format.geometry import LATENT_STRIDE, Rect, grid
 from ..inspection import MAPS, Traces
 from ..networks.config import FEATURE_STRIDE
 from ..runtime.threads import run_parallel
 from .settings import Job, with_fallback
-from .tiles import Symbols, tile_symbols
-from .transforming import analyse, features, synthesise
+from .tile_coder import Symbols, tile_symbols
+from .windowed_transforms import analyse, features, synthesise
 
 
 def traces(pixels: np.ndarray, job: Job, maps: Sequence[str] = MAPS) -> Traces:

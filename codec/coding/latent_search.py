@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..format.tiling import LATENT_STRIDE, Rect, grid
+from ..format.geometry import LATENT_STRIDE, Rect, grid
 from ..networks.entropy_model import EntropyModel, Rounding
 from ..networks.entropy_networks import MEAN_BITS, SCALE_MIN, SCALE_STEP
 from ..networks.quantisation import DISTORTION_WEIGHT
-from ..runtime.threads import check_wanted
+from ..runtime.threads import check_cancelled
 from .settings import Job
-from .transforming import samples
+from .windowed_transforms import samples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Target:
         model, settings, quality = job.model, job.settings, job.header.quality
         device = model.device
         bf16 = settings.encodes_in_bf16(device)
-        stream = torch.bfloat16 if bf16 else torch.float32
+        compute_dtype = torch.bfloat16 if bf16 else torch.float32
         weight = model.config.rate_weight(model.config.level(quality)) * job.distortion_weight / DISTORTION_WEIGHT
         height, width, colours = self.pixels.shape
         for _, core in grid(self.core, WINDOW):
@@ -112,7 +112,7 @@ class Target:
             shown[:, *self.core.slices] = y
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16, cache_enabled=False):
                 latent = shown[:, *window.slices] / model.gain[quality - 1]
-                x = model.synthesis(latent, model.level(quality), stream, halo=core.margins_in(window))[0]
+                x = model.synthesis(latent, model.level(quality), compute_dtype, halo=core.margins_in(window))[0]
             place = core.relative_to(self.core).scaled(LATENT_STRIDE) & Rect(0, 0, height, width)
             wanted = self.pixels[place.slices].to(device).float() / job.header.largest - 0.5
             x = x[: place.height, : place.width].float()
@@ -170,7 +170,7 @@ def refine(target: Target, z: Tensor, job: Job, schedule: Schedule) -> tuple[Ten
     alive = _alive(entropy, y, z, level)
     noise = torch.Generator(model.device).manual_seed(0)
     for number in range(schedule.iterations):
-        check_wanted()
+        check_cancelled()
         temperature = schedule.hot * (schedule.cold / schedule.hot) ** (number / (schedule.iterations - 1))
         rounding = sampled(temperature, noise) if schedule.noise else relaxed(temperature)
         z_hat = rounding(z)

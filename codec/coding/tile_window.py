@@ -15,22 +15,22 @@ from torch import Tensor
 from ..errors import CaeError, DamageError
 from ..format import container
 from ..format.container import Container
+from ..format.geometry import LATENT_STRIDE, Rect, grid
 from ..format.header import Header, Kind, Plane
-from ..format.source import Data, Source
-from ..format.tiling import LATENT_STRIDE, Rect, grid
-from ..images.enlargement import squares
-from ..images.lossless import decode_colour, decode_gray
-from ..images.reduction import cover
+from ..format.sources import Data, Source
+from ..images.downscale import cover
+from ..images.upscale import squares
 from ..runtime.threads import run_parallel
-from .damage import Damage, fill, neighbours
+from .concealment import Damage, conceal, neighbours
+from .lossless import decode_colour, decode_gray
 from .settings import Job, with_fallback
-from .tiles import decode_tile
-from .transforming import samples
+from .tile_coder import decode_tile
+from .windowed_transforms import samples
 
 Part = TypeVar("Part", Tensor, np.ndarray)
 
 
-class Tiles(Generic[Part]):
+class TileWindow(Generic[Part]):
     """What is decoded of one plane of the tiles around a band; each tile is decoded once while bands move downwards.
 
     Args:
@@ -109,7 +109,7 @@ class Tiles(Generic[Part]):
         return out
 
 
-class Layers(Tiles[np.ndarray]):
+class LosslessWindow(TileWindow[np.ndarray]):
     """What tiles have without loss: (h, w, 4), alpha 0 where the transform's pixels are seen."""
 
     def paint(self, pixels: np.ndarray, shown: Rect, scale: Fraction) -> None:
@@ -140,7 +140,7 @@ def naming(plane: Plane, number: int) -> Iterator[None]:
 
 def latents_of(
     data: Source | Data, file: Container, job: Job, wanted: Rect, damage: Damage | None, unread: dict[int, Data]
-) -> Tiles[Tensor]:
+) -> TileWindow[Tensor]:
     """The latents of tiles; what mixed ones within the job's region have without loss as well is put into `unread`."""
     header, channels = job.header, job.model.config.latent_channels
 
@@ -158,7 +158,7 @@ def latents_of(
             return None
         return job.tiles.get((Plane.COLOUR, number), lambda: decode_anew(number))
 
-    def decode_or_fill(number: int) -> Tensor | None:
+    def decode_or_conceal(number: int) -> Tensor | None:
         try:
             return decode(number)
         except DamageError:
@@ -166,13 +166,13 @@ def latents_of(
                 raise
         damage.note(number, Plane.COLOUR)
         unread.pop(number, None)
-        found = fill(number, header, LATENT_STRIDE, decode)
+        found = conceal(number, header, LATENT_STRIDE, decode)
         return None if found is None else found.round_().to(torch.int32)
 
     def zeros(height: int, width: int) -> Tensor:
         return torch.zeros(height, width, channels, dtype=torch.int32, device="cpu")
 
-    return Tiles(header, job.settings.threads, wanted, LATENT_STRIDE, decode_or_fill, zeros)
+    return TileWindow(header, job.settings.threads, wanted, LATENT_STRIDE, decode_or_conceal, zeros)
 
 
 def _narrow(latent: Tensor) -> Tensor:
@@ -181,7 +181,7 @@ def _narrow(latent: Tensor) -> Tensor:
     return narrow if bool((narrow == latent).all()) else latent
 
 
-def layers_of(data: Source | Data, file: Container, job: Job, damage: Damage | None, unread: dict[int, Data]) -> Layers:
+def layers_of(data: Source | Data, file: Container, job: Job, damage: Damage | None, unread: dict[int, Data]) -> LosslessWindow:
     """What tiles have without loss; `unread` holds the code of those that have been read already."""
     header = job.header
 
@@ -203,7 +203,7 @@ def layers_of(data: Source | Data, file: Container, job: Job, damage: Damage | N
     def whole(number: int) -> Tensor | None:
         return None if file.kind(number) is not Kind.LOSSLESS else samples(decode(number)[..., :3].copy())
 
-    def decode_or_fill(number: int) -> np.ndarray | None:
+    def decode_or_conceal(number: int) -> np.ndarray | None:
         try:
             if damage is None or not damage.has(number, Plane.COLOUR):
                 return decode(number)
@@ -216,17 +216,17 @@ def layers_of(data: Source | Data, file: Container, job: Job, damage: Damage | N
             return None  # latents of tiles around it have filled it
         place = header.place(number)
         out = np.full((place.height, place.width, 4), header.largest, header.dtype)
-        found = fill(number, header, 1, whole)
+        found = conceal(number, header, 1, whole)
         out[..., :3] = header.largest // 2 + 1 if found is None else found.round_().numpy()
         return out
 
     def zeros(height: int, width: int) -> np.ndarray:
         return np.zeros((height, width, 4), header.dtype)
 
-    return Layers(header, job.settings.threads, job.region, 1, decode_or_fill, zeros)
+    return LosslessWindow(header, job.settings.threads, job.region, 1, decode_or_conceal, zeros)
 
 
-def alphas_of(data: Source | Data, file: Container, job: Job, wanted: Rect, damage: Damage | None) -> Tiles[np.ndarray]:
+def alphas_of(data: Source | Data, file: Container, job: Job, wanted: Rect, damage: Damage | None) -> TileWindow[np.ndarray]:
     """The alpha of tiles."""
 
     def decode_anew(number: int) -> np.ndarray:
@@ -249,4 +249,4 @@ def alphas_of(data: Source | Data, file: Container, job: Job, wanted: Rect, dama
     def zeros(height: int, width: int) -> np.ndarray:
         return np.zeros((height, width), job.header.dtype)
 
-    return Tiles(job.header, job.settings.threads, wanted, 1, decode, zeros)
+    return TileWindow(job.header, job.settings.threads, wanted, 1, decode, zeros)

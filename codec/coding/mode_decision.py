@@ -10,14 +10,24 @@ import torch
 from torch import Tensor
 
 from ..format.container import Payload
-from ..format.tiling import LATENT_STRIDE, Rect, grid
-from ..images.lossless import encode_colour
-from ..images.repeats import BLOCK, block_sums, continued, filled, grown, looks_drawn, new_pixels, of_blocks, smoothed
+from ..format.geometry import LATENT_STRIDE, Rect, grid
 from ..networks.entropy_networks import MEAN_BITS
 from ..runtime.threads import run_parallel
+from .lossless import encode_colour
+from .screen_content import (
+    BLOCK,
+    block_sums,
+    continued,
+    filled,
+    grown,
+    looks_like_screen_content,
+    new_pixels,
+    of_blocks,
+    smoothed,
+)
 from .settings import Job, with_fallback
-from .tiles import decode_tile
-from .transforming import synthesise
+from .tile_coder import decode_tile
+from .windowed_transforms import synthesise
 
 _NEW_IN_DRAWN = 0.5
 """Share of new pixels up to which a block is taken for drawn when lossless bits are first counted."""
@@ -32,7 +42,7 @@ _WORTH_TRYING = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Layer:
+class LosslessLayer:
     """The part of a tile that is coded without loss: which of its pixels (h, w) bool, None for all, and their code.
 
     It is worth its bits as long as the transform takes at most `rest` bits for the tile's other pixels.
@@ -45,7 +55,7 @@ class Layer:
 
 def choose_layers(
     pixels: np.ndarray, place: Rect, band: Rect, latent: Tensor, coded: Sequence[Payload], job: Job
-) -> dict[int, Layer]:
+) -> dict[int, LosslessLayer]:
     """The lossless layers of a band's tiles, by their numbers within it; most photographs have none.
 
     Args:
@@ -59,13 +69,13 @@ def choose_layers(
     cells = [
         (number, tile)
         for number, tile in grid(band, job.header.tile)
-        if looks_drawn(pixels[tile.relative_to(place).slices], job.header.largest)
+        if looks_like_screen_content(pixels[tile.relative_to(place).slices], job.header.largest)
     ]
     if not cells:
         return {}
     decoded, around = _decoded(band, latent, coded, cells, job)
 
-    def choose(cell: tuple[int, Rect]) -> Layer | None:
+    def choose(cell: tuple[int, Rect]) -> LosslessLayer | None:
         number, tile = cell
         inside = tile.outward(LATENT_STRIDE).relative_to(band.outward(LATENT_STRIDE))
         return _layer(
@@ -109,7 +119,7 @@ def _decoded(
     return with_fallback(lambda job: synthesise(gather, around, job), job), around
 
 
-def _layer(tile: Rect, pixels: np.ndarray, decoded: np.ndarray, latent: Tensor, bits: int, job: Job) -> Layer | None:
+def _layer(tile: Rect, pixels: np.ndarray, decoded: np.ndarray, latent: Tensor, bits: int, job: Job) -> LosslessLayer | None:
     """The lossless layer of a tile, or None where the transform alone costs least.
 
     Blocks are compared by estimates: their squared errors are known, the transform's bits go by the latent's logarithms,
@@ -134,11 +144,11 @@ def _layer(tile: Rect, pixels: np.ndarray, decoded: np.ndarray, latent: Tensor, 
         return None
     height, width = pixels.shape[:2]
 
-    def coded(blocks: np.ndarray) -> Layer:
+    def coded(blocks: np.ndarray) -> LosslessLayer:
         # as far as a block's ground is exact, none of it would be seen to differ beside a photograph
         shown = None if blocks.all() else continued(of_blocks(blocks, height, width), pixels)
         code = job.tiles.get((tile, blocks.tobytes()), lambda: memoryview(encode_colour(pixels, shown, header.depth)))
-        return Layer(shown, bytes(code))
+        return LosslessLayer(shown, bytes(code))
 
     weights = new + _BLOCK_WEIGHT
     by_lossless = weights * (8 * len(coded(drawn).data) / weights[drawn].sum())
@@ -167,7 +177,7 @@ def _of_positions(values: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return spread * sizes
 
 
-def without_layers(pixels: np.ndarray, place: Rect, band: Rect, layers: Mapping[int, Layer], job: Job) -> np.ndarray:
+def without_layers(pixels: np.ndarray, place: Rect, band: Rect, layers: Mapping[int, LosslessLayer], job: Job) -> np.ndarray:
     """The pixels of `place` as the transform is to see them: on smoothly under parts of tiles, gray under whole ones.
 
     A whole lossless tile has no latent, for which zeros stand, and they are gray.

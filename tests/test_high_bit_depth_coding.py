@@ -11,19 +11,19 @@ from PIL import Image
 import codec
 import codec.pillow
 from codec import CaeError
+from codec.coding.lossless import decode_colour, decode_gray, encode_colour, encode_gray
 from codec.dataset import CaeFolder
 from codec.format import container
 from codec.format.container import Payload
 from codec.format.header import MODES, NO_MODEL, Header, Kind, Plane
-from codec.images.lossless import decode_colour, decode_gray, encode_colour, encode_gray
-from codec.images.reduction import reduce
+from codec.images.downscale import reduce
 from codec.images.samples import scaled
 from codec.numcodecs import Cae
 from codec.options import EncodeOptions
 from codec.zarr import CaeCodec
 
 from .conftest import TINY
-from .test_damage import damaged
+from .test_concealment import damaged
 
 ON_CPU = {"weights": TINY, "device": "cpu", "threads": 2}
 RNG = np.random.default_rng(5)

@@ -13,7 +13,7 @@ from ..errors import CaeError
 from ..networks.model import ENLARGED, REDUCED
 from ..networks.registry import find_sizes
 from ..networks.weights import MODEL, SIZES, Weights, within
-from ..outputs import replacing
+from ..runtime.atomic_write import atomic_write
 from .autoencoder import Autoencoder
 from .export import compact, in_order, write
 
@@ -21,7 +21,7 @@ RECORD = "training of "
 """Beginning of the name that the record of a decoder's training has in the metadata."""
 
 
-class LoneDecoder(nn.Module):
+class FrozenLatentDecoder(nn.Module):
     """A decoder, whose parameters are all that is trained; the model that it belongs to stays as it is.
 
     Its tensors' names begin with `group` in the weights file, whose metadata have the record of its training under `title`.
@@ -43,7 +43,7 @@ class LoneDecoder(nn.Module):
             model._apply(*arguments, **named)
         return super()._apply(*arguments, **named)
 
-    def take_up(self, path: Path) -> None:
+    def resume(self, path: Path) -> None:
         """Goes on from the decoder of this kind in a weights file, or in the installed file of its model's, if there is one.
 
         CaeError where its sizes differ.
@@ -64,28 +64,28 @@ class LoneDecoder(nn.Module):
         """What of pictures x (B, H, W, 3) the model codes."""
         return x
 
-    def decoded(self, y: Tensor, level: Tensor, stream: torch.dtype) -> Tensor:
+    def decoded(self, y: Tensor, level: Tensor, compute_dtype: torch.dtype) -> Tensor:
         """Pictures about [0, 1] of the latent y."""
-        return self.network(y, level, stream) + 0.5
+        return self.network(y, level, compute_dtype) + 0.5
 
     def forward(
         self,
         x: Tensor,
         level: Tensor,
         noise: torch.Generator | None = None,
-        stream: torch.dtype = torch.float32,
+        compute_dtype: torch.dtype = torch.float32,
         choose: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As `Autoencoder` does it, but for the reconstruction, which has another size than what is coded."""
-        y_hat, bits_y, bits_z = self.latent(x, level, noise, stream, choose)
-        return self.decoded(y_hat, level, stream), bits_y, bits_z
+        y_hat, bits_y, bits_z = self.latent(x, level, noise, compute_dtype, choose)
+        return self.decoded(y_hat, level, compute_dtype), bits_y, bits_z
 
     @torch.no_grad()
     def latent(
-        self, x: Tensor, level: Tensor, noise: torch.Generator | None, stream: torch.dtype, choose: bool
+        self, x: Tensor, level: Tensor, noise: torch.Generator | None, compute_dtype: torch.dtype, choose: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The model's latent of pictures, and its bits: see `Autoencoder.latent`."""
-        return self._frozen[0].latent(self.to_code(x), level, noise, stream, choose)
+        return self._frozen[0].latent(self.to_code(x), level, noise, compute_dtype, choose)
 
 
 def export_sizes(sources: Sequence[Path], path: Path) -> None:
@@ -113,12 +113,12 @@ def export_sizes(sources: Sequence[Path], path: Path) -> None:
     write(path, decoders, {"config": files[0].metadata["config"], "id": owners.pop(), "role": SIZES, **told})
 
 
-def export_beside(model: LoneDecoder, beside: Path, path: Path, record: str) -> None:
+def export_beside(model: FrozenLatentDecoder, beside: Path, path: Path, record: str) -> None:
     """Writes the weights file `beside` once more, with this decoder in it; the model's id stays the same."""
     weights = Weights.read(beside)
     tensors = {f"{group}/{name}": value for group, part in weights.tensors().items() for name, value in part.items()}
     prefix = f"{model.group}/"
     tensors = {name: value for name, value in tensors.items() if not name.startswith(prefix)}
     tensors |= {prefix + name: value.cpu().contiguous() for name, value in compact(model.network).items()}
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(in_order(save(tensors, weights.metadata | {RECORD + model.title: record})))

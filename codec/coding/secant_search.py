@@ -12,7 +12,7 @@ _JUMP = 5
 """A function that rises by so many times its slope, from a place to another that is less than 1 off, jumps there."""
 
 
-def seek(
+def secant_search(
     measure: Callable[[float], float], low: float, high: float, *, within: tuple[float, float], start: float, slope: float
 ) -> dict[float, float]:
     """Values by place of the tries, of which the last lies in `low` to `high` if that has been reached.
@@ -25,7 +25,7 @@ def seek(
         start: the first try.
         slope: how fast the function is thought to rise, until two tries tell.
 
-    >>> [round(place, 2) for place in seek(lambda x: x**2, 48.9, 49.1, within=(0, 10), start=5, slope=10)]
+    >>> [round(place, 2) for place in secant_search(lambda x: x**2, 48.9, 49.1, within=(0, 10), start=5, slope=10)]
     [5, 7.4, 6.94, 7.0]
     """
     tried: dict[float, float] = {}

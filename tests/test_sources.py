@@ -10,7 +10,7 @@ from codec import CaeError
 from codec.format import container
 from codec.format.container import Payload
 from codec.format.header import Header, Kind
-from codec.format.source import AHEAD, OnDisk, Seekable, open_source
+from codec.format.sources import AHEAD, FileSource, Seekable, open_source
 
 from .forging import Counting, cost
 
@@ -55,7 +55,7 @@ def test_a_file_that_gives_little_at_a_time():
     assert Seekable(Slow(CONTENT)).read(100, 1000) == CONTENT[100:1100]
 
 
-@pytest.mark.parametrize("opened", [OnDisk, lambda path: Seekable(path.open("rb"), owned=True)])
+@pytest.mark.parametrize("opened", [FileSource, lambda path: Seekable(path.open("rb"), owned=True)])
 @pytest.mark.parametrize("change", [1, -1, -25_600])
 def test_a_file_that_grows_or_shrinks(path, opened, change):
     with opened(path) as source:
@@ -67,7 +67,7 @@ def test_a_file_that_grows_or_shrinks(path, opened, change):
 
 
 def test_a_file_whose_place_another_takes(path, tmp_path):
-    with OnDisk(path) as source:
+    with FileSource(path) as source:
         other = tmp_path / "other"
         other.write_bytes(b"short")
         os.replace(other, path)
@@ -138,8 +138,8 @@ def test_descriptors_are_given_back(path):
     """Also where a file is opened and forgotten, or closed while another thread reads."""
     before = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else pytest.skip("counts as Linux shows them")
     for _ in range(20):
-        OnDisk(path)
-        source = OnDisk(path)
+        FileSource(path)
+        source = FileSource(path)
         reader = threading.Thread(target=source.read, args=(0, 1000))
         reader.start()
         reader.join()
@@ -173,7 +173,7 @@ def test_of_a_gigapixel_only_header_and_index_are_read(tile, length):
 
 def test_opening_takes_the_memory_of_the_index(tmp_path, tiny_model):
     file = large(1024, 2**16).getvalue()
-    call = "from codec.format import container, source; container.read(source.OnDisk(sys.argv[1]))"
+    call = "from codec.format import container, source; container.read(source.FileSource(sys.argv[1]))"
     megabytes, seconds, said = cost(file, call, tmp_path)
     assert said == "done"
     assert megabytes < 4 and seconds < 1
@@ -200,7 +200,7 @@ def test_a_broken_index_of_nothing_is_not_held(tmp_path):
     os.truncate(path, 2**17)
     call = (
         "from codec.format import container, source; import os; os.truncate(sys.argv[1], 2**27); "
-        "container.read(source.OnDisk(sys.argv[1]))"
+        "container.read(source.FileSource(sys.argv[1]))"
     )
     megabytes, _, said = cost(path.read_bytes(), call, tmp_path)
     assert "index is damaged" in said or "does not begin" in said
