@@ -131,7 +131,7 @@ def _traced(path: Path, codec: Codec, quality: int, limit: int, maps: Sequence[s
 
     picture = read_image(path, limit)
     with common.naming(path):
-        return picture, codec.inspect_picture(picture, quality, maps)
+        return picture, codec.inspect(picture.colour, quality, maps=maps)
 
 
 def _good(folder: Path, codec: Codec, quality: int, limit: int) -> Sequence[Traces]:
