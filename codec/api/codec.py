@@ -63,8 +63,7 @@ class Codec:
         decoder: another decoder, likewise.
         device: "auto" or None (CUDA where it works and computes symbols as the CPU does, else the CPU), "cpu", "cuda" or
             "cuda:1", or a torch.device; a GPU whose memory is used up gives way to the CPU, with a warning.
-        threads: how many CPU threads to use, of which at most 4 for each processor are started; None takes all processors
-            of this process.
+        threads: number of CPU threads, at most 4 for each processor; None takes all processors of this process.
         bf16: run the transforms in bfloat16 (True) or float32 (False); None decodes in float32, so that pixels agree on
             every machine within one 8-bit level and 0.01 dB, and encodes in bfloat16 where that is faster.
         pixels_max: largest picture or region, in pixels, that `decode` returns and `encode` takes.

@@ -108,7 +108,7 @@ def _encode_band(pixels: np.ndarray, place: Rect, band: Rect, job: EncodeJob) ->
         layers = dict(run_parallel(encode_lossless, cells, threads))
     else:
         if header.has_alpha and (hidden := pixels[..., -1] == 0).any():
-            colour = fill_hidden(colour, hidden, header.largest // 2 + 1)  # nobody sees these, so they shall cost little
+            colour = fill_hidden(colour, hidden, header.largest // 2 + 1)  # invisible, so they should cost little
         latent = _analyse(colour, place, band, job)
         coded = _encode_tiles(latent, band, cells, job)
         _trim_heap_if_wide(band)
@@ -177,7 +177,7 @@ def _trim_heap_if_wide(band: Rect) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class _Original:
-    """What the transform is to show: colours (H, W, 1 or 3), a mask (H, W) of those that anyone sees, and their place."""
+    """Pixels for the transform to show: colours (H, W, 1 or 3), a mask (H, W) of visible ones, and their place."""
 
     colour: np.ndarray
     visible: np.ndarray

@@ -150,7 +150,7 @@ def _choose_layer(
     height, width = pixels.shape[:2]
 
     def encode_blocks(blocks: np.ndarray) -> LosslessLayer:
-        # a block's ground stays exact as far as it goes: beside a photograph, a part of it would be seen to differ
+        # the whole ground of a block stays exact: beside a photograph, a part of it would visibly differ
         mask = None if blocks.all() else extend_unchanged(spread_blocks(blocks, height, width), pixels)
         code = job.cache.get((tile, blocks.tobytes()), lambda: memoryview(encode_colour(pixels, mask, header.depth)))
         return LosslessLayer(mask, bytes(code))
@@ -158,7 +158,7 @@ def _choose_layer(
     weights = new + _BLOCK_WEIGHT
     by_lossless = weights * (8 * len(encode_blocks(drawn).data) / weights[drawn].sum())
     cheaper = [sum_3x3(by_transform - factor * by_lossless) > 0 for factor in _FACTORS]
-    # a plain ground stays exact as far as it goes, for few bits: else the border would be seen
+    # the whole of a plain ground stays exact, for few bits: else its border would be visible
     masks = [grow_into(mask, new == 0) for mask in cheaper]
     best, layer = by_transform.sum(), None
     if by_lossless.sum() <= _WORTH_TRYING * best:

@@ -98,7 +98,7 @@ def synthesise(
     Args:
         latent: gives the reconstructed latent (h, w, N) int32 of a rectangle of latent positions.
         region: pixels of the full size; it holds pixels of the synthesis whole.
-        hidden: True for windows (in pixels) of which nothing will be seen; they stay black.
+        hidden: True for windows (in pixels) that will be covered wholly; they stay black.
     """
     model, settings, picture, quality = job.model, job.settings, job.header.bounds, job.header.quality
     colours, largest = job.header.colours, job.header.largest

@@ -8,7 +8,7 @@ from ..format.geometry import LATENT_STRIDE, Rect, grid
 
 
 class Piece(NamedTuple):
-    """A unit of work: latent positions `core`, and the pixels `kept` of what is made of them."""
+    """A unit of work: latent positions `core`, and the part `kept` (in pixels) of their synthesis."""
 
     core: Rect
     kept: Rect
