@@ -16,10 +16,11 @@ import pytest
 from PIL import Image
 
 import codec
+from codec.api.codec import open_lazily
 from codec.format import container
-from codec.format.container import Payload
 from codec.format.header import Header, Kind
-from codec.format.sources import AHEAD
+from codec.format.payload import Payload
+from codec.format.sources import READ_AHEAD
 
 from .conftest import DATA, TINY
 from .forging import Counting, cost, smallest_file
@@ -49,7 +50,9 @@ def crop(pixels, region):
 def test_facts(default, chelsea):
     image = Image.fromarray(chelsea).convert("LA")
     image.info["icc_profile"], image.info["exif"] = b"profile", b"Exif\0\0II*\0"
-    with default.open(default.encode(image, 33, tile=192)) as picture:
+    data = default.encode(image, 33, tile=192)
+    with default.open(data) as picture:
+        assert picture.info == codec.info(data)
         assert (picture.size, picture.mode, picture.tile_size, picture.quality) == ((451, 300), "LA", 192, 33)
         assert picture.metadata == {"iccp": b"profile", "exif": b"Exif\0\0II*\0"}
         picture.metadata.clear()
@@ -101,6 +104,21 @@ def test_what_is_no_file(tiny, tmp_path, path):
     path.write_bytes(container.write(Header(1, 1, 3, 1, 64, b"nobody's"), {}, [Payload(Kind.TRANSFORM, b"word")]))
     with pytest.raises(codec.CaeError, match=r"photo\.cae: .*weights"):
         tiny.open(path)
+
+
+def test_opened_lazily(tiny, data):
+    """No codec is made before pixels are asked for."""
+    made = []
+
+    def make():
+        made.append(tiny)
+        return tiny
+
+    with open_lazily(data, make) as picture:
+        assert (picture.size, picture.mode, picture.depth, picture.metadata) == ((451, 300), "RGB", 8, {})
+        assert picture.info == codec.info(data) and not made
+        assert np.array_equal(picture.read((9, 9, 9, 9)), tiny.decode(data)[9:18, 9:18]) and picture.scales
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize("region", [(0, 0, 0, 5), (450, 0, 2, 5), (0, 0, 5), "abcd"])
@@ -224,7 +242,7 @@ def test_over_http(tiny, server, tmp_path, chelsea):
     (tmp_path / "large.cae").write_bytes(data)
     index = container.read(data).index
     with tiny.open(OverHttp(f"{url}/large.cae")) as picture:
-        assert index[0].offset <= handler.fetched <= index[0].offset + AHEAD < len(data) / 6
+        assert index[0].offset <= handler.fetched <= index[0].offset + READ_AHEAD < len(data) / 6
         before = handler.fetched
         expected = tiny.decode(data, region=(200, 1000, 64, 64))
         assert np.array_equal(picture.read((200, 1000, 64, 64)), expected)
@@ -242,7 +260,7 @@ def test_a_region_of_a_gigapixel(tiny, tiny_model):
     header = Header(32768, 32768, 3, 50, 1024, tiny_model.id)
     writer = container.Writer(file, header, {})
     sound = smallest_file(1024, 1024, tiny_model.id, tile=1024)
-    payload = container.payload(sound, container.read(sound), 0)
+    payload = container.read_payload(sound, container.read(sound), 0)
     filler = Payload(Kind.TRANSFORM, bytes(2**16))
     for number in range(header.tile_count):
         writer.add(payload if number // 32 in (9, 10) and number % 32 in (9, 10) else filler)
@@ -250,7 +268,7 @@ def test_a_region_of_a_gigapixel(tiny, tiny_model):
     with tiny.open(file) as picture:
         assert picture.size == (32768, 32768)
         opened = file.fetched
-        assert opened <= 32 + 1024 * 17 + 4 + AHEAD
+        assert opened <= 32 + 1024 * 17 + 4 + READ_AHEAD
         assert picture.read((10_230, 10_230, 20, 20)).shape == (20, 20, 3)
         assert file.fetched - opened == 4 * len(payload.data)
 

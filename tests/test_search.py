@@ -11,11 +11,10 @@ import torch
 from PIL import Image
 
 import codec
-from codec.coding.latent_search import SCHEDULES, Target, relaxed, sampled
-from codec.coding.settings import Job
+from codec.coding.jobs import EncodeJob
+from codec.coding.latent_search import SCHEDULES, SearchTarget, annealed_rounding, gumbel_rounding
 from codec.commands import encode
 from codec.format.geometry import Rect
-from codec.images.picture import Picture
 from codec.networks.quantisation import Quantiser
 from codec.options import EncodeOptions
 
@@ -102,7 +101,7 @@ def test_efforts_take_more_and_more_iterations():
     assert iterations == sorted(set(iterations)) and list(SCHEDULES) == list(range(3, 10))
 
 
-@pytest.mark.parametrize("make", [relaxed, lambda cold: sampled(cold, torch.Generator().manual_seed(1))])
+@pytest.mark.parametrize("make", [annealed_rounding, lambda cold: gumbel_rounding(cold, torch.Generator().manual_seed(1))])
 def test_relaxed_rounding_becomes_rounding(make):
     x = torch.tensor([-2.3, -0.9, 0.1, 0.4, 0.6, 3.8])
     hot, cold = make(0.5)(x), make(0.01)(x)
@@ -124,9 +123,7 @@ def test_bits_of_real_symbols_meet_the_tables(tiny):
 def test_the_search_counts_the_pixels_that_it_is_done_with(tiny, tmp_path):
     image = skimage.data.coffee()[:150, :100]
     done = []
-    with tiny.create_picture(
-        tmp_path / "a.cae", (100, 150), "RGB", EncodeOptions(tile=64, effort=3), {}, None, done.append
-    ) as out:
+    with tiny.create(tmp_path / "a.cae", (100, 150), "RGB", tile=64, effort=3, progress=done.append) as out:
         out.write(image)
     assert sum(done) == pytest.approx(100 * 150) and sum(map(bool, done)) == 6 * SCHEDULES[3][0].iterations
 
@@ -162,14 +159,16 @@ def test_pixels_that_nobody_sees_do_not_count(tiny):
     rows, columns = np.ogrid[:128, :128]
     image[(rows - 64) ** 2 + (columns - 64) ** 2 < 900, 3] = 255
     shown = image[..., 3] > 0
-    job = Job.encoding(tiny._model, tiny._settings, (128, 128), 4, EncodeOptions(40, effort=3))
+    job = EncodeJob.of(tiny._model, tiny._settings, (128, 128), 4, EncodeOptions(40, effort=3))
     latent = torch.randn(8, 8, tiny._model.config.latent_channels)
     whole, part = (
-        Target.of(image[..., :3], seen, latent, Rect(0, 0, 8, 8)).cost(torch.zeros(1, *latent.shape, dtype=torch.int32), job)
+        SearchTarget.of(image[..., :3], seen, latent, Rect(0, 0, 8, 8)).cost(
+            torch.zeros(1, *latent.shape, dtype=torch.int32), job
+        )
         for seen in (None, shown)
     )
     other = np.where(shown[..., None], image[..., :3], 0)
-    again = Target.of(other, shown, latent, Rect(0, 0, 8, 8)).cost(torch.zeros(1, *latent.shape, dtype=torch.int32), job)
+    again = SearchTarget.of(other, shown, latent, Rect(0, 0, 8, 8)).cost(torch.zeros(1, *latent.shape, dtype=torch.int32), job)
     assert 0 < part < 0.5 * whole and part == again
 
 
@@ -182,8 +181,7 @@ def test_a_target_is_met_where_the_effort_is_to_round(tiny):
 
 def test_files_that_are_tried_for_a_target_are_counted(tiny):
     done = []
-    picture = Picture(PHOTOGRAPH[:64, :64], None)
-    tiny.encode_picture(picture, EncodeOptions(effort=3, target_size=300), done.append)
+    tiny.encode(PHOTOGRAPH[:64, :64], effort=3, target_size=300, progress=done.append)
     assert sum(done) >= 64 * 64
 
 
@@ -192,5 +190,5 @@ def test_tiles_without_a_search_are_counted(tiny):
     done = []
     image = np.full((64, 128, 3), 200, np.uint8)
     image[:, 64:] = 255 * (np.indices((64, 64)).sum(0) // 8 % 2)[..., None]
-    tiny.encode_picture(Picture(image, None), EncodeOptions(60, tile=64, effort=3), done.append)
+    tiny.encode(image, 60, tile=64, effort=3, progress=done.append)
     assert sum(done) == pytest.approx(64 * 128)

@@ -1,9 +1,8 @@
-"""What a decode does about damaged parts of tiles: keeps a list of them, and fills their places from what surrounds them."""
+"""Error concealment: the list of damaged parts of tiles, and filling them from their neighbours."""
 
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Callable, Iterator
 
 import torch
@@ -13,46 +12,45 @@ from ..errors import DamageError
 from ..format.header import Header, Plane
 
 NAMED_MAX = 100
-"""Damaged parts that a warning names; of more it says how many."""
+"""Most damaged parts that a warning names; it counts the others."""
 
 
 class Damage:
-    """The damaged parts of tiles that one decode comes upon, on any of its threads; `file` begins what is said of them."""
+    """The damaged parts of tiles that one decode comes upon, on any of its threads; messages begin with `file`."""
 
     def __init__(self, header: Header, file: str = "") -> None:
         self._header, self._file = header, file
-        self._found: set[tuple[int, Plane]] = set()
-        self._told: set[tuple[int, Plane]] = set()
+        self._parts: set[tuple[int, Plane]] = set()
+        self._reported: set[tuple[int, Plane]] = set()
 
     def note(self, tile: int, plane: Plane) -> None:
         """Remembers that a part is damaged."""
-        self._found.add((tile, plane))
+        self._parts.add((tile, plane))
 
     def has(self, tile: int, plane: Plane) -> bool:
-        """Whether a part is known to be damaged."""
-        return (tile, plane) in self._found
+        """True if a part is known to be damaged."""
+        return (tile, plane) in self._parts
 
-    def warn(self, stacklevel: int = 1) -> None:
-        """One RuntimeWarning that names all parts, and where they are, that none has named before."""
-        new = sorted(self._found - self._told, key=lambda part: (part[0], part[1] is Plane.ALPHA))
+    def unreported(self) -> str | None:
+        """A message that names the damaged parts, and where they are, that no earlier one has named; None for none."""
+        new = sorted(self._parts - self._reported, key=lambda part: (part[0], part[1] is Plane.ALPHA))
         if not new:
-            return
-        self._told.update(new)
+            return None
+        self._reported.update(new)
         named = []
         for tile, plane in new[:NAMED_MAX]:
             place = self._header.place(tile)
             named.append(f"{plane.value} {tile} (x {place.left}, y {place.top}, {place.width} x {place.height})")
         more = f" and {len(new) - NAMED_MAX} more" if len(new) > NAMED_MAX else ""
         verb = "is" if len(new) == 1 else "are"
-        message = f"{self._file}{', '.join(named)}{more} {verb} damaged and filled in"
-        warnings.warn(message, RuntimeWarning, stacklevel=stacklevel + 1)
+        return f"{self._file}{', '.join(named)}{more} {verb} damaged and filled in"
 
 
 def conceal(number: int, header: Header, unit: int, decode: Callable[[int], Tensor | None]) -> Tensor | None:
-    """What stands for a damaged tile, (h, w, C) float: the four neighbours' nearest positions, the nearer the more.
+    """Fills a damaged tile, (h, w, C) float, from the four neighbours' nearest positions, weighted by nearness.
 
-    So the picture goes on from the tile's edges inwards without a step, and little of the neighbours' pixels changes that
-    the tile reaches. It is the same whatever region is decoded.
+    So there is no step at the tile's edges, and the neighbours' pixels that it influences change little. The result is the
+    same whatever region is decoded.
 
     Args:
         unit: pixels per position.
@@ -76,7 +74,7 @@ def conceal(number: int, header: Header, unit: int, decode: Callable[[int], Tens
 def _surroundings(
     number: int, header: Header, unit: int, decode: Callable[[int], Tensor | None]
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The lines of positions along a tile's sides, and how far each of the tile's positions is from them."""
+    """Yields the lines of positions along a tile's sides, and the distances of the tile's positions from them."""
     place = header.place(number).outward(unit)
     rows = torch.arange(1.0, place.height + 1)[:, None, None]
     across = torch.arange(1.0, place.width + 1)[None, :, None]
@@ -89,12 +87,12 @@ def _surroundings(
     for neighbour, (side, distance) in zip(neighbours(number, header), lines, strict=True):
         if neighbour is not None:
             with contextlib.suppress(DamageError):
-                if (found := decode(neighbour)) is not None:
-                    yield found[side].float(), distance
+                if (positions := decode(neighbour)) is not None:
+                    yield positions[side].float(), distance
 
 
 def neighbours(number: int, header: Header) -> tuple[int | None, ...]:
-    """The tiles above, below, to the left and to the right of one, None beyond the picture."""
+    """Returns the tiles above, below, to the left and to the right of one, None beyond the picture."""
     columns = -(-header.width // header.tile)
     column = number % columns
     return (
