@@ -60,7 +60,7 @@ _STOPS = ((0, 0, 0, 4), (0.25, 87, 16, 110), (0.5, 188, 55, 84), (0.75, 249, 142
 
 
 @dataclasses.dataclass(frozen=True)
-class Traces:
+class CodingMaps:
     """What the codec knows of a picture of a size (H, W) at a quality, and with which model; None for what was not asked for.
 
     `error` (H, W) float32 are squared errors as shares of white, the mean over the colours; `bits` (H/16, W/16) float32 what
@@ -108,7 +108,7 @@ class Statistics:
     highest: np.ndarray
 
     @classmethod
-    def of(cls, samples: Sequence[Traces]) -> Statistics:
+    def of(cls, samples: Sequence[CodingMaps]) -> Statistics:
         """From whole traces of good samples, all of one model and quality, in the order in which they were taken.
 
         What is usual of good samples is learnt from each half by the statistics of the other.
@@ -130,14 +130,14 @@ class Statistics:
         return cls._fitted(samples)._calibrated(values)
 
     @classmethod
-    def _fitted(cls, samples: Sequence[Traces]) -> Statistics:
+    def _fitted(cls, samples: Sequence[CodingMaps]) -> Statistics:
         """With means and whitenings alone."""
         mean, whitening = _whitening([sample.features for sample in samples])
         usual, spread = _whitening([_described(sample.features, mean, whitening) for sample in samples])
         return cls(samples[0].quality, samples[0].model_id, mean, whitening, usual, spread, *_UNKNOWN)
 
     @classmethod
-    def of_itself(cls, traces: Traces) -> Statistics:
+    def of_itself(cls, traces: CodingMaps) -> Statistics:
         """Those of a single picture, by which its places are compared with each other."""
         fitted = cls._fitted([traces])
         found = fitted._calibrated([[fitted._layer(traces, *layer)] for layer in LAYERS])
@@ -157,7 +157,7 @@ class Statistics:
             highest.append((departures[:, 0] if name == UPWARDS else departures).max())
         return dataclasses.replace(self, levels=np.array(levels), peaks=np.array(peaks), highest=np.array(highest))
 
-    def heat(self, traces: Traces, maps: Sequence[str] = DEFAULT_MAPS) -> np.ndarray:
+    def heat(self, traces: CodingMaps, maps: Sequence[str] = DEFAULT_MAPS) -> np.ndarray:
         """How far each pixel is above the highest values usual of good samples, in deviations of these: (H, W) float32.
 
         Raises:
@@ -169,7 +169,7 @@ class Statistics:
             np.maximum(heat, _enlarged(value, _STRIDES[name])[:height, :width], out=heat)
         return heat
 
-    def score(self, traces: Traces, maps: Sequence[str] = DEFAULT_MAPS) -> float:
+    def score(self, traces: CodingMaps, maps: Sequence[str] = DEFAULT_MAPS) -> float:
         """The highest departure of any layer, the mean of its `HIGHEST` highest places, in the units of `heat`."""
         return max(_top(value) for _, value in self._departures(traces, maps))
 
@@ -177,7 +177,7 @@ class Statistics:
         """The highest score of a good sample."""
         return float(max(value for value, (name, _) in zip(self.highest, LAYERS, strict=True) if name in maps))
 
-    def _departures(self, traces: Traces, maps: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
+    def _departures(self, traces: CodingMaps, maps: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
         if (traces.quality, traces.model_id) != (self.quality, self.model_id):
             raise CaeError(
                 f"the statistics are of quality {self.quality} and weights {self.model_id.hex()}, the picture's traces of "
@@ -194,7 +194,7 @@ class Statistics:
                 above = (value - up[0]) / up[1]
                 yield name, above if name == UPWARDS else np.maximum(above, (-value - down[0]) / down[1])
 
-    def _layer(self, traces: Traces, name: str, smoothing: float) -> np.ndarray:
+    def _layer(self, traces: CodingMaps, name: str, smoothing: float) -> np.ndarray:
         """A layer on the pixels (H, W), or on the positions of the latent or the features."""
         if name == "error":
             return np.log(smoothed(traces.error, smoothing) + np.float32(_FLOOR[name]))

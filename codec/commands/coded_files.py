@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import warnings
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import CaeError, CutOffError, DamageError, TooLargeError, advised
 from ..format import container
 from ..format.header import MODES, Header
 from ..format.sources import open_source
@@ -54,6 +56,22 @@ def write(
         warnings.warn(f"{message} for a finer picture", RuntimeWarning, stacklevel=2)
 
 
+_ADVICE = {
+    CutOffError: "; get the file again, or have damaged tiles filled (--keep-going)",
+    DamageError: "; get the file again, decode a region without it, or have damaged tiles filled (--keep-going)",
+    TooLargeError: "; decode it region by region, or raise the limit (--max-pixels)",
+}
+
+
+@contextlib.contextmanager
+def _advice() -> Iterator[None]:
+    """Adds advice in terms of `cae-decode` to errors."""
+    try:
+        yield
+    except CaeError as error:
+        raise advised(error, _ADVICE) from None
+
+
 @dataclasses.dataclass(frozen=True)
 class CodedFile:
     """A file, of which all but the tiles is checked."""
@@ -64,18 +82,18 @@ class CodedFile:
 
     def has_decoder(self, codec: Codec, options: DecodeOptions) -> bool:
         """Whether a decoder of the weights makes pixels of the size that is asked for."""
-        with codec.open(self.path, on_error=options.on_error) as picture:
+        with _advice(), codec.open(self.path, on_error=options.on_error) as picture:
             return options.scale in picture.scales
 
     def bands(self, codec: Codec, options: DecodeOptions) -> Iterator[np.ndarray]:
         """Decodes it, or a region, from top to bottom: (rows, width, channels)."""
-        with codec.open(self.path, on_error=options.on_error) as picture:
+        with _advice(), codec.open(self.path, on_error=options.on_error) as picture:
             for rows in picture.bands(options.region, options.scale):
                 yield rows.reshape(*rows.shape[:2], self.header.channels)
 
     def picture(self, codec: Codec, options: DecodeOptions) -> Picture:
         """Decodes it, or a region, to a picture in memory."""
-        with codec.open(self.path, on_error=options.on_error) as picture:
+        with _advice(), codec.open(self.path, on_error=options.on_error) as picture:
             pixels = picture.read(options.region, options.scale)
             return dataclasses.replace(from_array(pixels, self.header.depth), metadata=self.metadata)
 
@@ -90,6 +108,6 @@ def facts(path: Path) -> dict[str, Any]:
 
 def read(path: Path, *, cut_off: bool = False) -> CodedFile:
     """What a file says of itself; CaeError where it is none, or damaged, or cut off unless that may be."""
-    with open_source(path) as source, common.naming(path):
+    with open_source(path) as source, common.naming(path), _advice():
         file = container.read(source, cut_off=cut_off)
         return CodedFile(path, file.header, dict(file.metadata))

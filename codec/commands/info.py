@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import CaeError
+from ..errors import CaeError, CutOffError, advised
 from ..format.info import damaged_parts, describe
 from ..format.sources import open_source
 from . import arguments, common
@@ -55,7 +57,7 @@ def main(given: list[str] | None = None) -> None:
 def _facts(name: str, parsed: argparse.Namespace) -> dict[str, Any]:
     """What is told of a file, by its name."""
     with as_source(name) as path:
-        with open_source(path) as source, common.naming(path):
+        with open_source(path) as source, common.naming(path), _advice():
             facts = dataclasses.asdict(describe(source, cut_off=parsed.check))
             if parsed.check:
                 facts["damaged"] = list(damaged_parts(source))
@@ -65,6 +67,15 @@ def _facts(name: str, parsed: argparse.Namespace) -> dict[str, Any]:
             with Codec(weights=parsed.weights, device="cpu").open(path) as picture:
                 facts["transform_bits"] = picture.transform_bits()
     return facts
+
+
+@contextlib.contextmanager
+def _advice() -> Iterator[None]:
+    try:
+        yield
+    except CaeError as error:
+        advice = "; get the file again, or have damaged tiles filled (cae-decode --keep-going)"
+        raise advised(error, {CutOffError: advice}) from None
 
 
 def _refuse_damaged(name: str, facts: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from . import arguments, common
 if TYPE_CHECKING:
     from ..api.codec import Codec
     from ..images.picture import Picture
-    from ..inspection import Statistics, Traces
+    from ..inspection import CodingMaps, Statistics
 
 MAPS = ("error", "surprise", "distance", "all")
 
@@ -126,7 +126,7 @@ def _one(
     return above
 
 
-def _traced(path: Path, codec: Codec, quality: int, limit: int, maps: Sequence[str] = MAPS[:-1]) -> tuple[Picture, Traces]:
+def _traced(path: Path, codec: Codec, quality: int, limit: int, maps: Sequence[str] = MAPS[:-1]) -> tuple[Picture, CodingMaps]:
     from ..images.files import read_image
 
     picture = read_image(path, limit)
@@ -134,7 +134,7 @@ def _traced(path: Path, codec: Codec, quality: int, limit: int, maps: Sequence[s
         return picture, codec.inspect(picture.colour, quality, maps=maps)
 
 
-def _good(folder: Path, codec: Codec, quality: int, limit: int) -> Sequence[Traces]:
+def _good(folder: Path, codec: Codec, quality: int, limit: int) -> Sequence[CodingMaps]:
     """The traces of the pictures in a folder."""
     from ..images import streams
 
