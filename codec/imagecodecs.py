@@ -18,7 +18,7 @@ import codec
 
 from .errors import CaeError as CaeError
 from .format.buffers import Buffer, as_bytes
-from .format.container import MAGIC
+from .format.header import MAGIC
 from .options import DEFAULT_EFFORT, DEFAULT_QUALITY
 
 

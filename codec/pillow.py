@@ -26,6 +26,7 @@ import codec
 
 from .errors import CaeError
 from .format import container
+from .format.header import MAGIC
 from .format.limits import PIXELS_MAX
 from .format.sources import Seekable
 from .images.metadata import metadata_for_pillow
@@ -122,7 +123,7 @@ def _pixels_max(image: Image.Image) -> int:
 
 
 def _accept(prefix: bytes) -> bool:
-    return prefix.startswith(container.MAGIC)
+    return prefix.startswith(MAGIC)
 
 
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:

@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 
 from ..coding.encoder import encode as encode_pixels
-from ..coding.maps import traces
+from ..coding.jobs import EncodeJob
+from ..coding.maps import coding_maps
 from ..coding.rate_control import encode_to_target
-from ..coding.settings import Job, Settings
-from ..errors import CaeError
+from ..coding.settings import Settings
+from ..errors import CaeError, TooLargeError, advised
 from ..format.buffers import Buffer, as_bytes, drop_traceback
 from ..format.header import NO_MODEL, Header
 from ..format.limits import PIXELS_MAX, check_size
@@ -24,7 +25,7 @@ from ..images import picture as pictures
 from ..images import streams
 from ..images.picture import Picture
 from ..images.samples import bits_of
-from ..inspection import MAPS, Traces
+from ..inspection import MAPS, CodingMaps
 from ..networks import model as models
 from ..networks import registry
 from ..networks.agreement import agrees
@@ -169,40 +170,49 @@ class Codec:
         options = EncodeOptions(quality, **options)
         picture = _picture_of(image)
         height, width = picture.colour.shape[:2]
-        check_size(width, height, self._settings.pixels_max, _WHOLE, picture.depth)
+        try:
+            check_size(width, height, self._settings.pixels_max, depth=picture.depth)
+        except TooLargeError as error:
+            raise advised(error, {TooLargeError: _WHOLE}) from None
         picture = picture.in_own_depth(options.depth)
         pixels = picture.pixels
         depth = options.depth_of(bits_of(pixels.dtype))
         sections = picture.metadata if metadata is None else checked_metadata(metadata)
-        job = self._encode_job((width, height), pixels.shape[2], options, depth, progress)
+        size = width, height
+        job = EncodeJob.of(self._model, self._settings, size, pixels.shape[2], options, depth, progress)
         if depth > 8 and (bits := options.likely_depth(largest := int(picture.colour.max()), depth)):
             warn(
                 f"no sample of its colours is above {largest} of 65535; if they have {bits} bits, say depth={bits} "
                 "for a finer picture"
             )
-        return (encode_to_target if options.has_target else encode_pixels)(pixels, job, sections)
+        if not options.has_target:
+            return encode_pixels(pixels, job, sections)
+        result = encode_to_target(pixels, job, sections)
+        if result.missed:
+            warn(result.missed)
+        return result.data
 
     @fork_safe
     def inspect(
         self, image: Image.Image | np.ndarray, /, quality: int = DEFAULT_INSPECTION_QUALITY, *, maps: Sequence[str] = MAPS
-    ) -> Traces:
-        """What coding a picture would cost and lose at each place, from which `inspection.Statistics` makes heat maps.
+    ) -> CodingMaps:
+        """Measures what coding a picture costs and loses at each place, for the heat maps of `inspection.Statistics`.
 
         Args:
             image: as `encode` takes it; alpha is left out of account.
             quality: 1 to 100.
-            maps: what the traces are for, of "error", "surprise" and "distance"; the last alone takes the least time.
+            maps: heat maps to measure for, of "error", "surprise" and "distance"; the last alone takes the least time.
 
         Raises:
-            CaeError: for an image, quality or map that cannot be, and for pictures of more than `pixels_max` pixels.
+            CaeError: for an image that cannot be encoded, an unknown quality or map, and more than `pixels_max` pixels.
         """
         if unknown := set(maps) - set(MAPS):
             raise CaeError(f"maps {', '.join(sorted(map(str, unknown)))}: there are {', '.join(MAPS)}")
         picture = _picture_of(image)
         height, width, colours = picture.colour.shape
-        check_size(width, height, self._settings.pixels_max, "", picture.depth)
-        job = self._encode_job((width, height), colours, EncodeOptions(quality), picture.depth)
-        return traces(picture.colour, job, maps)
+        check_size(width, height, self._settings.pixels_max, depth=picture.depth)
+        job = EncodeJob.of(self._model, self._settings, (width, height), colours, EncodeOptions(quality), picture.depth)
+        return coding_maps(picture.colour, job, maps)
 
     @drop_traceback
     def decode(
@@ -291,19 +301,9 @@ class Codec:
         chosen = EncodeOptions(quality, **options)
         if chosen.has_target:
             raise TypeError(f"create() takes no {', '.join(chosen.targets)}: a target needs the whole picture; use encode()")
-        job = self._encode_job(checked_size(size), channels_of(mode), chosen, chosen.depth or 8, progress)
+        shape = checked_size(size), channels_of(mode)
+        job = EncodeJob.of(self._model, self._settings, *shape, chosen, chosen.depth or 8, progress)
         return PictureWriter(file, job, checked_metadata(metadata))
-
-    def _encode_job(
-        self,
-        size: tuple[int, int],
-        channels: int,
-        options: EncodeOptions,
-        depth: int,
-        progress: Callable[[float], None] | None = None,
-    ) -> Job:
-        job = Job.encoding(self._model, self._settings, size, channels, options, depth)
-        return dataclasses.replace(job, count_searched=progress)
 
     def _decoding(self, header: Header) -> tuple[Model, Settings]:
         """The model for a file, and how to run it."""

@@ -16,8 +16,9 @@ import numpy as np
 
 from ..coding.concealment import Damage
 from ..coding.decoder import check_payloads, decode, decode_bands, transform_bits
-from ..coding.settings import Job, Settings
-from ..errors import CaeError
+from ..coding.jobs import DecodeJob
+from ..coding.settings import Settings
+from ..errors import CaeError, CutOffError, DamageError, TooLargeError, advised
 from ..format import container
 from ..format.buffers import Buffer
 from ..format.header import NO_MODEL, Header
@@ -31,6 +32,11 @@ from .caller_warning import warn
 
 Item = TypeVar("Item")
 File = str | PathLike[str] | BinaryIO | Buffer
+_ADVICE = {
+    CutOffError: "; get the file again, or have damaged tiles filled (on_error='fill')",
+    DamageError: "; get the file again, decode a region without it, or have damaged tiles filled (on_error='fill')",
+    TooLargeError: "; decode it region by region, or raise the limit (pixels_max)",
+}
 
 
 class PictureReader:
@@ -119,7 +125,7 @@ class PictureReader:
         """
         damage = self._damage()
         with self._errors_named():
-            job = dataclasses.replace(self._job(region, scale), tiles=self._cache)
+            job = dataclasses.replace(self._job(region, scale), cache=self._cache)
             pixels = decode(self._source, self._file, job, damage)
         _warn_of(damage)
         return squeeze_gray(pixels)
@@ -174,9 +180,9 @@ class PictureReader:
     def _damage(self) -> Damage | None:
         return Damage(self._file.header, self._name) if self._options.on_error == "fill" else None
 
-    def _job(self, region: Region | None, scale: float | Fraction = 1) -> Job:
+    def _job(self, region: Region | None, scale: float | Fraction = 1) -> DecodeJob:
         options = dataclasses.replace(self._options, region=region, scale=scale)
-        return Job(*self._loaded, self._file.header, options)
+        return DecodeJob(*self._loaded, self._file.header, options)
 
     def _reported(self, bands: Iterator[np.ndarray], damage: Damage | None) -> Iterator[np.ndarray]:
         """The same bands, with the file's name in errors and a warning of damage at their end."""
@@ -199,13 +205,12 @@ class PictureReader:
 
     @contextlib.contextmanager
     def _errors_named(self) -> Iterator[None]:
-        """Puts the file's name before the messages of errors."""
+        """Puts the file's name before the messages of errors, and adds advice in terms of the API."""
         try:
             yield
         except CaeError as error:
-            if not self._name:
-                raise
-            raise type(error)(f"{self._name}{error}") from error.__cause__
+            # frames of its traceback may hold views of the caller's buffer
+            raise advised(error.with_traceback(None), _ADVICE).prefixed(self._name) from error.__cause__
 
 
 class _SharedIterator(Generic[Item]):

@@ -13,12 +13,13 @@ from typing import BinaryIO
 import numpy as np
 
 from ..coding.encoder import BandEncoder
-from ..coding.settings import Job
+from ..coding.jobs import EncodeJob
 from ..errors import CaeError
 from ..format import container
 from ..format.buffers import as_bytes
 from ..format.header import MODES, Kind
 from ..format.info import Info, PayloadCounts
+from ..format.payload import lossless_length
 from ..metadata import SECTION_NAMES
 from ..options import integer
 from ..runtime.atomic_write import atomic_write
@@ -36,7 +37,7 @@ class PictureWriter:
     def __init__(
         self,
         file: str | PathLike[str] | BinaryIO,
-        job: Job,
+        job: EncodeJob,
         metadata: Mapping[str, bytes],
     ) -> None:
         self._ending = contextlib.ExitStack()
@@ -86,7 +87,7 @@ class PictureWriter:
             array = np.asarray(rows)
             array = array.astype(array.dtype.newbyteorder("="), copy=False)
             for payload in self._encoder.add(array[..., None] if array.ndim == 2 and self._header.channels == 1 else array):
-                lossless = container.lossless_length(payload.data) if payload.kind is Kind.MIXED else 0
+                lossless = lossless_length(payload.data) if payload.kind is Kind.MIXED else 0
                 self._counts.add(payload.kind, len(payload.data), lossless)
                 self._writer.add(payload)
         self._failed = False
@@ -138,7 +139,7 @@ class PictureWriter:
         try:
             yield
         except CaeError as error:
-            raise CaeError(f"{self._name}{error}") from None
+            raise error.prefixed(self._name) from None
         except (OSError, ValueError) as error:  # the latter where the file is closed
             reason = getattr(error, "strerror", None) or error
             raise CaeError(f"{self._name or 'the file cannot be written: '}{reason}") from None

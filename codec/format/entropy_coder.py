@@ -22,12 +22,12 @@ _BITS = constriction.stream.model.Uniform()
 _LOW_BITS = 16
 
 
-class Table:
+class FrequencyTable:
     """Frequencies of the values -m to m and, as the last entry, of the escape for any other value.
 
-    `frequencies` holds 2m + 2 positive integers. Source of the coder: Bamler, 2022, arXiv:2201.01741.
+    `frequencies` holds 2m + 2 positive integers. ByteSource of the coder: Bamler, 2022, arXiv:2201.01741.
 
-    >>> table = Table(np.array([1, 6, 1, 1]))
+    >>> table = FrequencyTable(np.array([1, 6, 1, 1]))
     >>> words = encode([(table, np.array([0, 0, -1, 1, 700]))])
     >>> Decoder(words).decode(table, 5)
     array([  0,   0,  -1,   1, 700], dtype=int32)
@@ -46,16 +46,16 @@ class Table:
         return float((total - np.log2(self.frequencies[symbols])).sum() + (5 + np.floor(np.log2(excess)) + 1).sum())
 
     def symbols(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Table entries (int32) of values, and those values that are escaped."""
+        """FrequencyTable entries (int32) of values, and those values that are escaped."""
         symbols = values.astype(np.int32) + np.int32(self.radius)
         outside = (values < -self.radius) | (values > self.radius)
         symbols[outside] = 2 * self.radius + 1
         return symbols, values[outside]
 
 
-def tables_from_arrays(frequencies: np.ndarray, lengths: np.ndarray) -> list[Table]:
+def tables_from_arrays(frequencies: np.ndarray, lengths: np.ndarray) -> list[FrequencyTable]:
     """Tables from their concatenated frequencies and their lengths."""
-    return [Table(part) for part in np.split(frequencies, np.cumsum(lengths)[:-1])]
+    return [FrequencyTable(part) for part in np.split(frequencies, np.cumsum(lengths)[:-1])]
 
 
 def group(index: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -63,7 +63,7 @@ def group(index: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     return np.argsort(index, kind="stable"), np.bincount(index, minlength=count)
 
 
-Groups = Sequence[tuple[Table, np.ndarray]]
+Groups = Sequence[tuple[FrequencyTable, np.ndarray]]
 """Values (int32), each group under its table."""
 
 
@@ -78,7 +78,9 @@ def encode(groups: Groups, least: int = 0) -> bytes:
     return coder.get_compressed().astype("<u4").tobytes().ljust(least, b"\0")
 
 
-def group_values(values: np.ndarray, index: np.ndarray, tables: Sequence[Table]) -> list[tuple[Table, np.ndarray]]:
+def group_values(
+    values: np.ndarray, index: np.ndarray, tables: Sequence[FrequencyTable]
+) -> list[tuple[FrequencyTable, np.ndarray]]:
     """Values (flat, int32) as groups for `encode`, by the table numbers `index` (flat, uint8)."""
     order, counts = group(index, len(tables))
     parts = np.split(values[order], np.cumsum(counts)[:-1])
@@ -101,7 +103,7 @@ class Decoder:
         """Bits that are still to be read, up to a whole word."""
         return self._coder.num_bits()
 
-    def decode(self, table: Table, count: int) -> np.ndarray:
+    def decode(self, table: FrequencyTable, count: int) -> np.ndarray:
         """The next `count` values (int32), all under one table."""
         values = self._coder.decode(table.model, count)
         escapes = np.flatnonzero(values == 2 * table.radius + 1)
@@ -110,7 +112,7 @@ class Decoder:
             values[escapes] = self._pop_escapes(len(escapes), table.radius)
         return values
 
-    def decode_groups(self, index: np.ndarray, tables: Sequence[Table]) -> np.ndarray:
+    def decode_groups(self, index: np.ndarray, tables: Sequence[FrequencyTable]) -> np.ndarray:
         """The values (int32) that `group_values` split by the table numbers `index` (flat, uint8), in their own order."""
         order, counts = group(index, len(tables))
         parts = [self.decode(table, int(count)) for table, count in zip(tables, counts, strict=True) if count]

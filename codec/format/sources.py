@@ -15,10 +15,10 @@ from ..errors import CaeError
 from .buffers import Buffer, as_bytes
 
 Data = bytes | bytearray | memoryview
-AHEAD = 2**14
+READ_AHEAD = 2**14
 
 
-class Source(abc.ABC):
+class ByteSource(abc.ABC):
     """The bytes of a file of a fixed `size`, of which any may be read at any time; closed at the end of a `with` block."""
 
     size: int
@@ -43,7 +43,7 @@ class Source(abc.ABC):
         """Ends reading; what other threads read at this moment still comes."""
         self._closed = True
 
-    def __enter__(self) -> Source:
+    def __enter__(self) -> ByteSource:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -54,7 +54,7 @@ class Source(abc.ABC):
         """`read` within the size."""
 
 
-class MemorySource(Source):
+class MemorySource(ByteSource):
     """Bytes in memory, of which pieces are views."""
 
     def __init__(self, data: Data) -> None:
@@ -82,7 +82,7 @@ class _Descriptor:
             os.close(self.number)
 
 
-class FileSource(Source):
+class FileSource(ByteSource):
     """A regular file, read without a lock. CaeError where the path leads to none."""
 
     def __init__(self, path: str | PathLike[str]) -> None:
@@ -117,7 +117,7 @@ class FileSource(Source):
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-class Seekable(Source):
+class Seekable(ByteSource):
     """Any binary file that seeks, from its position 0 on; who opened it closes it, unless it is `owned`.
 
     Threads read one after another. Whatever the file raises comes as CaeError, with the error as its cause.
@@ -166,10 +166,10 @@ class Seekable(Source):
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-class ReadAheadSource(Source):
+class ReadAheadSource(ByteSource):
     """Another source, for reading on from its beginning: small pieces come together, as few requests."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ByteSource) -> None:
         self._source, self.size = source, source.size
         self._start, self._held = 0, memoryview(b"")
 
@@ -180,12 +180,12 @@ class ReadAheadSource(Source):
         self._start = offset
         if (missing := length - len(self._held)) > 0:
             reached = offset + len(self._held)
-            more = self._source.read(reached, min(max(missing, AHEAD), self.size - reached))
+            more = self._source.read(reached, min(max(missing, READ_AHEAD), self.size - reached))
             self._held = memoryview(b"".join([self._held, more]) if len(self._held) else more)
         return self._held[:length]
 
 
-def open_source(file: Buffer | str | PathLike[str] | BinaryIO) -> Source:
+def open_source(file: Buffer | str | PathLike[str] | BinaryIO) -> ByteSource:
     """A source of whatever holds a file: a path, an open binary file, or its bytes.
 
     Raises:
@@ -203,9 +203,9 @@ def open_source(file: Buffer | str | PathLike[str] | BinaryIO) -> Source:
     return MemorySource(as_bytes(file))
 
 
-def as_source(data: Source | Data) -> Source:
+def as_source(data: ByteSource | Data) -> ByteSource:
     """A source of bytes in memory, or the source itself."""
-    return data if isinstance(data, Source) else MemorySource(data)
+    return data if isinstance(data, ByteSource) else MemorySource(data)
 
 
 def _reason(error: Exception) -> str:

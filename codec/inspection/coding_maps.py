@@ -12,7 +12,7 @@ DEFAULT_MAPS = ("distance",)
 
 
 @dataclasses.dataclass(frozen=True)
-class Traces:
+class CodingMaps:
     """Errors, bits and features of a picture (H, W), coded at a quality with a model; None for what was not requested.
 
     `error` (H, W) float32 are squared errors, mean over the colours, where white is 1. `bits` (H/16, W/16) float32 are the
