@@ -1,4 +1,4 @@
-"""What the codec knows of a picture, place by place."""
+"""Maps of a picture that coding gives: errors, bits and features."""
 
 from __future__ import annotations
 
