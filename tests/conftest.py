@@ -78,4 +78,4 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 def many_bands(monkeypatch):
     """A picture of this size would be one band, and a row of tiles."""
     monkeypatch.setattr(bands, "BAND_PIXELS", 5000)
-    monkeypatch.setattr(tiff, "_SIDE", 64)
+    monkeypatch.setattr(tiff, "_TILE_SIDE", 64)

@@ -122,7 +122,7 @@ def test_info_of_many_files(encoded, tmp_path, capsys):
     told = capsys.readouterr()
     lines = [json.loads(line) for line in told.out.splitlines()]
     assert ["error" in line for line in lines] == [False, True, True] and lines[1]["damaged"]
-    assert len(told.err.splitlines()) == 2 and "of 2 of 3 files" in str(stop.value.code)
+    assert len(told.err.splitlines()) == 2 and "in 2 of 3 files" in str(stop.value.code)
     info.main([str(good), str(good)])
     assert capsys.readouterr().out.count(f"file            {good}") == 2
 
