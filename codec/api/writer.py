@@ -17,10 +17,10 @@ from ..coding.jobs import EncodeJob
 from ..errors import CaeError
 from ..format import container
 from ..format.buffers import as_bytes
-from ..format.container import SECTIONS
 from ..format.header import MODES, Kind
 from ..format.info import Info, PayloadCounts
 from ..format.payload import lossless_length
+from ..metadata import SECTION_NAMES
 from ..options import integer
 from ..runtime.atomic_write import atomic_write
 from ..runtime.forking import fork_safe
@@ -181,8 +181,8 @@ def checked_metadata(metadata: Mapping[str, bytes] | None) -> dict[str, bytes]:
     """Returns metadata by section name as bytes; CaeError for names that the format does not know."""
     checked = {}
     for name, content in (metadata or {}).items():
-        if name not in SECTIONS:
-            raise CaeError(f"metadata {name!r} is unknown; there are {', '.join(map(repr, SECTIONS))}")
+        if name not in SECTION_NAMES:
+            raise CaeError(f"metadata {name!r} is unknown; there are {', '.join(map(repr, SECTION_NAMES))}")
         try:
             checked[name] = bytes(as_bytes(content))
         except CaeError:

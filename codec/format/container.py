@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 from ..errors import CaeError, CutOffError, DamageError
+from ..metadata import SECTION_NAMES
 from .header import HEADER_SIZE, Header, Kind, Plane
 from .index import ENTRY, Index, IndexChecker
 from .payload import Payload
 from .sources import ByteSource, Data, ReadAheadSource, as_source
 
-SECTIONS = ("iccp", "exif", "xmp ")
 SECTION_BYTES_MAX = 2**26
 ENTRIES_AT_ONCE = 2**16
 """Entries of the index that are read and checked at a time."""
@@ -181,7 +181,7 @@ def _read_sections(source: ByteSource, count: int) -> tuple[dict[str, bytes], in
         crc = zlib.crc32(start[: -_CRC.size])
         for piece in _pieces(source, offset, length, _BYTES_AT_ONCE):
             crc = zlib.crc32(piece, crc)
-            if text in SECTIONS:
+            if text in SECTION_NAMES:
                 content += piece
         if crc != expected:
             raise CaeError(f"metadata section {number} is damaged: its CRC does not match")
@@ -190,7 +190,7 @@ def _read_sections(source: ByteSource, count: int) -> tuple[dict[str, bytes], in
         if text in names:
             raise CaeError(f"metadata section {text!r} occurs twice")
         names.add(text)
-        if text in SECTIONS:
+        if text in SECTION_NAMES:
             metadata[text] = bytes(content)
         elif text[0].isupper():
             raise CaeError(f"the file needs the unknown critical section {text!r}; a newer release may read it")
