@@ -20,7 +20,6 @@ _PANELS = {
     "bpp": "bits per pixel",
     "psnr": "PSNR, dB",
     "distortion": "distortion",
-    "adversary": "adversary's loss",
     "learning_rate": "learning rate",
 }
 """Titles by column, of those that a log may have."""

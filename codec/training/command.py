@@ -135,14 +135,6 @@ def parser() -> Parser:
         choices=DISTORTIONS,
         help="distance to the original that training lowers, beside the rate (default: mse)",
     )
-    p.add_argument(
-        "--adversarial",
-        type=float,
-        default=0.0,
-        metavar="SHARE",
-        help="with --freeze encoder or --enlarge: a network that tells decoded pictures from photographs is trained beside, "
-        "and what it thinks counts this share of the distortion",
-    )
     p.add_argument("--export", type=Path, metavar="FILE", help="weights file (.safetensors) to write when the budget is used")
     p.add_argument(
         "--licence",

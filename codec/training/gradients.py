@@ -9,7 +9,6 @@ from torch import Tensor
 
 from ..options import QUALITIES
 from ..runtime.threads import use_in_this_thread
-from .adversary import Adversary
 from .autoencoder import Autoencoder
 from .denoising import degraded
 from .frozen_latent_decoder import FrozenLatentDecoder
@@ -18,7 +17,7 @@ from .processes import Processes
 from .reduction import ReducedDecoder
 from .replay import CAPACITY, Replay
 
-MEANS = 5
+MEANS = 4
 """How many means a step measures, before the gradients."""
 NORM_LIMIT = 1.0
 """Largest norm of a step's gradient."""
@@ -41,10 +40,9 @@ class Gradients:
         compute_dtype: torch.dtype,
         processes: Processes,
         objective: Objective = PLAIN,
-        adversary: Adversary | None = None,
     ) -> None:
         self.model, self.batch, self.seed, self.compute_dtype, self.processes = model, batch, seed, compute_dtype, processes
-        self.objective, self.adversary = objective, adversary
+        self.objective = objective
         self.parameters: list[Tensor] = [parameter for parameter in model.parameters() if parameter.requires_grad]
         threads = torch.get_num_threads()
         self.parts = 1 if self.parameters[0].is_cuda else min(threads, batch // processes.count)
@@ -57,8 +55,8 @@ class Gradients:
         """Gradients of this process's patches x (B, P, P, 3) in [0, 1], summed over all processes and bounded in norm.
 
         For a small decoder, x is coded and kept, if there is an x, and the gradients are those of patches that were kept.
-        Returns loss, bits per pixel, mean squared error, distortion, the adversary's loss (0 without one) and gradient norm of
-        the whole step (6,), without waiting for a GPU. An adversary takes its own step at once.
+        Returns loss, bits per pixel, mean squared error, distortion and gradient norm of the whole step (5,), without waiting
+        for a GPU.
         """
         level = self._levels(step)[list(self.processes.share(self.batch))]
         level = level.to(self.parameters[0].device, non_blocking=True)
@@ -71,15 +69,12 @@ class Gradients:
             flat += more
         flat = self.processes.sum(flat)
         sizes = [parameter.numel() for parameter in self.parameters]
-        means, gradients, others = flat.split([MEANS, sum(sizes), flat.numel() - MEANS - sum(sizes)])
+        means, gradients = flat.split([MEANS, sum(sizes)])
         norm = gradients.norm()
         # a step that is not finite is left out
         gradients = torch.where(norm.isfinite(), gradients * (NORM_LIMIT / norm).clamp_max(1), 0)
         for parameter, gradient in zip(self.parameters, gradients.split(sizes), strict=True):
             parameter.grad = gradient.view_as(parameter)
-        if self.adversary is not None:
-            others = torch.where(others.isfinite().all(), others, 0)
-            self.adversary.step(others.split([parameter.numel() for parameter in self.adversary.parameters]))
         return torch.cat([means, norm[None]])
 
     def _measured(self, step: int, part: int, x: Tensor | None, level: Tensor) -> Measured:
@@ -98,19 +93,13 @@ class Gradients:
         )
 
     def _differentiate(self, step: int, part: int, x: Tensor | None, level: Tensor) -> Tensor:
-        """Sums over a part of the patches, in one tensor: the means of all, the gradient, that of the adversary's loss."""
+        """Sums over a part of the patches, in one tensor: the means, then the gradient."""
         made = self._measured(step, part, x, level)
-        loss, judged = made.loss, torch.zeros_like(level)
-        gradients: list[Tensor] = []
-        if self.adversary is not None:
-            place = level / self.model.config.levels
-            loss = loss + self.adversary.share * made.distortion.detach() * self.adversary.deceived(made.decoded, place)
-            judged = self.adversary.loss(made.decoded, made.wanted, place)
-            gradients += torch.autograd.grad(judged.sum() / self.batch, self.adversary.parameters)
+        loss = made.loss
         # what cannot be coded well must not own the gradient
         bounded = loss * (LOSS_LIMIT / loss.detach()).clamp_max(1)
-        gradients = [*torch.autograd.grad(bounded.sum() / self.batch, self.parameters), *gradients]
-        means = torch.stack([loss, made.bpp, made.mse, made.distance, judged]).detach().sum(1) / self.batch
+        gradients = torch.autograd.grad(bounded.sum() / self.batch, self.parameters)
+        means = torch.stack([loss, made.bpp, made.mse, made.distance]).detach().sum(1) / self.batch
         return torch.cat([means, *(gradient.flatten() for gradient in gradients)])
 
     def _levels(self, step: int) -> Tensor:

@@ -41,7 +41,7 @@ PLAIN = Objective()
 
 
 class Measured(NamedTuple):
-    """What is known of each image of a batch (B,), and the pictures that were compared (B, h, w, 3) in [0, 1].
+    """What is known of each image of a batch (B,).
 
     `rate` and `distortion` are the parts of the balanced loss; `bpp` bits per pixel; `mse` the mean squared error; `distance`
     the objective's distortion, not weighed.
@@ -52,8 +52,6 @@ class Measured(NamedTuple):
     bpp: Tensor
     mse: Tensor
     distance: Tensor
-    decoded: Tensor
-    wanted: Tensor
 
     @property
     def loss(self) -> Tensor:
@@ -111,7 +109,7 @@ def _measured(config: Config, objective: Objective, level: Tensor, bpp: Tensor, 
     lam = config.rate_weight(level)
     middle = math.sqrt(config.lambda_min * config.lambda_max)
     balance = (middle / lam) ** RATE_BALANCE
-    return Measured(bpp * balance, objective.distortion.weight(lam) * distance * balance, bpp, mse, distance, decoded, wanted)
+    return Measured(bpp * balance, objective.distortion.weight(lam) * distance * balance, bpp, mse, distance)
 
 
 def reduced(x: Tensor, factor: int) -> Tensor:

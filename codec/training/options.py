@@ -57,7 +57,6 @@ class Options:
     freeze: str | None = None
     denoise: bool = False
     choose_symbols: bool = False
-    adversarial: float = 0.0
     loss: str = "mse"
     augment: tuple[str, ...] = ("flip", "rotate", "rescale", "noise", "plain", "drawn")
     overlap: float | None = None
@@ -136,10 +135,6 @@ class Options:
                 raise CaeError("a frozen part is one of finished weights (--start-from, without --grow and --reduced)")
         if self.denoise and self.freeze != "decoder":
             raise CaeError("denoising is learnt by an encoder alone (--freeze decoder)")
-        if not 0 <= self.adversarial < math.inf:
-            raise CaeError(f"adversarial {self.adversarial}: use 0 or more, as a share of the distortion")
-        if self.adversarial and self.freeze != "encoder" and self.enlarge is None:
-            raise CaeError("an adversary judges a decoder alone (--freeze encoder or --enlarge)")
         if self.loss not in DISTORTIONS:
             raise CaeError(f"loss {self.loss!r}: there are {', '.join(DISTORTIONS)}")
         for side in (*self.patch_schedule.values, self.patch):

@@ -30,7 +30,6 @@ from ..runtime import devices
 from ..runtime.atomic_write import atomic_write
 from ..runtime.threads import use_in_this_thread
 from . import checkpoint
-from .adversary import Adversary
 from .augmentation import Augmentation
 from .autoencoder import Autoencoder, start_from_components
 from .data import find_images, load_images, random_patches
@@ -46,7 +45,7 @@ from .processes import Processes
 from .reduction import ReducedDecoder
 from .soap import BatchedSOAP
 
-AIM = ("loss", "freeze", "denoise", "choose_symbols", "adversarial")
+AIM = ("loss", "freeze", "denoise", "choose_symbols")
 """Options that a run cannot change on its way; nor the model that it trains a part for."""
 CALIBRATION_IMAGES = 64
 GROWTH_PATCHES = 64
@@ -86,9 +85,7 @@ class Run:
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.optimizer = BatchedSOAP((p for p in self.model.parameters() if p.requires_grad), options.learning_rate)
         self.objective = Objective(options.distortion, options.denoise, options.choose_symbols)
-        self.adversary = Adversary(options.adversarial, device) if options.adversarial else None
-        told = (options.seed, self.compute_dtype, self.processes, self.objective, self.adversary)
-        self.gradients = Gradients(self.model, options.batch, *told)
+        self.gradients = Gradients(self.model, options.batch, options.seed, self.compute_dtype, self.processes, self.objective)
         if options.compile:
             alone = isinstance(self.model, FrozenLatentDecoder)
             for transform in (self.model.network,) if alone else (self.model.analysis, self.model.synthesis):
@@ -124,7 +121,7 @@ class Run:
     def start(self, images: list[Tensor]) -> None:
         """Resumes where the folder holds a state; else starts from the weights that the options name, or from components."""
         if self.state.exists():
-            progress = checkpoint.load(self.state, self.model, self.average, self.optimizer, self.adversary)
+            progress = checkpoint.load(self.state, self.model, self.average, self.optimizer)
             self.step, self.seconds = progress["step"], progress["seconds"]
             for name, now in self.aim.items():
                 before = progress.get(name, getattr(Options, name, None))
@@ -143,7 +140,7 @@ class Run:
         if not self.processes.is_first:
             return
         progress = {"step": self.step, "seconds": self.seconds}
-        checkpoint.save(self.state, self.model, self.average, self.optimizer, progress | self.aim, self.adversary)
+        checkpoint.save(self.state, self.model, self.average, self.optimizer, progress | self.aim)
 
     def validate(self, held_out: list[np.ndarray]) -> float:
         """The averaged model's validation loss, to five digits."""
@@ -179,8 +176,7 @@ class Run:
     def train_step(self, x: Tensor | None) -> Tensor:
         """One update by this process's patches x (B, P, P, 3) in [0, 1]; without any, by patches of before.
 
-        Returns loss, bits per pixel, mean squared error, distortion, the adversary's loss and gradient norm of the whole step
-        (6,), on its device.
+        Returns loss, bits per pixel, mean squared error, distortion and gradient norm of the whole step (5,), on its device.
         """
         rate = self.learning_rate()
         for group in self.optimizer.param_groups:
@@ -264,8 +260,8 @@ def _loop(run: Run, images: list[Tensor], held_out: list[np.ndarray], stop: list
     options = run.options
     shown = run.processes.is_first
     # the distortion is what the PSNR does not tell
-    more = {"distortion": options.loss != "mse", "adversary": run.adversary is not None}
-    columns = (*COLUMNS, *(name for name, wanted in more.items() if wanted))
+    shows_distortion = options.loss != "mse"
+    columns = (*COLUMNS, "distortion") if shows_distortion else COLUMNS
     bar_format = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
     with (
         _Log(options.run / "log.csv" if shown else None, columns, run.step) as log,
@@ -296,7 +292,7 @@ def _loop(run: Run, images: list[Tensor], held_out: list[np.ndarray], stop: list
             ends = run.progress() >= 1
             score = None
             if shown and (ends or run.step % options.log_every == 0):
-                loss, bpp, mse, distortion, judged, norm = torch.stack(rows).mean(0).tolist()
+                loss, bpp, mse, distortion, norm = torch.stack(rows).mean(0).tolist()
                 pace = pixels / 1e6 / max(1e-9, run.seconds - since)
                 if held_out and (ends or run.step % options.validate_every == 0):
                     score = run.validate(held_out)
@@ -304,8 +300,8 @@ def _loop(run: Run, images: list[Tensor], held_out: list[np.ndarray], stop: list
                 since, pixels = run.seconds, 0
                 text = "" if score is None else f"{score:.5f}"
                 values = (f"{loss:.5f}", f"{bpp:.4f}", f"{-10 * math.log10(mse):.3f}", f"{norm:.3f}", text, f"{pace:.2f}")
-                told = {"distortion": f"{distortion:.6f}", "adversary": f"{judged:.4f}"}
-                values = (*values, *(told[name] for name in columns[len(COLUMNS) :]))
+                if shows_distortion:
+                    values = (*values, f"{distortion:.6f}")
                 log.write((run.step, f"{run.seconds / 3600:.4f}", f"{run.learning_rate():.2e}", *values))
                 bar.set_postfix_str(
                     f"step {run.step}, loss {loss:.4f}, {bpp:.3f} bpp, validation {text or '-'}, {pace:.1f} MP/s"
