@@ -28,7 +28,7 @@ COMMANDS = {
     "coding": ("benchmarks.coding", "compare real coded sizes with the entropy model's estimates"),
     "classic": ("benchmarks.classic.command", "train a classic autoencoder of fixed size, and show its honest place"),
     "denoising": ("benchmarks.denoising", "code noisy pictures: as they are, after non-local means, by a denoising encoder"),
-    "enlarging": ("benchmarks.enlarging", "double halved pictures: a decoder of its own, bicubic, Lanczos and SRCNN"),
+    "enlarging": ("benchmarks.enlarging", "double halved pictures: a decoder of its own, bicubic and Lanczos"),
     "losses": ("benchmarks.losses", "measure what each loss must be multiplied by for the quality levels to keep their rates"),
     "training-options": ("benchmarks.training_options", "screen options of training: loss against time, time to a given loss"),
     "domains": ("benchmarks.domains", "make pictures of two narrow domains, photographed pages and the Earth, to fine-tune on"),

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 import codec
 from codec.networks.enlarging import EnlargedSynthesis, start_from_synthesis
 from codec.networks.weights import Weights
-from codec.training.enlarging import EnlargingDecoder, Srcnn, SrcnnAfter, shrunk
+from codec.training.enlarging import EnlargingDecoder, shrunk
 from codec.training.export import restore
 from codec.training.gradients import Gradients
 from codec.training.loss import validate
@@ -26,15 +26,13 @@ def learn(folder, run, **more):
 
 
 def test_they_are_added_to_the_weights(folder, tmp_path):
-    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
-    learn(folder, tmp_path / "run", export=first)
-    learn(folder, tmp_path / "srcnn", start_from=first, enlarge_by="srcnn", export=second)
-    before, after = load_file(TINY), load_file(second)
-    assert Weights.read(second).id == Weights.read(TINY).id
+    path = tmp_path / "enlarging.safetensors"
+    learn(folder, tmp_path / "run", export=path)
+    before, after = load_file(TINY), load_file(path)
+    assert Weights.read(path).id == Weights.read(TINY).id
     assert all(torch.equal(after.pop(name), value) for name, value in before.items())
-    assert {"/".join(name.split("/")[:2]) for name in after} == {"enlarged/2", "srcnn/2"}
-    assert after["srcnn/2/layers.0.weight"].shape == (64, 3, 9, 9)
-    assert {"training of 2", "training of 2 by SRCNN"} <= Weights.read(second).metadata.keys()
+    assert {"/".join(name.split("/")[:2]) for name in after} == {"enlarged/2"}
+    assert "training of 2" in Weights.read(path).metadata
 
 
 def test_it_goes_on_from_what_the_weights_hold(folder, tmp_path):
@@ -72,10 +70,9 @@ def test_the_model_sees_halves_and_the_loss_the_whole(astronaut):
     assert validate(model, [astronaut[:200, :130]], "cpu", torch.float32) > 0
 
 
-@pytest.mark.parametrize("kind", [EnlargingDecoder, SrcnnAfter])
-def test_they_learn(kind, astronaut):
+def test_it_learns(astronaut):
     torch.manual_seed(0)
-    gradients = Gradients(kind(restore(TINY), 2), 1, 0, torch.float32, Processes())
+    gradients = Gradients(EnlargingDecoder(restore(TINY), 2), 1, 0, torch.float32, Processes())
     x = torch.from_numpy(astronaut[None, :128, :128] / np.float32(255))
     optimizer = torch.optim.Adam(gradients.parameters, 2e-3)
     measured = []
@@ -85,15 +82,10 @@ def test_they_learn(kind, astronaut):
     assert measured[-1][2] < 0.95 * measured[0][2] and measured[-1][1] == measured[0][1]
 
 
-def test_srcnn_keeps_the_size():
-    assert Srcnn()(torch.zeros(1, 20, 30, 3)).shape == (1, 20, 30, 3)
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"enlarge": 3}, "enlarge 3"),
-        ({"enlarge_by": "magic"}, "enlarged and srcnn"),
         ({"patch": 64}, "a multiple of 128"),
         ({"start_from": None}, "--start-from"),
         ({"reduced": 2}, "without other kinds"),

@@ -335,7 +335,7 @@ def test_a_part_is_not_trained_on_for_another_model(folder, tmp_path, part):
         train(options(folder, tmp_path / "run", 2, start_from=tmp_path / "other.safetensors", **part), CONFIG)
 
 
-@pytest.mark.parametrize("given", [["--model", "fast"], ["--upsampling", "nearest"], ["--enlarge-by", "srcnn"]])
+@pytest.mark.parametrize("given", [["--model", "fast"], ["--upsampling", "nearest"]])
 def test_options_that_would_do_nothing_are_refused(folder, tmp_path, monkeypatch, given):
     command = ["cae-train", str(folder), str(tmp_path / "run"), "--steps", "1", "--start-from", str(TINY), *given]
     monkeypatch.setattr(sys, "argv", command)

@@ -13,7 +13,7 @@ from ..errors import CaeError
 from ..networks.config import MODELS, UPSAMPLINGS
 from ..runtime.environment import prepare
 from .distortions import DISTORTIONS
-from .options import AUGMENTATIONS, ENLARGED, ENLARGER_NAMES, FREEZABLE, Options
+from .options import AUGMENTATIONS, FREEZABLE, Options
 from .schedule import UNCHANGED, Schedule
 
 
@@ -97,12 +97,6 @@ def parser() -> Parser:
         metavar="2",
         help="with --start-from: train but a decoder that doubles the size, on pictures that were halved, which --export adds "
         "to the weights",
-    )
-    p.add_argument(
-        "--enlarge-by",
-        default=ENLARGED,
-        choices=ENLARGER_NAMES,
-        help="a decoder of its own, or SRCNN on the ordinary one's pictures, to compare with (default: %(default)s)",
     )
     p.add_argument(
         "--replay",

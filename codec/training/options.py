@@ -22,8 +22,6 @@ out before a plain ground, or drawn on, is rare among them, and common among peo
 REDUCTION_MAX = 16
 ENLARGEMENT = 2
 FREEZABLE = ("encoder", "decoder", "analysis")
-ENLARGED, SRCNN = ENLARGER_NAMES = ("enlarged", "srcnn")
-"""What may enlarge: a decoder of its own, or SRCNN after the ordinary one. So their tensors' group is called, too."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +51,6 @@ class Options:
     reduced: int | None = None
     replay: int = 16
     enlarge: int | None = None
-    enlarge_by: str = ENLARGED
     freeze: str | None = None
     denoise: bool = False
     choose_symbols: bool = False
@@ -102,8 +99,6 @@ class Options:
             raise CaeError("minutes, learning rate and memory must be numbers")
         if self.enlarge is not None:
             self._check_enlarging()
-        elif self.enlarge_by != ENLARGED:
-            raise CaeError(f"{self.enlarge_by} needs to be told by how much it enlarges (--enlarge {ENLARGEMENT})")
         if self.patch < self.step or self.patch % self.step:
             raise CaeError(f"patches of {self.patch} pixels: use a multiple of {self.step}")
         if (
@@ -159,8 +154,6 @@ class Options:
         """CaeError for values that a decoder that enlarges cannot have."""
         if self.enlarge != ENLARGEMENT:
             raise CaeError(f"enlarge {self.enlarge}: there is a decoder of {ENLARGEMENT} times the size")
-        if self.enlarge_by not in ENLARGER_NAMES:
-            raise CaeError(f"enlarge by {self.enlarge_by!r}: there are {' and '.join(ENLARGER_NAMES)}")
         if self.start_from is None or self.grow or self.reduced is not None or self.freeze is not None:
             raise CaeError(
                 "a decoder that enlarges belongs to finished weights (--start-from, without other kinds of training)"

@@ -33,7 +33,7 @@ from . import checkpoint
 from .augmentation import Augmentation
 from .autoencoder import Autoencoder, start_from_components
 from .data import find_images, load_images, random_patches
-from .enlarging import ENLARGERS
+from .enlarging import EnlargingDecoder
 from .export import export, export_part, restore
 from .freezing import OTHER, freeze
 from .frozen_latent_decoder import FrozenLatentDecoder, export_beside
@@ -74,7 +74,7 @@ class Run:
         if options.reduced is not None:
             model = ReducedDecoder(model, options.reduced)
         if options.enlarge is not None:
-            model = ENLARGERS[options.enlarge_by](model, options.enlarge)
+            model = EnlargingDecoder(model, options.enlarge)
         if options.freeze is not None:
             freeze(model, options.freeze)
         if isinstance(model, FrozenLatentDecoder):
