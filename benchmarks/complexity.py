@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import functools
 from pathlib import Path
 
 from safetensors import safe_open
@@ -11,7 +10,6 @@ from safetensors import safe_open
 from codec.format.geometry import HYPER_STRIDE, LATENT_STRIDE
 from codec.networks.config import FEATURE_STRIDE, Config
 from codec.networks.registry import default_path
-from codec.networks.upsampling import upsampler
 from codec.networks.weights import Weights
 
 ENCODER_ONLY = ("analysis", "hyper analysis")
@@ -35,23 +33,12 @@ def parameters(path: Path) -> int:
     return total
 
 
-def enlarging_macs(upsampling: str, inputs: int, outputs: int, factor: int) -> int:
-    """Multiply-accumulates of a layer that enlarges, per position of its input."""
-    if upsampling == "pixel-shuffle":
-        return inputs * outputs * factor**2
-    if upsampling == "transposed":
-        return inputs * outputs * (2 * factor) ** 2
-    steps = upsampler(Config(upsampling=upsampling), inputs, outputs, factor, 1).steps
-    return sum(9 * step.in_channels * step.out_channels * 4**number for number, step in enumerate(steps, 1))
-
-
 def macs_per_pixel(config: Config) -> dict[str, float]:
     """Multiply-accumulates per pixel of each network, as the encoder and decoder run them."""
     c, n, z, h = config.channels, config.latent_channels, config.hyper_channels, config.entropy_channels
     narrow_block = lambda expansion: ((2 + 3 * expansion) * c + 9) * c  # noqa: E731
     wide_block = lambda expansion: ((2 + 3 * expansion) * n + 9) * n  # noqa: E731
     entropy_block = lambda width: 6 * width * width + 9 * width  # noqa: E731
-    enlarging = functools.partial(enlarging_macs, config.upsampling)
     feature, latent, hyper = FEATURE_STRIDE**2, LATENT_STRIDE**2, HYPER_STRIDE**2
     middle = (HYPER_STRIDE // 2) ** 2
     return {
@@ -62,8 +49,8 @@ def macs_per_pixel(config: Config) -> dict[str, float]:
         # each pass predicts a mean and a scale for half of the latents, and the second reads the other half
         "first pass": (entropy_block(h) + h * n) / latent,
         "second pass": (n // 2 * h + config.context_blocks * entropy_block(h) + h * n + 2 * config.leading_channels) / latent,
-        "synthesis": (enlarging(n, c, 2) + config.synthesis_wide_blocks * wide_block(config.synthesis_wide_expansion)) / latent
-        + (config.synthesis_blocks * narrow_block(config.synthesis_expansion) + enlarging(c, 3, FEATURE_STRIDE)) / feature,
+        "synthesis": (4 * n * c + config.synthesis_wide_blocks * wide_block(config.synthesis_wide_expansion)) / latent
+        + (config.synthesis_blocks * narrow_block(config.synthesis_expansion) + 192 * c) / feature,
     }
 
 

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from codec import CaeError
 from codec.format.geometry import HYPER_STRIDE
 from codec.networks.config import MODELS, Config
+from codec.training.autoencoder import Autoencoder
 from codec.training.options import Options
 from codec.training.schedule import Schedule
 from codec.training.train import Interrupted, Run, train
@@ -108,11 +109,11 @@ def told(arguments: argparse.Namespace, name: str, changes: dict[str, Any], conf
     return options
 
 
-def trained(name: str, options: Options, config: Config) -> Run:
-    """Trains a model, or goes on with it."""
+def trained(name: str, options: Options, config: Config, initial: Autoencoder | None = None) -> Run:
+    """Trains a model, from `initial` where it is given, or goes on with its training."""
     print(name, flush=True)
     try:
-        return train(options, config)
+        return train(options, config, initial)
     except Interrupted:
         raise KeyboardInterrupt from None
 

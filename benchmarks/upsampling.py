@@ -1,9 +1,8 @@
-"""Ways to enlarge in the synthesis, each trained from scratch on equal data: loss, speed, and checkerboards."""
+"""Ways to enlarge in the synthesis, each trained from scratch on equal data: loss, speed and checkerboards."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import statistics
 import time
 
@@ -12,12 +11,15 @@ import torch
 from torch import Tensor
 
 from codec.format.geometry import LATENT_STRIDE
-from codec.networks.config import MODELS, UPSAMPLINGS, Config
-from codec.training.autoencoder import Autoencoder, start_from_components
+from codec.networks.config import FEATURE_STRIDE, MODELS, Config
+from codec.networks.transforms import Synthesis
+from codec.training.autoencoder import Autoencoder
 from codec.training.data import find_images, load_images, random_patches
+from codec.training.initialisation import start_from_components
 
 from .complexity import macs_per_pixel
 from .training_options import add_training_arguments, figure, read_course, told, trained
+from .upsampling_layers import UPSAMPLINGS, macs_per_position, replace_layers
 
 COLOURS = ((0, 0, 0), (64, 64, 64), (128, 128, 128), (255, 255, 255), (200, 60, 40), (40, 90, 190))
 SIDE, BORDER = 256, 80
@@ -68,34 +70,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_training_arguments(parser)
 
 
-def at_the_start(config: Config, images: list[np.ndarray], seed: int) -> Autoencoder:
-    """The model before its first step."""
+def synthesis_macs(model: Autoencoder) -> float:
+    """Multiply-accumulates per pixel of a model's synthesis with its own layers that enlarge."""
+    usual = macs_per_pixel(model.config)["synthesis"]
+    return usual - _enlarging_macs(Synthesis(model.config)) + _enlarging_macs(model.synthesis)
+
+
+def _enlarging_macs(synthesis: Synthesis) -> float:
+    return (
+        macs_per_position(synthesis.from_latent) / LATENT_STRIDE**2 + macs_per_position(synthesis.patch_out) / FEATURE_STRIDE**2
+    )
+
+
+def new_model(config: Config, images: list[np.ndarray], seed: int, upsampling: str) -> Autoencoder:
+    """Makes a model that starts from the images' principal components and enlarges in the named way."""
     torch.manual_seed(seed)
     model = Autoencoder(config)
     rng = np.random.default_rng(seed)
     start_from_components(model, random_patches([torch.from_numpy(image) for image in images], 6000, 16, [rng] * 6000))
+    replace_layers(model, upsampling)
     return model.eval()
 
 
 def run(arguments: argparse.Namespace) -> None:
     images = load_images(find_images(arguments.images), arguments.patch, int(arguments.memory_gib * 2**30), quiet=True)
-    configs = {name: dataclasses.replace(MODELS[arguments.model], upsampling=name) for name in UPSAMPLINGS}
-    starts = {name: checkerboard_energy(at_the_start(config, images, arguments.seed)) for name, config in configs.items()}
+    config = MODELS[arguments.model]
+    initial = {name: new_model(config, images, arguments.seed, name) for name in UPSAMPLINGS}
     # each training loads its own
     del images
     courses = []
     lines = ["| upsampling | synthesis, kMAC per pixel | MP/s | minutes | validation loss | checkerboard energy: start, end |"]
     lines.append("|---|---:|---:|---:|---:|---:|")
-    for name, config in configs.items():
+    for name, start in initial.items():
+        before = checkerboard_energy(start)
         options = told(arguments, name, {}, config)
-        model = trained(name, options, config).average.cpu().eval()
+        model = trained(name, options, config, start).average.cpu().eval()
         course = read_course(name, options.run / "log.csv")
         courses.append(course)
         _, minutes, _, loss = course.points[-1]
-        macs, speed, after = macs_per_pixel(config)["synthesis"], megapixels_per_second(model), checkerboard_energy(model)
-        lines.append(
-            f"| {name} | {macs / 1000:.1f} | {speed:.2f} | {minutes:.2f} | {loss:.4f} | {starts[name]:.4f}, {after:.4f} |"
-        )
+        macs, speed, after = synthesis_macs(model), megapixels_per_second(model), checkerboard_energy(model)
+        lines.append(f"| {name} | {macs / 1000:.1f} | {speed:.2f} | {minutes:.2f} | {loss:.4f} | {before:.4f}, {after:.4f} |")
     text = "\n".join(lines)
     (arguments.out / "upsampling.md").write_text(text + "\n", encoding="utf-8")
     figure(courses, "Ways to enlarge, each from scratch").savefig(arguments.out / "upsampling.png", dpi=150)

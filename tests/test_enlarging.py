@@ -7,11 +7,12 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import codec
-from codec.networks.enlarging import EnlargedSynthesis, start_from_synthesis
+from codec.networks.enlarging import EnlargedSynthesis
 from codec.networks.weights import Weights
 from codec.training.enlarging import EnlargingDecoder, shrunk
 from codec.training.export import restore
 from codec.training.gradients import Gradients
+from codec.training.initialisation import initialise_enlarged
 from codec.training.loss import validate
 from codec.training.options import Options
 from codec.training.processes import Processes
@@ -49,7 +50,7 @@ def test_the_start_is_the_decoder_enlarged(astronaut):
     """Each pixel of the ordinary decode is about the mean of its four."""
     model = restore(TINY)
     network = EnlargedSynthesis(model.config, 2)
-    start_from_synthesis(network, model.synthesis)
+    initialise_enlarged(network, model.synthesis)
     level = torch.tensor([6.0])
     with torch.inference_mode():
         y = model.analysis(torch.from_numpy(astronaut[None, :128, :64] / np.float32(255)) - 0.5, level)

@@ -335,11 +335,10 @@ def test_a_part_is_not_trained_on_for_another_model(folder, tmp_path, part):
         train(options(folder, tmp_path / "run", 2, start_from=tmp_path / "other.safetensors", **part), CONFIG)
 
 
-@pytest.mark.parametrize("given", [["--model", "fast"], ["--upsampling", "nearest"]])
-def test_options_that_would_do_nothing_are_refused(folder, tmp_path, monkeypatch, given):
-    command = ["cae-train", str(folder), str(tmp_path / "run"), "--steps", "1", "--start-from", str(TINY), *given]
+def test_sizes_beside_finished_weights_are_refused(folder, tmp_path, monkeypatch):
+    command = ["cae-train", str(folder), str(tmp_path / "run"), "--steps", "1", "--start-from", str(TINY), "--model", "fast"]
     monkeypatch.setattr(sys, "argv", command)
-    with pytest.raises(SystemExit, match=r"start afresh|enlarges"):
+    with pytest.raises(SystemExit, match="starts afresh"):
         main()
     assert not (tmp_path / "run").exists()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from ..commands.arguments import Parser
 from ..commands.common import one_line, reporting
 from ..errors import CaeError
-from ..networks.config import MODELS, UPSAMPLINGS
+from ..networks.config import MODELS
 from ..runtime.environment import prepare
 from .distortions import DISTORTIONS
 from .options import AUGMENTATIONS, FREEZABLE, Options
@@ -29,11 +28,6 @@ def parser() -> Parser:
     budget.add_argument("--steps", type=int, help="total number of steps")
     budget.add_argument("--minutes", type=float, help="total training time")
     p.add_argument("--model", choices=MODELS, help="sizes of a model that starts afresh or grows (default: default)")
-    p.add_argument(
-        "--upsampling",
-        choices=UPSAMPLINGS,
-        help=f"how the decoder of a model that starts afresh enlarges (default: {UPSAMPLINGS[0]})",
-    )
     p.add_argument("--validation", type=Path, help="folder of images that are only measured")
     p.add_argument("--batch", type=int, default=8, help="patches per step (default: 8; a GPU has room for many more)")
     p.add_argument("--patch", type=int, default=256, help="side of a patch, a multiple of 64 (default: 256)")
@@ -143,8 +137,8 @@ def parser() -> Parser:
 def main() -> None:
     p = parser()
     arguments = p.parse_args()
-    told = vars(arguments)
-    name, upsampling, as_json = (told.pop(option) for option in ("model", "upsampling", "json"))
+    options = vars(arguments)
+    name, as_json = (options.pop(option) for option in ("model", "json"))
     prepare()
     with reporting(p.prog, "use smaller patches or batches, or less --memory-gib"):
         from ..networks import registry
@@ -154,12 +148,11 @@ def main() -> None:
         if arguments.start_from is not None:
             arguments.start_from = registry.find_model(arguments.start_from)
         fixed = arguments.start_from is not None and not arguments.grow
-        if fixed and (name or upsampling):
-            raise CaeError("--model and --upsampling are of models that start afresh or grow, not of finished weights")
-        afresh = dataclasses.replace(MODELS[name or "default"], upsampling=upsampling or UPSAMPLINGS[0])
-        config = Weights.read(arguments.start_from).config if fixed else afresh
+        if fixed and name:
+            raise CaeError("--model is for a model that starts afresh or grows, not for finished weights")
+        config = Weights.read(arguments.start_from).config if fixed else MODELS[name or "default"]
         try:
-            run = train(Options(**told), config)
+            run = train(Options(**options), config)
         except Interrupted as stop:
             print(f"{p.prog}: stopped; its state is saved, and the same command goes on", file=sys.stderr)
             sys.exit(128 + stop.number)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..networks.enlarging import EnlargedSynthesis, start_from_synthesis
+from ..networks.enlarging import EnlargedSynthesis
 from ..networks.model import ENLARGED
 from .autoencoder import Autoencoder
 from .frozen_latent_decoder import FrozenLatentDecoder
+from .initialisation import initialise_enlarged
 
 
 def shrunk(x: Tensor, factor: int) -> Tensor:
@@ -22,7 +23,7 @@ class EnlargingDecoder(FrozenLatentDecoder):
     def __init__(self, model: Autoencoder, factor: int) -> None:
         super().__init__(model, EnlargedSynthesis(model.config, factor))
         self.factor, self.group, self.title = factor, f"{ENLARGED}/{factor}", f"{factor}"
-        start_from_synthesis(self.network, model.synthesis)
+        initialise_enlarged(self.network, model.synthesis)
 
     def to_code(self, x: Tensor) -> Tensor:
         return shrunk(x, self.factor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -10,12 +9,11 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from ..errors import CaeError
-from ..networks.model import ENLARGED, REDUCED
 from ..networks.registry import find_sizes
-from ..networks.weights import MODEL, SIZES, Weights, within
+from ..networks.weights import Weights, within
 from ..runtime.atomic_write import atomic_write
 from .autoencoder import Autoencoder
-from .export import compact, in_order, write
+from .export import compact, in_order
 
 RECORD = "training of "
 """Beginning of the name that the record of a decoder's training has in the metadata."""
@@ -86,31 +84,6 @@ class FrozenLatentDecoder(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The model's latent of pictures, and its bits: see `Autoencoder.latent`."""
         return self._frozen[0].latent(self.to_code(x), level, noise, compute_dtype, choose)
-
-
-def export_sizes(sources: Sequence[Path], path: Path) -> None:
-    """Writes a file of decoders to other sizes alone, from weights files of one model or such files; of a size the last counts.
-
-    CaeError where a file is damaged, or they are of several models or configurations, or hold none.
-    """
-    files = [Weights.read(Path(source)) for source in sources]
-    named = ", ".join(map(str, sources))
-    decoders: dict[str, Mapping[str, Tensor]] = {}
-    told: dict[str, str] = {}
-    for weights in files:
-        tensors = weights.tensors()
-        for group in (REDUCED, ENLARGED):
-            factors = {name.partition("/")[0] for name in tensors.get(group, {})}
-            decoders |= {f"{group}/{factor}": within(tensors[group], factor) for factor in factors}
-        told |= {name: value for name, value in weights.metadata.items() if name == "licence" or name.startswith(RECORD)}
-    owners = {weights.metadata.get("id") if weights.metadata.get("role") == SIZES else weights.id.hex() for weights in files}
-    if any(weights.metadata.get("role") not in (MODEL, SIZES) for weights in files) or len(owners) != 1:
-        raise CaeError(f"{named}: must be weights files of one model, whose decoders can be in one file")
-    if len({weights.config for weights in files}) != 1:
-        raise CaeError(f"{named}: have different configurations, and a file has but one")
-    if not decoders:
-        raise CaeError(f"{named}: holds no decoder to another size")
-    write(path, decoders, {"config": files[0].metadata["config"], "id": owners.pop(), "role": SIZES, **told})
 
 
 def export_beside(model: FrozenLatentDecoder, beside: Path, path: Path, record: str) -> None:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from ..errors import CaeError
 from ..networks.config import Config
 from ..networks.transforms import TransformBlock
-from .autoencoder import Autoencoder, scale_wide_features
+from .autoencoder import Autoencoder
+from .initialisation import scale_wide_features
 
 BLOCKS = ("analysis.blocks", "synthesis.blocks")
 

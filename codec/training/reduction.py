@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from ..networks.model import REDUCED
-from ..networks.reduced import ReducedSynthesis, start_from_synthesis
+from ..networks.reduced import ReducedSynthesis
 from ..options import QUALITIES
 from .autoencoder import Autoencoder
 from .frozen_latent_decoder import FrozenLatentDecoder
+from .initialisation import initialise_reduced
 
 
 class ReducedDecoder(FrozenLatentDecoder):
@@ -22,7 +23,7 @@ class ReducedDecoder(FrozenLatentDecoder):
         super().__init__(model, ReducedSynthesis(model.config, factor))
         self.reduction, self.group, self.title = factor, f"{REDUCED}/{factor}", f"1/{factor}"
         middle = torch.tensor([model.config.level(sum(QUALITIES) / len(QUALITIES))])
-        start_from_synthesis(self.network, model.synthesis, middle)
+        initialise_reduced(self.network, model.synthesis, middle)
 
     @torch.no_grad()
     def whole(self, y: Tensor, level: Tensor, compute_dtype: torch.dtype) -> Tensor:

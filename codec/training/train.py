@@ -31,7 +31,7 @@ from ..runtime.atomic_write import atomic_write
 from ..runtime.threads import use_in_this_thread
 from . import checkpoint
 from .augmentation import Augmentation
-from .autoencoder import Autoencoder, start_from_components
+from .autoencoder import Autoencoder
 from .data import find_images, load_images, random_patches
 from .enlarging import EnlargingDecoder
 from .export import export, export_part, restore
@@ -39,6 +39,7 @@ from .freezing import OTHER, freeze
 from .frozen_latent_decoder import FrozenLatentDecoder, export_beside
 from .gradients import Gradients
 from .growth import grow
+from .initialisation import start_from_components
 from .loss import Objective, validate
 from .options import Options
 from .processes import Processes
@@ -55,9 +56,12 @@ COLUMNS = ("step", "hours", "learning_rate", "loss", "bpp", "psnr", "gradient_no
 
 
 class Run:
-    """One training run in a folder: its newest state, `state.safetensors`, and `log.csv`."""
+    """One training run in a folder: its newest state, `state.safetensors`, and `log.csv`.
 
-    def __init__(self, options: Options, config: Config) -> None:
+    A new model is trained from `initial`, or from principal components of the images.
+    """
+
+    def __init__(self, options: Options, config: Config, initial: Autoencoder | None = None) -> None:
         options.check()
         device = devices.choose(options.device)
         self.processes = Processes.join(device)
@@ -70,7 +74,9 @@ class Run:
         self.compute_dtype = torch.bfloat16 if devices.fast_bf16(device) else torch.float32
         torch.manual_seed(options.seed)
         fixed = options.start_from is not None and not options.grow
-        model: Autoencoder | FrozenLatentDecoder = restore(options.start_from) if fixed else Autoencoder(config)
+        self._starts_from_components = options.start_from is None and initial is None
+        model: Autoencoder | FrozenLatentDecoder
+        model = restore(options.start_from) if fixed else copy.deepcopy(initial) or Autoencoder(config)
         if options.reduced is not None:
             model = ReducedDecoder(model, options.reduced)
         if options.enlarge is not None:
@@ -129,7 +135,7 @@ class Run:
                     raise CaeError(f"{self.state}: is of a run with {name} {before}, not {now}; use another folder")
             return
         rng = np.random.default_rng(self.options.seed)
-        if self.options.start_from is None:
+        if self._starts_from_components:
             start_from_components(self.model, random_patches(images, 6000, 16, [rng] * 6000).cpu())
         elif self.options.grow:
             patches = random_patches(images, GROWTH_PATCHES, 256, [rng] * GROWTH_PATCHES).cpu()
@@ -197,14 +203,16 @@ class Interrupted(Exception):
         self.number = number
 
 
-def train(options: Options, config: Config) -> Run:
+def train(options: Options, config: Config, initial: Autoencoder | None = None) -> Run:
     """Trains until the budget is used; with `options.export`, writes the weights then.
+
+    A new model is trained from `initial`, or from principal components of the images.
 
     Raises:
         CaeError: for bad options, images or states.
         Interrupted: for SIGINT or SIGTERM.
     """
-    run = Run(options, config)
+    run = Run(options, config, initial)
     quiet = options.quiet or not run.processes.is_first
     pictures = load_images(find_images(options.images), options.patch, int(options.memory_gib * 2**30), quiet=quiet)
     held_out = []
