@@ -12,8 +12,10 @@ from PIL import Image
 from scipy import ndimage
 
 from benchmarks import __main__ as command
-from benchmarks import images, page, page_parts, pictures
 from benchmarks.codecs import registry
+from benchmarks.core import images
+from benchmarks.page import page, pictures
+from benchmarks.page import parts as page_parts
 
 BROWSER = shutil.which("chromium")
 DRIVER = shutil.which("chromedriver")

@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 
 from benchmarks import __main__ as command
-from benchmarks.complexity import macs_per_pixel
-from benchmarks.upsampling import checkerboard_energy, new_model, repeating_variance, synthesis_macs
-from benchmarks.upsampling_layers import UPSAMPLINGS, macs_per_position
+from benchmarks.speed.complexity import macs_per_pixel
+from benchmarks.training.upsampling import checkerboard_energy, new_model, repeating_variance, synthesis_macs
+from benchmarks.training.upsampling_layers import UPSAMPLINGS, macs_per_position
 from codec.networks import config as configuration
 from codec.networks.layers import PixelShuffle
 from codec.training.gradients import Gradients

@@ -11,7 +11,7 @@ from PIL import Image
 
 import codec
 from benchmarks import __main__ as command
-from benchmarks.metrics import ms_ssim_rgb
+from benchmarks.core.metrics import ms_ssim_rgb
 from codec.commands import encode
 from codec.networks import registry
 from codec.networks.weights import Weights

@@ -1,0 +1,1 @@
+"""What the commands share: images, metrics, points, curves, BD-rates, reports and plots."""
