@@ -19,48 +19,21 @@ COMMANDS = {
     "speed": ("speed.speed", "time encoding and decoding, and measure peak memory"),
     "scaling": ("speed.scaling", "measure memory and speed of the command lines on pictures of up to a gigapixel"),
     "files": ("speed.files", "measure pictures a second of whole folders, reading and writing counted"),
-    "dataset": (
-        "benchmarks.speed.dataset",
-        "measure pictures a second that a PyTorch DataLoader takes from files, beside JPEG",
-    ),
-    "drawings": (
-        "benchmarks.rate.drawings",
-        "measure codecs on pages, screens, diagrams, maps and patterns that are drawn here",
-    ),
-    "defects": (
-        "benchmarks.quality.defects",
-        "find defects drawn on textures: areas under ROC curves of error, surprise and distance",
-    ),
+    "dataset": ("speed.dataset", "measure pictures a second that a PyTorch DataLoader takes from files, beside JPEG"),
+    "drawings": ("rate.drawings", "measure codecs on pages, screens, diagrams, maps and patterns that are drawn here"),
+    "defects": ("quality.defects", "find defects drawn on textures: areas under ROC curves of error, surprise and distance"),
     "regions": ("speed.regions", "time regions out of a large picture, cold and warm"),
-    "scales": (
-        "benchmarks.quality.scales",
-        "decode at reduced sizes: quality and time beside decoding the whole and shrinking it",
-    ),
+    "scales": ("quality.scales", "decode at reduced sizes: quality and time beside decoding the whole and shrinking it"),
     "overlap": ("speed.overlap", "time reading, coding and writing apart and together, on one thread and on all"),
     "effort": ("rate.effort", "measure what the encoder's effort brings: bits at equal PSNR against processor time"),
     "coding": ("rate.coding", "compare real coded sizes with the entropy model's estimates"),
     "classic": ("training.classic.command", "train a classic autoencoder of fixed size, and show its honest place"),
-    "denoising": (
-        "benchmarks.quality.denoising",
-        "code noisy pictures: as they are, after non-local means, by a denoising encoder",
-    ),
+    "denoising": ("quality.denoising", "code noisy pictures: as they are, after non-local means, by a denoising encoder"),
     "enlarging": ("quality.enlarging", "double halved pictures: a decoder of its own, bicubic and Lanczos"),
-    "losses": (
-        "benchmarks.training.losses",
-        "measure what each loss must be multiplied by for the quality levels to keep their rates",
-    ),
-    "training-options": (
-        "benchmarks.training.training_options",
-        "screen options of training: loss against time, time to a given loss",
-    ),
-    "domains": (
-        "benchmarks.training.domains",
-        "make pictures of two narrow domains, photographed pages and the Earth, to fine-tune on",
-    ),
-    "upsampling": (
-        "benchmarks.training.upsampling",
-        "train with each way to enlarge: loss, speed, checkerboards on plain pictures",
-    ),
+    "losses": ("training.losses", "measure what each loss must be multiplied by for the quality levels to keep their rates"),
+    "training-options": ("training.training_options", "screen options of training: loss against time, time to a given loss"),
+    "domains": ("training.domains", "make pictures of two narrow domains, photographed pages and the Earth, to fine-tune on"),
+    "upsampling": ("training.upsampling", "train with each way to enlarge: loss, speed, checkerboards on plain pictures"),
     "panel": ("quality.panel", "show the same part of several pictures side by side, for reports"),
     "complexity": ("speed.complexity", "count multiply-accumulates and parameters"),
 }

@@ -8,7 +8,7 @@ from codec.networks.config import Config
 from codec.networks.hyper_analysis import EntropyBlock
 from codec.networks.transforms import TransformBlock
 from codec.training.autoencoder import Autoencoder
-from codec.training.data import random_patches
+from codec.training.data.patches import random_patches
 from codec.training.initialisation import start_from_components
 
 CONFIG = Config(

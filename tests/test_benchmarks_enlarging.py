@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from benchmarks import __main__ as command
-from codec.training.enlarging import EnlargingDecoder
+from codec.training.decoders.enlarging import EnlargingDecoder
+from codec.training.decoders.frozen_latent import export_beside
 from codec.training.export import restore
-from codec.training.frozen_latent_decoder import export_beside
 
 from .conftest import TINY, psnr
 

@@ -20,11 +20,11 @@ from codec.networks.model import Files, load
 from codec.networks.reduced import ReducedSynthesis
 from codec.networks.transforms import Synthesis
 from codec.networks.weights import Weights
+from codec.training.decoders.reduced import ReducedDecoder
 from codec.training.export import restore
 from codec.training.initialisation import initialise_reduced
 from codec.training.merge_sizes import main, merge_sizes
 from codec.training.options import Options
-from codec.training.reduction import ReducedDecoder
 from codec.training.train import train
 
 from .conftest import TINY, psnr

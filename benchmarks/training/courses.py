@@ -16,7 +16,8 @@ from codec import CaeError
 from codec.networks.config import MODELS, Config
 from codec.training.autoencoder import Autoencoder
 from codec.training.options import Options
-from codec.training.train import Interrupted, Run, train
+from codec.training.run import Run
+from codec.training.train import Interrupted, train
 
 # without the orange that the first course has
 _COLOURS = ("C0", "C2", "C3", "C4", "C5", "C6", "C7", "C8", "C9")

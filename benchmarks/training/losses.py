@@ -16,7 +16,8 @@ from tqdm import tqdm
 from codec import CaeError
 from codec.networks.registry import default_path
 from codec.training.autoencoder import Autoencoder
-from codec.training.data import find_images, load_images, whole_blocks
+from codec.training.data.images import find_images, load_images
+from codec.training.data.patches import whole_blocks
 from codec.training.distortions import DISTORTIONS
 from codec.training.export import restore
 
@@ -38,7 +39,7 @@ def curves(model: Autoencoder, images: list[np.ndarray], side: int) -> np.ndarra
         for number, row in enumerate(totals):
             decoded, bits_y, bits_z = model(x, torch.tensor([float(number)]))
             row[0] += (bits_y + bits_z).item() / x[0, ..., 0].numel()
-            row[1:] += [distortion.measure(decoded, x).item() for distortion in DISTORTIONS.values()]
+            row[1:] += [distortion.distance(decoded, x).item() for distortion in DISTORTIONS.values()]
     return totals / len(images)
 
 

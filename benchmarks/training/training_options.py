@@ -11,7 +11,7 @@ from codec import CaeError
 from codec.format.geometry import HYPER_STRIDE
 from codec.networks.config import MODELS
 from codec.training.options import Options
-from codec.training.schedule import Schedule
+from codec.training.schedule import StepSchedule
 
 from .courses import Course, add_training_arguments, figure, options_for, read_course, train_or_continue
 
@@ -23,8 +23,8 @@ def variants(steps: int, patch: int) -> dict[str, dict[str, Any]]:
     """By name, what each variant tells the training otherwise. Schedules change at thirds of the steps."""
     ends = steps // 3, 2 * steps // 3
     sides = [max(HYPER_STRIDE, patch // part // HYPER_STRIDE * HYPER_STRIDE) for part in (4, 2)]
-    small = {"patch_schedule": Schedule(tuple(zip(sides, ends, strict=True)))}
-    low = {"resolution_schedule": Schedule(tuple(zip((4, 2), ends, strict=True)))}
+    small = {"patch_schedule": StepSchedule(tuple(zip(sides, ends, strict=True)))}
+    low = {"resolution_schedule": StepSchedule(tuple(zip((4, 2), ends, strict=True)))}
     return {
         DEFAULT: {},
         **{f"no-{name}": {"augment": tuple(other for other in _USUAL if other != name)} for name in _USUAL},

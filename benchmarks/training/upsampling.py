@@ -14,7 +14,8 @@ from codec.format.geometry import LATENT_STRIDE
 from codec.networks.config import FEATURE_STRIDE, MODELS, Config
 from codec.networks.transforms import Synthesis
 from codec.training.autoencoder import Autoencoder
-from codec.training.data import find_images, load_images, random_patches
+from codec.training.data.images import find_images, load_images
+from codec.training.data.patches import random_patches
 from codec.training.initialisation import start_from_components
 
 from ..speed.complexity import macs_per_pixel

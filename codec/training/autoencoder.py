@@ -30,8 +30,8 @@ class Autoencoder(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Codes pixels x (B, H, W, 3) in [0, 1], H and W multiples of 64, at gain levels `level` (B,).
 
-        With a generator, its uniform noise replaces rounding in the rate; to `choose`, symbols are those that an encoder
-        chooses. Returns the reconstruction (B, H, W, 3), the bits of the latent and of the hyper-latent (B,).
+        With a generator, its uniform noise replaces rounding in the rate. With `choose`, symbols are those that an encoder
+        chooses by bits and error. Returns the reconstruction (B, H, W, 3) and the bits of latent and hyper-latent, each (B,).
         """
         y_hat, bits_y, bits_z = self.latent(x, level, noise, compute_dtype, choose)
         return self.synthesis(y_hat, level, compute_dtype) + 0.5, bits_y, bits_z
@@ -44,5 +44,5 @@ class Autoencoder(nn.Module):
         compute_dtype: torch.dtype = torch.float32,
         choose: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """As `forward`, but gives the reconstructed latent (B, H/16, W/16, N), in pixel units, in place of the pixels."""
+        """As `forward`, but returns the reconstructed latent (B, H/16, W/16, N), in pixel units, in place of the pixels."""
         return self.entropy(self.analysis(x - 0.5, level, compute_dtype), level, noise, choose)

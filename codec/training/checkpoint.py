@@ -1,4 +1,4 @@
-"""Training state as one safetensors file: parameters, their average, optimiser state, and progress as metadata."""
+"""Training states as safetensors files: parameters, their average, the optimiser's state, and progress as metadata."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..runtime.atomic_write import atomic_write
 
 
 def _flatten(name: str, value: Any) -> dict[str, Tensor]:
-    """Tensors and numbers in nested dictionaries and lists, by path; an empty list is an empty tensor."""
+    """Maps nested dictionaries and lists of tensors and numbers to tensors by path; an empty list is an empty tensor."""
     if isinstance(value, (list, tuple)) and value:
         value = dict(enumerate(value))
     if isinstance(value, dict):
@@ -26,7 +26,7 @@ def _flatten(name: str, value: Any) -> dict[str, Tensor]:
 
 
 def _nest(tensors: dict[str, Tensor]) -> dict[str, Any]:
-    """Inverse of `_flatten`, but for lists, which stay dictionaries."""
+    """Inverse of `_flatten`, except that lists become dictionaries."""
     nested: dict[str, Any] = {}
     for path, tensor in tensors.items():
         *groups, name = path.split("/")
@@ -38,16 +38,19 @@ def _nest(tensors: dict[str, Tensor]) -> dict[str, Any]:
 
 
 def _list(numbered: dict[str, Any]) -> list[Any]:
+    """The list that `_nest` made a dictionary of."""
     return [numbered[str(number)] for number in range(len(numbered))]
 
 
 def _optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """What an optimiser must remember, without its hyper-parameters."""
     state = optimizer.state_dict()
-    # it counts its steps in its group
+    # the optimiser counts its steps in its group
     return {"state": state["state"], "step": state["param_groups"][0].get("step", 0)}
 
 
 def _restore(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+    """Inverse of `_optimizer_state`, in place."""
     state = optimizer.state_dict()
     state["param_groups"][0]["step"] = saved["step"]
     state["state"] = {
@@ -64,7 +67,7 @@ def save(
     optimizer: torch.optim.Optimizer,
     progress: dict,
 ) -> None:
-    """Writes the state to a temporary file beside `path` and renames it."""
+    """Writes the state of a run; `progress` must be JSON values. An earlier file is replaced at once or not at all."""
     tensors = _flatten("model", model.state_dict()) | _flatten("average", average.state_dict())
     tensors |= _flatten("optimizer", _optimizer_state(optimizer))
     metadata = {"progress": json.dumps(progress), "optimizer": type(optimizer).__name__}
@@ -78,10 +81,10 @@ def load(
     average: nn.Module,
     optimizer: torch.optim.Optimizer,
 ) -> dict:
-    """Restores what `save` wrote, in place; returns the progress."""
+    """Restores what `save` wrote, in place, and returns the progress; raises CaeError where the file does not fit."""
     try:
         with safe_open(path, "pt") as file:
-            # cloned, since a product of tensors that are not aligned as torch's own may round otherwise
+            # cloned, since products round differently where tensors are not aligned as torch aligns them
             groups = _nest({name: file.get_tensor(name).clone() for name in file.keys()})  # noqa: SIM118
             metadata = file.metadata() or {}
         if metadata.get("optimizer") != type(optimizer).__name__:

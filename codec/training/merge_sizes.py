@@ -12,8 +12,8 @@ from ..commands.common import reporting
 from ..errors import CaeError
 from ..networks.model import ENLARGED, REDUCED
 from ..networks.weights import MODEL, SIZES, Weights, within
+from .decoders.frozen_latent import TRAINING_RECORD
 from .export import write
-from .frozen_latent_decoder import RECORD
 
 
 def merge_sizes(sources: Sequence[Path], path: Path) -> None:
@@ -31,7 +31,9 @@ def merge_sizes(sources: Sequence[Path], path: Path) -> None:
         for group in (REDUCED, ENLARGED):
             factors = {name.partition("/")[0] for name in tensors.get(group, {})}
             decoders |= {f"{group}/{factor}": within(tensors[group], factor) for factor in factors}
-        records |= {name: text for name, text in weights.metadata.items() if name == "licence" or name.startswith(RECORD)}
+        records |= {
+            name: text for name, text in weights.metadata.items() if name == "licence" or name.startswith(TRAINING_RECORD)
+        }
     models = {weights.metadata.get("id") if weights.metadata.get("role") == SIZES else weights.id.hex() for weights in files}
     if any(weights.metadata.get("role") not in (MODEL, SIZES) for weights in files) or len(models) != 1:
         raise CaeError(f"{names}: must be weights files of one model, whose decoders can be in one file")

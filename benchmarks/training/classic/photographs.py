@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.core.images import Sample, from_scikit_image, sample
 from codec import CaeError
-from codec.training.data import find_images, load_images
+from codec.training.data.images import find_images, load_images
 
 from .network import SIDE
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..networks.model import REDUCED
-from ..networks.reduced import ReducedSynthesis
-from ..options import QUALITIES
-from .autoencoder import Autoencoder
-from .frozen_latent_decoder import FrozenLatentDecoder
-from .initialisation import initialise_reduced
+from ...networks.model import REDUCED
+from ...networks.reduced import ReducedSynthesis
+from ...options import QUALITIES
+from ..autoencoder import Autoencoder
+from ..initialisation import initialise_reduced
+from .frozen_latent import FrozenLatentDecoder
 
 
 class ReducedDecoder(FrozenLatentDecoder):
-    """A small decoder of pictures that are `factor` times smaller.
+    """A small decoder whose pictures are `factor` times smaller.
 
-    It learns from what the model's own decoder shows, which says more about a latent than the photograph behind it.
+    It learns from the pictures of the model's own decoder, which say more about a latent than the photograph behind it.
     """
 
     def __init__(self, model: Autoencoder, factor: int) -> None:
@@ -26,6 +26,6 @@ class ReducedDecoder(FrozenLatentDecoder):
         initialise_reduced(self.network, model.synthesis, middle)
 
     @torch.no_grad()
-    def whole(self, y: Tensor, level: Tensor, compute_dtype: torch.dtype) -> Tensor:
-        """Pictures (B, H, W, 3) in [0, 1] of the latent y at the full size, by the model's own decoder."""
+    def decode_whole(self, y: Tensor, level: Tensor, compute_dtype: torch.dtype) -> Tensor:
+        """Decodes the latent y to pictures (B, H, W, 3) in [0, 1] of the full size, by the model's own decoder."""
         return (self._frozen[0].synthesis(y, level, compute_dtype).float() + 0.5).clamp(0, 1)

@@ -8,23 +8,23 @@ from torch import Tensor
 SIGMA_MAX = 55 / 255
 """Largest standard deviation of Gaussian noise, in pictures of values in [0, 1]."""
 SHOT_MAX = 0.2
-"""Largest standard deviation, at white, of noise that light itself has, whose variance is proportional to the signal."""
+"""Largest standard deviation, at white, of photon noise, whose variance is proportional to the signal."""
 READ_MAX = 0.06
-"""Largest standard deviation of the noise that a sensor adds to that."""
+"""Largest standard deviation of the noise that a sensor adds to it."""
 CLEAN = 0.2
 """Share of pictures that stay clean."""
 GAUSSIAN = 0.5
 """Share of the noisy pictures whose noise does not depend on the signal."""
 GRAY = 0.15
-"""Share of pictures that are made gray, so that their noise is the same in each channel."""
+"""Share of pictures that are made gray, with the same noise in each channel."""
 
 
-def degraded(x: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Noisy and clean pictures (B, H, W, 3) in [0, 1] of pictures x of that shape and range, on the generator's device.
+def add_noise(x: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Makes noisy and clean pictures (B, H, W, 3) in [0, 1] of pictures x of that shape, on the generator's device.
 
     The noise is Gaussian, or Poissonian-Gaussian in the normal approximation, of variance a * x + b (Foi, Trimeche, Katkovnik
-    and Egiazarian, 2008, doi:10.1109/TIP.2008.2001399), of a strength of its own in each picture. Noisy values are clipped and
-    rounded to 8 bits.
+    and Egiazarian, 2008, doi:10.1109/TIP.2008.2001399). Its strength differs from picture to picture. Noisy values are clipped
+    and rounded to 8 bits.
     """
     kind, gray, first, second, third = torch.rand(5, len(x), 1, 1, 1, generator=random, device=x.device)
     noise = torch.randn(x.shape, generator=random, device=x.device)

@@ -1,4 +1,4 @@
-"""What is done to patches before a model sees them: cut, reduced, turned, recoloured, faded into noise, cut out, drawn on."""
+"""Augmentation of patches: cutting, reducing, turning, recolouring, fading into noise, cutting out, drawing on them."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from .options import AUGMENTATIONS
+from ..options import AUGMENTATIONS
 
 RESCALE_MAX = 1.6
-JITTER_MOST = 0.2
-"""Largest change of contrast, saturation and brightness, as a factor off 1."""
+JITTER_MAX = 0.2
+"""Largest difference from 1 of the factors of contrast, saturation and brightness."""
 _LETTERS = "eeettaaooiinnsshhrrddlluuccmmffppggwwyybbvkxjqz" + "EATOINSRHDLU" + "0123456789.,:-()"
 
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """Which share of the patches is flipped, rotated (by 0 to 3 right angles; all or none), reduced, faded into noise, cut
-    out before a plain ground, drawn on and recoloured.
+    """Shares of the patches that are flipped, rotated and so on.
 
-    With an `overlap`, patches come from a grid whose neighbours share that part of a side, else from any position.
+    Rotation is by 0 to 3 right angles, of all patches or none. With an `overlap`, patches come from a grid whose neighbours
+    share that part of a side; without it, from any position.
     """
 
     flip: float = AUGMENTATIONS["flip"]
@@ -37,13 +37,13 @@ class Augmentation:
 
     @classmethod
     def named(cls, names: tuple[str, ...], overlap: float | None = None) -> Augmentation:
-        """The augmentations of these names alone, each for its usual share of the patches."""
+        """Only the augmentations of these names, each for its usual share of the patches."""
         return cls(overlap=overlap, **{name: share if name in names else 0 for name, share in AUGMENTATIONS.items()})
 
     def cut(self, image: Tensor, size: int, rng: np.random.Generator, reduction: int = 1) -> Tensor:
-        """A patch (size, size, 3) of an image (H, W, 3) uint8 with sides of at least `size`, all augmentations done.
+        """Cuts an augmented patch (size, size, 3) from an image (H, W, 3) uint8 with sides of at least `size`.
 
-        `reduction` is how many times smaller the image counts, as far as its sides allow.
+        The patch shows the image at 1/`reduction` of its size, or at the smallest that its sides allow.
         """
         height, width = image.shape[:2]
         side = min(size * reduction, height, width)
@@ -52,46 +52,46 @@ class Augmentation:
         top, left = (self._position(length - side, side, rng) for length in (height, width))
         patch = image[top : top + side, left : left + side]
         if side != size:
-            patch = _resized(patch, size)
+            patch = _resize(patch, size)
         if rng.random() < self.flip:
             patch = patch.flip(1)
         turns = int(rng.integers(4))
         patch = patch.rot90(turns) if self.rotate else patch
-        # without shares of their own these draw nothing, so that the others stay as they are
-        changes = ((self.noise, _with_noise), (self.plain, _cut_out), (self.drawn, _drawn_on), (self.jitter, _recoloured))
+        # a share of zero takes no random number, so that the other augmentations stay the same
+        changes = ((self.noise, _fade_into_noise), (self.plain, _cut_out), (self.drawn, _draw_on), (self.jitter, _recolour))
         for share, change in changes:
             if share and rng.random() < share:
                 patch = change(patch, rng)
         return patch
 
     def _position(self, room: int, side: int, rng: np.random.Generator) -> int:
-        """Where a patch of a side begins, 0 to `room`; the grid's last place is at the end."""
+        """The position of a patch along one axis, 0 to `room`; the grid's last position is at the end."""
         if self.overlap is None:
             return int(rng.integers(room + 1))
         stride = max(1, round(side * (1 - self.overlap)))
         return min(room, stride * int(rng.integers(math.ceil(room / stride) + 1)))
 
 
-def _resized(patch: Tensor, size: int) -> Tensor:
-    """A patch (S, S, 3) reduced to (size, size, 3), filtered."""
+def _resize(patch: Tensor, size: int) -> Tensor:
+    """Reduces a patch (S, S, 3) to (size, size, 3) by a bicubic filter."""
     x = patch.permute(2, 0, 1)[None].float()
     x = torch.nn.functional.interpolate(x, (size, size), mode="bicubic", antialias=True)
     return x[0].round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 0)
 
 
-def _recoloured(patch: Tensor, rng: np.random.Generator) -> Tensor:
-    """A patch (P, P, 3) of other saturation, contrast and brightness."""
-    saturation, contrast, brightness = rng.uniform(1 - JITTER_MOST, 1 + JITTER_MOST, 3)
+def _recolour(patch: Tensor, rng: np.random.Generator) -> Tensor:
+    """Changes saturation, contrast and brightness of a patch (P, P, 3)."""
+    saturation, contrast, brightness = rng.uniform(1 - JITTER_MAX, 1 + JITTER_MAX, 3)
     x = patch.float()
     x = torch.lerp(x.mean(-1, keepdim=True), x, saturation)
     x = torch.lerp(x.mean(), x, contrast) * brightness
     return x.round_().clamp_(0, 255).to(torch.uint8)
 
 
-def _with_noise(patch: Tensor, rng: np.random.Generator) -> Tensor:
-    """A patch (P, P, 3) faded into noise: gray or in colours, of all levels or of two, of pixels or of larger squares.
+def _fade_into_noise(patch: Tensor, rng: np.random.Generator) -> Tensor:
+    """Fades a patch (P, P, 3) into noise: gray or coloured, of all levels or of two, of pixels or of larger squares.
 
-    Half of it repeats every few squares, as stripes, checkerboards and dithering do.
+    Half of the noise repeats every few squares, as stripes, checkerboards and dithering do.
     """
     size, square = len(patch), 2 ** rng.integers(3)
     noise = rng.random((size, size, rng.choice((1, 3))), np.float32)
@@ -99,14 +99,14 @@ def _with_noise(patch: Tensor, rng: np.random.Generator) -> Tensor:
         noise = noise.round()
     periods = rng.integers(1, 5, 2) if rng.random() < 0.5 else (size, size)
     rows, columns = (np.arange(size) // square % period for period in periods)
-    made = torch.from_numpy(255 * noise[rows[:, None], columns]).to(patch.device, non_blocking=True)
-    return patch.float().lerp(made.expand(size, size, 3), rng.random()).to(torch.uint8)
+    pattern = torch.from_numpy(255 * noise[rows[:, None], columns]).to(patch.device, non_blocking=True)
+    return patch.float().lerp(pattern.expand(size, size, 3), rng.random()).to(torch.uint8)
 
 
 def _cut_out(patch: Tensor, rng: np.random.Generator) -> Tensor:
-    """A patch (P, P, 3) with one colour, mostly white, outside or inside of a disc, a diamond or a box of any size and angle.
+    """Fills a patch (P, P, 3) with one colour, mostly white, outside or inside of a disc, a diamond or a box.
 
-    The edge is hard or some pixels wide.
+    The shape has any size and angle; its edge is hard or some pixels wide.
     """
     size = len(patch)
     ground = rng.choice((255, 255, 0, *rng.integers(0, 256, 2)))
@@ -119,12 +119,14 @@ def _cut_out(patch: Tensor, rng: np.random.Generator) -> Tensor:
     covered = np.clip((away - 1) * radii.min() / width + 0.5, 0, 1)
     if rng.random() < 0.3:
         covered = 1 - covered
-    told = [torch.from_numpy(np.float32(part)).to(patch.device, non_blocking=True) for part in (covered[..., None], colour)]
-    return patch.float().lerp(told[1].expand_as(patch), told[0]).round_().to(torch.uint8)
+    cover, fill = (
+        torch.from_numpy(np.float32(part)).to(patch.device, non_blocking=True) for part in (covered[..., None], colour)
+    )
+    return patch.float().lerp(fill.expand_as(patch), cover).round_().to(torch.uint8)
 
 
-def _drawn_on(patch: Tensor, rng: np.random.Generator) -> Tensor:
-    """A patch (P, P, 3), or one colour in its place, under letters, lines, boxes and ellipses with smooth or hard edges."""
+def _draw_on(patch: Tensor, rng: np.random.Generator) -> Tensor:
+    """Draws letters, lines, boxes and ellipses with smooth or hard edges over a patch (P, P, 3), or over one colour."""
     size = len(patch)
     finer = int(rng.integers(1, 3))
     side = finer * size
