@@ -10,7 +10,7 @@ from PIL import Image
 
 from benchmarks import __main__ as command
 from benchmarks.training.classic import network
-from benchmarks.training.classic.coding import STEPS, ClassicCodec, _load
+from benchmarks.training.classic.coding import STEPS, ClassicCodec, load_trained
 from benchmarks.training.classic.network import VARIANTS, Classic, planes
 from benchmarks.training.classic.photographs import from_folder, from_stl10, read_stl10
 from benchmarks.training.classic.training import ClassicSettings, Trained, train
@@ -105,7 +105,7 @@ def test_files(small, folder, tmp_path):
     pixels = skimage.data.coffee()[:100, :200]
     files = [codec.encode(pixels, setting) for setting in STEPS]
     assert [len(data) for data in files] == sorted(len(data) for data in files)
-    held = _load(trained.path)
+    held = load_trained(trained.path)
     with torch.inference_mode():
         latents = held.network.encode(planes(torch.from_numpy(pixels[None, :96, :96].copy())))
         for setting, data in zip(STEPS, files, strict=True):

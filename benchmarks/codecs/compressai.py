@@ -109,7 +109,7 @@ class CompressAi:
         return f"compressai {importlib.metadata.version('compressai')}, checkpoints {state.hexdigest()[:16]}"
 
     def available(self) -> str | None:
-        """What is missing, or None."""
+        """The reason why it cannot run, or None."""
         if importlib.util.find_spec("compressai") is None:
             return "needs the package compressai: pip install 'cae-codec[compressai]'"
         missing = [str(path) for path in self.paths if not path.is_file()]

@@ -1,1 +1,1 @@
-"""What the commands share: images, metrics, points, curves, BD-rates, reports and plots."""
+"""Parts that the commands share: images, metrics, points, curves, BD-rates, reports and plots."""

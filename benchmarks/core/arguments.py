@@ -47,8 +47,8 @@ def integers(text: str, name: str, known: range) -> list[int]:
 
 def sides(size: str) -> tuple[int, int]:
     """Width and height of "WIDTHxHEIGHT"; CaeError for another text."""
-    found = size.split("x")
-    if len(found) != 2 or not all(side.isdigit() and int(side) for side in found):
+    parts = size.split("x")
+    if len(parts) != 2 or not all(side.isdigit() and int(side) for side in parts):
         raise CaeError(f"size {size!r} is not WIDTHxHEIGHT")
-    width, height = map(int, found)
+    width, height = map(int, parts)
     return width, height

@@ -10,7 +10,7 @@ from .curves import Curve
 from .metrics import Metric
 
 METHOD = "pchip"
-"""How curves run between their points, as the `bjontegaard` package calls it: monotone cubic pieces, which do not overshoot."""
+"""Interpolation of curves, by its name in the `bjontegaard` package: monotone cubic pieces, which do not overshoot."""
 OVERLAP_MIN = 0.5
 _POINTS_MIN = 4
 
@@ -74,10 +74,10 @@ def compare(
     """
     mean = bd_rate(anchor, test, metric)
     singles = [(name, bd_rate(first, second, metric)) for name, first, second in image_pairs]
-    known = [single.percent for _, single in singles if single.percent is not None]
+    percents = [single.percent for _, single in singles if single.percent is not None]
     notes = [] if mean.note is None else [f"mean curve: {mean.note}"]
-    if singles and len(known) < samples:
-        notes.append(f"images: only {len(known)} of {samples} have a BD-rate")
+    if singles and len(percents) < samples:
+        notes.append(f"images: only {len(percents)} of {samples} have a BD-rate")
     weak = [name for name, single in singles if single.percent is not None and single.note]
     if weak:
         notes.append(f"images: on {len(weak)} of {samples} the curves overlap by less than {OVERLAP_MIN:.0%}")
@@ -87,8 +87,8 @@ def compare(
         label=test.label,
         metric=metric.name,
         published=test.published,
-        mean_of_image_bd_rates=statistics.fmean(known) if known else None,
-        images=len(known),
+        mean_of_image_bd_rates=statistics.fmean(percents) if percents else None,
+        images=len(percents),
         bd_rate_of_mean_curve=mean.percent,
         overlap=min(overlaps, default=0.0),
         notes=tuple(notes),

@@ -34,7 +34,7 @@ class Curve:
 
     @property
     def published(self) -> bool:
-        """Whether others measured it."""
+        """True if others measured it."""
         return self.source is not None
 
     def front(self, metric: Metric) -> tuple[list[float], list[float]]:
@@ -95,12 +95,12 @@ def mean_curve(points: Sequence[Point], label: str, images: int) -> Curve:
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
-    known = []
+    defined = []
     for value in values:
         if value is None:
             return None
-        known.append(value)
-    return statistics.fmean(known)
+        defined.append(value)
+    return statistics.fmean(defined)
 
 
 @functools.cache

@@ -96,7 +96,7 @@ def kodak_digests() -> dict[str, str]:
 
 
 def is_kodak(samples: list[Sample]) -> bool:
-    """Whether these are exactly the 24 Kodak images, whatever their files are called."""
+    """True if these are exactly the 24 Kodak images, whatever the names of their files."""
     return sorted(item.digest for item in samples) == sorted(kodak_digests().values())
 
 

@@ -138,7 +138,7 @@ class Metric:
     compute: Callable[[np.ndarray, np.ndarray], float | None]
     scale: Callable[[float], float] = float
     available: Callable[[], str | None] = lambda: None
-    """What is missing to compute it, or None."""
+    """The reason why it cannot be computed here, or None."""
 
 
 def _with_program(name: str, label: str, axis: str, program: str, scale: Callable[[float], float]) -> Metric:

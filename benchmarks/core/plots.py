@@ -16,7 +16,7 @@ from .curves import Curve
 from .metrics import Metric
 from .results import Results
 
-# by Okabe and Ito, to be told apart by the colour-blind; without their yellow, which is too faint on white
+# colours that the colour-blind can distinguish (Okabe and Ito), without the yellow, which is too faint on white
 _OURS = "#D55E00"
 _COLOURS = ("#0072B2", "#009E73", "#E69F00", "#CC79A7", "#7F7F7F", "#56B4E9")
 _STYLES = ("-", "--", "-.", (0, (3, 1, 1, 1, 1, 1)))

@@ -124,7 +124,7 @@ def run(tasks: Sequence[Task], metrics: Sequence[str], store: Store, jobs: int) 
     finally:
         if pool is not None:
             pool.shutdown(cancel_futures=True)
-    found = [point for task in tasks if (point := store.find(task.key, list(metrics))) is not None]
+    stored = [point for task in tasks if (point := store.find(task.key, list(metrics))) is not None]
     # an earlier run may have measured more of some points, and a curve needs the same of all
-    points = [dataclasses.replace(point, metrics={name: point.metrics[name] for name in metrics}) for point in found]
+    points = [dataclasses.replace(point, metrics={name: point.metrics[name] for name in metrics}) for point in stored]
     return points, sorted(failures)

@@ -37,7 +37,7 @@ class Point:
 
     @property
     def key(self) -> Key:
-        """What the measurement depends on: pixels, codec, its version, setting."""
+        """Everything that the measurement depends on: pixels, codec, its version, setting."""
         return (self.digest, self.codec, self.version, self.setting)
 
     @property

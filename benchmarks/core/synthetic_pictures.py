@@ -312,4 +312,4 @@ PICTURES: Pictures = {
         checkerboard, dither, few_colours, gradients, noise,
     )
 }  # fmt: skip
-"""What draws each, (H, W) or (H, W, 3) uint8, by name."""
+"""Functions that draw the pictures, (H, W) or (H, W, 3) uint8, by name."""

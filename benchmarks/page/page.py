@@ -75,13 +75,16 @@ def _json(value: object) -> str:
 
 
 def build(
-    everything: Mapping[str, Any], shown: Mapping[str, Any], without_pictures: Mapping[str, str], training: Path | None = None
+    everything: Mapping[str, Any],
+    picture_data: Mapping[str, Any],
+    without_pictures: Mapping[str, str],
+    training: Path | None = None,
 ) -> str:
     """The page.
 
     Args:
         everything: the results as JSON values.
-        shown: what `pictures.make` returned.
+        picture_data: the result of `pictures.make`.
         without_pictures: names of codecs that have no pictures in it, with the reason.
         training: the folder of a training run to show as well.
     """
@@ -91,7 +94,7 @@ def build(
         "images": [image["name"] for image in everything["images"]],
         "series": _series(everything),
     }
-    slider = {**shown, "labels": labels, "anchor": everything["bd_rate"]["anchor"]}
+    slider = {**picture_data, "labels": labels, "anchor": everything["bd_rate"]["anchor"]}
     return Template((_FOLDER / "template.html").read_text(encoding="utf-8")).substitute(
         dataset=html.escape(everything["dataset"]),
         style=(_FOLDER / "page.css").read_text(encoding="utf-8"),
@@ -111,11 +114,11 @@ def build(
     )
 
 
-def _usable(everything: Mapping[str, Any], known: Mapping[str, Codec]) -> tuple[list[Codec], dict[str, str]]:
+def _usable(everything: Mapping[str, Any], codecs_by_name: Mapping[str, Codec]) -> tuple[list[Codec], dict[str, str]]:
     """The measured codecs that can run here as they were measured, and why the others cannot."""
     usable, reasons = [], {}
     for record in everything["codecs"]:
-        codec = known.get(record["name"])
+        codec = codecs_by_name.get(record["name"])
         if codec is None:
             reasons[record["name"]] = "its weights or checkpoints were not named when this page was made"
         elif reason := codec.available():
@@ -131,7 +134,7 @@ def write(
     everything: Mapping[str, Any],
     folder: Path,
     samples: Sequence[images.Sample],
-    known: Mapping[str, Codec],
+    codecs_by_name: Mapping[str, Codec],
     names: str | None = None,
     training: Path | None = None,
 ) -> Path:
@@ -141,7 +144,7 @@ def write(
         everything: the results as JSON values.
         folder: where the page goes.
         samples: the images to show, or more.
-        known: codecs by name, of which those in the results that run here are shown.
+        codecs_by_name: codecs, of which the page shows those in the results that run here.
         names: images to show, see `pictures.choose`.
         training: the folder of a training run to show as well.
     """
@@ -151,10 +154,10 @@ def write(
     for image in chosen:
         if image["digest"] not in of_digest:
             raise CaeError(f"the image {image['name']} of the results is not there: name its folder, or use --pictures none")
-    codecs, reasons = _usable(everything, known)
-    shown = pictures.make(everything, chosen, of_digest, codecs)
+    codecs, reasons = _usable(everything, codecs_by_name)
+    picture_data = pictures.make(everything, chosen, of_digest, codecs)
     path = folder / NAME
-    path.write_text(build(everything, shown, reasons if chosen else {}, training), encoding="utf-8")
+    path.write_text(build(everything, picture_data, reasons if chosen else {}, training), encoding="utf-8")
     return path
 
 
@@ -174,7 +177,7 @@ def _read(path: Path) -> dict[str, Any]:
 def run(arguments: argparse.Namespace) -> None:
     """Writes the page of a finished run."""
     everything = _read(arguments.results / "results.json")
-    known = registry(arguments.weights, arguments.device, checkpoints=arguments.checkpoints)
+    codecs_by_name = registry(arguments.weights, arguments.device, checkpoints=arguments.checkpoints)
     samples = [] if arguments.pictures == "none" else images.gather(arguments.dataset, arguments.folder)
-    path = write(everything, arguments.results, samples, known, arguments.pictures, arguments.training)
+    path = write(everything, arguments.results, samples, codecs_by_name, arguments.pictures, arguments.training)
     print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")

@@ -47,7 +47,7 @@ def facts(everything: Mapping[str, Any]) -> str:
 
 
 def introduction(everything: Mapping[str, Any]) -> str:
-    """What was measured, in plain words."""
+    """A paragraph on images, codecs, rates and BD-rates, in plain words."""
     images, anchor = everything["images"], escape(label_of(everything, everything["bd_rate"]["anchor"]))
     sizes = sorted({(image["width"] * image["height"], f"{image['width']} &times; {image['height']}") for image in images})
     size = sizes[0][1] if len(sizes) == 1 else f"{sizes[0][1]} to {sizes[-1][1]}"
@@ -97,8 +97,8 @@ def bd_table(everything: Mapping[str, Any]) -> str:
     fields = [(metric["name"], field) for metric in metrics for field, _ in _AVERAGES]
 
     def values(row: tuple[str, bool]) -> list[float | None]:
-        found = [(cells.get((*row, metric)), field) for metric, field in fields]
-        return [None if cell is None else cell[field] for cell, field in found]
+        comparisons_of_row = [(cells.get((*row, metric)), field) for metric, field in fields]
+        return [None if cell is None else cell[field] for cell, field in comparisons_of_row]
 
     rows = sorted(
         {key[:2] for key in cells}, key=lambda row: [float("inf") if value is None else value for value in values(row)]
@@ -161,7 +161,7 @@ def image_list(everything: Mapping[str, Any]) -> str:
 
 
 def sources(everything: Mapping[str, Any]) -> str:
-    """Where the published curves come from, or nothing."""
+    """Sources of the published curves; empty where there are none."""
     curves = published(everything)
     if not curves:
         return ""
@@ -173,7 +173,7 @@ def sources(everything: Mapping[str, Any]) -> str:
 
 
 def gaps(everything: Mapping[str, Any], without_pictures: Mapping[str, str]) -> str:
-    """What could not be measured or shown, and what to bear in mind."""
+    """The list of measurements and pictures that are missing, and of caveats."""
     items = [f"<strong>{escape(name)}</strong> was not measured: {escape(why)}." for name, why in everything["missing"].items()]
     items += [f"Failed: {escape(line)}." for line in everything["failures"]]
     items += [

@@ -24,7 +24,8 @@ from ..core.metrics import psnr_rgb
 RATES = (0.15, 0.3, 0.6)
 SIDE = 512
 _COUNT = 3
-_BUDGET = 16_000_000  # characters of all pictures together; the page stays below 25 MB with its charts' library
+BUDGET = 16_000_000
+"""Characters of all pictures together; with its charts' library the page stays below 25 MB."""
 _SIDE_MIN = 128
 
 
@@ -82,15 +83,15 @@ def _uri(pixels: np.ndarray, side: int) -> str:
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def _embed(crops: Sequence[np.ndarray]) -> tuple[list[str], int]:
+def embed(crops: Sequence[np.ndarray], budget: int = BUDGET) -> tuple[list[str], int]:
     """Data URIs of the pictures, cropped to the greatest side with which they fit the budget together, and that side."""
     side = SIDE
     while True:
         uris = [_uri(pixels, side) for pixels in crops]
         total = sum(map(len, uris))
-        if total <= _BUDGET or side <= _SIDE_MIN:
+        if total <= budget or side <= _SIDE_MIN:
             return uris, side
-        side = max(_SIDE_MIN, int(side * math.sqrt(_BUDGET / total) * 0.97) // 16 * 16)
+        side = max(_SIDE_MIN, int(side * math.sqrt(budget / total) * 0.97) // 16 * 16)
 
 
 def make(
@@ -112,9 +113,11 @@ def make(
     bar = tqdm(total=len(chosen) * len(codecs), unit="codec", desc="pictures for the page", disable=not chosen)
     for image in chosen:
         pixels = samples[image["digest"]].load()
-        shown: dict[str, list[dict[str, Any]]] = {}
+        codec_pictures: dict[str, list[dict[str, Any]]] = {}
         crops.append(crop_middle(pixels, SIDE))
-        images.append({key: image[key] for key in ("name", "width", "height")} | {"original": len(crops) - 1, "codecs": shown})
+        images.append(
+            {key: image[key] for key in ("name", "width", "height")} | {"original": len(crops) - 1, "codecs": codec_pictures}
+        )
         for codec in codecs:
             points = [point for point in everything["points"] if _is_of(point, image, codec)]
             done: dict[float, dict[str, Any]] = {}
@@ -123,10 +126,10 @@ def make(
                     facts, decoded = _again(point, pixels, codec)
                     crops.append(crop_middle(decoded, SIDE))
                     done[point["setting"]] = {**facts, "place": len(crops) - 1}
-                shown.setdefault(codec.name, []).append(done[point["setting"]])
+                codec_pictures.setdefault(codec.name, []).append(done[point["setting"]])
             bar.update()
     bar.close()
-    uris, side = _embed(crops)
+    uris, side = embed(crops)
     return {"rates": RATES, "side": side, "images": images, "uris": uris}
 
 

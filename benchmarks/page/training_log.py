@@ -43,7 +43,7 @@ def read(run: Path) -> dict[str, np.ndarray]:
 
 
 def smoothed(values: np.ndarray) -> np.ndarray:
-    """Running means, so that about _POINTS remain to be told apart."""
+    """Running means, so smooth that about _POINTS points remain distinct."""
     width = max(1, len(values) // _POINTS)
     return np.convolve(values, np.ones(width) / width, "valid")
 

@@ -1,1 +1,1 @@
-"""Commands that measure what decoded pictures are good for: other sizes, denoising, defects."""
+"""Commands that measure uses of the codec beside plain coding: other sizes, denoising, defects."""

@@ -89,13 +89,13 @@ def crops(texture: str, part: str) -> list[np.ndarray]:
 def samples(texture: str, part: str, seed: int = 0) -> list[TextureSample]:
     """A part's crops as they are, and each of them with a defect of each kind; the same for the same seed."""
     none = np.zeros((SIDE, SIDE), bool)
-    made = []
+    result = []
     for number, pixels in enumerate(crops(texture, part)):
-        made.append(TextureSample(pixels, None, none))
+        result.append(TextureSample(pixels, None, none))
         for order, (kind, draw) in enumerate(DEFECTS.items()):
             place = list(TEXTURES).index(texture), tuple(PLACES).index(part), number, order
-            made.append(TextureSample(*_named(kind, draw(pixels, np.random.default_rng((seed, *place))))))
-    return made
+            result.append(TextureSample(*_named(kind, draw(pixels, np.random.default_rng((seed, *place))))))
+    return result
 
 
 def _named(kind: str, drawn: Defective) -> tuple[np.ndarray, str, np.ndarray]:

@@ -53,21 +53,22 @@ def area(positive: np.ndarray, negative: np.ndarray) -> float:
 
 
 def good_samples(texture: str, codec: Codec, quality: int) -> Statistics:
-    """What the crops for training look like."""
+    """Statistics of the crops for training, which have no defects."""
     return Statistics.of([codec.inspect(pixels, quality) for pixels in crops(texture, "training")])
 
 
 def measure(texture: str, part: str, codec: Codec, quality: int, seed: int) -> list[DefectRow]:
     """A row for each of `RANKINGS`."""
-    known = good_samples(texture, codec, quality)
+    statistics_of_good = good_samples(texture, codec, quality)
     tried = [(sample, codec.inspect(sample.pixels, quality)) for sample in samples(texture, part, seed)]
     rows = []
     for name, maps in RANKINGS.items():
-        heats = [(sample, known.heat(traces, maps)) for sample, traces in tried]
+        heats = [(sample, statistics_of_good.heat(traces, maps)) for sample, traces in tried]
         scores = {
-            kind: np.array([known.score(traces, maps) for sample, traces in tried if sample.kind == kind]) for kind in KINDS
+            kind: np.array([statistics_of_good.score(traces, maps) for sample, traces in tried if sample.kind == kind])
+            for kind in KINDS
         }
-        threshold = known.threshold(maps)
+        threshold = statistics_of_good.threshold(maps)
         defective = np.concatenate([scores[kind] for kind in DEFECTS])
         rows.append(
             DefectRow(
@@ -92,7 +93,7 @@ def per_pixel(heats: list[tuple[TextureSample, np.ndarray]]) -> float:
 
 def mean_rows(rows: list[DefectRow]) -> list[DefectRow]:
     """The mean over the textures, for each of `RANKINGS`."""
-    found = []
+    means = []
     for name in RANKINGS:
         own = [row for row in rows if row.maps == name]
         numbers = {
@@ -100,8 +101,8 @@ def mean_rows(rows: list[DefectRow]) -> list[DefectRow]:
             for field in ("per_picture", "per_pixel", "found", "false_alarms")
         }
         kinds = {kind: statistics.fmean(row.kinds[kind] for row in own) for kind in DEFECTS}
-        found.append(DefectRow("mean", name, kinds=kinds, **numbers))
-    return found
+        means.append(DefectRow("mean", name, kinds=kinds, **numbers))
+    return means
 
 
 def heading() -> str:
@@ -134,10 +135,12 @@ def picture(textures: Sequence[str], part: str, codec: Codec, quality: int, seed
     """For each texture the first sample of a kind of defect, the next kind each time, and below it its heat map; 2 : 1."""
     columns = []
     for texture, kind in zip(textures, itertools.cycle(DEFECTS)):
-        known = good_samples(texture, codec, quality)
+        statistics_of_good = good_samples(texture, codec, quality)
         pixels = next(sample.pixels for sample in samples(texture, part, seed) if sample.kind == kind)
         colours = np.broadcast_to(pixels.reshape(SIDE, SIDE, -1), (SIDE, SIDE, 3))
-        heat = shown(known.heat(codec.inspect(pixels, quality, maps=DEFAULT_MAPS)), colours, known.threshold())
+        heat = shown(
+            statistics_of_good.heat(codec.inspect(pixels, quality, maps=DEFAULT_MAPS)), colours, statistics_of_good.threshold()
+        )
         columns.append(np.pad(np.concatenate([colours, heat]), [(0, 0), (0, 4), (0, 0)], constant_values=255))
     image = Image.fromarray(np.concatenate(columns, 1)[:, :-4])
     return image.resize((2 * image.width, 2 * image.height), Image.Resampling.NEAREST)

@@ -63,24 +63,24 @@ class DenoisingRow:
     ssim: float
 
     def beats(self, other: DenoisingRow) -> bool:
-        """Whether it is smaller and better than another, both ways to measure it."""
+        """True if it is smaller than another row, and better by both PSNR and SSIM."""
         return self.bpp < other.bpp and self.psnr > other.psnr and self.ssim > other.ssim
 
 
 def non_local_means(pixels: np.ndarray) -> np.ndarray:
-    """Pixels (H, W, 3) uint8 without the noise that is estimated in them, by scikit-image with what its examples take.
+    """Removes the estimated noise from pixels (H, W, 3) uint8, by scikit-image with the parameters of its examples.
 
     Buades, Coll and Morel (2005), fast (Darbon et al., 2008), patches of 5 x 5 in 13 x 13 around, h = 0.6 sigma.
     """
-    import pywt  # noqa: F401 (estimate_sigma wants it; so its absence is told as that of others is)
+    import pywt  # noqa: F401 (estimate_sigma needs it, and its absence is reported here)
     from skimage.restoration import denoise_nl_means, estimate_sigma
 
     picture = pixels / np.float32(255)
     sigma = float(estimate_sigma(picture, channel_axis=-1, average_sigmas=True))
-    told = {"patch_size": 5, "patch_distance": 6, "h": 0.6 * sigma, "sigma": sigma, "fast_mode": True}
-    # without noise there is nothing to do, and a width of zero to divide by
-    found = denoise_nl_means(picture, channel_axis=-1, **told) if sigma else picture
-    return np.rint(255 * found).clip(0, 255).astype(np.uint8)
+    parameters = {"patch_size": 5, "patch_distance": 6, "h": 0.6 * sigma, "sigma": sigma, "fast_mode": True}
+    # without noise the filter would divide by a width of zero
+    denoised = denoise_nl_means(picture, channel_axis=-1, **parameters) if sigma else picture
+    return np.rint(255 * denoised).clip(0, 255).astype(np.uint8)
 
 
 METRICS = (Metric("psnr", "PSNR", "PSNR in dB", psnr_rgb), Metric("ssim", "SSIM", "SSIM", ssim))
@@ -143,10 +143,10 @@ def rates(rows: list[DenoisingRow]) -> Iterator[str]:
     """
     for noise in dict.fromkeys(row.noise for row in rows):
         curves = [_mean_curve([row for row in rows if (row.noise, row.way) == (noise, way)]) for way in (BEFORE, WITHIN)]
-        found = [bd_rate(*curves, metric) for metric in METRICS]
-        told = (each.note if each.percent is None else f"{each.percent:+.1f} %" for each in found)
+        bd_rates = [bd_rate(*curves, metric) for metric in METRICS]
+        texts = (each.note if each.percent is None else f"{each.percent:+.1f} %" for each in bd_rates)
         yield f"bits beside {BEFORE}, noise {noise}: " + "; ".join(
-            f"at equal {metric.label} {value}" for metric, value in zip(METRICS, told, strict=True)
+            f"at equal {metric.label} {value}" for metric, value in zip(METRICS, texts, strict=True)
         )
 
 
@@ -191,8 +191,8 @@ def run(arguments: argparse.Namespace) -> None:
     qualities = integers(arguments.qualities, "qualities", QUALITIES)
     if min(arguments.side or 11, arguments.images or 1) < 1 or (arguments.side or 11) < 11:
         raise CaeError("use at least 1 image, and sides of 11 pixels or more, which SSIM needs")
-    told = {"weights": arguments.weights, "device": "cpu", "threads": arguments.threads}
-    codecs = Codec(**told), Codec(**told, encoder=arguments.encoder)
+    settings = {"weights": arguments.weights, "device": "cpu", "threads": arguments.threads}
+    codecs = Codec(**settings), Codec(**settings, encoder=arguments.encoder)
     samples = images.gather(arguments.dataset, arguments.folder)[: arguments.images]
     if arguments.save:
         arguments.save.mkdir(parents=True, exist_ok=True)

@@ -49,35 +49,35 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"|---|{'---:|' * (len(qualities) + 1)}")
     for factor in REDUCTIONS[1:]:
         pairs = (errors[factor, quality] for quality in qualities)
-        shown = " | ".join(f"{shrunk:.2f}, {small:.2f} dB ({small - shrunk:+.2f})" for shrunk, small in pairs)
+        cells = " | ".join(f"{shrunk:.2f}, {small:.2f} dB ({small - shrunk:+.2f})" for shrunk, small in pairs)
         shrunk, small = seconds[factor]
-        print(f"| 1/{factor} | {shown} | {shrunk / small:.2f} ({shrunk:.2f} s, {small:.2f} s) |")
+        print(f"| 1/{factor} | {cells} | {shrunk / small:.2f} ({shrunk:.2f} s, {small:.2f} s) |")
 
 
 def _errors(codec: Codec, photographs: list[np.ndarray], qualities: list[int]) -> dict[tuple[int, int], tuple[float, float]]:
     """By factor and quality: mean PSNR in dB of what is decoded and shrunk, and of what is decoded small."""
-    found: dict[tuple[int, int], list[tuple[float, float]]] = {}
+    pairs_by_case: dict[tuple[int, int], list[tuple[float, float]]] = {}
     for pixels in tqdm(photographs, unit="picture", disable=None):
         for quality in qualities:
             data = codec.encode(pixels, quality)
             whole = codec.decode(data)
             for factor in REDUCTIONS[1:]:
                 ways = reduce(whole, factor), codec.decode(data, scale=1 / factor)
-                wanted = reduce(pixels, factor)
-                pair = tuple(psnr_rgb(wanted, way) or np.inf for way in ways)
-                found.setdefault((factor, quality), []).append(pair)
-    return {case: tuple(map(statistics.fmean, zip(*pairs, strict=True))) for case, pairs in found.items()}
+                expected = reduce(pixels, factor)
+                pair = tuple(psnr_rgb(expected, way) or np.inf for way in ways)
+                pairs_by_case.setdefault((factor, quality), []).append(pair)
+    return {case: tuple(map(statistics.fmean, zip(*pairs, strict=True))) for case, pairs in pairs_by_case.items()}
 
 
 def _seconds(codec: Codec, pixels: np.ndarray) -> dict[int, tuple[float, float]]:
     """By factor: least seconds of decoding the whole and shrinking it, and of decoding small."""
     data = codec.encode(pixels, TIMED_QUALITY)
-    found = {factor: (np.inf, np.inf) for factor in REDUCTIONS[1:]}
+    least = {factor: (np.inf, np.inf) for factor in REDUCTIONS[1:]}
     for _ in range(REPEATS):
-        for factor, (shrunk, small) in found.items():
+        for factor, (shrunk, small) in least.items():
             whole = time_call(lambda factor=factor: reduce(codec.decode(data), factor))
-            found[factor] = (
+            least[factor] = (
                 min(shrunk, whole),
                 min(small, time_call(lambda factor=factor: codec.decode(data, scale=1 / factor))),
             )
-    return found
+    return least

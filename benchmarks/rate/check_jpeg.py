@@ -52,7 +52,7 @@ class Agreement:
     bd_rates: dict[str, float | None]
 
     def holds(self) -> bool:
-        """Whether rates at equal quality, and the BD-rate over PSNR-RGB, stay within the tolerance."""
+        """True if rates at equal quality, and the BD-rate over PSNR-RGB, are within the tolerance."""
         whole = self.bd_rates["psnr_rgb"]
         return self.rate <= TOLERANCE and whole is not None and abs(whole) / 100 <= TOLERANCE
 

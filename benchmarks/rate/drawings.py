@@ -73,16 +73,16 @@ def ground_off(pixels: np.ndarray, decoded: np.ndarray) -> float | None:
     return float((errors > 1).any(-1).mean())
 
 
-def least_bytes(codec: Codec, pixels: np.ndarray, wanted: float) -> int | None:
-    """Bytes of a codec's smallest file whose PSNR is at least that wanted, by bisection of its quality; None without any."""
+def least_bytes(codec: Codec, pixels: np.ndarray, psnr_min: float) -> int | None:
+    """Bytes of a codec's smallest file of at least a PSNR in dB, by bisection of its quality; None where no quality has it."""
     sizes = {}
 
     def reaches(quality: int) -> bool:
         data = codec.encode(pixels, quality)
         decoded = codec.decode(data)
-        found = psnr_rgb(pixels, decoded[..., 1] if pixels.ndim == 2 else decoded)
+        value = psnr_rgb(pixels, decoded[..., 1] if pixels.ndim == 2 else decoded)
         sizes[quality] = len(data)
-        return found is None or found >= wanted
+        return value is None or value >= psnr_min
 
     qualities = range(1, 96 if codec.name.startswith("jpeg") else 101)
     place = bisect.bisect_left(qualities, True, key=reaches)

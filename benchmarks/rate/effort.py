@@ -1,4 +1,4 @@
-"""What the encoder's effort brings: bits at equal PSNR against processor time for a megapixel, by real files."""
+"""Efforts of the encoder compared: bits at equal PSNR against processor time for a megapixel, by real files."""
 
 from __future__ import annotations
 
@@ -50,23 +50,23 @@ class EffortPoints:
     def __init__(self, path: Path, made_by: str) -> None:
         self.path, self.made_by = path, made_by
         self.names = [field.name for field in dataclasses.fields(EffortPoint)]
-        self.found: dict[tuple[str, int, int], EffortPoint] = {}
+        self.by_key: dict[tuple[str, int, int], EffortPoint] = {}
         if path.exists():
             with open(path, newline="") as file:
                 for row in csv.DictReader(file):
                     try:
                         values = (int(row[name]) for name in self.names[1:5])
                         point = EffortPoint(row["picture"], *values, float(row["psnr"]), float(row["seconds"]))
-                        known = row["made_by"] == made_by
+                        is_current = row["made_by"] == made_by
                     except (KeyError, TypeError, ValueError):
                         raise CaeError(f"{path}: is no table of this benchmark; use another folder") from None
-                    if known:
-                        self.found[point.key] = point
+                    if is_current:
+                        self.by_key[point.key] = point
         else:
             self._write([*self.names, "made_by"])
 
     def add(self, point: EffortPoint) -> None:
-        self.found[point.key] = point
+        self.by_key[point.key] = point
         self._write([*dataclasses.astuple(point), self.made_by])
 
     def _write(self, row: Sequence[object]) -> None:
@@ -96,9 +96,9 @@ def run(arguments: argparse.Namespace) -> None:
     points = EffortPoints(arguments.out / "effort.csv", made_by)
     samples = images.gather(arguments.dataset, arguments.folder)[: arguments.images]
     codec = Codec(weights=arguments.weights, device="cpu", threads=1)
-    wanted = [(sample, effort, quality) for sample in samples for effort in efforts for quality in qualities]
-    wanted = [case for case in wanted if (case[0].path.stem, *case[1:]) not in points.found]
-    for sample, effort, quality in tqdm(wanted, unit="file", disable=None):
+    missing = [(sample, effort, quality) for sample in samples for effort in efforts for quality in qualities]
+    missing = [case for case in missing if (case[0].path.stem, *case[1:]) not in points.by_key]
+    for sample, effort, quality in tqdm(missing, unit="file", disable=None):
         pixels = crop_middle(sample.load(), arguments.side)
         start = time.process_time()
         data = codec.encode(pixels, quality, effort=effort)
@@ -106,7 +106,7 @@ def run(arguments: argparse.Namespace) -> None:
         psnr = metrics.psnr_rgb(pixels, codec.decode(data)) or np.inf
         points.add(EffortPoint(sample.path.stem, effort, quality, len(data), pixels[..., 0].size, psnr, seconds))
     pictures = [sample.path.stem for sample in samples]
-    rows = [summary(points.found, pictures, effort, qualities) for effort in efforts]
+    rows = [summary(points.by_key, pictures, effort, qualities) for effort in efforts]
     print("| effort | processor seconds per megapixel | bits at equal PSNR, mean of pictures | of the mean curve |")
     print("|---:|---:|---:|---:|")
     for effort, (pace, singles, mean) in zip(efforts, rows, strict=True):
@@ -117,14 +117,14 @@ def run(arguments: argparse.Namespace) -> None:
 def summary(
     points: dict[tuple[str, int, int], EffortPoint], pictures: list[str], effort: int, qualities: list[int]
 ) -> tuple[float, float | None, float | None]:
-    """Of an effort: processor seconds per megapixel, and BD-rates in per cent: mean of pictures, and of the mean curve.
+    """Processor seconds per megapixel of an effort, and BD-rates in per cent: mean of the pictures, and of the mean curve.
 
-    None where a picture has none.
+    A BD-rate is None where a picture has none.
     """
     curves = {}
     for each in (DEFAULT_EFFORT, effort):
-        found = [[points[picture, each, quality] for quality in qualities] for picture in pictures]
-        curves[each] = np.array([[(8 * point.size / point.pixels, point.psnr) for point in row] for row in found])
+        rows = [[points[picture, each, quality] for quality in qualities] for picture in pictures]
+        curves[each] = np.array([[(8 * point.size / point.pixels, point.psnr) for point in row] for row in rows])
     used = [points[picture, effort, quality] for picture in pictures for quality in qualities]
     pace = sum(point.seconds for point in used) / sum(point.pixels for point in used) * 1e6
     singles = [_bd(before, after) for before, after in zip(curves[DEFAULT_EFFORT], curves[effort], strict=True)]

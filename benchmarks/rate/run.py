@@ -112,12 +112,12 @@ def _published(text: str | None, samples: Sequence[images.Sample]) -> list[Curve
     return list(published().values()) if text == "all" else choose_published(_names(text))
 
 
-def benchmark(arguments: argparse.Namespace, known: dict[str, Codec]) -> Results:
-    """Measures what is not measured yet, and derives the results. `known` are all codecs by name."""
+def benchmark(arguments: argparse.Namespace, codecs_by_name: dict[str, Codec]) -> Results:
+    """Measures what is not measured yet, and derives the results. `codecs_by_name` has all codecs."""
     if arguments.jobs < 1:
         raise CaeError(f"--jobs {arguments.jobs}: use at least 1")
-    settings = _settings(arguments.settings, known)
-    codecs, missing = choose_codecs(arguments.codecs, known, arguments.anchor)
+    settings = _settings(arguments.settings, codecs_by_name)
+    codecs, missing = choose_codecs(arguments.codecs, codecs_by_name, arguments.anchor)
     chosen = metrics.choose(_names(arguments.metrics))
     missing |= {metric.name: reason for metric in chosen if (reason := metric.available())}
     chosen = [metric for metric in chosen if metric.name not in missing]
@@ -141,13 +141,15 @@ def benchmark(arguments: argparse.Namespace, known: dict[str, Codec]) -> Results
 
 def run(arguments: argparse.Namespace) -> None:
     """Measures, writes the files, prints the table."""
-    known = registry(arguments.weights, arguments.device, arguments.jobs, arguments.checkpoints)
-    results = benchmark(arguments, known)
+    codecs_by_name = registry(arguments.weights, arguments.device, arguments.jobs, arguments.checkpoints)
+    results = benchmark(arguments, codecs_by_name)
     paths = [*report.write(results, arguments.out), *plots.write(results, arguments.out)]
     print(report.markdown(results))
     if not arguments.no_page:
         paths.append(
-            page.write(report.as_json(results), arguments.out, results.samples, known, arguments.pictures, arguments.training)
+            page.write(
+                report.as_json(results), arguments.out, results.samples, codecs_by_name, arguments.pictures, arguments.training
+            )
         )
     print(f"wrote {', '.join(path.name for path in paths)} in {os.fspath(arguments.out)}", file=sys.stderr)
     if results.failures:

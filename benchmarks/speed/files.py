@@ -93,8 +93,8 @@ def _seconds(codec: Codec, command: str, source: Path, target: Path, threads: in
     target.mkdir()
     worker = [codec.name, command, str(source)]
     start = time.perf_counter()
-    given = [sys.executable, "-m", "benchmarks", "files", str(target), "--threads", str(threads), "--worker", *worker]
-    done = subprocess.run(given, capture_output=True, text=True)
+    command_line = [sys.executable, "-m", "benchmarks", "files", str(target), "--threads", str(threads), "--worker", *worker]
+    done = subprocess.run(command_line, capture_output=True, text=True)
     if done.returncode:
         raise CaeError(f"{codec.name} failed: {(done.stderr.strip().splitlines() or ['without a word'])[-1]}")
     return time.perf_counter() - start
@@ -111,11 +111,11 @@ def measured(codec: Codec, source: Path, scratch: Path, threads: int) -> FolderR
     encode = _timed(codec, "encode", source, folders[1], threads)
     decode = _timed(codec, "decode", *folders[1:], threads)
     size = sum(path.stat().st_size for path in folders[1].iterdir())
-    made = len(list(folders[2].iterdir()))
+    decoded_count = len(list(folders[2].iterdir()))
     for folder in folders[1:]:
         shutil.rmtree(folder)
-    if made != count:
-        raise CaeError(f"{codec.name}: {made} of {count} pictures came back")
+    if decoded_count != count:
+        raise CaeError(f"{codec.name}: {decoded_count} of {count} pictures came back")
     speeds = [round(value, 2) for seconds, cpu in (encode, decode) for value in (seconds, cpu, count / seconds)]
     return FolderRow(codec.name, threads, _setting(codec), round(8 * size / pixels, 3), *speeds)
 
@@ -129,10 +129,10 @@ def gathered(samples: Sequence[images.Sample], count: int, folder: Path) -> None
 
 def run(arguments: argparse.Namespace) -> None:
     """Measures and prints; with `--worker`, one codec in this process."""
-    known = registry()
+    codecs = registry()
     if arguments.worker:
         name, command, source = arguments.worker
-        through_pillow(known[name], command, Path(source), arguments.folder, arguments.threads)
+        through_pillow(codecs[name], command, Path(source), arguments.folder, arguments.threads)
         return
     if arguments.count < 1 or arguments.threads < 1:
         raise CaeError("--count and --threads are at least 1")
@@ -142,11 +142,11 @@ def run(arguments: argparse.Namespace) -> None:
         source.mkdir()
         gathered(images.gather(arguments.dataset, arguments.folder), arguments.count, source)
         for name in tqdm(arguments.codecs, desc="files", unit="codec"):
-            if name not in known:
-                raise CaeError(f"there is no codec {name!r}; there are {', '.join(known)}")
-            if reason := known[name].available():
+            if name not in codecs:
+                raise CaeError(f"there is no codec {name!r}; there are {', '.join(codecs)}")
+            if reason := codecs[name].available():
                 print(f"{name}: left out, {reason}", file=sys.stderr)
                 continue
-            rows.append(measured(known[name], source, Path(folder), arguments.threads))
+            rows.append(measured(codecs[name], source, Path(folder), arguments.threads))
     if rows:
         print(text_table(rows))

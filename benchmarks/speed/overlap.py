@@ -1,4 +1,4 @@
-"""What threads bring to the codec's stages, and what its commands gain by reading and writing while the codec works."""
+"""Gains of threads in the codec's stages, and of commands that read and write while the codec works."""
 
 from __future__ import annotations
 
@@ -50,17 +50,20 @@ def read(path: Path) -> list[np.ndarray]:
 def stages(
     path: Path, size: tuple[int, int], folder: Path, codecs: tuple[Codec, Codec], threads: int
 ) -> Iterator[tuple[str, Callable[[], object]]]:
-    """What is timed, by name: alone from memory to memory, and whole from file to file; the first codec has one thread."""
+    """Yields calls to time, by name: stages alone from memory to memory, and whole ones from file to file.
+
+    The first codec has one thread.
+    """
     single, codec = codecs
-    pixels, coded, shown = read(path), folder / "coded.cae", folder / f"shown{path.suffix}"
-    given = EncodeOptions()
+    pixels, coded, decoded_path = read(path), folder / "coded.cae", folder / f"shown{path.suffix}"
+    options = EncodeOptions()
 
     def encode(codec: Codec) -> None:
-        coded_files.write(coded, copies(pixels, size), codec, given)
+        coded_files.write(coded, copies(pixels, size), codec, options)
 
     def encode_file() -> None:
         with streams.reading(path, whole_max=0) as source:
-            coded_files.write(coded, dataclasses.replace(source, bands=read_ahead(source.bands)), codec, given)
+            coded_files.write(coded, dataclasses.replace(source, bands=read_ahead(source.bands)), codec, options)
 
     encode(codec)
     file = coded_files.read(coded)
@@ -71,7 +74,7 @@ def stages(
             pass
 
     def write(bands: Iterator[np.ndarray]) -> None:
-        streams.write_bands(shown, size, file.header.channels, {}, bands, threads)
+        streams.write_bands(decoded_path, size, file.header.channels, {}, bands, threads)
 
     yield "reading", lambda: read(path)
     yield "encoding, 1 thread", lambda: encode(single)

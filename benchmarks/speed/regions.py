@@ -99,11 +99,11 @@ def run(arguments: argparse.Namespace) -> None:
         path = arguments.file or Path(folder) / "picture.cae"
         if arguments.file is None:
             make(path, arguments.size, arguments, settings)
-        found = {factor: measure(path, arguments.side, factor, arguments.count, settings) for factor in REDUCTIONS}
-    if not found[1]:
+        seconds_by_factor = {factor: measure(path, arguments.side, factor, arguments.count, settings) for factor in REDUCTIONS}
+    if not seconds_by_factor[1]:
         raise CaeError(f"regions of {arguments.side} pixels do not move within the picture; use a smaller --side")
     print(f"{f'{arguments.side} x {arguments.side} pixels':<20} scale  median s  slowest s  CPU s (median)  reads")
-    for factor, cases in found.items():
+    for factor, cases in seconds_by_factor.items():
         scale = "1" if factor == 1 else f"1/{factor}"
         for name, seconds in cases.items():
             clock, busy = zip(*seconds, strict=True)

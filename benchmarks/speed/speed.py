@@ -108,7 +108,7 @@ def mosaic(width: int, height: int) -> np.ndarray:
 def measure(job: SpeedJob) -> Timing:
     """Runs one job in this process."""
     pixels = mosaic(*job.size)
-    codec = _known(job.device, job.threads)[job.codec]
+    codec = _all_codecs(job.device, job.threads)[job.codec]
     if job.codec in ARCHITECTURES:
         import torch
 
@@ -128,7 +128,7 @@ def measure(job: SpeedJob) -> Timing:
     return Timing(**seconds, memory=memory, bpp=bpp, macs=macs)
 
 
-def _known(device: str, threads: int) -> dict[str, Codec]:
+def _all_codecs(device: str, threads: int) -> dict[str, Codec]:
     return registry(None, device, threads, None) | untrained(device)
 
 
@@ -165,16 +165,16 @@ def measure_apart(job: SpeedJob) -> Timing:
 
 def plan(arguments: argparse.Namespace) -> list[SpeedJob]:
     """The jobs, the reference codec's first at each size."""
-    known = _known(arguments.device, 1)
+    codecs = _all_codecs(arguments.device, 1)
     jobs = []
     for size in map(sides, arguments.sizes):
         for name in dict.fromkeys([arguments.reference, *arguments.codecs]):
-            if name not in known:
-                raise CaeError(f"there is no codec {name!r}; there are {', '.join(known)}")
-            if reason := known[name].available():
+            if name not in codecs:
+                raise CaeError(f"there is no codec {name!r}; there are {', '.join(codecs)}")
+            if reason := codecs[name].available():
                 print(f"{name}: left out, {reason}", file=sys.stderr)
                 continue
-            settings = known[name].settings
+            settings = codecs[name].settings
             for threads in arguments.threads if name in ("cae", *ARCHITECTURES) else [1]:
                 middle = settings[len(settings) // 2]
                 jobs.append(SpeedJob(name, middle, size, threads, arguments.repeat, arguments.device))

@@ -1,1 +1,1 @@
-"""Commands that train models to compare them, or make what they are trained on."""
+"""Commands that train models to compare them, or make pictures to train on."""

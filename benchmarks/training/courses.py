@@ -25,7 +25,7 @@ _COLOURS = ("C0", "C2", "C3", "C4", "C5", "C6", "C7", "C8", "C9")
 
 @dataclasses.dataclass(frozen=True)
 class Course:
-    """How a variant's training went: at each validation the step, the minutes since the start, and the losses."""
+    """The course of a variant's training: at each validation the step, the minutes since the start, and the losses."""
 
     name: str
     points: tuple[tuple[int, float, float, float], ...]

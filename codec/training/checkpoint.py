@@ -43,7 +43,7 @@ def _list(numbered: dict[str, Any]) -> list[Any]:
 
 
 def _optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """What an optimiser must remember, without its hyper-parameters."""
+    """The state of an optimiser, without its hyper-parameters."""
     state = optimizer.state_dict()
     # the optimiser counts its steps in its group
     return {"state": state["state"], "step": state["param_groups"][0].get("step", 0)}

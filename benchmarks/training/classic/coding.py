@@ -37,7 +37,7 @@ class _Loaded:
 
 
 @functools.lru_cache(maxsize=len(VARIANTS))
-def _load(path: Path) -> _Loaded:
+def load_trained(path: Path) -> _Loaded:
     with safe_open(path, "pt") as file:
         variant = file.metadata()["variant"]
     tensors = load_file(path)
@@ -53,7 +53,7 @@ def _tables(path: Path, steps: float) -> list[Table]:
     """One for each number of the latent, from what training pictures have."""
     radius = max(3, math.ceil(5 * steps))
     mass = gaussian_mass(steps, radius)
-    symbols = np.round(_load(path).latents * steps).astype(np.int32)
+    symbols = np.round(load_trained(path).latents * steps).astype(np.int32)
     return [Table(frequencies(mass, histogram(column, radius))) for column in symbols.T]
 
 
@@ -83,7 +83,7 @@ class ClassicCodec:
             return f"weights {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
 
     def available(self) -> str | None:
-        """What is missing, or None."""
+        """The reason why it cannot run, or None."""
         return None if self.path.is_file() else f"the weights file {self.path} does not exist"
 
     @torch.inference_mode()
@@ -91,13 +91,13 @@ class ClassicCodec:
         """Codes (height, width, 3) uint8 RGB, its sides filled up to multiples of 96 with their last pixels."""
         if setting not in STEPS:
             raise CaeError(f"the classic autoencoder has no setting {setting}; there are {STEPS}")
-        held = _load(self.path)
+        trained = load_trained(self.path)
         height, width = pixels.shape[:2]
         padded = np.pad(pixels, ((0, -height % SIDE), (0, -width % SIDE), (0, 0)), "edge")
         rows, columns = padded.shape[0] // SIDE, padded.shape[1] // SIDE
         squares = padded.reshape(rows, SIDE, columns, SIDE, 3).swapaxes(1, 2).reshape(-1, SIDE, SIDE, 3)
         parts = torch.from_numpy(squares).split(_BATCH)
-        latents = (torch.cat([held.network.encode(planes(part)) for part in parts]) - held.mean) / held.deviation
+        latents = (torch.cat([trained.network.encode(planes(part)) for part in parts]) - trained.mean) / trained.deviation
         symbols = (latents * setting).round().to(torch.int32).numpy()
         payload = entropy_coder.encode(list(zip(_tables(self.path, setting), symbols.T.copy(), strict=True)))
         return _HEADER.pack(width, height, STEPS.index(setting)) + payload
@@ -105,7 +105,7 @@ class ClassicCodec:
     @torch.inference_mode()
     def decode(self, data: bytes) -> np.ndarray:
         """(height, width, 3) uint8 RGB."""
-        held = _load(self.path)
+        trained = load_trained(self.path)
         width, height, number = _HEADER.unpack_from(data)
         rows, columns = -(-height // SIDE), -(-width // SIDE)
         decoder = entropy_coder.Decoder(data[_HEADER.size :])
@@ -113,8 +113,8 @@ class ClassicCodec:
         for column, table in zip(symbols.T, _tables(self.path, STEPS[number]), strict=True):
             column[:] = decoder.decode(table, len(symbols))
         decoder.finish()
-        latents = torch.from_numpy(symbols) / STEPS[number] * held.deviation + held.mean
-        squares = torch.cat([held.network.decode(part) for part in latents.split(_BATCH)])
+        latents = torch.from_numpy(symbols) / STEPS[number] * trained.deviation + trained.mean
+        squares = torch.cat([trained.network.decode(part) for part in latents.split(_BATCH)])
         pixels = (255 * squares).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
         whole = pixels.reshape(rows, columns, SIDE, SIDE, 3).swapaxes(1, 2).reshape(rows * SIDE, columns * SIDE, 3)
         return np.ascontiguousarray(whole[:height, :width])

@@ -94,8 +94,8 @@ def figure(trained: Sequence[Trained], source: str) -> Figure:
 
 def compare(trained: Sequence[Trained], photographs: Photographs, out: Path) -> Results:
     """Rate and distortion on the whole photographs, beside this codec and JPEG."""
-    known = codecs.registry()
-    chosen = [*(known[name] for name in BESIDE), *(ClassicCodec(item.name, item.path) for item in trained)]
+    codecs_by_name = codecs.registry()
+    chosen = [*(codecs_by_name[name] for name in BESIDE), *(ClassicCodec(item.name, item.path) for item in trained)]
     facts = [CodecFacts(codec.name, codec.label, codec.version, codec.settings) for codec in chosen]
     samples = photographs.held_out
     tasks = [

@@ -43,7 +43,7 @@ class Classic(nn.Module):
         return (x + 1) / 2 if self.normalised else x
 
     def forward(self, x: Tensor) -> Tensor:
-        """What becomes of pictures."""
+        """Pictures coded and decoded."""
         return self.decode(self.encode(x))
 
 

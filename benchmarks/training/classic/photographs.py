@@ -49,10 +49,10 @@ def from_stl10(folder: Path, limit: int, seed: int) -> Photographs:
     folder = within if within.is_dir() else folder
     known, test = read_stl10(folder / "train_X.bin"), read_stl10(folder / "test_X.bin")
     order = np.random.default_rng(seed).permutation(len(known))
-    held = max(1, len(known) // 10)
-    if len(known) <= held:
+    held_out_count = max(1, len(known) // 10)
+    if len(known) <= held_out_count:
         raise CaeError(f"{folder}: too few pictures")
-    chosen = order[held : held + limit], order[: min(held, _share(limit))]
+    chosen = order[held_out_count : held_out_count + limit], order[: min(held_out_count, _share(limit))]
     return Photographs("STL-10", *(known[np.sort(part)] for part in chosen), test[: _share(limit)], from_scikit_image())
 
 

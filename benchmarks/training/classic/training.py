@@ -28,7 +28,7 @@ SAMPLE = 1000
 
 @dataclasses.dataclass(frozen=True)
 class ClassicSettings:
-    """How a variant is trained."""
+    """Settings of a variant's training."""
 
     epochs: int
     batch: int
@@ -52,14 +52,14 @@ class Trained:
 
     @property
     def over_fits(self) -> bool:
-        """Whether training went on to lower its own loss after the best epoch, and no other."""
+        """True if the training loss fell after the best epoch while the validation loss did not."""
         return self.best < len(self.losses) and self.losses[-1][0] < self.losses[self.best - 1][0]
 
 
 def train(name: str, path: Path, photographs: Photographs, settings: ClassicSettings) -> Trained:
     """Trains a variant by Adam for the mean squared error, or takes what an earlier call with the same settings left."""
-    told = dataclasses.asdict(settings) | {"source": photographs.source, "pictures": len(photographs.train)}
-    if path.exists() and (kept := _read(name, path, told)) is not None:
+    settings_record = dataclasses.asdict(settings) | {"source": photographs.source, "pictures": len(photographs.train)}
+    if path.exists() and (kept := _read(name, path, settings_record)) is not None:
         return kept
     model = untrained(name, settings.seed).to(settings.device)
     optimizer = torch.optim.Adam(model.parameters(), settings.learning_rate)
@@ -90,7 +90,11 @@ def train(name: str, path: Path, photographs: Photographs, settings: ClassicSett
     tensors = {name: value.cpu().contiguous() for name, value in (model.state_dict() | {"latents": latents}).items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as file:
-        file.write(safetensors.torch.save(tensors, {"variant": name, "told": json.dumps(told), "losses": json.dumps(losses)}))
+        file.write(
+            safetensors.torch.save(
+                tensors, {"variant": name, "told": json.dumps(settings_record), "losses": json.dumps(losses)}
+            )
+        )
     return Trained(name, path, losses)
 
 
@@ -109,12 +113,12 @@ def _errors(model: Classic, pictures: Tensor, settings: ClassicSettings) -> Tens
     return (decoded.float() - x).square().mean((1, 2, 3))
 
 
-def _read(name: str, path: Path, told: dict[str, object]) -> Trained | None:
-    """An earlier training's result, if it was told the same."""
+def _read(name: str, path: Path, settings_record: dict[str, object]) -> Trained | None:
+    """An earlier training's result, if its settings were the same."""
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata()
-        if json.loads(metadata["told"]) != told:
+        if json.loads(metadata["told"]) != settings_record:
             return None
         return Trained(name, path, [tuple(row) for row in json.loads(metadata["losses"])])
     except (SafetensorError, OSError, LookupError, TypeError, ValueError):
