@@ -1,7 +1,7 @@
 """Factors of the distances that training can lower, with which the quality levels keep their rates.
 
-Along a codec's curve of rate R over distance D a loss `weight * D + R` is least where weight = -dR/dD. For each distance
-that slope is measured at the levels of a model that was trained for the mean squared error, whose weight there is known.
+Along a codec's curve of rate R over distance D a loss `weight * D + R` is least where weight = -dR/dD. That slope is measured
+for each distance at the levels of a model that was trained for the mean squared error, whose weight is known.
 """
 
 from __future__ import annotations

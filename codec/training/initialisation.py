@@ -19,9 +19,9 @@ from .autoencoder import Autoencoder
 def start_from_components(model: Autoencoder, patches: Tensor) -> None:
     """Sets the linear layers to the principal components of uint8 patches (P, 16, 16, 3), and the scales to match.
 
-    The first layer takes the components of 8x8 blocks, divided by the square root of their standard deviation
-    (half whitening), the second those of 2x2 groups of these; the synthesis inverts both. The gains start at
-    the quantisation step that high-rate theory gives for each lambda.
+    The first layer takes the components of 8x8 blocks, divided by the square root of their standard deviation (half
+    whitening). The second takes the components of 2x2 groups of these, and the synthesis inverts both. The gains start at the
+    quantisation step that high-rate theory gives for each lambda.
     """
     config = model.config
     c, n = config.channels, config.latent_channels

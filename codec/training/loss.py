@@ -45,8 +45,8 @@ PLAIN = Objective()
 class Losses(NamedTuple):
     """Losses of a batch of pictures, each (B,).
 
-    `rate` and `distortion` are the parts of the balanced loss, `bpp` is in bits per pixel, `mse` the mean squared error, and
-    `distance` the objective's distance without its weight.
+    `rate` and `distortion` are the parts of the balanced loss. `bpp` is in bits per pixel, `mse` the mean squared error, and
+    `distance` the first distance of the objective, without its weight.
     """
 
     rate: Tensor

@@ -1,8 +1,8 @@
 """SSIMULACRA 2.1 as a differentiable score (Jon Sneyers, Cloudinary, 2023; BSD-3-Clause).
 
-The error is a weighted sum over six scales and the three planes of the colour space XYB. Each plane contributes its structural
-error (1 - SSIM), the edges that the distorted picture adds and the edges that it loses, each as a mean and as a norm of the
-fourth power. Constants are those of the reference implementation, borders those of the package `ssimulacra2`.
+The error is a weighted sum over six scales and the three planes of the colour space XYB. Each plane contributes three errors:
+the structural one (1 - SSIM), edges that the distorted picture adds, and edges that it loses. Each counts as a mean and as a
+norm of the fourth power. Constants are those of the reference implementation, borders those of the package `ssimulacra2`.
 """
 
 from __future__ import annotations
