@@ -40,7 +40,8 @@ def test_distances(name):
     x = torch.from_numpy(skimage.data.astronaut()[None, :192, :192].copy()).float() / 255
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
     equal, near, far = (measure(x + amount * noise, x) for amount in (0, 0.02, 0.1))
-    assert equal.shape == (1,) and abs(equal.item()) < 1e-5 < near.item() < far.item()
+    assert equal.shape == (1,) and abs(equal.item()) < max(1e-5, 1e-4 * near.item())
+    assert 1e-5 < near.item() < far.item()
     negative = (1 - x).requires_grad_()
     (gradient,) = torch.autograd.grad(measure(negative, x).sum(), negative)
     assert gradient.isfinite().all()
@@ -92,7 +93,7 @@ def test_luma_and_colour_are_told_apart():
     x = torch.full((1, 64, 64, 3), 0.5)
     gray, colour, spot = x + 0.05, x + torch.tensor([0.05, 0.0, 0.0]), x.clone()
     spot[:, :8, :8] += 0.4
-    assert chroma_error(gray, x).item() == pytest.approx(0, abs=1e-9) < chroma_error(colour, x).item()
+    assert chroma_error(gray, x).item() < 1e-9 and chroma_error(colour, x).item() > 1e-4
     assert luma_error(gray, x).item() == pytest.approx(0.05**2, rel=1e-4)
     assert squared_error(spot, x).item() == pytest.approx(squared_error(gray, x).item(), rel=1e-4)
     assert luma_error(spot, x) > 2 * luma_error(gray, x)
