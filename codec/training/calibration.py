@@ -18,7 +18,7 @@ from ..networks.products import LIMIT
 from ..networks.quantisation import ESCAPE_BITS, Quantiser
 from ..networks.weights import read_tables
 from .autoencoder import Autoencoder
-from .data import whole_blocks
+from .data.patches import whole_blocks
 
 TABLE_TOTAL = 2**20
 TAIL_DEVIATIONS = 5.0

@@ -7,6 +7,7 @@ calibration images leaves room for, the 8-bit weights of each output as many as 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import math
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from ..errors import CaeError
-from ..networks.config import Config, described
+from ..networks.config import Config
 from ..networks.entropy_model import EntropyModel
 from ..networks.entropy_networks import HYPER_BITS, MEAN_BITS, SCALE_BITS, SCALE_MIN, SCALE_STEP, EntropyNetworks
 from ..networks.float_copy import FORMAT, HEADS, KEPT, float_copy, head_units
@@ -184,7 +185,7 @@ def export(
     formats = {name: integers.pop(name) for name in list(integers) if name.endswith(FORMAT)}
     networks = EntropyNetworks(integers, model.config)
     tables = make_tables(model.entropy, collect(model, networks, images))
-    metadata = {"config": json.dumps(described(model.config)), **record}
+    metadata = {"config": json.dumps(dataclasses.asdict(model.config)), **record}
     if held_out:
         cost = integer_cost(model, collect(model, networks, held_out), tables, held_out)
         metadata["integer_cost"] = f"{100 * cost:+.3f} % rate against the float networks' estimate, on {len(held_out)} images"
@@ -202,7 +203,7 @@ def export(
 
 def export_part(model: Autoencoder, role: str, belongs_to: bytes, path: Path, record: Mapping[str, str]) -> None:
     """Writes an encoder or a decoder (`role`) for the latents of the model whose id is `belongs_to`."""
-    config = json.dumps(described(model.config))
+    config = json.dumps(dataclasses.asdict(model.config))
     groups = {name: part for name, part in _transforms(model).items() if name in PARTS[role]}
     write(path, groups, {"config": config, "id": belongs_to.hex(), "role": role, **record})
 
