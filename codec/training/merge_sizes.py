@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..commands.arguments import Parser
-from ..commands.common import reporting
+from ..cli.arguments import Parser
+from ..cli.messages import report_errors
 from ..errors import CaeError
 from ..networks.model import ENLARGED, REDUCED
 from ..networks.weights import MODEL, SIZES, Weights, within
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("sources", type=Path, nargs="+", help="weights files of one model, or earlier results")
     parser.add_argument("out", type=Path, help="weights file (.safetensors) to write")
     options = parser.parse_args(arguments)
-    with reporting(parser.prog):
+    with report_errors(parser.prog):
         merge_sizes(options.sources, options.out)
 
 
