@@ -1,4 +1,4 @@
-"""Where the networks run, and with what precision."""
+"""Devices that the networks run on, and the precision of their products."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from ..errors import CaeError
 from .cpu import cpu_has
 
 
-def name_of(wanted: str | torch.device | None) -> str:
-    """The name of a device that was asked for: "auto" (which None means), "cpu", "cuda" or "cuda:1", with any number.
+def name_of(requested: str | torch.device | None) -> str:
+    """Name of a requested device: "auto" (for None too), "cpu", "cuda", or "cuda:1" with any number.
 
     Raises CaeError for everything else.
     """
-    name = "auto" if wanted is None else str(wanted) if isinstance(wanted, str | torch.device) else ""
+    name = "auto" if requested is None else str(requested) if isinstance(requested, str | torch.device) else ""
     if name == "cpu:0":
         return "cpu"
     if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", name):
-        raise CaeError(f"device {wanted!r} is unknown: use auto, cpu, cuda or cuda:N")
+        raise CaeError(f"device {requested!r} is unknown: use auto, cpu, cuda or cuda:N")
     return name
 
 
-def choose(wanted: str | torch.device | None = None) -> torch.device:
-    """The device of a name that `name_of` knows; "auto" takes CUDA when a product there comes out right.
+def choose(requested: str | torch.device | None = None) -> torch.device:
+    """Chooses a device by a name that `name_of` accepts; "auto" takes CUDA if a product there comes out right.
 
     Raises CaeError for an unknown name, and where CUDA does not work or has no device of that number.
     """
-    name = name_of(wanted)
+    name = name_of(requested)
     if name == "cpu" or (name == "auto" and not _cuda_works("cuda")):
         return torch.device("cpu")
     if torch.cuda.is_available() and name.startswith("cuda:") and int(name[5:]) >= torch.cuda.device_count():
@@ -53,7 +53,7 @@ def _cuda_works(name: str) -> bool:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether an error of torch means that a GPU's memory is used up, be it for tensors, for kernels or for cuBLAS."""
+    """True if an error of torch means that a GPU is out of memory for tensors, kernels or cuBLAS."""
     if isinstance(error, torch.OutOfMemoryError):
         return True
     return any(sign in str(error) for sign in ("CUDA error: out of memory", "ALLOC_FAILED", "cublasCreate"))
@@ -61,7 +61,7 @@ def out_of_memory(error: Exception) -> bool:
 
 @functools.cache
 def fast_bf16(device: torch.device) -> bool:
-    """Whether bf16 matrix products run faster than float32 on this device."""
+    """True if matrix products are faster in bfloat16 than in float32 on this device."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device)[0] >= 8
     return cpu_has("avx512_bf16", "amx_bf16")
@@ -69,6 +69,6 @@ def fast_bf16(device: torch.device) -> bool:
 
 @contextlib.contextmanager
 def precision(device: torch.device, bf16: bool) -> Iterator[None]:
-    """Runs networks without gradients, with the products of residual branches in bf16 or everything in float32."""
+    """Runs networks without gradients: products of residual branches in bfloat16, or everything in float32."""
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         yield

@@ -1,4 +1,4 @@
-"""Forked processes: whether this is one, and how to work there. Knows no torch, so that `import codec` can watch for forks."""
+"""Forked processes: how to notice them, and how to work there. Imports no torch, so that `import codec` can watch for forks."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Result = TypeVar("Result")
 
 
 def _was_forked() -> bool:
-    """Whether multiprocessing forked this process, before this could watch, from one that had torch."""
+    """True if multiprocessing had forked this process from one with torch before this module was imported."""
     if "torch" not in sys.modules:
         return False
-    # here and below: `import codec` and `cae-info` should not take the time of imports that only children need
+    # here and below: imports that only children need would delay `import codec` and `cae-info`
     import multiprocessing
 
     if multiprocessing.parent_process() is None:
@@ -38,9 +38,9 @@ if hasattr(os, "register_at_fork"):
 
 
 def fork_safe(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Makes a function run in a thread of its own in a forked process.
+    """Makes a function run on a new thread in a forked process.
 
-    In the thread that forked, GNU OpenMP would wait for ever for threads that only the parent has.
+    On the thread that forked, GNU OpenMP would wait for ever for threads that only the parent has.
     """
 
     @functools.wraps(function)

@@ -1,4 +1,4 @@
-"""Memory that is given back to the system."""
+"""The heap of the C library."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ import sys
 
 
 def trim_heap() -> None:
-    """Gives back what the allocator keeps of memory that was freed, where it can; glibc's keeps most of it for good."""
+    """Returns freed memory to the system, if the allocator can; glibc's would keep most of it."""
     if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
         trim(0)

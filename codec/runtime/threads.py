@@ -1,4 +1,4 @@
-"""How many threads work, and on what."""
+"""Threads: their number, and their share of the work."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..errors import CaeError
 from ..options import integer
 
 THREADS_PER_PROCESSOR = 4
-"""More threads than that are never started: they would only take memory, or more than the system has."""
+"""Upper limit of threads: more would only take memory, or exceed the system's limit."""
 
 _here = threading.local()
 Item = TypeVar("Item")
@@ -29,14 +29,14 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def thread_count(wanted: int | None) -> int:
-    """Threads to use: as many as wanted, within THREADS_PER_PROCESSOR; None takes one for each processor.
+def thread_count(requested: int | None) -> int:
+    """Number of threads to use: as requested, up to THREADS_PER_PROCESSOR; None takes one for each processor.
 
     Raises CaeError where the number is no integer or below 1.
     """
-    if wanted is None:
+    if requested is None:
         return processors()
-    number = integer("threads", wanted)
+    number = integer("threads", requested)
     if number < 1:
         raise CaeError(f"{number} threads: use at least 1")
     return min(number, THREADS_PER_PROCESSOR * processors())
@@ -45,19 +45,18 @@ def thread_count(wanted: int | None) -> int:
 def run_parallel(
     work: Callable[[Item], Result], items: Iterable[Item], threads: int, *, among: int | None = None
 ) -> list[Result]:
-    """Applies `work` to all items on up to `threads` threads; the threads that are left over go to each call's products.
+    """Applies `work` to all items on up to `threads` threads; spare threads are shared among the calls' products.
 
-    Where the items are some `among` many, each call has as many threads as if all were there: floating-point sums depend
-    on their number. The work runs in threads of its own, so that torch's number of threads stays what it was for the
-    caller and for everybody else; or in the caller's, where it is one call at a time with just the caller's number.
+    Floating-point sums depend on the number of threads of a product. So where the items are part of a larger set of `among`
+    items, each call has as many threads as it would have in the whole set. The work runs on new threads, which leaves torch's
+    number of threads unchanged for all others. A single call that needs the caller's own number runs on the caller's thread.
     """
     items = list(items)
     if not items:
         return []
     each = max(1, threads // max(1, min(threads, among or len(items))))
     if min(threads, len(items)) == 1 and torch.get_num_threads() == each:
-        # with a team of this thread and one of another, GNU OpenMP counts more threads than processors, and has them sleep
-        # between any two products
+        # a second team of threads would exceed the processors, and GNU OpenMP would let both sleep between products
         return [work(item) for item in items]
     cancelled = threading.Event()
 
@@ -78,16 +77,16 @@ def run_parallel(
 
 
 def check_cancelled() -> None:
-    """Ends the work of a thread of `run_parallel` that was interrupted, or where other work failed: CancelledError.
+    """Raises CancelledError on a thread of `run_parallel` that was interrupted, or whose other work has failed.
 
-    Work that takes long calls this from time to time.
+    Long work calls this from time to time.
     """
     if (cancelled := getattr(_here, "cancelled", None)) and cancelled.is_set():
         raise CancelledError
 
 
 def use_in_this_thread(number: int) -> None:
-    """Gives this thread's products a number of threads; it must be a new thread. The numbers of others stay."""
+    """Sets the number of threads of this thread's products; it must be a new thread. Other threads keep theirs."""
     setters = _setters()
     if not setters:
         _use_by_torch(number)
@@ -100,31 +99,31 @@ def use_in_this_thread(number: int) -> None:
 
 @functools.cache
 def _setters() -> tuple[Callable[[int], object], ...]:
-    """Functions that set the calling thread's number of threads alone, in the libraries that torch computes with.
+    """Functions of torch's libraries that set the number of threads of the calling thread alone; empty if out of reach.
 
-    There are none where they are out of reach. `torch.set_num_threads` would change what later threads begin with.
+    `torch.set_num_threads` would change the number of later threads as well.
     """
     names = ["omp_set_num_threads"] + ["MKL_Set_Num_Threads_Local"] * torch.backends.mkl.is_available()
-    found = {}
-    # what the whole process shares comes first, as it does for the linker
+    functions = {}
+    # symbols of the whole process come first, as they do for the linker
     for path in (None, torch._C.__file__):
         with contextlib.suppress(OSError, TypeError):
             library = ctypes.CDLL(path)
-            found = {name: getattr(library, name) for name in names if hasattr(library, name)} | found
-    if len(found) < len(names):
+            functions = {name: getattr(library, name) for name in names if hasattr(library, name)} | functions
+    if len(functions) < len(names):
         return ()
     before = torch.get_num_threads()
-    found["omp_set_num_threads"](before + 1)
+    functions["omp_set_num_threads"](before + 1)
     works = torch.get_num_threads() == before + 1
-    found["omp_set_num_threads"](before)
-    return tuple(found.values()) if works else ()
+    functions["omp_set_num_threads"](before)
+    return tuple(functions.values()) if works else ()
 
 
 _one_at_a_time = threading.Lock()
 
 
 def _use_by_torch(number: int) -> None:
-    """Where nothing else is in reach: threads that begin in this moment, or set their own number, may take this one."""
+    """Sets the number by torch itself, the last resort: a thread that starts in this moment may take it over."""
     with _one_at_a_time:
         of_new_threads = torch.get_num_threads()
         torch.set_num_threads(number)

@@ -1,4 +1,4 @@
-"""Decoded tiles that stay in memory for the next region."""
+"""A cache of decoded tiles."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ Part = TypeVar("Part", bound=Sized)
 
 
 class TileCache:
-    """The parts of tiles that were used last, of up to `limit` bytes together. Nobody may change them.
+    """The most recently used parts of tiles, up to `limit` bytes in all. They must not be changed.
 
     Threads that ask for the same part at once wait for one of them to make it.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._held: OrderedDict[Hashable, Future] = OrderedDict()
+        self._parts: OrderedDict[Hashable, Future] = OrderedDict()
         self._lock = threading.Lock()
         self._bytes = 0
 
     def get(self, key: Hashable, make: Callable[[], Part]) -> Part:
-        """What is held under a key, or what `make` makes; an error of its reaches all who wait, and is not kept."""
+        """Gets the part of a key, or makes it. An error of `make` reaches all threads that wait, and is not kept."""
         with self._lock:
-            found = self._held.get(key)
-            if found is not None:
-                self._held.move_to_end(key)
+            cached = self._parts.get(key)
+            if cached is not None:
+                self._parts.move_to_end(key)
             else:
                 mine: Future[Part] = Future()
-                self._held[key] = mine
-        if found is not None:
-            return found.result()
+                self._parts[key] = mine
+        if cached is not None:
+            return cached.result()
         try:
             part = make()
         except BaseException as error:
             with self._lock:
-                self._held.pop(key, None)
+                self._parts.pop(key, None)
             mine.set_exception(error)
             raise
         mine.set_result(part)
@@ -54,17 +54,17 @@ class TileCache:
         return part
 
     def clear(self) -> None:
-        """Lets go of all."""
+        """Removes all parts."""
         with self._lock:
-            self._held.clear()
+            self._parts.clear()
             self._bytes = 0
 
     def _keep(self, key: Hashable, made: Future) -> None:
         with self._lock:
-            if self._held.get(key) is not made:
+            if self._parts.get(key) is not made:
                 return
             self._bytes += made.result().nbytes
-            for oldest in [key for key, held in self._held.items() if held.done()]:
+            for oldest in [key for key, part in self._parts.items() if part.done()]:
                 if self._bytes <= self._limit:
                     break
-                self._bytes -= self._held.pop(oldest).result().nbytes
+                self._bytes -= self._parts.pop(oldest).result().nbytes
