@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from codec import CaeError, Codec
-from codec.inspection import DEFAULT_MAPS, MAPS, Statistics, shown
+from codec.inspection import DEFAULT_MAPS, MAPS, Statistics, draw_heat_map
 from codec.options import DEFAULT_INSPECTION_QUALITY
 
 from .defective import DEFECTS, SIDE, TEXTURES, Sample, crops, samples
@@ -54,7 +54,7 @@ def area(positive: np.ndarray, negative: np.ndarray) -> float:
 
 def good_samples(texture: str, codec: Codec, quality: int) -> Statistics:
     """What the crops for training look like."""
-    return Statistics.of([codec.inspect(pixels, quality) for pixels in crops(texture, "training")])
+    return Statistics.from_samples([codec.inspect(pixels, quality) for pixels in crops(texture, "training")])
 
 
 def measure(texture: str, part: str, codec: Codec, quality: int, seed: int) -> list[Row]:
@@ -137,7 +137,7 @@ def picture(textures: Sequence[str], part: str, codec: Codec, quality: int, seed
         known = good_samples(texture, codec, quality)
         pixels = next(sample.pixels for sample in samples(texture, part, seed) if sample.kind == kind)
         colours = np.broadcast_to(pixels.reshape(SIDE, SIDE, -1), (SIDE, SIDE, 3))
-        heat = shown(known.heat(codec.inspect(pixels, quality, maps=DEFAULT_MAPS)), colours, known.threshold())
+        heat = draw_heat_map(known.heat(codec.inspect(pixels, quality, maps=DEFAULT_MAPS)), colours, known.threshold())
         columns.append(np.pad(np.concatenate([colours, heat]), [(0, 0), (0, 4), (0, 0)], constant_values=255))
     image = Image.fromarray(np.concatenate(columns, 1)[:, :-4])
     return image.resize((2 * image.width, 2 * image.height), Image.Resampling.NEAREST)

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from codec import CaeError
-from codec.commands.arguments import region
+from codec.cli.arguments import parse_region
 from codec.images.files import read_image
 from codec.images.samples import converted
 
@@ -21,7 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "Pictures of a half or a quarter of the size of the largest are shown as large as it, pixel by pixel."
     parser.add_argument("out", type=Path, metavar="OUT", help="picture to write (.png)")
     parser.add_argument("pictures", nargs="+", metavar="CAPTION=FILE", help="what stands above each, and its file")
-    parser.add_argument("--crop", required=True, type=region, metavar="X,Y,W,H", help="part to show, in pixels of the largest")
+    parser.add_argument(
+        "--crop", required=True, type=parse_region, metavar="X,Y,W,H", help="part to show, in pixels of the largest"
+    )
     parser.add_argument("--zoom", type=int, default=2, metavar="N", help="times as large (default: 2)")
     parser.add_argument("--columns", type=int, metavar="N", help="pictures in a row (default: all)")
 

@@ -7,7 +7,7 @@ import signal
 import time
 from pathlib import Path
 
-from codec.commands.working import Facts, Task, Tools
+from codec.commands.batch.task import Summary, Task, Tools
 from codec.runtime.atomic_write import atomic_write
 
 
@@ -15,16 +15,16 @@ from codec.runtime.atomic_write import atomic_write
 class Killing:
     """Copies files, but for some that kill the process that reads them."""
 
-    given: argparse.Namespace
+    arguments: argparse.Namespace
     suffix = ".copy"
 
     def accepts(self, path: Path) -> bool:
         return True
 
-    def pixels(self, path: Path) -> int:
+    def count_pixels(self, path: Path) -> int:
         return 0
 
-    def run(self, task: Task, tools: Tools) -> Facts:
+    def run(self, task: Task, tools: Tools) -> Summary:
         time.sleep(0.02)
         word = task.source.read_text()
         with atomic_write(task.target) as file:

@@ -14,7 +14,8 @@ import skimage.data
 from PIL import Image, PngImagePlugin
 from safetensors.numpy import load_file, save_file
 
-from codec.commands import common, decode, encode, info
+from codec.cli import messages
+from codec.commands import decode, encode, info
 from codec.networks.weights import Weights
 from codec.runtime.atomic_write import atomic_write
 
@@ -121,7 +122,7 @@ def test_info_of_many_files(encoded, tmp_path, capsys):
     told = capsys.readouterr()
     lines = [json.loads(line) for line in told.out.splitlines()]
     assert ["error" in line for line in lines] == [False, True, True] and lines[1]["damaged"]
-    assert len(told.err.splitlines()) == 2 and "of 2 of 3 files" in str(stop.value.code)
+    assert len(told.err.splitlines()) == 2 and "in 2 of 3 files" in str(stop.value.code)
     info.main([str(good), str(good)])
     assert capsys.readouterr().out.count(f"file            {good}") == 2
 
@@ -133,7 +134,11 @@ def test_signals_leave_no_partial_file(tmp_path, number):
     # whoever runs the tests may be ignoring it, as nohup does
     before = signal.signal(number, signal.SIG_DFL)
     try:
-        with pytest.raises(SystemExit) as stop, common.reporting("cae-decode"), atomic_write(tmp_path / "out.png") as file:
+        with (
+            pytest.raises(SystemExit) as stop,
+            messages.report_errors("cae-decode"),
+            atomic_write(tmp_path / "out.png") as file,
+        ):
             file.write(b"half")
             os.kill(os.getpid(), number)
     finally:
@@ -146,7 +151,7 @@ def test_signals_leave_no_partial_file(tmp_path, number):
 def test_nohup_is_heeded(tmp_path):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with common.reporting("cae-decode"), atomic_write(tmp_path / "out.png") as file:
+        with messages.report_errors("cae-decode"), atomic_write(tmp_path / "out.png") as file:
             os.kill(os.getpid(), signal.SIGHUP)
             file.write(b"whole")
     finally:

@@ -2,8 +2,8 @@
 
 import argparse
 import contextlib
-import csv
 import dataclasses
+import json
 import multiprocessing
 import os
 import socket
@@ -20,9 +20,11 @@ from PIL import Image
 
 import codec
 from codec import CaeError
-from codec.commands import cluster, decode, encode, many, remote
-from codec.commands.planning import Plan
-from codec.commands.working import Task
+from codec.commands import decode, encode
+from codec.commands.batch import cluster, remote
+from codec.commands.batch.plan import Plan
+from codec.commands.batch.run import run_many
+from codec.commands.batch.task import Task
 
 from .conftest import TINY
 from .deadly import Killing
@@ -39,17 +41,17 @@ def address():
 
 
 @pytest.fixture
-def given(tmp_path):
-    """A command's arguments, as far as the cluster asks for them."""
-    named = {"inputs": [str(tmp_path)], "output": str(tmp_path), "table": tmp_path / "table.csv", "weights": TINY}
-    flags = dict.fromkeys(("json", "verbose", "update", "no_overwrite"), False)
-    return argparse.Namespace(**named, **flags, threads=None, quiet=True, device="cpu")
+def arguments(tmp_path):
+    """A command's arguments, as far as the cluster needs them."""
+    paths = {"inputs": [str(tmp_path)], "output": str(tmp_path), "weights": TINY}
+    flags = dict.fromkeys(("verbose", "update", "no_overwrite"), False)
+    return argparse.Namespace(**paths, **flags, json=True, threads=None, quiet=True, device="cpu")
 
 
-def rows(path: Path) -> dict[str, dict[str, str]]:
-    """A table's rows by the names of the files."""
-    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-        return {Path(row["input"]).name: row for row in csv.DictReader(file)}
+def reports(capsys) -> dict[str, dict]:
+    """The JSON reports of a command, by the names of its inputs."""
+    lines = map(json.loads, capsys.readouterr().out.splitlines())
+    return {Path(report["input"]).name: report for report in lines}
 
 
 def fails(main, *arguments: object) -> str:
@@ -72,20 +74,19 @@ def test_warnings_of_workers_are_told(tmp_path, address, capsys):
     assert all(line.startswith("cae-decode: warning: ") and "tile 3" in line for line in lines)
 
 
-def test_folders_there_and_back(tmp_path, photographs, address, monkeypatch):  # noqa: F811
+def test_folders_there_and_back(tmp_path, photographs, address, monkeypatch, capsys):  # noqa: F811
     """Named from where the command stands, the files are those that this machine makes alone."""
     monkeypatch.chdir(tmp_path)
     encode.main(["photographs", "-r", "-o", "alone", *SMALL])
-    encode.main(["photographs", "-r", "-o", "coded", "--scheduler", address, "--table", "coded/a.csv", *SMALL])
-    table = rows(Path("coded/a.csv"))
-    os.remove("coded/a.csv")
+    encode.main(["photographs", "-r", "-o", "coded", "--scheduler", address, "--json", *SMALL])
+    reported = reports(capsys)
     assert tree(Path("coded")) == tree(Path("alone")) == ["a.cae", "sub/b.cae", "sub/deep/c.cae"]
     for name in tree(Path("alone")):
         assert Path("coded", name).read_bytes() == Path("alone", name).read_bytes()
-    assert table.keys() == {"a.png", "b.jpg", "c.npy"}
-    assert all(Path(row["input"]).is_absolute() for row in table.values())  # since workers stand elsewhere
-    assert all(Path(row["output"]).stat().st_size == int(row["bytes"]) and not row["error"] for row in table.values())
-    assert (table["a.png"]["width"], table["a.png"]["height"], table["a.png"]["mode"]) == ("50", "40", "RGB")
+    assert reported.keys() == {"a.png", "b.jpg", "c.npy"}
+    assert all(Path(report["input"]).is_absolute() for report in reported.values())  # since workers run elsewhere
+    assert all(Path(report["output"]).stat().st_size == report["bytes"] for report in reported.values())
+    assert [reported["a.png"][key] for key in ("width", "height", "mode")] == [50, 40, "RGB"]
     decode.main(["coded", "-r", "-o", "back", "--format", "ppm", "--scheduler", address, *SMALL])
     with Image.open("back/sub/b.ppm") as image:
         assert np.array_equal(np.asarray(image), codec.decode(Path("coded/sub/b.cae").read_bytes(), weights=TINY))
@@ -94,13 +95,15 @@ def test_folders_there_and_back(tmp_path, photographs, address, monkeypatch):  #
 def test_goes_on_after_bad_files(tmp_path, photographs, address, capsys):  # noqa: F811
     (photographs / "bad.png").write_text("Dear reader")
     out = tmp_path / "coded"
-    options = ("-r", "-o", out, "--scheduler", address, "--update", "--table", tmp_path / "table.csv")
+    options = ("-r", "-o", out, "--scheduler", address, "--update", "--json")
     assert fails(encode.main, photographs, *options) == "cae-encode: 1 of 4 files failed"
-    assert f"cae-encode: {photographs / 'bad.png'}: not an image that Pillow can read" in capsys.readouterr().err
-    assert "not an image" in rows(tmp_path / "table.csv")["bad.png"]["error"]
+    output = capsys.readouterr()
+    assert f"cae-encode: {photographs / 'bad.png'}: not an image that Pillow can read" in output.err
+    errors = [report["error"] for report in map(json.loads, output.out.splitlines()) if "error" in report]
+    assert len(errors) == 1 and "not an image" in errors[0]
     assert tree(out) == ["a.cae", "sub/b.cae", "sub/deep/c.cae"]
     assert fails(encode.main, photographs, *options) == "cae-encode: 1 of 4 files failed"
-    assert {row["skipped"] for row in rows(tmp_path / "table.csv").values()} == {"", "it is up to date"}
+    assert {report.get("skipped") for report in reports(capsys).values()} == {None, "it is up to date"}
 
 
 def test_a_file_that_is_nowhere(tmp_path, photographs, address):  # noqa: F811
@@ -120,13 +123,13 @@ def test_weights_are_loaded_once(tmp_path, photographs, address, monkeypatch):  
 
 
 def test_workers_that_are_unlike_the_command(tmp_path, photographs, address, monkeypatch):  # noqa: F811
-    other = remote.Job.of
-    monkeypatch.setattr(remote.Job, "of", lambda *given: dataclasses.replace(other(*given), made_with="cae-codec 0.0.1"))
+    pack = remote.RemoteWork.pack
+    monkeypatch.setattr(remote.RemoteWork, "pack", lambda work: dataclasses.replace(pack(work), versions="cae-codec 0.0.1"))
     arguments = (photographs, "-r", "-o", tmp_path / "coded", "--scheduler", address)
     message = fails(encode.main, *arguments)
     assert "cae-encode: worker inproc" in message and "but the command cae-codec 0.0.1; install the same" in message
     # one that joins later
-    monkeypatch.setattr(cluster._Cluster, "check", lambda *_: None)
+    monkeypatch.setattr(cluster._Cluster, "check_workers", lambda *_: None)
     assert "but the command cae-codec 0.0.1; install the same" in fails(encode.main, *arguments)
     assert tree(tmp_path / "coded") == []
 
@@ -145,27 +148,29 @@ def test_one_file_needs_no_cluster(tmp_path, photographs, address):  # noqa: F81
 
 
 @pytest.mark.parametrize("wrong", ["", "nowhere", "foo://127.0.0.1:1", "closed", "silent"])
-def test_schedulers_that_are_none(tmp_path, photographs, monkeypatch, wrong):  # noqa: F811
-    monkeypatch.setattr(cluster, "REACHED_WITHIN", 0.3)
+def test_schedulers_that_are_none(tmp_path, arguments, wrong):
     with contextlib.ExitStack() as open_until_here:
         if wrong in ("closed", "silent"):
             port = open_until_here.enter_context(socket.create_server(("127.0.0.1", 0)))
             number = port.getsockname()[1]
             wrong = f"tcp://127.0.0.1:{number if wrong == 'silent' else 1}"
+        arguments.scheduler, arguments.output = wrong, str(tmp_path / "coded")
         start = time.monotonic()
-        message = fails(encode.main, photographs, "-r", "-o", tmp_path / "coded", "--scheduler", wrong)
-    assert message.startswith(f"cae-encode: --scheduler {wrong}: ") and "\n" not in message
+        with pytest.raises(CaeError) as caught:
+            next(cluster.run_tasks(Killing(arguments), [], arguments, lambda _: None, connect_timeout=0.3))
+    message = str(caught.value)
+    assert message.startswith(f"--scheduler {wrong}: ") and "\n" not in message
     assert time.monotonic() - start < 5 and not (tmp_path / "coded").exists()
 
 
-def test_without_workers(tmp_path, photographs, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(cluster, "WORKERS_WITHIN", 0.2)
+def test_without_workers(arguments):
     with LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as local:
-        message = fails(encode.main, photographs, "-r", "-o", tmp_path / "coded", "--scheduler", local.scheduler_address)
-    assert "it has had no workers for" in message
+        arguments.scheduler = local.scheduler_address
+        with pytest.raises(CaeError, match="it has had no workers for"):
+            next(cluster.run_tasks(Killing(arguments), [], arguments, lambda _: None, worker_timeout=0.2))
 
 
-def test_workers_that_die(tmp_path, given, capsys, monkeypatch):
+def test_workers_that_die(tmp_path, arguments, capsys, monkeypatch):
     """Other workers do what was under way; only the file that kills each worker is given up."""
     # new workers need not import torch again
     multiprocessing.set_forkserver_preload(["distributed", "codec.networks.registry", "tests.deadly"])
@@ -180,40 +185,28 @@ def test_workers_that_die(tmp_path, given, capsys, monkeypatch):
     options["distributed.nanny.pre-spawn-environ"] = {}
     before = os.environ.get("MKL_NUM_THREADS")
     with dask.config.set(options), LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as local:
-        given.scheduler = local.scheduler_address
+        arguments.scheduler = local.scheduler_address
         with pytest.raises(SystemExit, match="1 of 40 files failed"):
-            many.run_many(Killing(given), Plan(tasks, []), given, "copy")
+            run_many(Killing(arguments), Plan(tasks, []), "copy")
     assert os.environ.get("MKL_NUM_THREADS") == before
-    assert f"copy: {tmp_path / '20.txt'}: the worker died each time" in capsys.readouterr().err
+    output = capsys.readouterr()
+    assert f"copy: {tmp_path / '20.txt'}: the worker died each time" in output.err
     assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == sorted(f"{n}.copy" for n in range(40) if n != 20)
     texts = {number: (tmp_path / "out" / f"{number}.copy").read_text().split() for number in range(40) if number != 20}
     assert texts[10][0] == "unlucky" and len({process for _, process in texts.values()}) > 2
-    table = rows(given.table)
-    assert len(table) == 40 and [name for name, row in table.items() if row["error"]] == ["20.txt"]
+    reported = list(map(json.loads, output.out.splitlines()))
+    assert len(reported) == 40
+    assert [report["input"] for report in reported if "error" in report] == [str(tmp_path / "20.txt")]
 
 
-def test_table_of_local_work(tmp_path, photographs):  # noqa: F811
-    """One file or many, with names that are no UTF-8, and nothing is written where the table cannot be."""
-    (photographs / os.fsdecode(b'\xff, "x".png')).write_bytes((photographs / "a.png").read_bytes())
-    out, table = tmp_path / "coded", tmp_path / "new" / "table.CSV"
-    encode.main([str(photographs), "-o", str(out), "--table", str(table), "-j", "2", *SMALL])
-    assert set(rows(table)) == {"a.png", os.fsdecode(b'\xff, "x".png')}
-    assert fails(encode.main, photographs / "notes.txt", tmp_path / "n.cae", "--table", table).endswith(
-        "not an image that Pillow can read"
-    )
-    assert "not an image" in rows(table)["notes.txt"]["error"]
-    message = fails(encode.main, photographs, "-o", tmp_path / "none", "--table", photographs / "a.png")
-    assert "name a .csv file" in message and not (tmp_path / "none").exists()
-
-
-def test_lost_scheduler(tmp_path, given):
+def test_lost_scheduler(tmp_path, arguments):
     """What comes of a scheduler that ends is one error."""
     with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as local:
-        given.scheduler = local.scheduler_address
+        arguments.scheduler = local.scheduler_address
         source = tmp_path / "0.txt"
         source.write_text("harmless")
-        bar = argparse.Namespace(add_pixels=lambda count: None)
-        outcomes = cluster.do_tasks(Killing(given), [Task(source, tmp_path / f"{n}.copy") for n in range(9)], given, bar)
+        tasks = [Task(source, tmp_path / f"{n}.copy") for n in range(9)]
+        outcomes = cluster.run_tasks(Killing(arguments), tasks, arguments, lambda _: None)
         next(outcomes)
         local.close()
         with pytest.raises(CaeError, match="the connection is lost"):

@@ -11,7 +11,8 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from codec.commands import common, decode, encode
+from codec.cli import messages
+from codec.commands import decode, encode
 from codec.images import streams
 from codec.runtime import atomic_write
 
@@ -143,10 +144,10 @@ def test_a_damaged_file_that_streams_is_told_of_before_it_is_written(monkeypatch
     out.write_bytes(OLD)
     written = []
 
-    def tell(line: str) -> None:
+    def note(line: str) -> None:
         written.append((line, *(path.stat().st_size for path in tmp_path.glob(".*.partial"))))
 
-    monkeypatch.setattr(common, "tell", tell)
+    monkeypatch.setattr(messages, "print_message", note)
     arguments = [str(source), str(out), *Work.options]
     with pytest.raises(SystemExit, match="tile 39 is damaged"):
         decode.main(arguments)

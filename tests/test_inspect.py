@@ -14,7 +14,8 @@ from codec import CaeError, Codec
 from codec.coding.settings import Job, Settings
 from codec.coding.windowed_transforms import features
 from codec.commands import inspect
-from codec.inspection import MAPS, Statistics, smoothed
+from codec.inspection import MAPS, Statistics
+from codec.inspection.heat_maps import smooth
 from codec.options import EncodeOptions
 
 from .conftest import TINY
@@ -35,7 +36,7 @@ def with_hole(seed: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def known(tiny) -> Statistics:
-    return Statistics.of([tiny.inspect(sample(seed), QUALITY) for seed in range(8)])
+    return Statistics.from_samples([tiny.inspect(sample(seed), QUALITY) for seed in range(8)])
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def test_a_texture_at_another_place_is_no_fault(tiny):
     stripes = {width: [np.where((x + shift) // width % 2, 90, 160) for shift in range(12)] for width in (4, 6)}
     noise = np.random.default_rng(0).normal(0, 4, (SIDE, SIDE))
     traces = {width: [tiny.inspect((row + noise).astype(np.uint8)) for row in rows] for width, rows in stripes.items()}
-    known = Statistics.of(traces[4][:6])
+    known = Statistics.from_samples(traces[4][:6])
     assert max(map(known.score, traces[4][6:])) < min(map(known.score, traces[6]))
 
 
@@ -98,7 +99,7 @@ def test_statistics_of_other_traces(tiny, known):
     with pytest.raises(CaeError, match="quality 60"):
         known.score(tiny.inspect(sample(0), QUALITY + 1))
     with pytest.raises(CaeError, match="3 good samples"):
-        Statistics.of([tiny.inspect(sample(seed)) for seed in range(3)])
+        Statistics.from_samples([tiny.inspect(sample(seed)) for seed in range(3)])
     with pytest.raises(CaeError, match="there are error, surprise, distance"):
         tiny.inspect(sample(0), maps=("errors",))
 
@@ -106,17 +107,17 @@ def test_statistics_of_other_traces(tiny, known):
 def test_the_threshold_is_the_highest_score_of_a_good_sample(tiny):
     """Of each half by the statistics of the other: low distances do not count."""
     traces = [tiny.inspect(sample(seed), QUALITY) for seed in range(8)]
-    known = Statistics.of(traces)
+    known = Statistics.from_samples(traces)
     tops = []
     for learnt, others in ((traces[:4], traces[4:]), (traces[4:], traces[:4])):
-        half = dataclasses.replace(Statistics.of(learnt), levels=known.levels, peaks=known.peaks)
+        half = dataclasses.replace(Statistics.from_samples(learnt), levels=known.levels, peaks=known.peaks)
         tops += [half.score(each) for each in others]
     assert known.threshold() == pytest.approx(max(tops), rel=1e-3)
 
 
 def test_samples_belong_together(tiny):
     with pytest.raises(CaeError, match="several qualities"):
-        Statistics.of([tiny.inspect(sample(seed), QUALITY + seed % 2) for seed in range(4)])
+        Statistics.from_samples([tiny.inspect(sample(seed), QUALITY + seed % 2) for seed in range(4)])
 
 
 @pytest.mark.parametrize("name", MAPS)
@@ -127,7 +128,7 @@ def test_traces_of_one_map_are_those_of_all(tiny, known, name):
     with pytest.raises(CaeError, match="inspect it for these maps"):
         known.score(alone, MAPS)
     with pytest.raises(CaeError, match="without their maps named"):
-        Statistics.of([every] * 7 + [alone])
+        Statistics.from_samples([every] * 7 + [alone])
 
 
 def saved_with(known: Statistics, path, facts: str | None = None, **arrays: np.ndarray):
@@ -155,7 +156,7 @@ def test_statistics_that_are_forged(tmp_path, tiny, known):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(CaeError, match="no regular file"):
         Statistics.load(tmp_path / "pipe")
-    less = Statistics.of(
+    less = Statistics.from_samples(
         [dataclasses.replace(t, features=t.features[..., :20]) for t in map(tiny.inspect, map(sample, range(4)))]
     )
     less.save(path)
@@ -163,20 +164,20 @@ def test_statistics_that_are_forged(tmp_path, tiny, known):
         Statistics.load(path).score(tiny.inspect(sample(0)))
 
 
-def test_smoothed():
+def test_smooth():
     """A Gaussian of its deviation, which keeps the sum and constants."""
     point = np.zeros((41, 41), np.float32)
     point[20, 20] = 1
-    found = smoothed(point, 2.0)
+    found = smooth(point, 2.0)
     offsets = np.arange(-20, 21)
     assert found.sum() == pytest.approx(1, abs=1e-5)
     assert (found.sum(0) * offsets**2).sum() == pytest.approx(4, rel=0.05)
-    assert np.allclose(smoothed(np.full((1, 3), 7, np.float32), 5.0), 7)
+    assert np.allclose(smooth(np.full((1, 3), 7, np.float32), 5.0), 7)
 
 
 def test_smallest_pictures(tiny):
     traces = tiny.inspect(np.zeros((1, 1, 3), np.uint8))
-    assert np.isfinite(Statistics.of_itself(traces).heat(traces, MAPS)).all()
+    assert np.isfinite(Statistics.from_single(traces).heat(traces, MAPS)).all()
     with pytest.raises(CaeError, match="limit of 1000"):
         Codec(weights=TINY, device="cpu", pixels_max=1000).inspect(sample(0))
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import skimage.data
 
-from codec.commands import decode, encode, progress
+from codec.commands import decode, encode
+from codec.commands.batch.progress import PictureBar
 from codec.images import files, streams
 from codec.options import EncodeOptions
 
@@ -179,10 +180,9 @@ class Terminal(io.StringIO):
 
 @pytest.mark.parametrize("ahead", [False, True])
 def test_progress_on_a_terminal(monkeypatch, ahead):
-    monkeypatch.setattr(progress, "PROGRESS_AFTER", 0.3)
     monkeypatch.setattr(sys, "stderr", Terminal())
     bands = [np.zeros((1000, 1000, 3), np.uint8)] * 10
-    for number, band in enumerate(progress.PictureBar(False).bands(bands, 10**7, "a\ncat.tif", ahead=ahead)):
+    for number, band in enumerate(PictureBar(False, delay=0.3).track_bands(bands, 10**7, "a\ncat.tif", ahead=ahead)):
         assert band is bands[number]
         if number == 1:
             assert sys.stderr.getvalue() == ""
@@ -194,16 +194,14 @@ def test_progress_on_a_terminal(monkeypatch, ahead):
 @pytest.mark.parametrize("pixels", [150_000, None])
 def test_a_search_on_a_terminal(monkeypatch, pixels):
     """Parts whose sum comes out above the whole, as floats have it, are no cause for a warning; nor is no known whole."""
-    monkeypatch.setattr(progress, "PROGRESS_AFTER", 0.0)
     monkeypatch.setattr(sys, "stderr", Terminal())
-    with progress.PictureBar(False).search(pixels, "cat.tif") as count:
+    with PictureBar(False, delay=0.0).track_search(pixels, "cat.tif") as count:
         for _ in range(3):
             count(50_000.0001)
     assert "cat.tif" in sys.stderr.getvalue()
 
 
-def test_no_progress_elsewhere(monkeypatch, capsys):
-    monkeypatch.setattr(progress, "PROGRESS_AFTER", 0.0)
-    for _ in progress.PictureBar(False).bands([np.zeros((10, 10, 3), np.uint8)] * 5, 500, "cat"):
+def test_no_progress_elsewhere(capsys):
+    for _ in PictureBar(False, delay=0.0).track_bands([np.zeros((10, 10, 3), np.uint8)] * 5, 500, "cat"):
         time.sleep(0.05)
     assert capsys.readouterr() == ("", "")

@@ -1,5 +1,6 @@
 """Many files and folders at a time."""
 
+import argparse
 import contextlib
 import dataclasses
 import json
@@ -18,7 +19,11 @@ from PIL import Image
 
 import codec
 from codec import CaeError
-from codec.commands import decode, encode, planning, progress, side_by_side
+from codec.commands import decode, encode
+from codec.commands.batch.plan import make_plan
+from codec.commands.batch.pool import PixelBudget, TaskPool
+from codec.commands.batch.progress import FilesBar
+from codec.commands.batch.task import Summary, Task, Tools
 from codec.images import streams
 
 from .conftest import TINY
@@ -129,7 +134,7 @@ def test_what_many_refuse(tmp_path, photographs, capsys):
 
 def test_plan_takes_a_file_once(tmp_path):
     (tmp_path / "a.png").touch()
-    plan = planning.plan([str(tmp_path), str(tmp_path / "a.png")], "out", ".cae", lambda _: True, recursive=False)
+    plan = make_plan([str(tmp_path), str(tmp_path / "a.png")], "out", ".cae", lambda _: True, recursive=False)
     assert [task.target for task in plan.tasks] == [Path("out/a.cae")] and not plan.refused
 
 
@@ -166,10 +171,10 @@ def test_stopping_leaves_no_partial_files(tmp_path, photographs, monkeypatch):
 
 
 def test_room_is_bounded():
-    room, most, inside, lock = side_by_side._PixelBudget(100), [0], [0], threading.Lock()
+    budget, most, inside, lock = PixelBudget(100), [0], [0], threading.Lock()
 
     def work(pixels: int) -> None:
-        with room.of(pixels):
+        with budget.reserve(pixels):
             with lock:
                 inside[0] += min(pixels, 100)
                 most[0] = max(most[0], inside[0])
@@ -185,19 +190,28 @@ def test_room_is_bounded():
     assert 40 < most[0] <= 100 and inside[0] == 0
 
 
-def test_large_pictures_are_alone(monkeypatch, tmp_path, photographs):
-    """And have all threads, while others share them."""
-    monkeypatch.setattr(side_by_side, "ALONE_FROM", 1800)
-    seen = {}
-    run = encode.Encoding.run
+class Recording:
+    """Work that notes which tools each file gets; a file's name is its number of pixels."""
 
-    def watched(self, task, tools):
-        seen[task.source.name] = tools.threads
-        return run(self, task, tools)
+    suffix = ".out"
 
-    monkeypatch.setattr(encode.Encoding, "run", watched)
-    encode.main([str(photographs), "-r", "-o", str(tmp_path / "out"), *SMALL])
-    assert seen == {"a.png": 2, "b.jpg": 1, "c.npy": 1}
+    def __init__(self) -> None:
+        self.arguments, self.threads = argparse.Namespace(), {}
+
+    def count_pixels(self, path: Path) -> int:
+        return int(path.name)
+
+    def run(self, task: Task, tools: Tools) -> Summary:
+        self.threads[int(task.source.name)] = tools.threads
+        return {}
+
+
+def test_large_pictures_get_all_threads(tmp_path):
+    work = Recording()
+    pool = TaskPool(work, work.arguments, threads=4, tasks=2, count_pixels=lambda _: None, large=1800)
+    for pixels in (1799, 1800, 10**9, 0):
+        assert pool.run(Task(Path(str(pixels)), tmp_path / "out")).error is None
+    assert work.threads == {1799: 2, 1800: 4, 10**9: 4, 0: 2}
 
 
 def test_waiting_threads_do_not_spin_for_long(tmp_path, photographs):
@@ -209,9 +223,8 @@ def test_waiting_threads_do_not_spin_for_long(tmp_path, photographs):
 
 
 def test_progress_of_files(monkeypatch):
-    monkeypatch.setattr(progress, "PROGRESS_AFTER", 0.0)
     monkeypatch.setattr("sys.stderr", terminal := Terminal())
-    with progress.FilesBar(4, quiet=False) as bar:
+    with FilesBar(4, quiet=False, delay=0.0) as bar:
         for _ in range(4):
             time.sleep(0.12)
             bar.add_pixels(10**6)
@@ -225,6 +238,13 @@ def test_pictures_by_their_names():
     assert not {".pdf", ".eps", ".mpg", ".cae", ".h5", ".txt"} & streams.suffixes()
 
 
-def test_folder_that_cannot_be_read(tmp_path):
+def test_a_folder_that_vanishes_is_an_error(tmp_path):
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    (tmp_path / "in" / "a.png").touch()
+
+    def accepts(path: Path) -> bool:
+        path.with_name("sub").rmdir()
+        return True
+
     with pytest.raises(CaeError, match="No such file"):
-        list(planning._files(tmp_path / "none", tmp_path, lambda _: True, True))
+        make_plan([str(tmp_path / "in")], str(tmp_path / "out"), ".cae", accepts, recursive=True)

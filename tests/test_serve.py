@@ -91,7 +91,7 @@ def ask(port, path, method="GET", **headers):
 
 
 def keys(folder):
-    return {found.name.split("/", 1)[-1]: key for key, found in library.Library([folder]).files().items()}
+    return {file.name.split("/", 1)[-1]: key for key, file in library.Library([folder]).scan().items()}
 
 
 def pixels_of(answer):
@@ -166,12 +166,12 @@ def test_links_out_of_a_folder_count_as_nothing(folder, tmp_path):
     inside = tmp_path / "inside"
     inside.mkdir()
     (inside / "a.cae").write_bytes(b"")
-    looked = library.Library([inside])
-    (key,) = looked.files()
+    shown = library.Library([inside])
+    (key,) = shown.scan()
     (inside / "a.cae").unlink()
     (inside / "a.cae").symlink_to(folder / "wide.cae")
-    assert looked.find(key) is None
-    assert len(library.Library([inside / "a.cae"]).files()) == 1  # named by whoever started it
+    assert shown.find(key) is None
+    assert len(library.Library([inside / "a.cae"]).scan()) == 1  # named by whoever started it
 
 
 def test_pages(folder, get):

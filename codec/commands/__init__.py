@@ -1,1 +1,1 @@
-"""The commands `cae-encode`, `cae-decode` and `cae-info`."""
+"""The commands `cae-encode`, `cae-decode`, `cae-info`, `cae-inspect` and `cae-serve`."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..cli.messages import prefix_errors
 from ..format import container
 from ..format.header import MODES, Header
 from ..format.sources import open_source
@@ -16,7 +17,6 @@ from ..images.picture import Picture, from_array
 from ..images.streams.pieces import Source
 from ..options import DecodeOptions, EncodeOptions
 from ..runtime.atomic_write import atomic_write
-from . import common
 
 if TYPE_CHECKING:
     from ..api.codec import Codec
@@ -83,6 +83,6 @@ def facts(path: Path) -> dict[str, Any]:
 
 def read(path: Path, *, cut_off: bool = False) -> CodedFile:
     """What a file says of itself; CaeError where it is none, or damaged, or cut off unless that may be."""
-    with open_source(path) as source, common.naming(path):
+    with open_source(path) as source, prefix_errors(path):
         file = container.read(source, cut_off=cut_off)
         return CodedFile(path, file.header, dict(file.metadata))

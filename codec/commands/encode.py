@@ -8,11 +8,13 @@ import dataclasses
 import re
 from pathlib import Path
 
+from ..cli.arguments import add_file_arguments, add_resource_arguments, create_parser, parse_files
+from ..cli.messages import prefix_errors, report_errors
 from ..errors import CaeError
 from ..options import DEFAULT_EFFORT, DEFAULT_QUALITY, DEFAULT_TILE, DENOISE, TARGETS, TUNES, EncodeOptions
 from ..runtime.atomic_write import check_target
-from . import arguments, common, working
-from .working import Facts, Task, Tools
+from .batch.run import run
+from .batch.task import Summary, Task, Tools
 
 _WHOLE = " (--max-pixels) for a target, which takes it whole"
 
@@ -21,7 +23,7 @@ _WHOLE = " (--max-pixels) for a target, which takes it whole"
 class Encoding:
     """The work of `cae-encode`."""
 
-    given: argparse.Namespace
+    arguments: argparse.Namespace
     suffix = ".cae"
 
     def accepts(self, path: Path) -> bool:
@@ -30,13 +32,13 @@ class Encoding:
 
         return path.suffix.lower() in streams.suffixes()
 
-    def pixels(self, path: Path) -> int:
+    def count_pixels(self, path: Path) -> int:
         """Pixels of a picture."""
         from ..images import streams
 
         return streams.pixel_count(path)
 
-    def run(self, task: Task, tools: Tools) -> Facts:
+    def run(self, task: Task, tools: Tools) -> Summary:
         """Encodes a file."""
         from ..format.limits import PIXELS_MAX, check_size
         from ..images import streams
@@ -44,42 +46,44 @@ class Encoding:
         from ..images.streams.pieces import read_ahead
         from . import coded_files
 
-        given = self.given
+        arguments = self.arguments
         check_target(task.target, task.source)
-        if not given.force and not task.target.name.lower().endswith(self.suffix):
+        if not arguments.force and not task.target.name.lower().endswith(self.suffix):
             # cae-encode *.png, of two files, would replace the second
             raise CaeError(f"{task.target}: does not end in .cae; name a .cae file, or pass --force to write to it")
-        targets = {name: getattr(given, name) for name in TARGETS}
-        options = EncodeOptions(given.quality, given.tile, given.effort, given.lossless, depth=given.depth, **targets)
-        with streams.reading(task.source, given.max_pixels) as source:
-            with common.naming(task.source):
-                source = source.in_own_depth(given.depth)
-            limit = PIXELS_MAX if given.max_pixels is None else given.max_pixels
+        targets = {name: getattr(arguments, name) for name in TARGETS}
+        options = EncodeOptions(
+            arguments.quality, arguments.tile, arguments.effort, arguments.lossless, depth=arguments.depth, **targets
+        )
+        with streams.reading(task.source, arguments.max_pixels) as source:
+            with prefix_errors(task.source):
+                source = source.in_own_depth(arguments.depth)
+            limit = PIXELS_MAX if arguments.max_pixels is None else arguments.max_pixels
             if options.has_target:
-                with common.naming(task.source):
+                with prefix_errors(task.source):
                     check_size(source.width, source.height, limit, _WHOLE, source.depth)
-            codec = tools.codec(encoder=given.encoder, pixels_max=limit)
+            codec = tools.codec(encoder=arguments.encoder, pixels_max=limit)
             bands, pixels, name = read_ahead(source.bands), source.width * source.height, task.source.name
             with contextlib.ExitStack() as stack:
                 count = None
                 if options.searches:
                     # how many files are tried for a target, nobody knows
-                    count = stack.enter_context(tools.watch.search(None if options.has_target else pixels, name))
+                    count = stack.enter_context(tools.monitor.track_search(None if options.has_target else pixels, name))
                 else:
-                    bands = tools.watch.bands(bands, pixels, name, ahead=True)
-                source = dataclasses.replace(source, bands=bands, metadata=kept(source.metadata, given.keep))
+                    bands = tools.monitor.track_bands(bands, pixels, name, ahead=True)
+                source = dataclasses.replace(source, bands=bands, metadata=kept(source.metadata, arguments.keep))
                 coded_files.write(task.target, source, codec, options, count)
         return coded_files.facts(task.target)
 
 
-def main(given: list[str] | None = None) -> None:
+def main(words: list[str] | None = None) -> None:
     """Entry point of `cae-encode`."""
-    parser = arguments.parser(
+    parser = create_parser(
         "cae-encode",
         "Encode an image file (PNG, JPEG, TIFF, WebP, AVIF, …) or a .npy file of uint8 or uint16 to a .cae file; "
         "large TIFF, PNG, PPM and .npy files are read by pieces.",
     )
-    arguments.add_files(parser, "image file", "file to write, whose name ends in .cae")
+    add_file_arguments(parser, "image file", "file to write, whose name ends in .cae")
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument(
         "-q",
@@ -130,10 +134,10 @@ def main(given: list[str] | None = None) -> None:
         choices=TUNES,
         help="for MS-SSIM in place of PSNR, by the encoder for it, where one is installed",
     )
-    arguments.add_running(parser)
-    parsed = arguments.parse_files(parser, given)
-    with common.reporting(parser.prog, quiet=parsed.quiet):
-        working.run(Encoding(parsed), parsed, parser.prog)
+    add_resource_arguments(parser)
+    parsed = parse_files(parser, words)
+    with report_errors(parser.prog, quiet=parsed.quiet):
+        run(Encoding(parsed), parser.prog)
 
 
 def _size(text: str) -> int:

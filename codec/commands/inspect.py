@@ -11,22 +11,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..cli.arguments import add_resource_arguments, create_parser
+from ..cli.messages import one_line, prefix_errors, report_errors
 from ..errors import CaeError
 from ..options import DEFAULT_INSPECTION_QUALITY
 from ..runtime.atomic_write import check_target
-from . import arguments, common
 
 if TYPE_CHECKING:
     from ..api.codec import Codec
     from ..images.picture import Picture
     from ..inspection import Statistics, Traces
 
-MAPS = ("error", "surprise", "distance", "all")
+_MAP_CHOICES = ("error", "surprise", "distance", "all")
 
 
-def main(given: list[str] | None = None) -> None:
-    """Entry point of `cae-inspect`."""
-    parser = arguments.parser(
+def main(words: list[str] | None = None) -> None:
+    """Runs `cae-inspect` with the words of a command line (None: the process's own)."""
+    parser = create_parser(
         "cae-inspect", "Show where pictures depart from pictures without fault: heat maps, and a score for each picture."
     )
     parser.usage = (
@@ -39,15 +40,15 @@ def main(given: list[str] | None = None) -> None:
         help="weights file, best fine-tuned on good samples, or 'default', the codec's own",
     )
     parser.add_argument("files", nargs="*", metavar="PICTURE … HEAT", help="pictures, and the heat map or a folder for them")
-    known = parser.add_mutually_exclusive_group()
-    known.add_argument("--good", type=Path, metavar="FOLDER", help="pictures without fault, of the size of those to inspect")
-    known.add_argument("--statistics", type=Path, metavar="FILE", help="what --save has kept of such")
-    parser.add_argument("--save", type=Path, metavar="FILE", help="keep the statistics of --good (.safetensors)")
-    parser.add_argument("--map", choices=MAPS, default="distance", help="what to look at (default: %(default)s)")
+    samples = parser.add_mutually_exclusive_group()
+    samples.add_argument("--good", type=Path, metavar="FOLDER", help="pictures without fault, of the size of those to inspect")
+    samples.add_argument("--statistics", type=Path, metavar="FILE", help="statistics that --save has written")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write the statistics of --good to a file (.safetensors)")
+    parser.add_argument("--map", choices=_MAP_CHOICES, default="distance", help="what to compare (default: %(default)s)")
     parser.add_argument(
         "--threshold", type=_finite, metavar="SCORE", help="score of faults (default: the highest of a good sample)"
     )
-    parser.add_argument("--check", action="store_true", help="exit with 1 where a picture is above the threshold")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a picture is above the threshold")
     parser.add_argument(
         "--quality",
         type=int,
@@ -55,106 +56,107 @@ def main(given: list[str] | None = None) -> None:
         help=f"quality to code at (default: {DEFAULT_INSPECTION_QUALITY}, or the statistics')",
     )
     parser.add_argument("--json", action="store_true", help="print a line of JSON for each picture")
-    parser.add_argument("--force", action="store_true", help="write HEAT even where there is a file, which may be a picture")
-    arguments.add_running(parser, weights=False)
-    parsed = parser.parse_intermixed_args(given)
-    if len(parsed.files) == 1 or (not parsed.files and not parsed.save):
+    parser.add_argument("--force", action="store_true", help="replace an existing HEAT, which may be a picture")
+    add_resource_arguments(parser, weights=False)
+    arguments = parser.parse_intermixed_args(words)
+    if len(arguments.files) == 1 or (not arguments.files and not arguments.save):
         parser.error("the following arguments are required: PICTURE, HEAT")
-    if parsed.save and not parsed.good:
-        parser.error("--save keeps the statistics of good samples; name them (--good FOLDER)")
-    if parsed.check and parsed.threshold is None and not (parsed.good or parsed.statistics):
+    if arguments.save and not arguments.good:
+        parser.error("--save writes the statistics of good samples; name them (--good FOLDER)")
+    if arguments.check and arguments.threshold is None and not (arguments.good or arguments.statistics):
         parser.error("--check needs a threshold: --good, --statistics or --threshold")
-    with common.reporting(parser.prog, "use fewer threads (-j 1), or smaller pictures"):
-        above = _inspect(parsed)
-    if parsed.check and above:
+    with report_errors(parser.prog, "use fewer threads (-j 1), or smaller pictures"):
+        above = _run(arguments)
+    if arguments.check and above:
         sys.exit(1)
 
 
-def _inspect(parsed: argparse.Namespace) -> int:
-    """Does what was asked for, and says how many pictures are above the threshold."""
+def _run(arguments: argparse.Namespace) -> int:
+    """Inspects the pictures; returns how many are above the threshold."""
     from .. import Codec
     from ..format.limits import PIXELS_MAX
     from ..inspection import Statistics
     from ..networks import registry
 
-    targets = _targets([Path(name) for name in parsed.files], parsed.force)
-    if parsed.save:
-        check_target(parsed.save)
-    limit = PIXELS_MAX if parsed.max_pixels is None else parsed.max_pixels
-    codec = Codec(weights=registry.find_model(parsed.weights), device=parsed.device, threads=parsed.threads, pixels_max=limit)
-    statistics = Statistics.load(parsed.statistics) if parsed.statistics else None
-    known = statistics.quality if statistics else DEFAULT_INSPECTION_QUALITY
-    quality = known if parsed.quality is None else parsed.quality
-    if parsed.good:
-        statistics = Statistics.of(_good(parsed.good, codec, quality, limit))
-        if parsed.save:
-            statistics.save(parsed.save)
-    return sum(_one(source, target, codec, statistics, quality, parsed, limit) for source, target in targets)
+    targets = _plan([Path(name) for name in arguments.files], arguments.force)
+    if arguments.save:
+        check_target(arguments.save)
+    pixels_max = PIXELS_MAX if arguments.max_pixels is None else arguments.max_pixels
+    codec = Codec(
+        weights=registry.find_model(arguments.weights),
+        device=arguments.device,
+        threads=arguments.threads,
+        pixels_max=pixels_max,
+    )
+    statistics = Statistics.load(arguments.statistics) if arguments.statistics else None
+    quality = arguments.quality
+    if quality is None:
+        quality = statistics.quality if statistics else DEFAULT_INSPECTION_QUALITY
+    inspector = _Inspector(codec, quality, pixels_max)
+    if arguments.good:
+        statistics = inspector.learn(arguments.good)
+        if arguments.save:
+            statistics.save(arguments.save)
+    return sum(inspector.inspect(source, target, statistics, arguments) for source, target in targets)
 
 
-def _one(
-    source: Path,
-    target: Path,
-    codec: Codec,
-    statistics: Statistics | None,
-    quality: int,
-    parsed: argparse.Namespace,
-    limit: int,
-) -> bool:
-    """Writes a picture's heat map, prints its score, and says whether that is above the threshold."""
-    from ..images.files import write_image
-    from ..images.metadata import kept
-    from ..images.picture import from_array
-    from ..inspection import Statistics, shown
+@dataclasses.dataclass(frozen=True)
+class _Inspector:
+    """Inspects picture files with a codec, at one quality."""
 
-    maps = MAPS[:-1] if parsed.map == "all" else (parsed.map,)
-    # the statistics of a single picture want all of its traces
-    picture, traces = _traced(source, codec, quality, limit, maps if statistics else MAPS[:-1])
-    with common.naming(source):
-        known = statistics or Statistics.of_itself(traces)
-        heat, score = known.heat(traces, maps), known.score(traces, maps)
-    threshold = parsed.threshold if parsed.threshold is not None else statistics.threshold(maps) if statistics else None
-    map_shown = from_array(shown(heat, picture.colour, threshold))
-    write_image(target, dataclasses.replace(map_shown, metadata=kept(picture.metadata, ())))
-    above = threshold is not None and score > threshold
-    facts = {"input": str(source), "output": str(target), "score": round(score, 4), "threshold": threshold}
-    if parsed.json:
-        print(json.dumps(facts | {"above": above if threshold is not None else None}), flush=True)
-    else:
-        verdict = "" if threshold is None else f" ({'above' if above else 'not above'} the threshold of {threshold:.2f})"
-        print(common.one_line(f"{source}: score {score:.2f}{verdict}"), flush=True)
-    return above
+    codec: Codec
+    quality: int
+    pixels_max: int
 
+    def learn(self, folder: Path) -> Statistics:
+        """Computes the statistics of the pictures in a folder."""
+        from ..images import streams
+        from ..inspection import Statistics
 
-def _traced(path: Path, codec: Codec, quality: int, limit: int, maps: Sequence[str] = MAPS[:-1]) -> tuple[Picture, Traces]:
-    from ..images.files import read_image
+        if not folder.is_dir():
+            raise CaeError(f"{folder}: is no folder; name one of pictures without fault")
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in streams.suffixes())
+        if not paths:
+            raise CaeError(f"{folder}: holds no pictures")
+        return Statistics.from_samples([self._trace(path, _MAP_CHOICES[:-1])[1] for path in paths])
 
-    picture = read_image(path, limit)
-    with common.naming(path):
-        return picture, codec.inspect_picture(picture, quality, maps)
+    def inspect(self, source: Path, target: Path, statistics: Statistics | None, arguments: argparse.Namespace) -> bool:
+        """Writes a picture's heat map and prints its score; returns True if that is above the threshold."""
+        from ..images.files import write_image
+        from ..images.metadata import kept
+        from ..images.picture import from_array
+        from ..inspection import Statistics, draw_heat_map
 
+        maps = _MAP_CHOICES[:-1] if arguments.map == "all" else (arguments.map,)
+        # the statistics of a single picture need all of its traces
+        picture, traces = self._trace(source, maps if statistics else _MAP_CHOICES[:-1])
+        with prefix_errors(source):
+            compared = statistics or Statistics.from_single(traces)
+            heat, score = compared.heat(traces, maps), compared.score(traces, maps)
+        threshold = arguments.threshold
+        if threshold is None and statistics:
+            threshold = statistics.threshold(maps)
+        heat_map = from_array(draw_heat_map(heat, picture.colour, threshold))
+        write_image(target, dataclasses.replace(heat_map, metadata=kept(picture.metadata, ())))
+        above = threshold is not None and score > threshold
+        facts = {"input": str(source), "output": str(target), "score": round(score, 4), "threshold": threshold}
+        if arguments.json:
+            print(json.dumps(facts | {"above": above if threshold is not None else None}), flush=True)
+        else:
+            verdict = "" if threshold is None else f" ({'above' if above else 'not above'} the threshold of {threshold:.2f})"
+            print(one_line(f"{source}: score {score:.2f}{verdict}"), flush=True)
+        return above
 
-def _good(folder: Path, codec: Codec, quality: int, limit: int) -> Sequence[Traces]:
-    """The traces of the pictures in a folder."""
-    from ..images import streams
+    def _trace(self, path: Path, maps: Sequence[str]) -> tuple[Picture, Traces]:
+        from ..images.files import read_image
 
-    if not folder.is_dir():
-        raise CaeError(f"{folder}: is no folder; name one of pictures without fault")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in streams.suffixes())
-    if not paths:
-        raise CaeError(f"{folder}: holds no pictures")
-    return [_traced(path, codec, quality, limit)[1] for path in paths]
-
-
-def _finite(text: str) -> float:
-    """A number; what argparse expects for another text."""
-    if not math.isfinite(value := float(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no finite number")
-    return value
+        picture = read_image(path, self.pixels_max)
+        with prefix_errors(path):
+            return picture, self.codec.inspect_picture(picture, self.quality, maps)
 
 
-def _targets(files: Sequence[Path], force: bool) -> list[tuple[Path, Path]]:
-    """Pictures and where their heat maps go; CaeError where these cannot be written."""
+def _plan(files: Sequence[Path], force: bool) -> list[tuple[Path, Path]]:
+    """Returns the pictures with their heat maps' paths; raises CaeError where a heat map cannot be written."""
     from ..images.files import check_format
 
     *sources, output = files or [Path()]
@@ -177,3 +179,10 @@ def _targets(files: Sequence[Path], force: bool) -> list[tuple[Path, Path]]:
                 f"{target}: exists already, and may be a picture; name another file for the heat map, or pass --force"
             )
     return targets
+
+
+def _finite(text: str) -> float:
+    """Parses a finite number; raises ArgumentTypeError or ValueError for any other text."""
+    if not math.isfinite(value := float(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no finite number")
+    return value

@@ -1,1 +1,1 @@
-"""A viewer in the browser: pictures of any size as Deep Zoom tiles. Knows the API alone, and Pillow."""
+"""A viewer in the browser: pictures of any size as Deep Zoom tiles. Uses the API and Pillow alone."""

@@ -1,4 +1,4 @@
-"""The viewer's pages and tiles as an ASGI application."""
+"""The viewer as an ASGI application: pages, tiles and their access rules."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from ..errors import CaeError
 from ..format import container
 from ..format.sources import open_source
 from . import levels
-from .library import Found, Library
-from .store import Shown, Store
+from .library import Library, PictureFile
+from .store import OpenPicture, PictureStore
 
-STATIC = Path(__file__).with_name("static")
-AT_ONCE = 2
+STATIC_FOLDER = Path(__file__).with_name("static")
+DECODING_MAX = 2
 """Requests that decode at the same time."""
 WAITING_MAX = 64
-"""Requests that wait for their turn; more are told to come again."""
+"""Requests that wait for their turn. Further ones are asked to come again."""
 LISTED_MAX = 500
-"""Files on the page of all."""
-HEADERS = {
+"""Files on the page that lists them."""
+RESPONSE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -48,7 +48,7 @@ Result = TypeVar("Result")
 
 
 class ShortInteger(IntegerConvertor):
-    """A number of at most nine digits: Python refuses to read thousands of them."""
+    """A number of at most nine digits; Python refuses to parse thousands of them."""
 
     regex = "[0-9]{1,9}"
 
@@ -57,78 +57,78 @@ register_url_convertor("short", ShortInteger())
 
 
 class Viewer:
-    """The answers to requests."""
+    """Answers requests, one method for each kind."""
 
-    def __init__(self, library: Library, store: Store) -> None:
+    def __init__(self, library: Library, store: PictureStore) -> None:
         self._library, self._store = library, store
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._turns = asyncio.Semaphore(DECODING_MAX)
         self._waiting = 0
 
     async def index(self, _: Request) -> Response:
-        files = await run_in_threadpool(self._library.files)
+        files = await run_in_threadpool(self._library.scan)
         if len(files) == 1:
             return RedirectResponse(f"pictures/{next(iter(files))}/")
-        return HTMLResponse(await run_in_threadpool(_index, files))
+        return HTMLResponse(await run_in_threadpool(_index_page, files))
 
     async def page(self, request: Request) -> Response:
-        name, shown, _ = await self._shown(request)
-        self._store.want_overview(shown)
-        width, height = shown.picture.size
-        facts = {"name": name, "width": width, "height": height, "degrees": shown.degrees}
+        file, picture = await self._find(request)
+        self._store.request_overview(picture)
+        width, height = picture.reader.size
+        values = {"name": file.name, "width": width, "height": height, "degrees": picture.degrees}
         back = '<a href="../../">All pictures</a>\n' if len(self._library) > 1 else ""
-        page = string.Template((STATIC / "viewer.html").read_text(encoding="utf-8"))
-        return HTMLResponse(page.substitute({key: html.escape(str(fact)) for key, fact in facts.items()}, back=back))
+        page = string.Template((STATIC_FOLDER / "viewer.html").read_text(encoding="utf-8"))
+        return HTMLResponse(page.substitute({key: html.escape(str(value)) for key, value in values.items()}, back=back))
 
-    async def description(self, request: Request) -> Response:
-        _, shown, _ = await self._shown(request)
-        return Response(levels.description(shown.picture.size), media_type="application/xml")
+    async def descriptor(self, request: Request) -> Response:
+        _, picture = await self._find(request)
+        return Response(levels.descriptor(picture.reader.size), media_type="application/xml")
 
     async def tile(self, request: Request) -> Response:
-        _, shown, path = await self._shown(request)
-        size, level = shown.picture.size, request.path_params["level"]
-        region = levels.region_of(size, level, request.path_params["column"], request.path_params["row"])
+        file, picture = await self._find(request)
+        size, level = picture.reader.size, request.path_params["level"]
+        region = levels.tile_region(size, level, request.path_params["column"], request.path_params["row"])
         if region is None:
             raise HTTPException(404)
-        factor = levels.factor_of(size, level)
-        tag = f'"{shown.version}"'
-        if request.headers.get("If-None-Match") == tag:
-            return Response(status_code=304, headers={"ETag": tag, "Cache-Control": "no-cache"})
-        found = await self._in_turn(request, lambda: self._store.tile(path, shown, region, factor))
-        if found is None:
-            raise HTTPException(503, "this waits for the overview", {"Retry-After": "1"})
-        return Response(found, media_type="image/png", headers={"ETag": tag, "Cache-Control": "no-cache"})
+        factor = levels.reduction(size, level)
+        headers = {"ETag": f'"{picture.version}"', "Cache-Control": "no-cache"}
+        if request.headers.get("If-None-Match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
+        png = await self._in_turn(request, lambda: self._store.tile(file.path, picture, region, factor))
+        if png is None:
+            raise HTTPException(503, "the overview is not ready yet", {"Retry-After": "1"})
+        return Response(png, media_type="image/png", headers=headers)
 
     async def overview(self, request: Request) -> Response:
-        _, shown, _ = await self._shown(request)
-        found = await self._in_turn(request, lambda: self._store.overview(shown))
-        return Response(found, media_type="image/png", headers={"Cache-Control": "no-store"})
+        _, picture = await self._find(request)
+        png = await self._in_turn(request, lambda: self._store.overview(picture))
+        return Response(png, media_type="image/png", headers={"Cache-Control": "no-store"})
 
     async def progress(self, request: Request) -> Response:
-        _, shown, _ = await self._shown(request)
-        self._store.want_overview(shown)
-        overview = shown.overview
-        told = {"done": overview.done, "changes": overview.changes, "factor": overview.small_factor}
-        return JSONResponse(told, headers={"Cache-Control": "no-store"})
+        _, picture = await self._find(request)
+        self._store.request_overview(picture)
+        overview = picture.overview
+        progress = {"done": overview.done, "changes": overview.changes, "factor": overview.small_factor}
+        return JSONResponse(progress, headers={"Cache-Control": "no-store"})
 
     async def thumbnail(self, request: Request) -> Response:
-        _, _, path = await self._shown(request)
-        found = await self._in_turn(request, lambda: self._store.thumbnail(path))
-        return Response(found, media_type="image/png", headers={"Cache-Control": "no-store"})
+        file, _ = await self._find(request)
+        png = await self._in_turn(request, lambda: self._store.thumbnail(file.path))
+        return Response(png, media_type="image/png", headers={"Cache-Control": "no-store"})
 
-    async def _shown(self, request: Request) -> tuple[str, Shown, Path]:
-        """Name, picture and path that a request means."""
-        found = await run_in_threadpool(self._library.find, request.path_params["key"])
-        if found is None:
+    async def report_picture_error(self, request: Request, error: Exception) -> Response:
+        """Answers with the error of a picture."""
+        file = self._library.find(request.path_params.get("key", ""))
+        return PlainTextResponse(_message_without_path(error, file) if file else "cannot be read", 500)
+
+    async def _find(self, request: Request) -> tuple[PictureFile, OpenPicture]:
+        """Returns the file and the open picture of a request."""
+        file = await run_in_threadpool(self._library.find, request.path_params["key"])
+        if file is None:
             raise HTTPException(404)
-        return found.name, await run_in_threadpool(self._store.open, found.path), found.path
-
-    async def told(self, request: Request, error: Exception) -> Response:
-        """What is wrong with a picture."""
-        found = self._library.find(request.path_params.get("key", ""))
-        return PlainTextResponse(_what(error, found) if found else "cannot be read", 500)
+        return file, await run_in_threadpool(self._store.open, file.path)
 
     async def _in_turn(self, request: Request, work: Callable[[], Result]) -> Result:
-        """What some work gives, which waits for its turn, unless nobody waits for it any more."""
+        """Returns the result of work that waits for its turn, unless the client has gone by then."""
         if self._waiting >= WAITING_MAX:
             raise HTTPException(503, "too many requests wait", {"Retry-After": "1"})
         self._waiting += 1
@@ -141,10 +141,14 @@ class Viewer:
             self._waiting -= 1
 
 
-def application(library: Library, store: Store, hosts: Sequence[str] | None) -> Starlette:
-    """The application, which answers to certain host names alone, or to all.
+def create_application(library: Library, store: PictureStore, hosts: Sequence[str] | None) -> Starlette:
+    """Creates the application.
 
-    So no page elsewhere whose own name leads here can read the pictures.
+    Args:
+        library: the files to show.
+        store: opens them.
+        hosts: host names to answer to, None for all. With a list of this machine's own names, no foreign page whose name
+            leads here (DNS rebinding) can read the pictures.
     """
     viewer = Viewer(library, store)
     picture = "/pictures/{key}"
@@ -152,70 +156,70 @@ def application(library: Library, store: Store, hosts: Sequence[str] | None) -> 
         routes=[
             Route("/", viewer.index),
             Route(f"{picture}/", viewer.page),
-            Route(f"{picture}/picture.dzi", viewer.description),
+            Route(f"{picture}/picture.dzi", viewer.descriptor),
             Route(f"{picture}/picture_files/{{level:short}}/{{column:short}}_{{row:short}}.png", viewer.tile),
             Route(f"{picture}/overview.png", viewer.overview),
             Route(f"{picture}/progress.json", viewer.progress),
             Route(f"{picture}/thumbnail.png", viewer.thumbnail),
-            Mount("/static", StaticFiles(directory=STATIC)),
+            Mount("/static", StaticFiles(directory=STATIC_FOLDER)),
         ],
         middleware=[Middleware(_Guard, hosts=hosts)],
-        exception_handlers={CaeError: viewer.told, HTTPException: _refused},
+        exception_handlers={CaeError: viewer.report_picture_error, HTTPException: _report_http_error},
     )
 
 
 class _Guard:
-    """Answers to the right host names alone, and adds the headers that all answers have."""
+    """Refuses other host names, and adds the headers that all responses have."""
 
     def __init__(self, app: ASGIApp, hosts: Sequence[str] | None) -> None:
         self._app, self._hosts = app, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def sending(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *((k.lower().encode(), v.encode()) for k, v in HEADERS.items())]
+                added = ((name.lower().encode(), value.encode()) for name, value in RESPONSE_HEADERS.items())
+                message["headers"] = [*message["headers"], *added]
             await send(message)
 
         try:
             host = urllib.parse.urlsplit(f"//{Headers(scope=scope).get('host', '')}").hostname
         except ValueError:
             host = None
-        known = self._hosts is None or host in self._hosts
-        await (self._app if known else PlainTextResponse("unknown host", 421))(scope, receive, sending)
+        is_allowed = self._hosts is None or host in self._hosts
+        await (self._app if is_allowed else PlainTextResponse("unknown host", 421))(scope, receive, send_with_headers)
 
 
-async def _refused(_: Request, error: Exception) -> Response:
+async def _report_http_error(_: Request, error: Exception) -> Response:
     return PlainTextResponse(error.detail, error.status_code, error.headers)
 
 
-def _index(files: dict[str, Found]) -> str:
-    entries = "\n".join(_entry(key, found) for key, found in itertools.islice(files.items(), LISTED_MAX))
+def _index_page(files: dict[str, PictureFile]) -> str:
+    entries = "\n".join(_entry(key, file) for key, file in itertools.islice(files.items(), LISTED_MAX))
     count = f"{len(files)} pictures" if len(files) <= LISTED_MAX else f"The first {LISTED_MAX} of {len(files)} pictures"
-    page = string.Template((STATIC / "index.html").read_text(encoding="utf-8"))
+    page = string.Template((STATIC_FOLDER / "index.html").read_text(encoding="utf-8"))
     return page.substitute(count=count if files else "There are no pictures here yet.", entries=entries)
 
 
-def _bytes(size: int) -> str:
-    """A file's size in the unit that suits it."""
-    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
-
-
-def _what(error: Exception, found: Found) -> str:
-    """An error's message, which does not say where the files lie."""
-    return str(error).replace(str(found.path), found.name)
-
-
-def _entry(key: str, found: Found) -> str:
-    """An item of the list of files, with what is wrong where a file cannot be read."""
-    name = html.escape(found.name)
+def _entry(key: str, file: PictureFile) -> str:
+    """Returns an item of the list of files; for a file that cannot be read, with the error."""
+    name = html.escape(file.name)
     try:
-        with open_source(found.path) as source:
+        with open_source(file.path) as source:
             header, size = container.read(source).header, source.size
     except CaeError as error:
-        return f'<li class="wrong"><h2>{name}</h2><p>{html.escape(_what(error, found))}</p></li>'
+        return f'<li class="wrong"><h2>{name}</h2><p>{html.escape(_message_without_path(error, file))}</p></li>'
     sides = f"{header.width:,} \u00d7 {header.height:,}".replace(",", "\u202f")
     megapixels = header.width * header.height / 1e6
     return (
         f'<li><a href="pictures/{key}/"><img src="pictures/{key}/thumbnail.png" alt="" loading="lazy"><h2>{name}</h2></a>'
-        f"<p>{sides}, {megapixels:.1f} megapixels, {_bytes(size)}</p></li>"
+        f"<p>{sides}, {megapixels:.1f} megapixels, {_format_bytes(size)}</p></li>"
     )
+
+
+def _format_bytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
+
+
+def _message_without_path(error: Exception, file: PictureFile) -> str:
+    """Returns an error's message without the folders of the file."""
+    return str(error).replace(str(file.path), file.name)

@@ -1,4 +1,4 @@
-"""Which files a viewer shows: those that were named, and those in folders that were."""
+"""The files that a viewer shows: those named, and those in named folders."""
 
 from __future__ import annotations
 
@@ -15,68 +15,73 @@ from ..errors import CaeError
 
 SUFFIX = ".cae"
 FILES_MAX = 10_000
-"""More files of folders than that are not shown."""
-LOOK_AGAIN = 2.0
-"""Seconds between looks for a file that was not there."""
+"""Largest number of files shown."""
+RESCAN_INTERVAL = 2.0
+"""Seconds between scans for a file that was not there."""
 
 
-class Found(NamedTuple):
-    """A file: its name as it is shown, its path, and the file or folder by which it was named."""
+class PictureFile(NamedTuple):
+    """A file: the name shown for it, its path, and the named file or folder that led to it."""
 
     name: str
     path: Path
     root: Path
 
     @property
-    def is_within(self) -> bool:
-        """Whether it lies where it was found, links followed."""
+    def is_within_root(self) -> bool:
+        """True if the file lies in its root, links followed."""
         return self.path.is_file() and (self.path == self.root or self.path.resolve().is_relative_to(self.root.resolve()))
 
 
 class Library:
-    """Files by keys, which say nothing of where they lie and lead to no others.
+    """Files by keys. A key reveals nothing of its file's place, and leads to no other file.
 
-    Folders are looked through again, so files may come and go. Links that lead out of a folder count as nothing.
+    Folders are scanned again for unknown keys, so files may come and go. Links that lead out of a folder are ignored.
+
+    Args:
+        roots: files and folders to show.
+
+    Raises:
+        CaeError: if a root does not exist.
     """
 
-    def __init__(self, named: Sequence[Path]) -> None:
-        self._named = [path.absolute() for path in named]
-        for path in self._named:
+    def __init__(self, roots: Sequence[Path]) -> None:
+        self._roots = [path.absolute() for path in roots]
+        for path in self._roots:
             if not (path.is_dir() or path.is_file()):
                 raise CaeError(f"{path}: there is no such file or folder")
-        self._found: dict[str, Found] = {}
-        self._looked = -math.inf
+        self._files: dict[str, PictureFile] = {}
+        self._scanned_at = -math.inf
 
     def __len__(self) -> int:
-        """How many files there were when it was last looked."""
-        return len(self._found)
+        """Returns the number of files at the last scan."""
+        return len(self._files)
 
-    def files(self) -> dict[str, Found]:
-        """All files by their keys, in the order in which they were named, those of a folder by their paths."""
-        every = (Found(*found) for root in self._named for found in _at(root))
-        inside = (found for found in every if found.is_within)
-        self._found = {_key(found.path): found for found in itertools.islice(inside, FILES_MAX)}
-        self._looked = time.monotonic()
-        return self._found
+    def scan(self) -> dict[str, PictureFile]:
+        """Scans the roots; returns all files by their keys, in the order of roots, and within a folder by path."""
+        files = (file for root in self._roots for file in _walk(root) if file.is_within_root)
+        self._files = {_key(file.path): file for file in itertools.islice(files, FILES_MAX)}
+        self._scanned_at = time.monotonic()
+        return self._files
 
-    def find(self, key: str) -> Found | None:
-        """The file of a key; None where there is none."""
-        if key not in self._found and time.monotonic() - self._looked > LOOK_AGAIN:
-            self.files()
-        found = self._found.get(key)
-        return found if found is not None and found.is_within else None
+    def find(self, key: str) -> PictureFile | None:
+        """Returns the file of a key; None if there is none."""
+        if key not in self._files and time.monotonic() - self._scanned_at > RESCAN_INTERVAL:
+            self.scan()
+        file = self._files.get(key)
+        return file if file is not None and file.is_within_root else None
 
 
-def _at(root: Path) -> Iterator[tuple[str, Path, Path]]:
+def _walk(root: Path) -> Iterator[PictureFile]:
     if root.is_file():
-        yield root.name, root, root
+        yield PictureFile(root.name, root, root)
         return
-    for folder, folders, files in os.walk(root):
-        folders.sort()
-        for name in sorted(files):
+    for folder, subfolders, names in os.walk(root):
+        subfolders.sort()
+        for name in sorted(names):
             if name.lower().endswith(SUFFIX):
                 path = Path(folder, name)
-                yield str(path.relative_to(root.parent)), path, root
+                yield PictureFile(str(path.relative_to(root.parent)), path, root)
 
 
 def _key(path: Path) -> str:

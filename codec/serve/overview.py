@@ -1,4 +1,4 @@
-"""A picture as a whole at a small size, which comes into being while it is looked at."""
+"""Small versions of whole pictures, decoded in the background while somebody looks at them."""
 
 from __future__ import annotations
 
@@ -17,94 +17,95 @@ from ..images.downscale import reduce
 from ..images.samples import converted
 from ..options import Region
 
-SCALE = 8
-"""How many times smaller than the picture an overview is, or a larger power of two times where it would be too large."""
-PIXELS_MAX = 2**24
-SMALL = 1024
-_SAMPLES = 2, 4, 8
-"""Places along each side at which a large picture's colours are looked up, one after another, before the decoding begins."""
-_SAMPLES_PART = 2**23
-"""Pixels of the picture for each place, so that samples take a small part of the time."""
-_PATCH = 64
+REDUCTION = 8
+"""Factor by which an overview is smaller than its picture; doubled while the overview would be too large."""
+OVERVIEW_PIXELS_MAX = 2**24
+SMALL_SIDE = 1024
+"""Longest side in pixels of the version that pages show first."""
+_GRIDS = 2, 4, 8
+"""Sides of the grids of places whose colours are sampled before decoding starts, coarse to fine."""
+_PIXELS_PER_SAMPLE = 2**23
+"""Fewest pixels of the picture for each sample, so that sampling takes a small part of the time."""
+_PATCH_SIDE = 64
 
 
 class Overview:
-    """A picture at 1 / `factor` of its size; rows of it are there as far as `step` has gone on, above samples' colours."""
+    """A picture at 1 / `factor` of its size. `step` decodes its rows, from the top; below them stand sampled colours."""
 
     def __init__(self, picture: PictureReader) -> None:
         self._picture = picture
         width, height = picture.size
-        self.factor = SCALE
-        while -(-width // self.factor) * -(-height // self.factor) > PIXELS_MAX:
+        self.factor = REDUCTION
+        while -(-width // self.factor) * -(-height // self.factor) > OVERVIEW_PIXELS_MAX:
             self.factor *= 2
         channels = len(picture.mode)
         self.pixels = np.full((-(-height // self.factor), -(-width // self.factor), channels), 128, np.uint8)
         self.rows = self.changes = 0
-        self._steps = self._work()
+        self._steps = self._decode()
         self._lock = threading.Lock()
         self.error: CaeError | None = None
-        """What is wrong with the picture, if it cannot be finished."""
+        """The error that keeps the overview from being finished, if any."""
 
     @property
     def done(self) -> float:
-        """How much of it is there, from 0 to 1."""
+        """The decoded part, 0 to 1."""
         return self.rows / len(self.pixels)
 
+    @property
+    def small_factor(self) -> int:
+        """Factor by which `small` is smaller than the picture."""
+        factor = self.factor
+        while max(self._picture.size) > SMALL_SIDE * factor:
+            factor *= 2
+        return factor
+
     def step(self) -> bool:
-        """Goes on with it for a while; False where there is nothing left to do, or nothing that can be done now."""
+        """Continues for a while; returns False if the overview is finished, or cannot be continued at present."""
         with self._lock:
             try:
                 return next(self._steps, False)
             except CaeError as error:
                 self.error = error
-            except (MemoryError, OSError, RuntimeError):  # torch's way to say that there is no memory is the last
-                self._steps, self.rows = self._work(), 0
+            except (MemoryError, OSError, RuntimeError):  # torch raises RuntimeError when memory is exhausted
+                self._steps, self.rows = self._decode(), 0
             return False
 
-    @property
-    def small_factor(self) -> int:
-        """How many times smaller than the picture `small` is."""
-        factor = self.factor
-        while max(self._picture.size) > SMALL * factor:
-            factor *= 2
-        return factor
-
     def small(self) -> np.ndarray:
-        """It as far as it has come, with sides of SMALL pixels at most."""
-        return halved(self.pixels, self.small_factor // self.factor)
+        """Returns the overview, finished or not, with sides of at most SMALL_SIDE pixels: (h, w, channels) uint8."""
+        return reduce_repeatedly(self.pixels, self.small_factor // self.factor)
 
-    def part(self, region: Region, factor: int) -> np.ndarray | None:
-        """A region of the picture (in pixels of its full size) at 1 / `factor` of it; None where that is not yet there."""
+    def crop(self, region: Region, factor: int) -> np.ndarray | None:
+        """Returns a region (in pixels of the full size) at 1 / `factor` of its size; None where it is not decoded yet."""
         x, y, width, height = region
         first, end = y // self.factor, -(-(y + height) // self.factor)
         if factor < self.factor or end > self.rows:
             return None
         pixels = self.pixels[first:end, x // self.factor : -(-(x + width) // self.factor)]
-        return halved(pixels, factor // self.factor)
+        return reduce_repeatedly(pixels, factor // self.factor)
 
-    def _work(self) -> Iterator[bool]:
+    def _decode(self) -> Iterator[bool]:
         width, height = self._picture.size
-        # a process's first synthesis tests and sets up the kernels, for which no tile shall wait
+        # the first synthesis in a process chooses its kernels; no tile shall wait for that
         self._picture.read((width // 2, height // 2, 1, 1))
         yield True
-        for count in _SAMPLES:
-            if count**2 * _SAMPLES_PART <= width * height:
+        for count in _GRIDS:
+            if count**2 * _PIXELS_PER_SAMPLE <= width * height:
                 yield from self._sample(min(count, width), min(count, height))
-        for rows in self._picture.bands(scale=1 / SCALE):
+        for rows in self._picture.bands(scale=1 / REDUCTION):
             rows = converted(rows, self._picture.depth, 8).reshape(len(rows), -1, self.pixels.shape[2])
-            rows = halved(rows, self.factor // SCALE)
+            rows = reduce_repeatedly(rows, self.factor // REDUCTION)
             self.pixels[self.rows : self.rows + len(rows)] = rows
             self.rows += len(rows)
             self.changes += 1
             yield True
 
     def _sample(self, columns: int, rows: int) -> Iterator[bool]:
-        """Shows colours of a few places, and what lies between them smoothly."""
+        """Decodes patches on a grid, and interpolates their mean colours over the picture."""
         width, height = self._picture.size
         colours = np.empty((rows, columns, self.pixels.shape[2]), np.uint8)
         for row, column in np.ndindex(rows, columns):
             x, y = (2 * column + 1) * width // (2 * columns), (2 * row + 1) * height // (2 * rows)
-            patch = self._picture.read((x, y, min(_PATCH, width - x), min(_PATCH, height - y)), 1 / SCALE)
+            patch = self._picture.read((x, y, min(_PATCH_SIDE, width - x), min(_PATCH_SIDE, height - y)), 1 / REDUCTION)
             patch = converted(patch, self._picture.depth, 8)
             colours[row, column] = patch.reshape(-1, colours.shape[2]).mean(0)
             yield True
@@ -114,54 +115,54 @@ class Overview:
         self.changes += 1
 
 
-def halved(pixels: np.ndarray, factor: int) -> np.ndarray:
-    """Averages over squares of a power of two."""
+def reduce_repeatedly(pixels: np.ndarray, factor: int) -> np.ndarray:
+    """Averages (h, w, channels) over squares whose side is a power of two, at most REDUCTION at a time."""
     while factor > 1:
-        step = min(factor, SCALE)
+        step = min(factor, REDUCTION)
         pixels, factor = reduce(pixels, step), factor // step
     return pixels
 
 
-class Builder:
-    """Makes overviews on one thread, the one that was asked for last first, while nobody waits for something else."""
+class OverviewBuilder:
+    """Builds overviews on one thread, the latest requested first. Pauses while anybody waits for other work."""
 
     def __init__(self) -> None:
-        self._wanted: list[Overview] = []
+        self._requested: list[Overview] = []
         self._waiting = 0
-        self._change = threading.Condition()
+        self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def want(self, overview: Overview) -> None:
-        """Has an overview finished before all others."""
-        with self._change:
-            if overview in self._wanted:
-                self._wanted.remove(overview)
-            self._wanted.append(overview)
+    def request(self, overview: Overview) -> None:
+        """Puts an overview before all others."""
+        with self._changed:
+            if overview in self._requested:
+                self._requested.remove(overview)
+            self._requested.append(overview)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, daemon=True)
                 self._thread.start()
-            self._change.notify()
+            self._changed.notify()
 
     @contextlib.contextmanager
-    def giving_way(self) -> Iterator[None]:
-        """Begins no further step while the block lasts."""
-        with self._change:
+    def paused(self) -> Iterator[None]:
+        """Starts no further step during the block."""
+        with self._changed:
             self._waiting += 1
         try:
             yield
         finally:
-            with self._change:
+            with self._changed:
                 self._waiting -= 1
-                self._change.notify()
+                self._changed.notify()
 
     def _run(self) -> None:
         if sys.platform == "linux":
-            # there a thread has a priority of its own, which the threads that it starts inherit
+            # on Linux a thread has its own priority, and passes it on to threads that it starts
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
         while True:
-            with self._change:
-                self._change.wait_for(lambda: self._wanted and not self._waiting)
-                overview = self._wanted[-1]
+            with self._changed:
+                self._changed.wait_for(lambda: self._requested and not self._waiting)
+                overview = self._requested[-1]
             if not overview.step():
-                with self._change:
-                    self._wanted.remove(overview)
+                with self._changed:
+                    self._requested.remove(overview)

@@ -7,8 +7,8 @@ import json
 import sys
 from pathlib import Path
 
-from ..commands.arguments import Parser
-from ..commands.common import one_line, reporting
+from ..cli.arguments import Parser
+from ..cli.messages import one_line, report_errors
 from ..errors import CaeError
 from ..networks.config import MODELS, UPSAMPLINGS
 from ..runtime.environment import prepare
@@ -160,7 +160,7 @@ def main() -> None:
     told = vars(arguments)
     name, upsampling, as_json = (told.pop(option) for option in ("model", "upsampling", "json"))
     prepare()
-    with reporting(p.prog, "use smaller patches or batches, or less --memory-gib"):
+    with report_errors(p.prog, "use smaller patches or batches, or less --memory-gib"):
         from ..networks import registry
         from ..networks.weights import Weights
         from .train import Interrupted, train

@@ -1,4 +1,4 @@
-"""`-`: standard input and output in the place of files, by way of temporary ones, since reading and writing seek."""
+"""Standard input and output in place of files, as `-`. Temporary files stand in for them, since the codec seeks."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ STREAM = "-"
 
 
 @contextlib.contextmanager
-def as_source(name: str) -> Iterator[Path]:
-    """The path of a file to read, or of what comes from standard input; CaeError where that is a terminal."""
+def open_input(name: str) -> Iterator[Path]:
+    """Gives the path of a file to read; for `-`, of a temporary file with all of standard input.
+
+    Raises:
+        CaeError: if standard input is a terminal or closed.
+    """
     if name != STREAM:
         yield Path(name)
         return
@@ -29,8 +33,12 @@ def as_source(name: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def as_target(name: str, suffix: str) -> Iterator[Path]:
-    """The path of a file to write, or of one that goes to standard output when the block ends well."""
+def open_output(name: str, suffix: str) -> Iterator[Path]:
+    """Gives the path of a file to write; for `-`, of a temporary file that is copied to standard output unless the block fails.
+
+    Raises:
+        CaeError: if standard output is a terminal or closed.
+    """
     if name != STREAM:
         yield Path(name)
         return
@@ -45,7 +53,7 @@ def as_target(name: str, suffix: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _temporary(name: str) -> Iterator[Path]:
-    """A path for a file that vanishes, and whose name in errors is its own alone."""
+    """Gives the path of a temporary file. Errors name it without its folder."""
     with tempfile.TemporaryDirectory(prefix="cae-") as folder:
         path = Path(folder, name)
         try:

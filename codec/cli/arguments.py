@@ -1,0 +1,147 @@
+"""Parsers, and the options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from .. import __version__
+from ..format.limits import PIXELS_MAX
+from .messages import one_line, report_errors
+
+METADATA_NAMES = ("exif", "icc", "xmp")
+_FILES = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}
+"""Names of each shell's function that completes file names."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, one_line(f"{self.prog}: {message}; see {self.prog} --help") + "\n")
+
+
+class _PrintCompletion(argparse.Action):
+    """Prints a shell script that completes the command's options and file names."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *values: object, **_: object) -> NoReturn:
+        try:
+            import shtab
+        except ModuleNotFoundError:
+            parser.error("--print-completion needs the package shtab: pip install shtab")
+        for action in parser._actions:
+            if action.type is Path or action.dest in ("inputs", "input", "output"):
+                action.complete = _FILES  # type: ignore[attr-defined]
+        with report_errors(parser.prog):
+            print(shtab.complete(parser, str(values[1])))
+        parser.exit()
+
+
+def create_parser(name: str, description: str) -> Parser:
+    """Creates a command's parser, with the options that every command has."""
+    parser = Parser(name, description=description)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument(
+        "--print-completion",
+        choices=("bash", "zsh", "tcsh"),
+        action=_PrintCompletion,
+        help="print a completion script for this shell (needs shtab)",
+    )
+    return parser
+
+
+def parse_region(text: str) -> tuple[int, ...]:
+    """Parses "x,y,width,height"; raises ArgumentTypeError for any other text."""
+    parts = text.split(",")
+    if len(parts) != 4 or not all(re.fullmatch(" *[0-9]{1,10} *", part) for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is not x,y,width,height")
+    return tuple(int(part) for part in parts)
+
+
+def add_file_arguments(parser: argparse.ArgumentParser, source: str, target: str) -> None:
+    """Adds the inputs, the output, the metadata to keep, and the options for reports.
+
+    Args:
+        source: describes an input file in help texts.
+        target: describes the output file in help texts.
+    """
+    parser.usage = "%(prog)s [options] IN OUT\n       %(prog)s [options] IN … -o OUT|FOLDER"
+    parser.add_argument("inputs", nargs="*", metavar="IN", help=f"{source}, or a folder of them; - is standard input")
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", help=f"{target}, or the folder to write many files to; - is standard output"
+    )
+    parser.add_argument("-r", "--recursive", action="store_true", help="search folders with their subfolders")
+    parser.add_argument("--update", action="store_true", help="skip files whose output is newer than they are")
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="process many files on the workers of a Dask cluster that see the same files: tcp://HOST:8786",
+    )
+    parser.add_argument("--no-overwrite", action="store_true", help="leave existing files as they are")
+    metadata = parser.add_mutually_exclusive_group()
+    metadata.add_argument(
+        "--keep",
+        type=_parse_metadata_names,
+        default=METADATA_NAMES,
+        metavar="PARTS",
+        help=f"metadata to keep, of {','.join(METADATA_NAMES)} (default: all)",
+    )
+    metadata.add_argument(
+        "--strip", action="store_const", dest="keep", const=(), help="keep no metadata except the picture's orientation"
+    )
+    reports = parser.add_mutually_exclusive_group()
+    reports.add_argument("-v", "--verbose", action="store_true", help="report each file")
+    reports.add_argument("--quiet", action="store_true", help="show no progress and no warnings")
+    parser.add_argument("--json", action="store_true", help="print a line of JSON for each file")
+
+
+def add_resource_arguments(parser: argparse.ArgumentParser, *, weights: bool = True) -> None:
+    """Adds the options for device, threads, weights (if wanted) and the limit of pixels."""
+    parser.add_argument(
+        "--device", metavar="auto|cpu|cuda[:N]", default="auto", help="where to run (default: auto, CUDA if it works)"
+    )
+    parser.add_argument("-j", "--threads", type=int, metavar="N", help="CPU threads (default: all processors)")
+    if weights:
+        parser.add_argument(
+            "--weights", type=Path, metavar="FILE", help="weights file (default: the one that comes with the codec)"
+        )
+    parser.add_argument(
+        "--max-pixels",
+        type=int,
+        metavar="N",
+        help="refuse larger pictures, which may be forged to exhaust memory "
+        f"(default: {PIXELS_MAX} for pictures held whole, and for a band of the others)",
+    )
+
+
+def parse_files(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parses a command line in which options may stand among files; without -o, the last of two files is the output."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    end = words.index("--") if "--" in words else len(words)
+    parsed = parser.parse_intermixed_args(words[:end])
+    parsed.inputs += words[end + 1 :]
+    parsed.has_output_option = parsed.output is not None
+    if parsed.output is None and len(parsed.inputs) == 2:
+        parsed.output = parsed.inputs.pop()
+    elif parsed.output is None and len(parsed.inputs) < 2:
+        missing = ", ".join(("IN", "OUT")[len(parsed.inputs) :])
+        parser.error(f"the following arguments are required: {missing}")
+    elif parsed.output is None:
+        parser.error(f"{', '.join(parsed.inputs[2:])}: several inputs need an output folder (-o FOLDER)")
+    elif not parsed.inputs:
+        parser.error("the following arguments are required: IN")
+    if parsed.output == "-" and parsed.json:
+        parser.error("--json and the file would both go to standard output; name a file")
+    return parsed
+
+
+def _parse_metadata_names(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    for name in names:
+        if name not in METADATA_NAMES:
+            raise argparse.ArgumentTypeError(f"{name!r} is not one of {', '.join(METADATA_NAMES)}")
+    return names

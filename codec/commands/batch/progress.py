@@ -1,0 +1,122 @@
+"""Progress bars, shown on a terminal after a delay."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from ...cli.messages import one_line
+
+if TYPE_CHECKING:
+    import numpy as np
+    from tqdm import tqdm
+
+DELAY = 2.0
+"""Seconds before a bar appears."""
+
+
+class FilesBar:
+    """A bar that counts files and shows the pixels per second.
+
+    Args:
+        files: number of files.
+        quiet: show nothing.
+        delay: seconds before the bar appears.
+    """
+
+    def __init__(self, files: int, quiet: bool, delay: float = DELAY) -> None:
+        bar_format = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} files{postfix}, {remaining} left"
+        self._context = _open_bar(quiet, delay, total=files, unit="file", bar_format=bar_format)
+        self._start, self._pixels = time.monotonic(), 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> FilesBar:
+        self._bar = self._context.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._context.__exit__(*error)
+
+    def add_pixels(self, count: int) -> None:
+        """Counts pixels, on any thread."""
+        with self._lock:
+            self._pixels += count
+            speed = self._pixels / 1e6 / max(time.monotonic() - self._start, 1e-3)
+            self._bar.set_postfix_str(f"{speed:.1f} MP/s", refresh=False)
+
+    def add_file(self) -> None:
+        """Counts a file."""
+        self._bar.update()
+
+
+class PictureBar:
+    """A bar that counts one picture's pixels. A `ProgressMonitor`.
+
+    Args:
+        quiet: show nothing.
+        delay: seconds before the bar appears.
+    """
+
+    def __init__(self, quiet: bool, delay: float = DELAY) -> None:
+        self._quiet, self._delay = quiet, delay
+
+    def track_bands(self, bands: Iterable[np.ndarray], pixels: int, name: str, *, ahead: bool = False) -> Iterator[np.ndarray]:
+        """Passes on the bands and counts their pixels.
+
+        With `ahead`, the consumer takes several bands before it works on them. They count once it returns after a while.
+        """
+        taken = 0
+        with self._open(pixels, name) as bar:
+            for band in bands:
+                taken += band.shape[0] * band.shape[1]
+                start = time.monotonic()
+                if not ahead:
+                    bar.update(taken / 1e6 - bar.n)
+                yield band
+                if ahead and time.monotonic() - start > 0.1:
+                    bar.update(taken / 1e6 - bar.n)
+
+    @contextlib.contextmanager
+    def track_search(self, pixels: int | None, name: str) -> Iterator[Callable[[float], None]]:
+        """Gives a function that counts pixels, on any thread; `pixels` is None where the sum is unknown."""
+        lock = threading.Lock()
+
+        def count(done: float) -> None:
+            with lock:
+                # rounding may bring the sum above the total, at which tqdm warns
+                bar.update(done / 1e6 if bar.total is None else min(done / 1e6, bar.total - bar.n))
+
+        with self._open(pixels, name) as bar:
+            yield count
+
+    def _open(self, pixels: int | None, name: str) -> contextlib.AbstractContextManager[tqdm]:
+        bar_format = "{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} MP, {rate_fmt}, {remaining} left"
+        if pixels is None:
+            bar_format = "{desc} {n:.1f} MP in all tries, {rate_fmt}, {elapsed}"
+        total = None if pixels is None else pixels / 1e6
+        return _open_bar(self._quiet, self._delay, total=total, desc=one_line(name), unit="MP", bar_format=bar_format)
+
+
+@contextlib.contextmanager
+def _open_bar(quiet: bool, delay: float, **options: Any) -> Iterator[tqdm]:
+    """Gives a bar that a thread redraws every second, since one step may take long."""
+    from tqdm import tqdm
+
+    ended = threading.Event()
+
+    def refresh() -> None:
+        pause = delay
+        while not ended.wait(pause):
+            bar.refresh()
+            pause = 1
+
+    with tqdm(delay=delay, disable=quiet or None, leave=False, **options) as bar:
+        if not bar.disable:
+            threading.Thread(target=refresh, daemon=True).start()
+        try:
+            yield bar
+        finally:
+            ended.set()

@@ -1,0 +1,109 @@
+"""Runs a command's work on one file or on many."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+
+from ...cli.messages import one_line, print_message
+from ...cli.standard_streams import open_input, open_output
+from ...errors import CaeError
+from . import cluster, pool
+from .plan import Plan, has_many, make_plan, reason_to_skip
+from .progress import FilesBar, PictureBar
+from .report import Reporter
+from .task import Task, Tools, Work
+
+
+def run(work: Work, program: str) -> None:
+    """Does the work on the files that its arguments name.
+
+    Args:
+        work: the command's work.
+        program: the command's name, for messages.
+
+    Raises:
+        CaeError: if the only file, or the plan for several, fails.
+    """
+    arguments = work.arguments
+    # without -o, a folder as OUT is a mistake
+    if arguments.has_output_option and has_many(arguments.inputs, arguments.output):
+        if arguments.scheduler is not None:
+            cluster.make_absolute(arguments)
+        plan = make_plan(arguments.inputs, arguments.output, work.suffix, work.accepts, recursive=arguments.recursive)
+        run_many(work, plan, program)
+    elif arguments.scheduler is not None:
+        raise CaeError("--scheduler is for many files; name an output folder (-o FOLDER)")
+    else:
+        run_one(work)
+
+
+def run_one(work: Work) -> None:
+    """Does the work on one file. Input and output may be standard streams."""
+    arguments = work.arguments
+    reporter = Reporter(as_json=arguments.json, verbose=arguments.verbose)
+    (source,), target = arguments.inputs, arguments.output
+    try:
+        with open_input(source) as source_path, open_output(target, work.suffix) as target_path:
+            task = Task(source_path, target_path)
+            if reason := reason_to_skip(task, arguments):
+                if arguments.no_overwrite:
+                    raise CaeError(f"{target}: {reason}")
+                reporter.report_skipped(source, target, reason)
+                return
+            start = time.monotonic()
+            summary = work.run(task, Tools(arguments, arguments.threads, PictureBar(arguments.quiet)))
+            seconds = time.monotonic() - start
+    except CaeError as error:
+        reporter.report_failed(source, str(error))
+        raise
+    reporter.report_written(source, target, summary, seconds)
+
+
+def run_many(work: Work, plan: Plan, program: str) -> None:
+    """Does a plan's tasks. Goes on after failures, lists them at the end, and exits with status 1 if there are any."""
+    arguments = work.arguments
+    reporter = Reporter(as_json=arguments.json, verbose=arguments.verbose)
+    failures = [(str(path), message) for path, message in plan.refused]
+    for path, message in failures:
+        reporter.report_failed(path, message)
+    tasks = []
+    for task in plan.tasks:
+        if reason := reason_to_skip(task, arguments):
+            reporter.report_skipped(str(task.source), str(task.target), reason)
+        else:
+            tasks.append(task)
+    if tasks:
+        failures += _run_tasks(work, tasks, reporter)
+    for path, message in failures:
+        print_message(one_line(f"{program}: {message if message.startswith(path) else f'{path}: {message}'}"))
+    if failures:
+        total = len(plan.tasks) + len(plan.refused)
+        sys.exit(f"{program}: {len(failures)} of {total} files failed")
+
+
+def _run_tasks(work: Work, tasks: Sequence[Task], reporter: Reporter) -> list[tuple[str, str]]:
+    """Does tasks here or on a cluster; returns those that failed as (file, message)."""
+    from ...runtime import environment
+
+    environment.prepare()
+    arguments = work.arguments
+    failures = []
+    run_tasks = pool.run_tasks if arguments.scheduler is None else cluster.run_tasks
+    with (
+        FilesBar(len(tasks), arguments.quiet) as bar,
+        contextlib.closing(run_tasks(work, tasks, arguments, bar.add_pixels)) as outcomes,
+    ):
+        for task, outcome in outcomes:
+            for message in outcome.warnings:
+                warnings.warn(message, RuntimeWarning, stacklevel=1)
+            if outcome.error is not None:
+                failures.append((str(task.source), outcome.error))
+                reporter.report_failed(str(task.source), outcome.error)
+            else:
+                reporter.report_written(str(task.source), str(task.target), outcome.summary, outcome.seconds)
+            bar.add_file()
+    return failures

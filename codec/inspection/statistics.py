@@ -1,0 +1,241 @@
+"""Statistics of good samples, and how far a picture departs from them. NumPy alone.
+
+Three things are compared: the error of the reconstruction, the surprise (bits of the latent under the codec's own entropy
+model), and the distance of the analysis transform's features from those of good samples. Error and surprise count in both
+directions: where a part is missing, it costs fewer bits than the texture around it.
+
+The distance is Mahalanobis's, as in PaDiM (Defard et al., 2020, arXiv:2011.08785), but with one Gaussian for all positions,
+since textures shift, and of few numbers. The features are whitened. What counts is the logarithm of the energy in each of
+`GROUPS` groups of components, and the values of the `VALUES` strongest. A low energy, as where texture is missing, is as
+unusual as a high one. The energy of a texture is the same wherever its edges fall.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as safetensors_load
+from safetensors.numpy import save
+
+from ..errors import CaeError
+from ..format.geometry import LATENT_STRIDE
+from ..networks.config import FEATURE_STRIDE
+from ..options import QUALITIES
+from ..runtime.atomic_write import atomic_write
+from ..tensor_files import parse_header, read_regular
+from .heat_maps import enlarge_positions, smooth
+from .traces import DEFAULT_MAPS, MAPS, Traces
+
+LAYERS = (("error", 2.0), ("error", 4.0), ("error", 8.0), ("surprise", 0.0), ("surprise", 8.0), ("distance", 0.0))
+"""Maps, and the deviation in pixels of the Gaussian that smooths each."""
+GROUPS = 16
+VALUES = 2
+HIGHEST = 5
+"""Places of a layer whose mean is its score. A single place may be high by chance."""
+UPWARDS = "distance"
+"""The map whose low values are not unusual."""
+SAMPLES_MIN = 4
+"""Fewest good samples: two halves with a spread each."""
+_STRIDES = {"error": 1, "surprise": LATENT_STRIDE, "distance": FEATURE_STRIDE}
+"""Pixels to a position of each map."""
+_FLOOR = {"error": 1e-7, "surprise": 1.0, "energy": 0.05}
+"""Added before logarithms are taken: a fraction of an 8-bit level, squared; a bit; a share of the usual energy."""
+_VARIANCE_MIN = 1e-3
+"""Share of the components' mean variance that is added to each, so that directions in which nothing varies do not count."""
+_NOISE = 1e-6
+"""Variance added for rounding, where all samples are of one colour."""
+_SPREAD_MIN = 0.05
+_NOT_CALIBRATED = (np.empty(0),) * 3
+_ARRAYS = ("mean", "whitening", "usual", "spread", "levels", "peaks", "highest")
+"""Names of the arrays in a file."""
+_METADATA_KEY = "good_samples"
+_FILE_SIZE_MAX = 2**28
+"""Largest file of statistics in bytes. Statistics of 4,000 channels take half of it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Statistics:
+    """Statistics of good samples.
+
+    Args:
+        quality, model_id: those of the samples' traces.
+        mean: the features' mean, (C,).
+        whitening: (C, C); makes deviations from the mean uncorrelated, of variance 1 or less, the strongest last.
+        usual: mean (D,) of the descriptions that are made of whitened features.
+        spread: (D, D), the descriptions' whitening.
+        levels: (layers, 2), mean and deviation of each of `LAYERS`.
+        peaks: (layers, 2, 2), mean and deviation of a sample's highest value in each layer and direction, in units of
+            `levels`.
+        highest: (layers,), the highest departure of a good sample from the statistics of the others.
+    """
+
+    quality: int
+    model_id: bytes
+    mean: np.ndarray
+    whitening: np.ndarray
+    usual: np.ndarray
+    spread: np.ndarray
+    levels: np.ndarray
+    peaks: np.ndarray
+    highest: np.ndarray
+
+    @classmethod
+    def from_samples(cls, samples: Sequence[Traces]) -> Statistics:
+        """Computes the statistics of good samples, given in the order in which they were taken.
+
+        The usual departures of each half are measured against the statistics of the other half.
+
+        Args:
+            samples: complete traces, all of one model and quality.
+
+        Raises:
+            CaeError: if there are fewer than `SAMPLES_MIN`, or traces are incomplete or do not belong together.
+        """
+        if len(samples) < SAMPLES_MIN:
+            raise CaeError(f"{len(samples)} good samples; at least {SAMPLES_MIN} are needed, and dozens are better")
+        if any(sample.maps != MAPS for sample in samples):
+            raise CaeError("traces of good samples lack some maps; inspect them without their maps named")
+        if len({(sample.quality, sample.model_id) for sample in samples}) > 1:
+            raise CaeError("traces of good samples are of several qualities or models; inspect them all with one")
+        first, second = samples[: len(samples) // 2], samples[len(samples) // 2 :]
+        # few samples are closer to their own mean than others are, and so are those taken next to them
+        halves = (cls._fit(first), second), (cls._fit(second), first)
+        # one layer at a time, since all of them would take three times the memory
+        values = ([half._layer(each, *layer) for half, others in halves for each in others] for layer in LAYERS)
+        return cls._fit(samples)._calibrate(values)
+
+    @classmethod
+    def from_single(cls, traces: Traces) -> Statistics:
+        """Computes the statistics of a single picture, with which its places are compared with each other."""
+        fitted = cls._fit([traces])
+        calibrated = fitted._calibrate([[fitted._layer(traces, *layer)] for layer in LAYERS])
+        return dataclasses.replace(calibrated, peaks=np.broadcast_to([0.0, 1.0], calibrated.peaks.shape))
+
+    @classmethod
+    def _fit(cls, samples: Sequence[Traces]) -> Statistics:
+        """Computes means and whitenings alone."""
+        mean, whitening = _whiten([sample.features for sample in samples])
+        usual, spread = _whiten([_describe(sample.features, mean, whitening) for sample in samples])
+        return cls(samples[0].quality, samples[0].model_id, mean, whitening, usual, spread, *_NOT_CALIBRATED)
+
+    def _calibrate(self, values: Iterable[Sequence[np.ndarray]]) -> Statistics:
+        """Adds the usual values of each layer, from a list of the samples' values for each of `LAYERS`."""
+        levels, peaks, highest = [], [], []
+        for layer, (name, _) in zip(values, LAYERS, strict=True):
+            every = np.concatenate([value.ravel() for value in layer])
+            mean, spread = every.mean(dtype=np.float64), every.std(dtype=np.float64) + 1e-6
+            own = np.array([[(_top(value) - mean) / spread, (mean + _top(-value)) / spread] for value in layer])
+            usual, varying = own.mean(0), own.std(0) + _SPREAD_MIN
+            levels.append((mean, spread))
+            peaks.append(np.stack([usual, varying], -1))
+            departures = (own - usual) / varying
+            highest.append((departures[:, 0] if name == UPWARDS else departures).max())
+        return dataclasses.replace(self, levels=np.array(levels), peaks=np.array(peaks), highest=np.array(highest))
+
+    def heat(self, traces: Traces, maps: Sequence[str] = DEFAULT_MAPS) -> np.ndarray:
+        """Returns how far each pixel is above the highest values usual in good samples, in their deviations: (H, W) float32.
+
+        Raises:
+            CaeError: for traces of another model or quality, or without what the maps need.
+        """
+        height, width = traces.size
+        heat = np.full((height, width), -np.inf, np.float32)
+        for name, departure in self._departures(traces, maps):
+            np.maximum(heat, enlarge_positions(departure, _STRIDES[name])[:height, :width], out=heat)
+        return heat
+
+    def score(self, traces: Traces, maps: Sequence[str] = DEFAULT_MAPS) -> float:
+        """Returns the highest departure of any layer, the mean of its `HIGHEST` highest places, in the units of `heat`."""
+        return max(_top(departure) for _, departure in self._departures(traces, maps))
+
+    def threshold(self, maps: Sequence[str] = DEFAULT_MAPS) -> float:
+        """Returns the highest score of a good sample."""
+        return float(max(value for value, (name, _) in zip(self.highest, LAYERS, strict=True) if name in maps))
+
+    def _departures(self, traces: Traces, maps: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
+        if (traces.quality, traces.model_id) != (self.quality, self.model_id):
+            raise CaeError(
+                f"the statistics are of quality {self.quality} and weights {self.model_id.hex()}, the picture's traces of "
+                f"{traces.quality} and {traces.model_id.hex()}; make them again with the same"
+            )
+        if lacking := set(maps) - set(traces.maps):
+            raise CaeError(f"the picture's traces lack {', '.join(sorted(lacking))}; inspect it for these maps")
+        if "distance" in maps and (count := traces.features.shape[-1]) != self.mean.size:
+            raise CaeError(f"the statistics are of {self.mean.size} features, not {count}; make them again")
+        for (name, smoothing), (mean, spread), peaks in zip(LAYERS, self.levels, self.peaks, strict=True):
+            if name in maps:
+                value = (self._layer(traces, name, smoothing) - np.float32(mean)) / np.float32(spread)
+                up, down = peaks.astype(np.float32)
+                above = (value - up[0]) / up[1]
+                yield name, above if name == UPWARDS else np.maximum(above, (-value - down[0]) / down[1])
+
+    def _layer(self, traces: Traces, name: str, smoothing: float) -> np.ndarray:
+        """Returns a layer on the pixels (H, W), or on the positions of the latent or the features."""
+        if name == "error":
+            return np.log(smooth(traces.error, smoothing) + np.float32(_FLOOR[name]))
+        if name == "surprise":
+            return smooth(np.log(traces.bits + np.float32(_FLOOR[name])), smoothing / _STRIDES[name])
+        description = _describe(traces.features, self.mean, self.whitening)
+        return np.log(np.square((description - self.usual) @ self.spread).sum(-1) + 1).astype(np.float32)
+
+    def save(self, path: Path) -> None:
+        """Writes a .safetensors file; raises CaeError where that fails."""
+        tensors = {name: np.ascontiguousarray(getattr(self, name), np.float64) for name in _ARRAYS}
+        facts = {"quality": self.quality, "model_id": self.model_id.hex()}
+        with atomic_write(path) as file:
+            file.write(save(tensors, {_METADATA_KEY: json.dumps(facts)}))
+
+    @classmethod
+    def load(cls, path: Path) -> Statistics:
+        """Reads a file that `save` wrote; raises CaeError for any other file."""
+        data = read_regular(path, _FILE_SIZE_MAX, "statistics")
+        try:
+            facts = json.loads(parse_header(data)["__metadata__"][_METADATA_KEY])
+            tensors = safetensors_load(data)
+            arrays = {name: tensors[name] for name in _ARRAYS}
+            quality, model_id = facts["quality"], bytes.fromhex(facts["model_id"])
+            channels, described, layers = arrays["mean"].size, arrays["usual"].size, len(LAYERS)
+            shapes = [(channels,), (channels,) * 2, (described,), (described,) * 2, (layers, 2), (layers, 2, 2), (layers,)]
+            if shapes != [array.shape for array in arrays.values()] or described != _description_size(channels) or not channels:
+                raise ValueError("other shapes")
+            if any(array.dtype != np.float64 or not np.isfinite(array).all() for array in arrays.values()):
+                raise ValueError("other numbers")
+            if type(quality) is not int or quality not in QUALITIES:
+                raise ValueError("no quality")
+        except (SafetensorError, LookupError, RecursionError, TypeError, ValueError) as error:
+            raise CaeError(f"{path}: holds no statistics of good samples ({error}); make them with --good and --save") from None
+        return cls(quality, model_id, **arrays)
+
+
+def _whiten(samples: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the mean (K,) of values (h, w, K), and directions (K, K) that whiten deviations from it, the strongest last."""
+    rows = [sample.reshape(-1, sample.shape[-1]) for sample in samples]
+    count = sum(map(len, rows))
+    mean = sum(row.sum(0, dtype=np.float64) for row in rows) / count
+    covariance = sum(deviation.T @ deviation for deviation in (row - mean for row in rows)) / count
+    variances, directions = np.linalg.eigh(covariance)
+    variances = variances.clip(0) + _VARIANCE_MIN * variances.mean() + _NOISE
+    return mean, directions / np.sqrt(variances)
+
+
+def _description_size(channels: int) -> int:
+    """Returns D of `_describe` for features of so many channels."""
+    return min(GROUPS, channels) + min(VALUES, channels)
+
+
+def _describe(features: np.ndarray, mean: np.ndarray, whitening: np.ndarray) -> np.ndarray:
+    """Returns log energies of groups of whitened features, and the strongest features as they are: (h, w, D) float32."""
+    white = (features - mean.astype(np.float32)) @ whitening.astype(np.float32)
+    ends = np.linspace(0, white.shape[-1], min(GROUPS, white.shape[-1]) + 1).astype(int)
+    energy = np.add.reduceat(np.square(white), ends[:-1], axis=-1) / np.diff(ends).astype(np.float32)
+    return np.concatenate([np.log(energy + np.float32(_FLOOR["energy"])), white[..., -VALUES:]], -1)
+
+
+def _top(values: np.ndarray) -> float:
+    """Returns the mean of the highest `HIGHEST` values."""
+    return float(np.partition(values, -min(HIGHEST, values.size), axis=None)[-HIGHEST:].mean())
