@@ -1,4 +1,4 @@
-"""A learned image codec: `encode` a picture to the bytes of a `.cae` file, `decode` them, ask for their `info`.
+"""A learned image codec: `encode` a picture to the bytes of a `.cae` file, `decode` them, or ask for their `info`.
 
 Larger pictures: `open` a file to read regions and tiles of it, `create` one to write it row by row.
 
@@ -22,16 +22,8 @@ __version__ = "0.1.0"
 _LAZY = ("Codec", "create", "decode", "decode_image", "encode", "open")
 
 
-def _prepared() -> None:
-    """Sets up the environment, which must come before the import of torch."""
-    from .runtime import environment
-
-    environment.prepare()
-
-
 def __getattr__(name: str) -> object:
     if name in _LAZY:
-        _prepared()
         from .api import functions
 
         return getattr(functions, name)
@@ -40,11 +32,3 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
-
-
-def _unpickle(*state: object) -> object:
-    """A codec as it was pickled; here, so that the environment is prepared before torch is imported."""
-    _prepared()
-    from .api.codec import codec_again
-
-    return codec_again(*state)

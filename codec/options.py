@@ -1,4 +1,4 @@
-"""What a caller may choose for one call, and what holds where he does not."""
+"""Encode and decode options and their defaults."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import numbers
 import operator
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, TypedDict
 
 from .errors import CaeError
 
@@ -34,7 +34,7 @@ ENLARGEMENTS = (2,)
 """How many times larger it may be."""
 DECODE_SCALES = (*(Fraction(factor) for factor in ENLARGEMENTS), *(Fraction(1, factor) for factor in REDUCTIONS))
 """Sizes of a decode, in sizes of the picture."""
-SCALES_NAMED = "{}, {}, {}, {} or {}".format(*DECODE_SCALES)
+SCALES_NAMED = " or ".join(", ".join(map(str, DECODE_SCALES)).rsplit(", ", 1))
 
 Region = tuple[int, int, int, int]
 """x, y, width and height in pixels."""
@@ -52,9 +52,26 @@ def integer(name: str, value: object) -> int:
         raise CaeError(f"{name} {value!r} is not an integer") from None
 
 
+class StreamKeywords(TypedDict, total=False):
+    """Encode options, besides the quality, of pictures that come row by row: see `Codec.encode`."""
+
+    tile: int
+    effort: int
+    lossless: bool
+    depth: int | None
+
+
+class EncodeKeywords(StreamKeywords, total=False):
+    """Encode options, besides the quality, of pictures that are there as a whole: see `Codec.encode`."""
+
+    target_size: int | None
+    target_bpp: float | None
+    target_psnr: float | None
+
+
 @dataclasses.dataclass(frozen=True)
 class EncodeOptions:
-    """How one picture is encoded: `quality` 1 (smallest file) to 100, `tile` the side of its tiles in pixels.
+    """Encode options of one picture: `quality` 1 (smallest file) to 100, `tile` the side of its tiles in pixels.
 
     `lossless` codes every pixel exactly, whatever the quality; without it only what costs less so is.
     `depth` is how many bits the samples of an array of uint16 have, 9 to 16: their values reach 2**depth - 1 (None: all 16).
@@ -106,16 +123,13 @@ class EncodeOptions:
             raise CaeError(f"depth {self.depth}: {what}")
         return self.depth
 
-    def hint(self, largest: int, depth: int) -> str | None:
-        """What to say of a picture whose colours reach so far, where it looks as if another depth was meant; else None.
+    def likely_depth(self, largest: int, depth: int) -> int | None:
+        """Bits that samples seem to have whose colours reach `largest`, where that is another depth than was chosen; else None.
 
-        Alpha says nothing of it, which may be that of an image program.
+        Alpha says nothing of it: an image program may have added it at full range.
         """
         bits = largest.bit_length()
-        if depth < 16 or self.depth is not None or self.lossless or not 8 < bits <= 12:
-            return None
-        advice = f"if they have {bits} bits, say depth={bits} (--depth {bits}) for a finer picture"
-        return f"no sample of its colours is above {largest} of 65535; {advice}"
+        return None if depth < 16 or self.depth is not None or self.lossless or not 8 < bits <= 12 else bits
 
     @property
     def searches(self) -> bool:

@@ -12,6 +12,7 @@ import codec
 import codec.pillow
 from codec import CaeError
 from codec.coding.lossless import decode_colour, decode_gray, encode_colour, encode_gray
+from codec.commands import encode
 from codec.dataset import CaeFolder
 from codec.format import container
 from codec.format.container import Payload
@@ -19,7 +20,6 @@ from codec.format.header import MODES, NO_MODEL, Header, Kind, Plane
 from codec.images.downscale import reduce
 from codec.images.samples import scaled
 from codec.numcodecs import Cae
-from codec.options import EncodeOptions
 from codec.zarr import CaeCodec
 
 from .conftest import TINY
@@ -120,18 +120,30 @@ def test_fewer_bits_reach_white_earlier(default, deep):
     assert np.array_equal(default.decode(default.encode(picture, lossless=True, depth=12)), picture)
 
 
-@pytest.mark.parametrize("streamed", [False, True])
-@pytest.mark.parametrize(("colour", "hinted"), [(4095, True), (65535, False), (200, False)])
-def test_the_hint_looks_at_colours_alone(tiny, recwarn, streamed, colour, hinted):
-    """An image program's alpha reaches 65535 over a camera's 12 bits."""
+HINTED = pytest.mark.parametrize(("colour", "hinted"), [(4095, True), (65535, False), (200, False)])
+
+
+def camera_gray(colour, hinted):
+    """Gray and alpha; an image program's alpha reaches 65535 over a camera's 12 bits."""
     picture = np.full((9, 9, 2), colour, np.uint16)
     picture[..., 1] = 65535 if hinted else 4095
-    if streamed:
-        with tiny.create_picture(io.BytesIO(), (9, 9), "LA", EncodeOptions(), {}, depth=16) as out:
-            out.write(picture)
-    else:
-        tiny.encode(picture)
+    return picture
+
+
+@HINTED
+def test_the_hint_looks_at_colours_alone(tiny, recwarn, colour, hinted):
+    tiny.encode(camera_gray(colour, hinted))
     assert [str(each.message).startswith("no sample of its colours is above 4095") for each in recwarn] == [True] * hinted
+
+
+@HINTED
+@pytest.mark.parametrize("target", [(), ("--target-size", "500")])
+def test_the_commands_hint_names_its_option(tmp_path, capsys, colour, hinted, target):
+    np.save(tmp_path / "a.npy", camera_gray(colour, hinted))
+    encode.main([str(tmp_path / "a.npy"), str(tmp_path / "a.cae"), "--weights", str(TINY), "--device", "cpu", *target])
+    told = capsys.readouterr().err
+    assert told.count("a.cae: no sample of its colours is above 4095 of 65535; if they have 12 bits, say --depth 12") == hinted
+    assert "depth=" not in told
 
 
 @pytest.mark.parametrize(

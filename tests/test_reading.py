@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 import codec
+from codec.api.codec import open_lazily
 from codec.format import container
 from codec.format.container import Payload
 from codec.format.header import Header, Kind
@@ -49,7 +50,9 @@ def crop(pixels, region):
 def test_facts(default, chelsea):
     image = Image.fromarray(chelsea).convert("LA")
     image.info["icc_profile"], image.info["exif"] = b"profile", b"Exif\0\0II*\0"
-    with default.open(default.encode(image, 33, tile=192)) as picture:
+    data = default.encode(image, 33, tile=192)
+    with default.open(data) as picture:
+        assert picture.info == codec.info(data)
         assert (picture.size, picture.mode, picture.tile_size, picture.quality) == ((451, 300), "LA", 192, 33)
         assert picture.metadata == {"iccp": b"profile", "exif": b"Exif\0\0II*\0"}
         picture.metadata.clear()
@@ -101,6 +104,21 @@ def test_what_is_no_file(tiny, tmp_path, path):
     path.write_bytes(container.write(Header(1, 1, 3, 1, 64, b"nobody's"), {}, [Payload(Kind.TRANSFORM, b"word")]))
     with pytest.raises(codec.CaeError, match=r"photo\.cae: .*weights"):
         tiny.open(path)
+
+
+def test_opened_lazily(tiny, data):
+    """No codec is made before pixels are asked for."""
+    made = []
+
+    def make():
+        made.append(tiny)
+        return tiny
+
+    with open_lazily(data, make) as picture:
+        assert (picture.size, picture.mode, picture.depth, picture.metadata) == ((451, 300), "RGB", 8, {})
+        assert picture.info == codec.info(data) and not made
+        assert np.array_equal(picture.read((9, 9, 9, 9)), tiny.decode(data)[9:18, 9:18]) and picture.scales
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize("region", [(0, 0, 0, 5), (450, 0, 2, 5), (0, 0, 5), "abcd"])

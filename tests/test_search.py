@@ -15,7 +15,6 @@ from codec.coding.latent_search import SCHEDULES, Target, relaxed, sampled
 from codec.coding.settings import Job
 from codec.commands import encode
 from codec.format.geometry import Rect
-from codec.images.picture import Picture
 from codec.networks.quantisation import Quantiser
 from codec.options import EncodeOptions
 
@@ -124,9 +123,7 @@ def test_bits_of_real_symbols_meet_the_tables(tiny):
 def test_the_search_counts_the_pixels_that_it_is_done_with(tiny, tmp_path):
     image = skimage.data.coffee()[:150, :100]
     done = []
-    with tiny.create_picture(
-        tmp_path / "a.cae", (100, 150), "RGB", EncodeOptions(tile=64, effort=3), {}, None, done.append
-    ) as out:
+    with tiny.create(tmp_path / "a.cae", (100, 150), "RGB", tile=64, effort=3, progress=done.append) as out:
         out.write(image)
     assert sum(done) == pytest.approx(100 * 150) and sum(map(bool, done)) == 6 * SCHEDULES[3][0].iterations
 
@@ -182,8 +179,7 @@ def test_a_target_is_met_where_the_effort_is_to_round(tiny):
 
 def test_files_that_are_tried_for_a_target_are_counted(tiny):
     done = []
-    picture = Picture(PHOTOGRAPH[:64, :64], None)
-    tiny.encode_picture(picture, EncodeOptions(effort=3, target_size=300), done.append)
+    tiny.encode(PHOTOGRAPH[:64, :64], effort=3, target_size=300, progress=done.append)
     assert sum(done) >= 64 * 64
 
 
@@ -192,5 +188,5 @@ def test_tiles_without_a_search_are_counted(tiny):
     done = []
     image = np.full((64, 128, 3), 200, np.uint8)
     image[:, 64:] = 255 * (np.indices((64, 64)).sum(0) // 8 % 2)[..., None]
-    tiny.encode_picture(Picture(image, None), EncodeOptions(60, tile=64, effort=3), done.append)
+    tiny.encode(image, 60, tile=64, effort=3, progress=done.append)
     assert sum(done) == pytest.approx(64 * 128)

@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import codec
 from codec import CaeError
@@ -25,6 +26,7 @@ def test_the_file_is_that_of_the_whole_picture(tiny, chelsea, tmp_path, mode, cu
             out.write(rows[..., 0] if mode == "L" and len(rows) % 2 else rows)
     written = file.read_bytes() if place == "path" else file.getvalue()
     assert written == tiny.encode(pixels, 70, tile=64)
+    assert out.info == codec.info(written)
     assert place == "file" or os.listdir(tmp_path) == ["photo.cae"]
 
 
@@ -38,6 +40,21 @@ def test_metadata_of_another_file(tiny, chelsea, tmp_path):
                 out.write(rows)
         assert picture.metadata == metadata
         assert tiny.open(tmp_path / "b.cae").metadata == metadata
+
+
+def test_metadata_in_place_of_an_images_own(tiny, chelsea):
+    image = Image.fromarray(chelsea[:20, :30])
+    image.info["exif"] = b"Exif\0\0II*\0"
+    for metadata, kept in ((None, {"exif": b"Exif\0\0II*\0"}), ({}, {}), ({"xmp ": b"<x/>"}, {"xmp ": b"<x/>"})):
+        with tiny.open(tiny.encode(image, metadata=metadata)) as picture:
+            assert picture.metadata == kept
+    with pytest.raises(CaeError, match="metadata 'xmp' is unknown"):
+        tiny.encode(image, metadata={"xmp": b""})
+
+
+def test_a_target_needs_the_whole_picture(tiny):
+    with pytest.raises(TypeError, match="target_bpp"):
+        tiny.create(io.BytesIO(), (5, 6), "RGB", target_bpp=1)
 
 
 @pytest.mark.parametrize("rows", [1, 7, 100])

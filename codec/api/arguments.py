@@ -1,12 +1,16 @@
-"""What a codec is made with, checked and in one form."""
+"""Arguments of a `Codec`, checked and in one form, and how functions show keywords that are declared elsewhere."""
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import itertools
 import os
+import typing
+from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 import torch
@@ -15,12 +19,14 @@ from ..errors import CaeError
 from ..format.limits import PIXELS_MAX
 from ..networks import registry
 from ..networks.weights import Files
-from ..options import integer
+from ..options import EncodeKeywords, EncodeOptions, StreamKeywords, integer
 from ..runtime import devices
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Arguments(TypedDict, total=False):
-    """What a `Codec` is made with, and what each function of this module takes besides its own arguments."""
+    """Arguments of `Codec`, which each function of `import codec` takes besides its own."""
 
     weights: str | PathLike[str] | None
     encoder: str | PathLike[str] | None
@@ -75,5 +81,29 @@ class CheckedArguments:
 
 
 def _absolute(part: str | PathLike[str] | None) -> str | None:
-    """A name of an installed file as it is, a path from the root on."""
+    """Makes a path absolute; keeps the name of an installed file."""
     return None if part is None else os.path.abspath(part) if registry.is_path(part) else os.fspath(part)
+
+
+def option_parameters(keywords: type[StreamKeywords | EncodeKeywords]) -> list[inspect.Parameter]:
+    """Keyword parameters for encode options, with the defaults of `EncodeOptions`."""
+    defaults = {field.name: field.default for field in dataclasses.fields(EncodeOptions)}
+    return [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=defaults[name], annotation=annotation)
+        for name, annotation in typing.get_type_hints(keywords).items()
+    ]
+
+
+def with_parameters(
+    options: Iterable[inspect.Parameter] = (), arguments: Iterable[inspect.Parameter] = ()
+) -> Callable[[Function], Function]:
+    """Shows keyword parameters in a function's signature in place of its `**`: options after `quality`, arguments last."""
+
+    def show(function: Function) -> Function:
+        signature = inspect.signature(function)
+        own = [each for each in signature.parameters.values() if each.kind != each.VAR_KEYWORD]
+        shown = list(itertools.chain.from_iterable((each, *options) if each.name == "quality" else (each,) for each in own))
+        function.__signature__ = signature.replace(parameters=[*shown, *arguments])  # type: ignore[attr-defined]
+        return function
+
+    return show

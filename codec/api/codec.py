@@ -1,31 +1,25 @@
-"""Encoding and decoding for applications: the class behind `import codec`."""
+"""The class `Codec`: encoding and decoding for applications."""
 
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from os import PathLike
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Unpack
 
 import numpy as np
 import torch
 from PIL import Image
 
-from .. import _unpickle
-from ..coding.concealment import Damage
-from ..coding.decoder import decode as decode_region
 from ..coding.encoder import encode as encode_pixels
 from ..coding.maps import traces
 from ..coding.rate_control import encode_to_target
 from ..coding.settings import Job, Settings
 from ..errors import CaeError
-from ..format import container
 from ..format.buffers import Buffer, as_bytes, drop_traceback
-from ..format.header import NO_MODEL
+from ..format.header import NO_MODEL, Header
 from ..format.limits import PIXELS_MAX, check_size
-from ..format.sources import MemorySource
 from ..images import picture as pictures
 from ..images import streams
 from ..images.picture import Picture
@@ -38,21 +32,21 @@ from ..networks.model import Model
 from ..networks.weights import Files
 from ..options import (
     DEFAULT_CACHE,
-    DEFAULT_EFFORT,
     DEFAULT_INSPECTION_QUALITY,
     DEFAULT_QUALITY,
-    DEFAULT_TILE,
-    DecodeOptions,
+    EncodeKeywords,
     EncodeOptions,
     OnError,
     Region,
+    StreamKeywords,
 )
 from ..runtime import devices
 from ..runtime.forking import fork_safe
 from ..runtime.threads import thread_count
-from .arguments import CheckedArguments
-from .reading import File, PictureReader
-from .writing import PictureWriter, channels_of, checked_metadata, checked_size
+from .arguments import CheckedArguments, option_parameters, with_parameters
+from .caller_warning import warn
+from .reader import File, PictureReader
+from .writer import PictureWriter, channels_of, checked_metadata, checked_size
 
 _WHOLE = ", of pictures that are held whole; give it row by row to `create`, or raise the limit (pixels_max)"
 
@@ -102,7 +96,7 @@ class Codec:
         self._others: dict[bytes, Model] = {}
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _unpickle, (vars(self._made_with), self._model.id)
+        return unpickle, (vars(self._made_with), self._model.id)
 
     def __copy__(self) -> Codec:
         return self
@@ -128,22 +122,20 @@ class Codec:
                 raise
             reason = "out of GPU memory"
         model = models.load(files, "cpu")
-        warnings.warn(f"{reason}: going on on the CPU", RuntimeWarning, stacklevel=4)
+        warn(f"{reason}: going on on the CPU")
         return model
 
+    @fork_safe
+    @with_parameters(option_parameters(EncodeKeywords))
     def encode(
         self,
         image: Image.Image | np.ndarray,
         /,
         quality: int = DEFAULT_QUALITY,
         *,
-        tile: int = DEFAULT_TILE,
-        effort: int = DEFAULT_EFFORT,
-        lossless: bool = False,
-        target_size: int | None = None,
-        target_bpp: float | None = None,
-        target_psnr: float | None = None,
-        depth: int | None = None,
+        metadata: Mapping[str, bytes] | None = None,
+        progress: Callable[[float], None] | None = None,
+        **options: Unpack[EncodeKeywords],
     ) -> bytes:
         """Codes a picture to the bytes of a `.cae` file.
 
@@ -162,6 +154,10 @@ class Codec:
             target_psnr: likewise, the PSNR in dB of the colours that are seen, which the picture reaches within 0.05 dB.
             depth: how many bits the samples of uint16 have, 9 to 16 (None: 16), so that 2**depth - 1 is white. Name it for
                 cameras of 12 bits, say: the quality is one of errors as shares of white.
+            metadata: replaces the ICC profile, EXIF block and XMP packet of a Pillow image, under `iccp`, `exif` and `xmp `
+                (None: its own).
+            progress: called with numbers of pixels whose symbols have been searched, on any thread, which add up to the
+                picture's at efforts from 3 on; for a target again for each file that is tried.
 
         A target takes about three times as long, a PSNR five times. A warning says where it is missed: by a file that is more
         than 2 % smaller, or at the ends of the qualities.
@@ -170,30 +166,23 @@ class Codec:
             CaeError: for an image, quality, tile size, effort or target that cannot be coded, and for more pixels than
                 `pixels_max`, for which `create` is.
         """
+        options = EncodeOptions(quality, **options)
         picture = _picture_of(image)
-        targets = {"target_size": target_size, "target_bpp": target_bpp, "target_psnr": target_psnr}
-        return self.encode_picture(picture, EncodeOptions(quality, tile, effort, lossless, depth=depth, **targets))
-
-    @fork_safe
-    def encode_picture(
-        self, picture: Picture, options: EncodeOptions, count_searched: Callable[[float], None] | None = None
-    ) -> bytes:
-        """`encode` for a picture whose colour, alpha and metadata are already apart.
-
-        `count_searched` is told of pixels as the search for their symbols goes on, on any thread; for a target again for
-        each file that is tried.
-        """
         height, width = picture.colour.shape[:2]
         check_size(width, height, self._settings.pixels_max, _WHOLE, picture.depth)
         picture = picture.in_own_depth(options.depth)
         pixels = picture.pixels
         depth = options.depth_of(bits_of(pixels.dtype))
-        job = Job.encoding(self._model, self._settings, (width, height), pixels.shape[2], options, depth)
-        job = dataclasses.replace(job, count_searched=count_searched)
-        if depth > 8 and (hint := options.hint(int(picture.colour.max()), depth)):
-            warnings.warn(hint, RuntimeWarning, stacklevel=3)
-        return (encode_to_target if options.has_target else encode_pixels)(pixels, job, picture.metadata)
+        sections = picture.metadata if metadata is None else checked_metadata(metadata)
+        job = self._encode_job((width, height), pixels.shape[2], options, depth, progress)
+        if depth > 8 and (bits := options.likely_depth(largest := int(picture.colour.max()), depth)):
+            warn(
+                f"no sample of its colours is above {largest} of 65535; if they have {bits} bits, say depth={bits} "
+                "for a finer picture"
+            )
+        return (encode_to_target if options.has_target else encode_pixels)(pixels, job, sections)
 
+    @fork_safe
     def inspect(
         self, image: Image.Image | np.ndarray, /, quality: int = DEFAULT_INSPECTION_QUALITY, *, maps: Sequence[str] = MAPS
     ) -> Traces:
@@ -209,16 +198,13 @@ class Codec:
         """
         if unknown := set(maps) - set(MAPS):
             raise CaeError(f"maps {', '.join(sorted(map(str, unknown)))}: there are {', '.join(MAPS)}")
-        return self.inspect_picture(_picture_of(image), quality, maps)
-
-    @fork_safe
-    def inspect_picture(self, picture: Picture, quality: int, maps: Sequence[str] = MAPS) -> Traces:
-        """`inspect` for a picture whose colour and alpha are already apart."""
+        picture = _picture_of(image)
         height, width, colours = picture.colour.shape
         check_size(width, height, self._settings.pixels_max, "", picture.depth)
-        job = Job.encoding(self._model, self._settings, (width, height), colours, EncodeOptions(quality), picture.depth)
+        job = self._encode_job((width, height), colours, EncodeOptions(quality), picture.depth)
         return traces(picture.colour, job, maps)
 
+    @drop_traceback
     def decode(
         self, data: Buffer, /, *, region: Region | None = None, on_error: OnError = "raise", scale: float | Fraction = 1
     ) -> np.ndarray:
@@ -240,8 +226,10 @@ class Codec:
         Raises:
             CaeError: for a damaged or foreign file, unknown weights, or a region outside the picture.
         """
-        return pictures.to_array(self.decode_picture(data, DecodeOptions(region, on_error, scale)))
+        with self.open(as_bytes(data), on_error=on_error, cache=0) as picture:
+            return picture.read(region, scale)
 
+    @drop_traceback
     def decode_image(
         self, data: Buffer, /, *, region: Region | None = None, on_error: OnError = "raise", scale: float | Fraction = 1
     ) -> Image.Image:
@@ -249,21 +237,9 @@ class Codec:
 
         Of more than 8 bits a sample, Pillow holds gray alone (mode I;16); other pictures are rounded to 8.
         """
-        return pictures.to_pillow(self.decode_picture(data, DecodeOptions(region, on_error, scale)))
-
-    @drop_traceback
-    @fork_safe
-    def decode_picture(self, data: Buffer, options: DecodeOptions) -> Picture:
-        """`decode` to a picture whose colour, alpha and metadata are apart."""
-        source = MemorySource(as_bytes(data))
-        file = container.read(source, cut_off=options.on_error == "fill")
-        header = file.header
-        damage = Damage(header) if options.on_error == "fill" else None
-        job = Job(self._model_for(header.model_id), self._settings, header, options)
-        pixels = decode_region(source, file, job, damage)
-        if damage:
-            damage.warn(stacklevel=4)
-        return dataclasses.replace(pictures.from_array(pixels, header.depth), metadata=dict(file.metadata))
+        with self.open(as_bytes(data), on_error=on_error, cache=0) as picture:
+            pixels = pictures.from_array(picture.read(region, scale), picture.depth)
+            return pictures.to_pillow(dataclasses.replace(pixels, metadata=picture.metadata))
 
     @fork_safe
     def open(self, file: File, /, *, on_error: OnError = "raise", cache: int = DEFAULT_CACHE) -> PictureReader:
@@ -277,8 +253,15 @@ class Codec:
         Raises:
             CaeError: for a damaged or foreign file, and for unknown weights.
         """
-        return PictureReader(file, lambda header: self._model_for(header.model_id), self._settings, on_error, cache)
+        picture = PictureReader(file, self._decoding, on_error, cache)
+        try:
+            picture.load()
+        except BaseException:
+            picture.close()
+            raise
+        return picture
 
+    @with_parameters(option_parameters(StreamKeywords))
     def create(
         self,
         file: str | PathLike[str] | BinaryIO,
@@ -287,11 +270,9 @@ class Codec:
         mode: str,
         *,
         quality: int = DEFAULT_QUALITY,
-        tile: int = DEFAULT_TILE,
-        effort: int = DEFAULT_EFFORT,
-        lossless: bool = False,
-        depth: int | None = None,
         metadata: Mapping[str, bytes] | None = None,
+        progress: Callable[[float], None] | None = None,
+        **options: Unpack[StreamKeywords],
     ) -> PictureWriter:
         """Begins a `.cae` file for a picture that comes row by row and need not fit in memory.
 
@@ -302,41 +283,49 @@ class Codec:
             quality, tile, effort, lossless: as `encode` has them.
             depth: bits of a sample; from 9 to 16 the rows are uint16 (None: 8).
             metadata: as `PictureReader.metadata` gives it.
+            progress: as `encode` has it.
 
         Raises:
             CaeError: for what the format does not hold, and for a file that cannot be written.
         """
-        return self.create_picture(file, size, mode, EncodeOptions(quality, tile, effort, lossless, depth=depth), metadata)
-
-    def create_picture(
-        self,
-        file: str | PathLike[str] | BinaryIO,
-        size: tuple[int, int],
-        mode: str,
-        options: EncodeOptions,
-        metadata: Mapping[str, bytes] | None,
-        depth: int | None = None,
-        count_searched: Callable[[float], None] | None = None,
-    ) -> PictureWriter:
-        """`create` with its options as one; `depth` is what is known of it where the options say nothing.
-
-        `count_searched` is told of pixels as the search for their symbols goes on, on any thread.
-        """
-        shape, depth = (checked_size(size), channels_of(mode)), options.depth or depth or 8
-        job = Job.encoding(self._model, self._settings, *shape, options, depth)
-        job = dataclasses.replace(job, count_searched=count_searched)
+        chosen = EncodeOptions(quality, **options)
+        if chosen.has_target:
+            raise TypeError(f"create() takes no {', '.join(chosen.targets)}: a target needs the whole picture; use encode()")
+        job = self._encode_job(checked_size(size), channels_of(mode), chosen, chosen.depth or 8, progress)
         return PictureWriter(file, job, checked_metadata(metadata))
 
-    def _model_for(self, wanted: bytes) -> Model:
-        if wanted in (self._model.id, NO_MODEL):
+    def _encode_job(
+        self,
+        size: tuple[int, int],
+        channels: int,
+        options: EncodeOptions,
+        depth: int,
+        progress: Callable[[float], None] | None = None,
+    ) -> Job:
+        job = Job.encoding(self._model, self._settings, size, channels, options, depth)
+        return dataclasses.replace(job, count_searched=progress)
+
+    def _decoding(self, header: Header) -> tuple[Model, Settings]:
+        """The model for a file, and how to run it."""
+        return self._model_for(header.model_id), self._settings
+
+    def _model_for(self, model_id: bytes) -> Model:
+        if model_id in (self._model.id, NO_MODEL):
             return self._model
-        if wanted not in self._others:
-            path = registry.find(wanted, tried=(self._model.files.model, self._model.id))
+        if model_id not in self._others:
+            path = registry.find(model_id, tried=(self._model.files.model, self._model.id))
             model = self._load(Files(path))
-            if model.id != wanted:
-                raise CaeError(f"{path}: says that its id is {wanted.hex()}, but has {model.id.hex()}; install it again")
-            self._others[wanted] = model
-        return self._others[wanted]
+            if model.id != model_id:
+                raise CaeError(f"{path}: says that its id is {model_id.hex()}, but has {model.id.hex()}; install it again")
+            self._others[model_id] = model
+        return self._others[model_id]
+
+
+def open_lazily(
+    file: File, make_codec: Callable[[], Codec], *, on_error: OnError = "raise", cache: int = DEFAULT_CACHE
+) -> PictureReader:
+    """Opens a file as `Codec.open` does, but makes the codec, and loads weights, only when pixels are asked for."""
+    return PictureReader(file, lambda header: make_codec()._decoding(header), on_error, cache)
 
 
 def _picture_of(image: Image.Image | np.ndarray) -> Picture:
@@ -347,8 +336,8 @@ def _picture_of(image: Image.Image | np.ndarray) -> Picture:
     raise CaeError(f"cannot encode a {type(image).__name__}; pass a Pillow image or a NumPy array")
 
 
-def codec_again(made_with: dict[str, Any], model_id: bytes) -> Codec:
-    """A codec from what another was made with; CaeError where the weights there now are others."""
+def unpickle(made_with: dict[str, Any], model_id: bytes) -> Codec:
+    """Makes a codec from the arguments of a pickled one; CaeError where the weights there now are others."""
     codec = Codec(**made_with)
     if codec._model.id != model_id:
         raise CaeError(

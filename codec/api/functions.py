@@ -8,18 +8,18 @@ import os
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from os import PathLike
-from typing import Any, BinaryIO, TypeVar, Unpack
+from typing import Any, BinaryIO, Unpack
 
 import numpy as np
 from PIL import Image
 
 from ..format.buffers import Buffer
 from ..networks import registry
-from ..options import DEFAULT_CACHE, DEFAULT_EFFORT, DEFAULT_QUALITY, DEFAULT_TILE, OnError, Region
-from .arguments import Arguments, CheckedArguments
+from ..options import DEFAULT_CACHE, DEFAULT_QUALITY, EncodeKeywords, OnError, Region, StreamKeywords
+from .arguments import Arguments, CheckedArguments, option_parameters, with_parameters
 from .codec import Codec
-from .reading import File, PictureReader
-from .writing import PictureWriter
+from .reader import File, PictureReader
+from .writer import PictureWriter
 
 
 @functools.lru_cache(maxsize=4)
@@ -38,31 +38,32 @@ def _shared(**arguments: Unpack[Arguments]) -> Codec:
     return _kept(made_with, tuple(registry.identity(path) for path in made_with.files if path is not None))
 
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+_ARGUMENTS = tuple(inspect.signature(Codec).parameters.values())
 
 
-def _with_arguments(function: Function) -> Function:
-    """Shows `Arguments`, with the defaults that they have in `Codec`, in the function's signature."""
-    signature = inspect.signature(function)
-    own = [parameter for parameter in signature.parameters.values() if parameter.kind != parameter.VAR_KEYWORD]
-    function.__signature__ = signature.replace(parameters=own + list(inspect.signature(Codec).parameters.values()))
-    return function
+class _EncodeKeywords(Arguments, EncodeKeywords, total=False):
+    """Keywords of `encode`."""
 
 
-@_with_arguments
+class _CreateKeywords(Arguments, StreamKeywords, total=False):
+    """Keywords of `create`."""
+
+
+def _split(keywords: Mapping[str, Any]) -> tuple[Codec, dict[str, Any]]:
+    """The codec that `Arguments` among keywords describe, and the other keywords."""
+    arguments = {name: value for name, value in keywords.items() if name in Arguments.__annotations__}
+    return _shared(**arguments), {name: value for name, value in keywords.items() if name not in arguments}
+
+
+@with_parameters(option_parameters(EncodeKeywords), _ARGUMENTS)
 def encode(
     image: Image.Image | np.ndarray,
     /,
     quality: int = DEFAULT_QUALITY,
     *,
-    tile: int = DEFAULT_TILE,
-    effort: int = DEFAULT_EFFORT,
-    lossless: bool = False,
-    target_size: int | None = None,
-    target_bpp: float | None = None,
-    target_psnr: float | None = None,
-    depth: int | None = None,
-    **arguments: Unpack[Arguments],
+    metadata: Mapping[str, bytes] | None = None,
+    progress: Callable[[float], None] | None = None,
+    **keywords: Unpack[_EncodeKeywords],
 ) -> bytes:
     """Codes a Pillow image, or an array of uint8 or uint16, to the bytes of a `.cae` file: see `Codec` and `Codec.encode`.
 
@@ -73,11 +74,11 @@ def encode(
     >>> decoded.shape, bool(abs(decoded.astype(int) - ramp).mean() < 3)
     ((48, 64, 3), True)
     """
-    targets = {"target_size": target_size, "target_bpp": target_bpp, "target_psnr": target_psnr}
-    return _shared(**arguments).encode(image, quality, tile=tile, effort=effort, lossless=lossless, depth=depth, **targets)
+    shared, options = _split(keywords)
+    return shared.encode(image, quality, metadata=metadata, progress=progress, **options)
 
 
-@_with_arguments
+@with_parameters(arguments=_ARGUMENTS)
 def decode(
     data: Buffer,
     /,
@@ -97,7 +98,7 @@ def decode(
     return _shared(**arguments).decode(data, region=region, on_error=on_error, scale=scale)
 
 
-@_with_arguments
+@with_parameters(arguments=_ARGUMENTS)
 def decode_image(
     data: Buffer,
     /,
@@ -117,7 +118,7 @@ def decode_image(
     return _shared(**arguments).decode_image(data, region=region, on_error=on_error, scale=scale)
 
 
-@_with_arguments
+@with_parameters(arguments=_ARGUMENTS)
 def open(
     file: File, /, *, on_error: OnError = "raise", cache: int = DEFAULT_CACHE, **arguments: Unpack[Arguments]
 ) -> PictureReader:
@@ -131,7 +132,7 @@ def open(
     return _shared(**arguments).open(file, on_error=on_error, cache=cache)
 
 
-@_with_arguments
+@with_parameters(option_parameters(StreamKeywords), _ARGUMENTS)
 def create(
     file: str | PathLike[str] | BinaryIO,
     /,
@@ -139,12 +140,9 @@ def create(
     mode: str,
     *,
     quality: int = DEFAULT_QUALITY,
-    tile: int = DEFAULT_TILE,
-    effort: int = DEFAULT_EFFORT,
-    lossless: bool = False,
-    depth: int | None = None,
     metadata: Mapping[str, bytes] | None = None,
-    **arguments: Unpack[Arguments],
+    progress: Callable[[float], None] | None = None,
+    **keywords: Unpack[_CreateKeywords],
 ) -> PictureWriter:
     """Begins a `.cae` file for a picture that comes row by row: see `Codec` and `Codec.create`.
 
@@ -156,5 +154,5 @@ def create(
     >>> codec.decode(file.getbuffer()).shape
     (100, 200)
     """
-    options = {"quality": quality, "tile": tile, "effort": effort, "lossless": lossless, "depth": depth}
-    return _shared(**arguments).create(file, size, mode, metadata=metadata, **options)
+    shared, options = _split(keywords)
+    return shared.create(file, size, mode, quality=quality, metadata=metadata, progress=progress, **options)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Callable, Iterator
 
 import torch
@@ -21,31 +20,30 @@ class Damage:
 
     def __init__(self, header: Header, file: str = "") -> None:
         self._header, self._file = header, file
-        self._found: set[tuple[int, Plane]] = set()
-        self._told: set[tuple[int, Plane]] = set()
+        self._parts: set[tuple[int, Plane]] = set()
+        self._reported: set[tuple[int, Plane]] = set()
 
     def note(self, tile: int, plane: Plane) -> None:
         """Remembers that a part is damaged."""
-        self._found.add((tile, plane))
+        self._parts.add((tile, plane))
 
     def has(self, tile: int, plane: Plane) -> bool:
         """Whether a part is known to be damaged."""
-        return (tile, plane) in self._found
+        return (tile, plane) in self._parts
 
-    def warn(self, stacklevel: int = 1) -> None:
-        """One RuntimeWarning that names all parts, and where they are, that none has named before."""
-        new = sorted(self._found - self._told, key=lambda part: (part[0], part[1] is Plane.ALPHA))
+    def unreported(self) -> str | None:
+        """A message that names the damaged parts, and where they are, that no earlier one has named; None for none."""
+        new = sorted(self._parts - self._reported, key=lambda part: (part[0], part[1] is Plane.ALPHA))
         if not new:
-            return
-        self._told.update(new)
+            return None
+        self._reported.update(new)
         named = []
         for tile, plane in new[:NAMED_MAX]:
             place = self._header.place(tile)
             named.append(f"{plane.value} {tile} (x {place.left}, y {place.top}, {place.width} x {place.height})")
         more = f" and {len(new) - NAMED_MAX} more" if len(new) > NAMED_MAX else ""
         verb = "is" if len(new) == 1 else "are"
-        message = f"{self._file}{', '.join(named)}{more} {verb} damaged and filled in"
-        warnings.warn(message, RuntimeWarning, stacklevel=stacklevel + 1)
+        return f"{self._file}{', '.join(named)}{more} {verb} damaged and filled in"
 
 
 def conceal(number: int, header: Header, unit: int, decode: Callable[[int], Tensor | None]) -> Tensor | None:

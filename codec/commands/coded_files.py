@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from ..format.header import MODES, Header
 from ..format.sources import open_source
 from ..images.picture import Picture, from_array
 from ..images.streams.pieces import Source
-from ..options import DecodeOptions, EncodeOptions
+from ..options import TARGETS, DecodeOptions, EncodeOptions
 from ..runtime.atomic_write import atomic_write
 
 if TYPE_CHECKING:
@@ -33,18 +34,24 @@ def write(
 
     `count_searched` is told of pixels as the search for their symbols goes on, on any thread.
     """
+    depth = options.depth_of(source.depth)
+    keywords = dataclasses.asdict(options) | {"depth": depth}
     if options.has_target:
         pixels = np.concatenate(list(source.bands))
-        picture = dataclasses.replace(from_array(pixels), metadata=dict(source.metadata))
-        data = codec.encode_picture(picture, options, count_searched)
+        largest = int(pixels[..., : source.channels - (source.channels in (2, 4))].max())
+        data = codec.encode(pixels, metadata=source.metadata, progress=count_searched, **keywords)
         with atomic_write(path) as file:
             file.write(data)
-        return
-    size, mode = (source.width, source.height), MODES[source.channels]
-    depth = options.depth_of(source.depth)
-    with codec.create_picture(path, size, mode, options, source.metadata, depth, count_searched) as out:
-        for rows in source.bands:
-            out.write(rows)
+    else:
+        keywords = {name: value for name, value in keywords.items() if name not in TARGETS}
+        size, mode = (source.width, source.height), MODES[source.channels]
+        with codec.create(path, size, mode, metadata=source.metadata, progress=count_searched, **keywords) as out:
+            for rows in source.bands:
+                out.write(rows)
+        largest = out.largest_sample
+    if bits := options.likely_depth(largest, depth):
+        message = f"{path}: no sample of its colours is above {largest} of 65535; if they have {bits} bits, say --depth {bits}"
+        warnings.warn(f"{message} for a finer picture", RuntimeWarning, stacklevel=2)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -152,7 +152,7 @@ class _Inspector:
 
         picture = read_image(path, self.pixels_max)
         with prefix_errors(path):
-            return picture, self.codec.inspect_picture(picture, self.quality, maps)
+            return picture, self.codec.inspect(picture.colour, self.quality, maps=maps)
 
 
 def _plan(files: Sequence[Path], force: bool) -> list[tuple[Path, Path]]:

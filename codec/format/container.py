@@ -185,6 +185,16 @@ class Writer:
         self._file.write(payload.data)
         self._end += len(payload.data)
 
+    @property
+    def size(self) -> int:
+        """Bytes of the file so far, the index's place included."""
+        return self._end
+
+    @property
+    def metadata_bytes(self) -> int:
+        """Bytes of the metadata with their names and checksums."""
+        return self._index_start - HEADER_SIZE
+
     def finish(self) -> None:
         """Writes the index; ValueError where payloads are missing, or are too many."""
         count = len(self._entries) // _ENTRY.size

@@ -1,15 +1,15 @@
-"""What a `.cae` file says about itself, read without any model."""
+"""Facts of a `.cae` file, read without any model."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ..errors import DamageError
 from . import container
 from .buffers import Buffer, as_bytes, drop_traceback
 from .container import Container
-from .header import Kind, Plane
+from .header import Header, Kind, Plane
 from .sources import MemorySource, Source
 
 
@@ -53,50 +53,67 @@ def info(data: Buffer, /) -> Info:
 
 
 def describe(source: Source, *, cut_off: bool = False) -> Info:
-    """`info` of a file that is read by pieces, of which it takes those before the tiles and the lengths in mixed ones.
+    """Like `info`, but reads only what stands before the tiles, and the lengths in mixed ones.
 
-    With `cut_off` it may end among its tiles, whose parts are told as they were.
+    With `cut_off` the file may end among its tiles; their parts count as they were.
     """
-    file = container.read(source, cut_off=cut_off)
-    header = file.header
-    kinds, parts = _count(source, file)
-    return Info(
-        width=header.width,
-        height=header.height,
-        mode=header.mode,
-        depth=header.depth,
-        quality=header.quality,
-        tile=header.tile,
-        tiles=header.tile_count,
-        model_id=header.model_id.hex(),
-        bytes=source.size,
-        bits_per_pixel=source.size * 8 / (header.width * header.height),
-        metadata={name: len(content) for name, content in file.metadata.items()},
-        kinds={kind.name.lower(): kinds[kind] for kind in Kind},
-        parts=parts,
-    )
+    return info_of(source, container.read(source, cut_off=cut_off))
 
 
-def _count(source: Source, file: Container) -> tuple[dict[Kind, int], dict[str, int]]:
-    """Tiles of each kind, and bytes of each part of a file."""
-    planes = file.header.planes
-    kinds = dict.fromkeys(Kind, 0)
-    transform = lossless = alpha = 0
-    for number, entry in enumerate(file.index):
-        if planes[number % len(planes)] is Plane.ALPHA:
-            alpha += entry.length
-            continue
-        kinds[entry.kind] += 1
-        exact = entry.length if entry.kind is Kind.LOSSLESS else 0
+def info_of(source: Source, file: Container) -> Info:
+    """Facts of a file that `container.read` has parsed."""
+    counts = PayloadCounts(file.header)
+    for entry in file.index:
+        lossless = 0
         if entry.kind is Kind.MIXED and entry.offset + container.WORD <= source.size:
-            # a damaged length must not count for more than the tile
-            exact = min(container.lossless_length(source.read(entry.offset, container.WORD)), entry.length)
-        lossless += exact
-        transform += entry.length - exact
-    index = container.index_size(file.header)
-    before = file.index[0].offset - index
-    parts = {"header": container.HEADER_SIZE, "metadata": before - container.HEADER_SIZE, "index": index}
-    return kinds, parts | {"transform": transform, "lossless": lossless, "alpha": alpha}
+            lossless = container.lossless_length(source.read(entry.offset, container.WORD))
+        counts.add(entry.kind, entry.length, lossless)
+    metadata_bytes = file.index[0].offset - container.index_size(file.header) - container.HEADER_SIZE
+    return counts.info(file.metadata, metadata_bytes, source.size)
+
+
+class PayloadCounts:
+    """Tiles of each kind, and bytes of each part, of payloads that are added in the order of the index."""
+
+    def __init__(self, header: Header) -> None:
+        self._header = header
+        self._added = 0
+        self._kinds = dict.fromkeys(Kind, 0)
+        self._bytes = {"transform": 0, "lossless": 0, "alpha": 0}
+
+    def add(self, kind: Kind, length: int, lossless: int = 0) -> None:
+        """Counts a payload; of a mixed one, `lossless` bytes are those of its lossless part."""
+        planes = self._header.planes
+        plane = planes[self._added % len(planes)]
+        self._added += 1
+        if plane is Plane.ALPHA:
+            self._bytes["alpha"] += length
+            return
+        self._kinds[kind] += 1
+        # a damaged length must not count for more than the tile
+        exact = length if kind is Kind.LOSSLESS else min(lossless, length)
+        self._bytes["lossless"] += exact
+        self._bytes["transform"] += length - exact
+
+    def info(self, metadata: Mapping[str, bytes], metadata_bytes: int, size: int) -> Info:
+        """Facts of a file of so many bytes, whose metadata take `metadata_bytes` with their names and checksums."""
+        header = self._header
+        before = {"header": container.HEADER_SIZE, "metadata": metadata_bytes, "index": container.index_size(header)}
+        return Info(
+            width=header.width,
+            height=header.height,
+            mode=header.mode,
+            depth=header.depth,
+            quality=header.quality,
+            tile=header.tile,
+            tiles=header.tile_count,
+            model_id=header.model_id.hex(),
+            bytes=size,
+            bits_per_pixel=size * 8 / (header.width * header.height),
+            metadata={name: len(content) for name, content in metadata.items()},
+            kinds={kind.name.lower(): count for kind, count in self._kinds.items()},
+            parts=before | self._bytes,
+        )
 
 
 def damaged_parts(source: Source) -> Iterator[str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from ..api.reading import PictureReader
+from ..api.reader import PictureReader
 from ..errors import CaeError
 from ..images.downscale import reduce
 from ..images.samples import converted

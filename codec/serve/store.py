@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ..api.codec import Codec
-from ..api.reading import PictureReader
+from ..api.reader import PictureReader
 from ..errors import CaeError
 from ..images.picture import orientation
 from ..images.samples import converted

@@ -1,10 +1,9 @@
-"""Pictures that are encoded as their rows come."""
+"""Writing a `.cae` file row by row."""
 
 from __future__ import annotations
 
 import contextlib
 import io
-import warnings
 from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
@@ -19,18 +18,19 @@ from ..errors import CaeError
 from ..format import container
 from ..format.buffers import as_bytes
 from ..format.container import SECTIONS
-from ..format.header import MODES
+from ..format.header import MODES, Kind
+from ..format.info import Info, PayloadCounts
 from ..options import integer
 from ..runtime.atomic_write import atomic_write
 from ..runtime.forking import fork_safe
 
 
 class PictureWriter:
-    """A `.cae` file in the making, which takes a picture's rows from top to bottom. For one thread at a time.
+    """A `.cae` file that is being written, row by row from top to bottom. For one thread at a time.
 
-    It is what `codec.create` gives. At the end of its `with` block the file takes its place; where the block ends early or
-    with an error there is no file, and one that was there before stays. In a file object, which may hold a part then, no
-    reader takes it for a whole one.
+    `codec.create` makes it. At the end of its `with` block the file takes its place; where the block ends early or with an
+    error there is no file, and one that was there before stays. A file object may then hold a part, which no reader takes
+    for a whole file.
     """
 
     def __init__(
@@ -46,7 +46,9 @@ class PictureWriter:
             self._file = self._ending.enter_context(atomic_write(Path(file)))
         else:
             self._file = _seekable(file)
-        self._header, self._options = job.header, job.options
+        self._header, self._metadata = job.header, metadata
+        self._counts = PayloadCounts(job.header)
+        self._info: Info | None = None
         self._encoder = BandEncoder(job)
         self._failed = self._ended = False
         try:
@@ -55,6 +57,18 @@ class PictureWriter:
         except BaseException:
             self.abandon()
             raise
+
+    @property
+    def info(self) -> Info:
+        """Facts of the finished file, as `codec.info` gives them; CaeError before `close`."""
+        if self._info is None:
+            raise CaeError(f"{self._name}the file is not finished; close it first")
+        return self._info
+
+    @property
+    def largest_sample(self) -> int:
+        """The largest sample of colours so far, in pictures of more than 8 bits."""
+        return self._encoder.largest
 
     @fork_safe
     def write(self, rows: np.ndarray) -> None:
@@ -72,6 +86,8 @@ class PictureWriter:
             array = np.asarray(rows)
             array = array.astype(array.dtype.newbyteorder("="), copy=False)
             for payload in self._encoder.add(array[..., None] if array.ndim == 2 and self._header.channels == 1 else array):
+                lossless = container.lossless_length(payload.data) if payload.kind is Kind.MIXED else 0
+                self._counts.add(payload.kind, len(payload.data), lossless)
                 self._writer.add(payload)
         self._failed = False
 
@@ -87,8 +103,6 @@ class PictureWriter:
             self._check()
             with self._reporting():
                 self._encoder.finish()
-                if hint := self._options.hint(self._encoder.largest, self._header.depth):
-                    warnings.warn(f"{self._name}{hint}", RuntimeWarning, stacklevel=3)
                 self._writer.finish()
                 self._file.truncate()
                 self._file.flush()
@@ -97,6 +111,7 @@ class PictureWriter:
             raise
         self._ended = True
         self._ending.close()
+        self._info = self._counts.info(self._metadata, self._writer.metadata_bytes, self._writer.size)
 
     def abandon(self) -> None:
         """Gives the file up, of whose path nothing stays. Does nothing where it is finished or given up already."""
@@ -161,7 +176,7 @@ def channels_of(mode: str) -> int:
 
 
 def checked_metadata(metadata: Mapping[str, bytes] | None) -> dict[str, bytes]:
-    """Metadata by section name; CaeError for names that the format does not know."""
+    """Returns metadata by section name as bytes; CaeError for names that the format does not know."""
     checked = {}
     for name, content in (metadata or {}).items():
         if name not in SECTIONS:

@@ -1,9 +1,10 @@
-"""Pictures that are read out of their files piece by piece."""
+"""Reading regions, bands and tiles of an open `.cae` file."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -20,39 +21,42 @@ from ..errors import CaeError
 from ..format import container
 from ..format.buffers import Buffer
 from ..format.header import NO_MODEL, Header
+from ..format.info import Info, info_of
 from ..format.sources import open_source
 from ..networks.model import Model
 from ..options import DecodeOptions, OnError, Region, integer
 from ..runtime.forking import fork_safe
 from ..runtime.tile_cache import TileCache
+from .caller_warning import warn
 
 Item = TypeVar("Item")
 File = str | PathLike[str] | BinaryIO | Buffer
 
 
 class PictureReader:
-    """An open `.cae` file, of which only what is asked for is read. Safe to use from several threads at once.
+    """An open `.cae` file, whose parts are read when they are needed. Safe to use from several threads at once.
 
-    It is what `codec.open` gives, and closes at the end of a `with` block. Any method raises CaeError, which begins with the
-    file's path if it has one, where a tile that it needs is damaged (unless damage is to be filled), and where the file
-    fails, is closed, or has been written to since it was opened.
+    `codec.open` makes it; it closes at the end of a `with` block. Any method raises CaeError, which begins with the file's
+    path if it has one, where a tile that it needs is damaged (unless damage is to be filled), and where the file fails, is
+    closed, or has been written to since it was opened.
+
+    Args:
+        load: gives the model for a file's header, and how to run it; called once, when pixels are first asked for.
+        cache: bytes of decoded tiles to keep.
     """
 
-    def __init__(
-        self, file: File, model_for: Callable[[Header], Model], settings: Settings, on_error: OnError, cache: int
-    ) -> None:
+    def __init__(self, file: File, load: Callable[[Header], tuple[Model, Settings]], on_error: OnError, cache: int) -> None:
         self._options = DecodeOptions(on_error=on_error)
         self._cache = TileCache(integer("cache", cache))
         self._name = f"{file!s}: " if isinstance(file, str | PathLike) else ""
+        self._load = load
         self._source = open_source(file)
         try:
-            with self._naming():
+            with self._errors_named():
                 self._file = container.read(self._source, cut_off=on_error == "fill")
-                self._model = model_for(self._file.header)
         except BaseException:
             self._source.close()
             raise
-        self._settings = settings
 
     @property
     def size(self) -> tuple[int, int]:
@@ -66,7 +70,7 @@ class PictureReader:
 
     @property
     def depth(self) -> int:
-        """Bits of a sample: 8, or 9 to 16, and pixels are uint16 then."""
+        """Bits of a sample: 8, or 9 to 16, with pixels of uint16."""
         return self._file.header.depth
 
     @property
@@ -76,24 +80,37 @@ class PictureReader:
 
     @property
     def quality(self) -> int:
-        """What the picture was encoded with, 1 to 100."""
+        """The quality that the picture was encoded at, 1 to 100."""
         return self._file.header.quality
 
     @property
     def scales(self) -> tuple[Fraction, ...]:
-        """Scales at which a decoder of the weights makes the pixels; at others those of the full size are filtered."""
+        """Scales that a decoder of the weights makes; at others, pixels of the full size are filtered."""
         if self._file.header.model_id == NO_MODEL:
             return (Fraction(1),)
-        return Fraction(1), *self._model.resized
+        with self._errors_named():
+            return Fraction(1), *self._loaded[0].resized
 
     @property
     def metadata(self) -> dict[str, bytes]:
-        """ICC profile, EXIF block and XMP packet, as far as there are any, under `iccp`, `exif` and `xmp `."""
+        """ICC profile, EXIF block and XMP packet under `iccp`, `exif` and `xmp `; those that the file has."""
         return dict(self._file.metadata)
+
+    @property
+    def info(self) -> Info:
+        """Facts of the file, as `codec.info` gives them."""
+        with self._errors_named():
+            return info_of(self._source, self._file)
+
+    @fork_safe
+    def load(self) -> None:
+        """Loads the weights that the file names, if that has not been done; CaeError where they are not installed."""
+        with self._errors_named():
+            self._loaded  # noqa: B018
 
     @fork_safe
     def read(self, region: Region | None = None, scale: float | Fraction = 1) -> np.ndarray:
-        """The pixels of a region, or of all, as `codec.decode` gives them: (h, w), (h, w, 2), (h, w, 3) or (h, w, 4).
+        """Returns the pixels of a region, or of all, as `codec.decode` does: (h, w), (h, w, 2), (h, w, 3) or (h, w, 4).
 
         Args:
             region: (x, y, width, height) in pixels of the full size, whatever the scale; only the tiles that it needs are
@@ -101,26 +118,24 @@ class PictureReader:
             scale: 2, 1, 1/2, 1/4 or 1/8, see `Codec.decode`.
         """
         damage = self._damage()
-        with self._naming():
+        with self._errors_named():
             job = dataclasses.replace(self._job(region, scale), tiles=self._cache)
             pixels = decode(self._source, self._file, job, damage)
-        if damage:
-            damage.warn(stacklevel=3)
-        return _shaped(pixels)
+        _warn_of(damage)
+        return squeeze_gray(pixels)
 
     def bands(self, region: Region | None = None, scale: float | Fraction = 1) -> Iterator[np.ndarray]:
-        """Like `read`, but in bands of whole rows from top to bottom, of which any number of pixels may be had.
+        """Like `read`, but in bands of whole rows from top to bottom, for any number of pixels.
 
-        All that will be needed of the file is checked at once, before the first band. Threads may share the iterator.
+        The parts of the file that they need are all checked before the first band. Threads may share the iterator.
         """
         damage = self._damage()
-        with self._naming():
+        with self._errors_named():
             job = self._job(region, scale)
-            arriving = decode_bands(self._source, self._file, job, damage)
+            bands = decode_bands(self._source, self._file, job, damage)
             check_payloads(self._source, self._file, job, damage)
-        if damage:
-            damage.warn(stacklevel=2)
-        return _Shared(_shaped(rows) for rows in self._arriving(arriving, damage))
+        _warn_of(damage)
+        return _SharedIterator(squeeze_gray(rows) for rows in self._reported(bands, damage))
 
     def tiles(self) -> Iterator[tuple[int, int, np.ndarray]]:
         """All tiles, row by row, as (x, y, pixels): the place of the tile's corner, and what `read` gives of it.
@@ -128,9 +143,9 @@ class PictureReader:
         Memory is taken for one row of tiles. Threads may share the iterator.
         """
         damage = self._damage()
-        with self._naming():
-            arriving = decode_bands(self._source, self._file, self._job(None), damage)
-        return _Shared(self._tiles(self._arriving(arriving, damage)))
+        with self._errors_named():
+            bands = decode_bands(self._source, self._file, self._job(None), damage)
+        return _SharedIterator(self._cut_tiles(self._reported(bands, damage)))
 
     @fork_safe
     def transform_bits(self) -> dict[str, int]:
@@ -138,7 +153,7 @@ class PictureReader:
 
         All tiles' symbols are decoded for it, one after another.
         """
-        with self._naming():
+        with self._errors_named():
             return dict(transform_bits(self._source, self._file, self._job(None)))
 
     def close(self) -> None:
@@ -152,41 +167,48 @@ class PictureReader:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
+    @functools.cached_property
+    def _loaded(self) -> tuple[Model, Settings]:
+        return self._load(self._file.header)
+
     def _damage(self) -> Damage | None:
         return Damage(self._file.header, self._name) if self._options.on_error == "fill" else None
 
     def _job(self, region: Region | None, scale: float | Fraction = 1) -> Job:
         options = dataclasses.replace(self._options, region=region, scale=scale)
-        return Job(self._model, self._settings, self._file.header, options)
+        return Job(*self._loaded, self._file.header, options)
 
-    def _arriving(self, arriving: Iterator[np.ndarray], damage: Damage | None) -> Iterator[np.ndarray]:
-        with self._naming():
-            yield from arriving
-        if damage:
-            damage.warn(stacklevel=5)
+    def _reported(self, bands: Iterator[np.ndarray], damage: Damage | None) -> Iterator[np.ndarray]:
+        """The same bands, with the file's name in errors and a warning of damage at their end."""
+        with self._errors_named():
+            yield from bands
+        _warn_of(damage)
 
-    def _tiles(self, arriving: Iterator[np.ndarray]) -> Iterator[tuple[int, int, np.ndarray]]:
+    def _cut_tiles(self, bands: Iterator[np.ndarray]) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Tiles of bands, as soon as their rows are complete."""
         header = self._file.header
-        number, held = 0, np.empty((0, header.width, header.channels), header.dtype)
-        for rows in arriving:
-            held = np.concatenate([held, rows]) if len(held) else rows
-            while number < header.tile_count and len(held) >= (height := header.place(number).height):
+        number, pending = 0, np.empty((0, header.width, header.channels), header.dtype)
+        for rows in bands:
+            pending = np.concatenate([pending, rows]) if len(pending) else rows
+            while number < header.tile_count and len(pending) >= (height := header.place(number).height):
                 top = header.place(number).top
                 while number < header.tile_count and (place := header.place(number)).top == top:
-                    yield place.left, top, _shaped(held[:height, place.left : place.right].copy())
+                    yield place.left, top, squeeze_gray(pending[:height, place.left : place.right].copy())
                     number += 1
-                held = held[height:]
+                pending = pending[height:]
 
     @contextlib.contextmanager
-    def _naming(self) -> Iterator[None]:
-        """Says which file an error comes from."""
+    def _errors_named(self) -> Iterator[None]:
+        """Puts the file's name before the messages of errors."""
         try:
             yield
         except CaeError as error:
+            if not self._name:
+                raise
             raise type(error)(f"{self._name}{error}") from error.__cause__
 
 
-class _Shared(Generic[Item]):
+class _SharedIterator(Generic[Item]):
     """An iterator that several threads may share, in forked processes too."""
 
     def __init__(self, items: Iterator[Item]) -> None:
@@ -202,6 +224,12 @@ class _Shared(Generic[Item]):
             return next(self._items)
 
 
-def _shaped(pixels: np.ndarray) -> np.ndarray:
-    """Pixels (h, w, channels) as applications know them: gray without alpha is (h, w)."""
+def _warn_of(damage: Damage | None) -> None:
+    """Issues one warning that names the parts that were filled in."""
+    if damage and (message := damage.unreported()):
+        warn(message)
+
+
+def squeeze_gray(pixels: np.ndarray) -> np.ndarray:
+    """Pixels (h, w, channels) in the shape that the API has: gray without alpha is (h, w)."""
     return pixels[..., 0] if pixels.shape[2] == 1 else pixels
