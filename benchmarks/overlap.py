@@ -13,10 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from codec import Codec
-from codec.commands import coded_files
 from codec.images import streams
-from codec.images.streams.pieces import Source, read_ahead
-from codec.options import DecodeOptions, EncodeOptions
+from codec.images.streams.bands import BandSource, read_ahead
+from codec.options import EncodeOptions
 from codec.runtime.threads import thread_count
 
 from . import images
@@ -36,14 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def copies(bands: list[np.ndarray], size: tuple[int, int]) -> Source:
+def copies(bands: list[np.ndarray], size: tuple[int, int]) -> BandSource:
     """A picture in memory as one that arrives."""
-    return Source(*size, bands[0].shape[2], {}, iter(bands))
+    return BandSource(*size, bands[0].shape[2], {}, iter(bands))
 
 
 def read(path: Path) -> list[np.ndarray]:
     """All bands of an image file."""
-    with streams.reading(path, whole_max=0) as source:
+    with streams.open_picture(path, whole_max=0) as source:
         return list(source.bands)
 
 
@@ -53,25 +52,29 @@ def stages(
     """What is timed, by name: alone from memory to memory, and whole from file to file; the first codec has one thread."""
     single, codec = codecs
     pixels, coded, shown = read(path), folder / "coded.cae", folder / f"shown{path.suffix}"
-    given = EncodeOptions()
+    options = EncodeOptions()
 
     def encode(codec: Codec) -> None:
-        coded_files.write(coded, copies(pixels, size), codec, given)
+        encode_file(coded, copies(pixels, size), codec, options)
 
     def encode_file() -> None:
-        with streams.reading(path, whole_max=0) as source:
-            coded_files.write(coded, dataclasses.replace(source, bands=read_ahead(source.bands)), codec, given)
+        with streams.open_picture(path, whole_max=0) as source:
+            encode_file(coded, dataclasses.replace(source, bands=read_ahead(source.bands)), codec, options)
 
     encode(codec)
-    file = coded_files.read(coded)
-    decoded = list(file.bands(codec, DecodeOptions()))
+
+    def decoded_bands(codec: Codec) -> Iterator[np.ndarray]:
+        with codec.open(coded) as reader:
+            yield from reader.bands()
+
+    decoded = list(decoded_bands(codec))
 
     def decode(codec: Codec) -> None:
-        for _ in file.bands(codec, DecodeOptions()):
+        for _ in decoded_bands(codec):
             pass
 
     def write(bands: Iterator[np.ndarray]) -> None:
-        streams.write_bands(shown, size, file.header.channels, {}, bands, threads)
+        streams.write_bands(shown, size, pixels[0].shape[2], {}, bands, threads)
 
     yield "reading", lambda: read(path)
     yield "encoding, 1 thread", lambda: encode(single)
@@ -80,7 +83,7 @@ def stages(
     yield "decoding, 1 thread", lambda: decode(single)
     yield "decoding", lambda: decode(codec)
     yield "writing", lambda: write(iter(decoded))
-    yield "decoding and writing", lambda: write(file.bands(codec, DecodeOptions()))
+    yield "decoding and writing", lambda: write(decoded_bands(codec))
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -1,9 +1,47 @@
-"""The exception that the codec raises for bad input."""
+"""The exceptions that the codec raises for bad input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self
 
 
 class CaeError(Exception):
     """Bad input: the message says what is wrong, where, and what to do."""
 
+    def prefixed(self, prefix: str) -> Self:
+        """The same error, with `prefix` before its message."""
+        return type(self)(f"{prefix}{self}")
 
-class DamageError(CaeError):
-    """One part of one tile is damaged, which leaves the others as they are."""
+
+class AdvisableError(CaeError):
+    """A fact, and advice for whoever comes upon it; callers replace the advice by one in terms of their own options."""
+
+    def __init__(self, fact: str, advice: str = "") -> None:
+        super().__init__(fact, advice)
+        self.fact, self.advice = fact, advice
+
+    def __str__(self) -> str:
+        return self.fact + self.advice
+
+    def prefixed(self, prefix: str) -> Self:
+        return type(self)(f"{prefix}{self.fact}", self.advice)
+
+
+class CutOffError(AdvisableError):
+    """A file ends before its last tile does."""
+
+
+class DamageError(AdvisableError):
+    """One part of one tile is damaged, and no other is affected."""
+
+
+class TooLargeError(AdvisableError):
+    """A picture, or the work that a region takes, has more pixels than the limit."""
+
+
+def advised(error: CaeError, advice: Mapping[type[AdvisableError], str]) -> CaeError:
+    """The same error, with the advice for its class if there is any."""
+    if isinstance(error, AdvisableError) and type(error) in advice:
+        return type(error)(error.fact, advice[type(error)])
+    return error

@@ -28,13 +28,14 @@ from .errors import CaeError
 from .format import container
 from .format.limits import PIXELS_MAX
 from .format.sources import Seekable
-from .images.picture import metadata_for_pillow, refuse_high_bit_depth
+from .images.metadata import metadata_for_pillow
+from .images.picture import refuse_high_bit_depth
 from .images.samples import converted
+from .metadata import SECTIONS
 from .options import REDUCTIONS, DecodeOptions, EncodeOptions
 
 ARGUMENTS: dict[str, Any] = {}
 """What files are coded with besides their own options, for all images: `device`, `threads`, `weights` and so on."""
-_METADATA = ("exif", "icc_profile", "xmp")
 _OPTIONS = tuple(field.name for field in dataclasses.fields(EncodeOptions))
 
 
@@ -131,9 +132,9 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     except CaeError as error:
         raise ValueError(str(error)) from None
     told = image.copy()
-    for name in _METADATA:
-        value = given.get(name, image.info.get(name))
-        told.info[name] = value.tobytes() if isinstance(value, Image.Exif) else value
+    for section in SECTIONS:
+        value = given.get(section.pillow_key, image.info.get(section.pillow_key))
+        told.info[section.pillow_key] = value.tobytes() if isinstance(value, Image.Exif) else value
     try:
         # Pillow has loaded it, and of the copy nobody can tell what it was made of
         if not image.mode.startswith("I;16"):

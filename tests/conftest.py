@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import codec
-from codec.images.streams import pieces, tiff
+from codec.images.streams import bands, tiff
 from codec.networks import registry
 from codec.networks.model import Files, Model, load
 
@@ -77,5 +77,5 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 @pytest.fixture
 def many_bands(monkeypatch):
     """A picture of this size would be one band, and a row of tiles."""
-    monkeypatch.setattr(pieces, "BAND_PIXELS", 5000)
-    monkeypatch.setattr(tiff, "_SIDE", 64)
+    monkeypatch.setattr(bands, "BAND_PIXELS", 5000)
+    monkeypatch.setattr(tiff, "_TILE_SIDE", 64)

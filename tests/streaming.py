@@ -8,7 +8,7 @@ import skimage.data
 from PIL import Image
 
 from codec.images import files, streams
-from codec.images.picture import from_array
+from codec.images.picture import Picture, from_array
 
 ROOT = Path(__file__).parents[1]
 CAT = skimage.data.chelsea()[:203, :331]
@@ -34,9 +34,9 @@ def exif(**tags) -> bytes:
 METADATA = {"iccp": b"profile" * 50, "exif": exif(), "xmp ": b"<x:xmpmeta/>"}
 
 
-def read(path: Path, several: bool = True) -> files.Picture:
+def read(path: Path, several: bool = True) -> Picture:
     """By pieces, of which there must be several."""
-    with streams.reading(path, whole_max=0) as source:
+    with streams.open_picture(path, whole_max=0) as source:
         bands = list(source.bands)
         assert len(bands) > 1 or not several
         pixels = np.concatenate(bands)

@@ -22,8 +22,8 @@ from codec.format.container import Payload
 from codec.format.header import Header, Kind
 from codec.format.sources import FileSource
 from codec.images.files import write_image
-from codec.images.metadata import kept
-from codec.images.picture import Picture, orientation
+from codec.images.metadata import orientation, select_metadata
+from codec.images.picture import Picture
 from codec.networks import registry
 from codec.networks.weights import Weights
 
@@ -146,7 +146,7 @@ def test_nonsense_in_place_of_metadata(tiny, tmp_path, block):
     data = tiny.encode(image)
     parsed = container.read(data)
     (tmp_path / "odd.cae").write_bytes(container.write(parsed.header, sections, [container.payload(data, parsed, 0)]))
-    assert orientation(sections) == orientation(kept(sections, ())) == 1
+    assert orientation(sections) == orientation(select_metadata(sections, ())) == 1
     decode.main([str(tmp_path / "odd.cae"), str(tmp_path / "out.png"), "--weights", str(TINY), "--quiet"])
     for suffix in ("tif", "jpg", "webp", "avif", "jp2", "bmp"):
         write_image(tmp_path / f"out.{suffix}", Picture(np.zeros((17, 20, 3), np.uint8), metadata=sections))

@@ -58,7 +58,7 @@ def test_cmyk_goes_through_its_profile_which_stays_behind(tmp_path, suffix):
 
 def test_cmyk_in_bands_goes_through_its_profile(tmp_path):
     Image.new("CMYK", (40, 30), (255, 0, 0, 0)).save(tmp_path / "in.tif", icc_profile=inks())
-    with streams.reading(tmp_path / "in.tif", whole_max=0) as source:
+    with streams.open_picture(tmp_path / "in.tif", whole_max=0) as source:
         assert next(source.bands)[5, 5].tolist() == [255, 107, 83] and not source.metadata
 
 

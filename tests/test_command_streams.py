@@ -12,7 +12,7 @@ from PIL import Image
 
 import codec
 from codec.commands import decode, encode, info
-from codec.images.metadata import kept
+from codec.images.metadata import select_metadata
 
 from .conftest import TINY
 from .test_cli import BIN, refused
@@ -107,7 +107,7 @@ def test_no_overwrite(capsys, photograph, encoded):
 @pytest.mark.parametrize(
     ("options", "sections"), [((), ["exif", "iccp"]), (("--keep", "icc,xmp"), ["exif", "iccp"]), (("--strip",), ["exif"])]
 )
-def test_metadata_that_are_kept(tmp_path, photograph, encoded, options, sections):
+def test_metadata_that_are_select_metadata(tmp_path, photograph, encoded, options, sections):
     """How the picture is to be turned stays, as it would lie on its side else."""
     out = tmp_path / "out.cae"
     encode.main([str(photograph), str(out), *options, *SMALL])
@@ -121,7 +121,7 @@ def test_metadata_that_are_kept(tmp_path, photograph, encoded, options, sections
 
 
 def test_nothing_is_added():
-    assert kept({"xmp ": b"<x>"}, ()) == {} and kept({"exif": b"II*\0"}, ("icc",)) == {}
+    assert select_metadata({"xmp ": b"<x>"}, ()) == {} and select_metadata({"exif": b"II*\0"}, ("icc",)) == {}
 
 
 def test_what_is_told(tmp_path, capsys, photograph, encoded):

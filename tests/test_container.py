@@ -13,6 +13,7 @@ from codec import CaeError, info
 from codec.format import container
 from codec.format.container import Payload
 from codec.format.header import Header, Kind
+from codec.metadata import SECTION_NAMES
 
 HEADER = Header(200, 100, 3, 50, 64, b"modelid8")
 FILE = container.write(
@@ -30,7 +31,7 @@ FILE = container.write(
         tile=st.integers(1, 32).map(lambda units: 64 * units),
         model_id=st.binary(min_size=8, max_size=8),
     ),
-    st.dictionaries(st.sampled_from(container.SECTIONS), st.binary(max_size=50)),
+    st.dictionaries(st.sampled_from(SECTION_NAMES), st.binary(max_size=50)),
     st.data(),
 )
 def test_round_trip(header, metadata, data):

@@ -152,10 +152,10 @@ def test_deep_files_are_read_to_the_last_bit_or_refused(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(DEEP[name])
     if name in UNREAD:
-        with pytest.raises(CaeError, match=UNREAD[name]), streams.reading(path):
+        with pytest.raises(CaeError, match=UNREAD[name]), streams.open_picture(path):
             pass
     else:
-        with streams.reading(path) as source:
+        with streams.open_picture(path) as source:
             assert (source.depth, next(source.bands).dtype) == (16, np.uint16)
 
 

@@ -144,7 +144,7 @@ def test_a_disk_that_is_full(tmp_path, suffix):
         "from codec.images.files import write_image; from codec.images.picture import Picture\n"
         "warnings.simplefilter('error')\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-        "write_image(Path(sys.argv[1]), Picture(skimage.data.chelsea(), None, {'xmp ': b'<x/>', 'iccp': b'profile'}))"
+        "write_image(Path(sys.argv[1]), Picture(skimage.data.chelsea(), {'xmp ': b'<x/>', 'iccp': b'profile'}))"
     )
     command = [sys.executable, "-c", script, path]
     result = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1], timeout=100)

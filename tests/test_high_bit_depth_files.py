@@ -15,8 +15,9 @@ import codec
 from codec import CaeError
 from codec.commands.encode import main
 from codec.images import streams
+from codec.images.metadata import orientation
 from codec.images.samples import scaled
-from codec.images.streams import pieces
+from codec.images.streams import bands
 
 from .conftest import TINY
 from .test_depth import png as png_of_zeros
@@ -28,7 +29,7 @@ PICTURES = {1: DEEP[..., :1], 2: DEEP[..., [0, 3]], 3: DEEP[..., :3], 4: DEEP}
 
 
 def read(path: Path) -> np.ndarray:
-    with streams.reading(path) as source:
+    with streams.open_picture(path) as source:
         pixels = np.concatenate(list(source.bands))
     assert (source.depth, pixels.dtype, pixels.shape) == (16, np.uint16, (source.height, source.width, source.channels))
     return pixels
@@ -37,7 +38,7 @@ def read(path: Path) -> np.ndarray:
 @pytest.fixture(params=[False, True], ids=["one band", "many bands"])
 def small_bands(request, monkeypatch):
     if request.param:
-        monkeypatch.setattr(pieces, "BAND_PIXELS", 1000)
+        monkeypatch.setattr(bands, "BAND_PIXELS", 1000)
 
 
 @pytest.mark.parametrize("channels", PICTURES)
@@ -48,7 +49,7 @@ def test_what_is_written_is_read_again_by_all(small_bands, tmp_path, channels, s
     reader = {"png": lambda path: imagecodecs.png_decode(path.read_bytes()), "tif": tifffile.imread, "npy": np.load}[suffix]
     assert np.array_equal(reader(path).reshape(pixels.shape), pixels)
     assert np.array_equal(read(path), pixels)
-    with streams.reading(path) as source:
+    with streams.open_picture(path) as source:
         assert source.metadata == ({} if suffix == "npy" else {"iccp": b"profile"})
 
 
@@ -125,8 +126,8 @@ def test_tiff_with_premultiplied_alpha(tmp_path):
 def test_tiff_that_is_turned_says_so_in_its_metadata(tmp_path):
     tifffile.imwrite(tmp_path / "x.tif", DEEP[..., :3], photometric="rgb", extratags=[(274, 3, 1, 6, True)])
     assert np.array_equal(read(tmp_path / "x.tif"), DEEP[..., :3])
-    with streams.reading(tmp_path / "x.tif") as source:
-        assert streams.orientation(source.metadata) == 6
+    with streams.open_picture(tmp_path / "x.tif") as source:
+        assert orientation(source.metadata) == 6
 
 
 MANY = {"photometric": "minisblack", "planarconfig": "contig"}
@@ -149,7 +150,7 @@ FLOAT = np.linspace(0, 1, 77 * 90, dtype=np.float32).reshape(90, 77)
 )
 def test_what_else_tiff_may_hold_is_told_with_what_to_do(tmp_path, pixels, options, message):
     tifffile.imwrite(tmp_path / "x.tif", pixels, **options)
-    with pytest.raises(CaeError, match=message) as error, streams.reading(tmp_path / "x.tif"):
+    with pytest.raises(CaeError, match=message) as error, streams.open_picture(tmp_path / "x.tif"):
         pass
     assert "\n" not in str(error.value)
 
@@ -201,10 +202,13 @@ def test_a_depth_that_the_file_names(tmp_path, name):
     pixels = TWELVE if name.startswith("rgb") else TWELVE[..., :1]
     assert np.array_equal(read(path), scaled(pixels, 4095, 16))
     for wanted, expected in ((12, pixels), (16, scaled(pixels, 4095, 16))):
-        with streams.reading(path) as source:
+        with streams.open_picture(path) as source:
             source = source.in_own_depth(wanted)
             assert source.depth == wanted and np.array_equal(np.concatenate(list(source.bands)), expected)
-    with streams.reading(path) as source, pytest.raises(CaeError, match="depth 10: the file says that its samples have 12"):
+    with (
+        streams.open_picture(path) as source,
+        pytest.raises(CaeError, match="depth 10: the file says that its samples have 12"),
+    ):
         source.in_own_depth(10)
 
 
@@ -224,7 +228,7 @@ def test_an_image_whose_file_names_a_depth(tiny, tmp_path, name, loaded):
 
 def test_levels_that_are_no_depth_keep_their_error(tiny, tmp_path):
     (tmp_path / "x.pgm").write_bytes(b"P5 1 1 1000\n" + (1000).to_bytes(2))
-    with streams.reading(tmp_path / "x.pgm") as source:
+    with streams.open_picture(tmp_path / "x.pgm") as source:
         assert source.in_own_depth(10) is source
 
 

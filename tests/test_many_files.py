@@ -154,7 +154,7 @@ def test_stopping_leaves_no_partial_files(tmp_path, photographs, monkeypatch):
             time.sleep(0.2)
             yield band
 
-    reading = streams.reading
+    reading = streams.open_picture
 
     @contextlib.contextmanager
     def slowly(*arguments):
@@ -162,7 +162,7 @@ def test_stopping_leaves_no_partial_files(tmp_path, photographs, monkeypatch):
             bands = [row[None] for band in source.bands for row in band]
             yield dataclasses.replace(source, bands=slow(bands))
 
-    monkeypatch.setattr(streams, "reading", slowly)
+    monkeypatch.setattr(streams, "open_picture", slowly)
     threading.Thread(target=lambda: (begun.wait(), os.kill(os.getpid(), signal.SIGTERM)), daemon=True).start()
     start = time.monotonic()
     assert fails(encode.main, photographs, "-r", "-o", tmp_path / "out") == 128 + signal.SIGTERM

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from codec import CaeError
-from codec.images.streams import pieces
-from codec.images.streams.pieces import read_ahead
+from codec.images.streams.bands import read_ahead
 
 
 def counted(number, made):
@@ -22,10 +21,9 @@ def test_all_bands_come_in_order(number):
     assert [int(band[0, 0, 0]) for band in read_ahead(counted(number, []))] == list(range(number))
 
 
-def test_no_more_is_read_than_the_limit(monkeypatch):
-    monkeypatch.setattr(pieces, "AHEAD_BYTES", 5 * 4 * 8 * 3)
+def test_no_more_is_read_than_the_limit():
     made = []
-    bands = read_ahead(counted(100, made))
+    bands = read_ahead(counted(100, made), ahead_bytes=5 * 4 * 8 * 3)
     next(bands)
     next(bands)
     deadline = time.monotonic() + 10

@@ -31,7 +31,7 @@ def test_writing(tmp_path, monkeypatch, channels, kind, threads):
     pixels = PICTURES[channels]
     path = tmp_path / ("cat.tif" if kind == "bigtiff" else f"cat.{kind}")
     if kind == "ppm" and channels in (2, 4):
-        assert not streams.by_pieces(path, (10_000, 10_000), channels, {})
+        assert not streams.is_streamed(path, (10_000, 10_000), channels, {})
         return
     metadata = {} if kind in ("ppm", "npy") else METADATA
     bands = np.split(pixels, [0, 3, 120, 121])
@@ -60,7 +60,7 @@ def test_writing_odd_sizes(tmp_path, suffix, size):
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     path = tmp_path / f"a.{suffix}"
     streams.write_bands(path, size, 3, {}, [pixels])
-    with streams.reading(path, whole_max=0) as source:
+    with streams.open_picture(path, whole_max=0) as source:
         assert np.array_equal(np.concatenate(list(source.bands)), pixels)
 
 
@@ -77,11 +77,11 @@ def test_metadata_that_a_format_refuses(tmp_path):
 
 def test_pictures_to_be_turned_go_whole_where_there_is_no_exif():
     large = (10_000, 10_000)
-    assert not streams.by_pieces(Path("a.ppm"), large, 3, {"exif": exif(t274=6)})
-    assert streams.by_pieces(Path("a.ppm"), large, 3, {"exif": exif(t274=1)})
-    assert streams.by_pieces(Path("a.tif"), large, 3, {"exif": exif(t274=6)})
-    assert not streams.by_pieces(Path("a.tif"), (100, 100), 3, {})
-    assert not streams.by_pieces(Path("a.jpg"), large, 3, {})
+    assert not streams.is_streamed(Path("a.ppm"), large, 3, {"exif": exif(t274=6)})
+    assert streams.is_streamed(Path("a.ppm"), large, 3, {"exif": exif(t274=1)})
+    assert streams.is_streamed(Path("a.tif"), large, 3, {"exif": exif(t274=6)})
+    assert not streams.is_streamed(Path("a.tif"), (100, 100), 3, {})
+    assert not streams.is_streamed(Path("a.jpg"), large, 3, {})
 
 
 @pytest.mark.parametrize("suffix", ["tif", "png", "ppm", "npy"])

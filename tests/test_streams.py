@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("many_bands")
 
 
 def refused(path: Path, pixels_max: int | None = None) -> str:
-    with pytest.raises(CaeError) as error, streams.reading(path, pixels_max, whole_max=0) as source:
+    with pytest.raises(CaeError) as error, streams.open_picture(path, pixels_max, whole_max=0) as source:
         for _ in source.bands:
             pass
     assert str(path) in str(error.value)
@@ -131,10 +131,10 @@ def test_tiff_that_is_read_whole(tmp_path, monkeypatch, options, reason):
     monkeypatch.setattr(tiff, "_PIECES_MAX", 1000)
     path = tmp_path / "cat.tif"
     Image.fromarray(CAT).save(path, **options)
-    with streams.reading(path, whole_max=0) as source:
+    with streams.open_picture(path, whole_max=0) as source:
         assert np.array_equal(np.concatenate(list(source.bands)), files.read_image(path).pixels)
     line = refused(path, 1000)
-    assert reason in line and "limit of 1000 (--max-pixels)" in line and "PNG, PPM, PGM and .npy" in line
+    assert reason in line and "limit of 1000 for a file" in line and "PNG, PPM, PGM and .npy" in line
 
 
 def test_of_several_frames_the_first_is_taken(tmp_path):
@@ -189,7 +189,7 @@ def test_png_metadata_after_the_pixels(tmp_path):
 def test_png_that_is_read_whole(tmp_path):
     path = tmp_path / "a.png"
     Image.fromarray(CAT).save(path, save_all=True, append_images=[Image.fromarray(CAT[::-1])])
-    with pytest.warns(RuntimeWarning, match="2 frames"), streams.reading(path, whole_max=0) as source:
+    with pytest.warns(RuntimeWarning, match="2 frames"), streams.open_picture(path, whole_max=0) as source:
         assert np.array_equal(next(source.bands), CAT)
     assert "as it is animated" in refused(path, 1000)
     data = bytearray(raw_png(8, 2))
@@ -262,7 +262,7 @@ def test_truncated_and_damaged_files(tmp_path, monkeypatch, name):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                with streams.reading(path, 10**6, whole_max=0) as source:
+                with streams.open_picture(path, 10**6, whole_max=0) as source:
                     assert sum(len(band) for band in source.bands) == source.height
             except CaeError as error:
                 assert str(path) in str(error)
@@ -292,10 +292,10 @@ def test_limits(tmp_path):
     (tmp_path / "tall.ppm").write_bytes(b"P5 5000 70000000 255\n")
     assert "70000 x 4096 pixels are more than the limit of 268435456 in a band" in refused(tmp_path / "wide.ppm")
     assert "truncated" in refused(tmp_path / "tall.ppm")
-    assert "limit of 10000000 (--max-pixels)" in refused(tmp_path / "tall.ppm", 10_000_000)
+    assert "limit of 10000000" in refused(tmp_path / "tall.ppm", 10_000_000)
     Image.fromarray(CAT).save(tmp_path / "cat.jpg")
     line = refused(tmp_path / "cat.jpg", 1000)
-    assert "limit of 1000 (--max-pixels) for a file that is read whole; TIFF, PNG" in line
+    assert "limit of 1000 for a file that is read whole; TIFF, PNG" in line
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's count of memory")
@@ -308,7 +308,7 @@ def test_memory_does_not_grow_with_the_height(tmp_path, suffix, flow):
         "cat = np.load(sys.argv[2])[:200, :256]; path = Path(sys.argv[1])\n"
         "if not path.exists(): streams.write_bands(path, (256, 200_000), 3, {}, (cat for _ in range(1000)), 2)\n"
         "before = peak_memory()\n"
-        "with streams.reading(path) as source:\n"
+        "with streams.open_picture(path) as source:\n"
         "    rows = sum(len(band) for band in source.bands)\n"
         "print(rows, before, peak_memory())"
     )

@@ -17,9 +17,9 @@ from ..coding.settings import Job
 from ..errors import CaeError
 from ..format import container
 from ..format.buffers import as_bytes
-from ..format.container import SECTIONS
 from ..format.header import MODES, Kind
 from ..format.info import Info, PayloadCounts
+from ..metadata import SECTION_NAMES
 from ..options import integer
 from ..runtime.atomic_write import atomic_write
 from ..runtime.forking import fork_safe
@@ -179,8 +179,8 @@ def checked_metadata(metadata: Mapping[str, bytes] | None) -> dict[str, bytes]:
     """Returns metadata by section name as bytes; CaeError for names that the format does not know."""
     checked = {}
     for name, content in (metadata or {}).items():
-        if name not in SECTIONS:
-            raise CaeError(f"metadata {name!r} is unknown; there are {', '.join(map(repr, SECTIONS))}")
+        if name not in SECTION_NAMES:
+            raise CaeError(f"metadata {name!r} is unknown; there are {', '.join(map(repr, SECTION_NAMES))}")
         try:
             checked[name] = bytes(as_bytes(content))
         except CaeError:

@@ -11,9 +11,9 @@ from typing import NoReturn
 
 from .. import __version__
 from ..format.limits import PIXELS_MAX
+from ..metadata import SECTIONS_BY_OPTION
 from .messages import one_line, report_errors
 
-METADATA_NAMES = ("exif", "icc", "xmp")
 _FILES = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}
 """Names of each shell's function that completes file names."""
 
@@ -86,9 +86,9 @@ def add_file_arguments(parser: argparse.ArgumentParser, source: str, target: str
     metadata.add_argument(
         "--keep",
         type=_parse_metadata_names,
-        default=METADATA_NAMES,
+        default=tuple(SECTIONS_BY_OPTION),
         metavar="PARTS",
-        help=f"metadata to keep, of {','.join(METADATA_NAMES)} (default: all)",
+        help=f"metadata to keep, of {','.join(SECTIONS_BY_OPTION)} (default: all)",
     )
     metadata.add_argument(
         "--strip", action="store_const", dest="keep", const=(), help="keep no metadata except the picture's orientation"
@@ -142,6 +142,6 @@ def parse_files(parser: argparse.ArgumentParser, arguments: Sequence[str] | None
 def _parse_metadata_names(text: str) -> tuple[str, ...]:
     names = tuple(part.strip() for part in text.split(",") if part.strip())
     for name in names:
-        if name not in METADATA_NAMES:
-            raise argparse.ArgumentTypeError(f"{name!r} is not one of {', '.join(METADATA_NAMES)}")
+        if name not in SECTIONS_BY_OPTION:
+            raise argparse.ArgumentTypeError(f"{name!r} is not one of {', '.join(SECTIONS_BY_OPTION)}")
     return names

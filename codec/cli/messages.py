@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from ..errors import CaeError
+from ..errors import CaeError, TooLargeError
 
 _CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -110,4 +110,13 @@ def prefix_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except CaeError as error:
-        raise CaeError(f"{path}: {error}") from None
+        raise error.prefixed(f"{path}: ") from None
+
+
+@contextlib.contextmanager
+def name_pixel_limit() -> Iterator[None]:
+    """Names the option of the limit in errors about pictures that are too large."""
+    try:
+        yield
+    except TooLargeError as error:
+        raise TooLargeError(f"{error.fact} (--max-pixels)", error.advice) from None

@@ -6,17 +6,26 @@ import argparse
 import contextlib
 import dataclasses
 import re
+import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..cli.arguments import add_file_arguments, add_resource_arguments, create_parser, parse_files
-from ..cli.messages import prefix_errors, report_errors
+from ..cli.messages import name_pixel_limit, prefix_errors, report_errors
 from ..errors import CaeError
 from ..options import DEFAULT_EFFORT, DEFAULT_QUALITY, DEFAULT_TILE, DENOISE, TARGETS, TUNES, EncodeOptions
-from ..runtime.atomic_write import check_target
+from ..runtime.atomic_write import atomic_write, check_target
 from .batch.run import run
 from .batch.task import Summary, Task, Tools
 
-_WHOLE = " (--max-pixels) for a target, which takes it whole"
+if TYPE_CHECKING:
+    from ..api.codec import Codec
+    from ..format.info import Info
+    from ..images.streams.bands import BandSource
+
+_SUMMARY = ("width", "height", "mode", "depth", "quality", "tile", "bytes", "bits_per_pixel")
+"""Facts of a written file that reports show."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,61 +36,107 @@ class Encoding:
     suffix = ".cae"
 
     def accepts(self, path: Path) -> bool:
-        """Whether a file is a picture, by its name."""
+        """Returns True if a file is an image file, by its name."""
         from ..images import streams
 
         return path.suffix.lower() in streams.suffixes()
 
     def count_pixels(self, path: Path) -> int:
-        """Pixels of a picture."""
+        """Returns the pixels of an image file."""
         from ..images import streams
 
-        return streams.pixel_count(path)
+        return streams.count_pixels(path)
 
     def run(self, task: Task, tools: Tools) -> Summary:
         """Encodes a file."""
         from ..format.limits import PIXELS_MAX, check_size
         from ..images import streams
-        from ..images.metadata import kept
-        from ..images.streams.pieces import read_ahead
-        from . import coded_files
+        from ..images.metadata import select_metadata
+        from ..images.streams.bands import read_ahead
 
         arguments = self.arguments
         check_target(task.target, task.source)
         if not arguments.force and not task.target.name.lower().endswith(self.suffix):
-            # cae-encode *.png, of two files, would replace the second
+            # `cae-encode *.png` of two files would replace the second
             raise CaeError(f"{task.target}: does not end in .cae; name a .cae file, or pass --force to write to it")
         targets = {name: getattr(arguments, name) for name in TARGETS}
         options = EncodeOptions(
             arguments.quality, arguments.tile, arguments.effort, arguments.lossless, depth=arguments.depth, **targets
         )
-        with streams.reading(task.source, arguments.max_pixels) as source:
+        pixels_max = PIXELS_MAX if arguments.max_pixels is None else arguments.max_pixels
+        with name_pixel_limit(), streams.open_picture(task.source, arguments.max_pixels) as source:
             with prefix_errors(task.source):
                 source = source.in_own_depth(arguments.depth)
-            limit = PIXELS_MAX if arguments.max_pixels is None else arguments.max_pixels
-            if options.has_target:
-                with prefix_errors(task.source):
-                    check_size(source.width, source.height, limit, _WHOLE, source.depth)
-            codec = tools.codec(encoder=arguments.encoder, pixels_max=limit)
+                if options.has_target:
+                    advice = " for a target, which takes it whole"
+                    check_size(source.width, source.height, pixels_max, advice, source.depth)
+            codec = tools.codec(encoder=arguments.encoder, pixels_max=pixels_max)
             bands, pixels, name = read_ahead(source.bands), source.width * source.height, task.source.name
             with contextlib.ExitStack() as stack:
-                count = None
+                progress = None
                 if options.searches:
-                    # how many files are tried for a target, nobody knows
-                    count = stack.enter_context(tools.monitor.track_search(None if options.has_target else pixels, name))
+                    # nobody knows how many files are tried for a target
+                    pixels = None if options.has_target else pixels
+                    progress = stack.enter_context(tools.monitor.track_search(pixels, name))
                 else:
                     bands = tools.monitor.track_bands(bands, pixels, name, ahead=True)
-                source = dataclasses.replace(source, bands=bands, metadata=kept(source.metadata, arguments.keep))
-                coded_files.write(task.target, source, codec, options, count)
-        return coded_files.facts(task.target)
+                metadata = select_metadata(source.metadata, arguments.keep)
+                source = dataclasses.replace(source, bands=bands, metadata=metadata)
+                info = encode_file(task.target, source, codec, options, progress)
+        return {name: getattr(info, name) for name in _SUMMARY}
+
+
+def encode_file(
+    path: Path,
+    source: BandSource,
+    codec: Codec,
+    options: EncodeOptions,
+    progress: Callable[[float], None] | None = None,
+) -> Info:
+    """Encodes a picture to a file; for a target, as a whole in memory.
+
+    Args:
+        path: the file to write.
+        source: the picture.
+        codec: the codec.
+        options: the options, whose depth may be None.
+        progress: called with numbers of pixels searched, as `Codec.encode` does.
+
+    Returns:
+        The facts of the file.
+    """
+    import numpy as np
+
+    from ..format.header import MODES
+    from ..format.info import info as info_of_bytes
+
+    depth = options.depth_of(source.depth)
+    keywords = dataclasses.asdict(options) | {"depth": depth, "metadata": source.metadata, "progress": progress}
+    if options.has_target:
+        pixels = np.concatenate(list(source.bands))
+        largest = int(pixels[..., : source.channels - (source.channels in (2, 4))].max())
+        data = codec.encode(pixels, **keywords)
+        with atomic_write(path) as file:
+            file.write(data)
+        info = info_of_bytes(data)
+    else:
+        keywords = {name: value for name, value in keywords.items() if name not in TARGETS}
+        with codec.create(path, (source.width, source.height), MODES[source.channels], **keywords) as writer:
+            for rows in source.bands:
+                writer.write(rows)
+        largest, info = writer.largest_sample, writer.info
+    if bits := options.likely_depth(largest, depth):
+        message = f"{path}: no sample of its colours is above {largest} of 65535; if they have {bits} bits, say --depth {bits}"
+        warnings.warn(f"{message} for a finer picture", RuntimeWarning, stacklevel=2)
+    return info
 
 
 def main(words: list[str] | None = None) -> None:
-    """Entry point of `cae-encode`."""
+    """Runs `cae-encode` with the words of a command line (None: the process's own)."""
     parser = create_parser(
         "cae-encode",
         "Encode an image file (PNG, JPEG, TIFF, WebP, AVIF, …) or a .npy file of uint8 or uint16 to a .cae file; "
-        "large TIFF, PNG, PPM and .npy files are read by pieces.",
+        "large TIFF, PNG, PPM and .npy files are read in bands.",
     )
     add_file_arguments(parser, "image file", "file to write, whose name ends in .cae")
     rate = parser.add_mutually_exclusive_group()
@@ -95,7 +150,10 @@ def main(words: list[str] | None = None) -> None:
     )
     rate.add_argument("--lossless", action="store_true", help="keep every pixel exactly")
     rate.add_argument(
-        "--target-size", type=_size, metavar="BYTES", help="take the quality at which the file has at most so many (200k, 1.5M)"
+        "--target-size",
+        type=_parse_bytes,
+        metavar="BYTES",
+        help="choose the quality at which the file takes at most so many bytes (200k, 1.5M)",
     )
     rate.add_argument("--target-bpp", type=float, metavar="B", help="likewise, at most so many bits per pixel")
     rate.add_argument("--target-psnr", type=float, metavar="DB", help="likewise, a PSNR of so many dB")
@@ -112,11 +170,11 @@ def main(words: list[str] | None = None) -> None:
         type=int,
         default=DEFAULT_EFFORT,
         metavar="E",
-        help="1 (fastest) to 9 (smallest): symbols are searched from 3 on, in 14 times the time of 2, "
-        "with each further one in 2 to 3 times as long (default: %(default)s)",
+        help="1 (fastest) to 9 (smallest): from 3 on symbols are searched for, which takes 14 times as long as 2, "
+        "and each further effort 2 to 3 times longer (default: %(default)s)",
     )
-    parser.add_argument("--depth", type=int, metavar="BITS", help="how many bits of 16 the samples have, such as a camera's 12")
-    parser.add_argument("--force", action="store_true", help="write to OUT even where its name does not end in .cae")
+    parser.add_argument("--depth", type=int, metavar="BITS", help="bits of the samples in a file of 16, such as a camera's 12")
+    parser.add_argument("--force", action="store_true", help="write to OUT even if its name does not end in .cae")
     encoder = parser.add_mutually_exclusive_group()
     encoder.add_argument(
         "--encoder", metavar="NAME|FILE", help="another encoder for the weights: an installed one, or a .safetensors file"
@@ -126,23 +184,23 @@ def main(words: list[str] | None = None) -> None:
         dest="encoder",
         action="store_const",
         const=DENOISE,
-        help="leave noise out, by the encoder for that, where one is installed",
+        help="remove noise, with the encoder for that, if it is installed",
     )
     encoder.add_argument(
         "--tune",
         dest="encoder",
         choices=TUNES,
-        help="for MS-SSIM in place of PSNR, by the encoder for it, where one is installed",
+        help="optimise for MS-SSIM in place of PSNR, with the encoder for that, if it is installed",
     )
     add_resource_arguments(parser)
-    parsed = parse_files(parser, words)
-    with report_errors(parser.prog, quiet=parsed.quiet):
-        run(Encoding(parsed), parser.prog)
+    arguments = parse_files(parser, words)
+    with report_errors(parser.prog, quiet=arguments.quiet):
+        run(Encoding(arguments), parser.prog)
 
 
-def _size(text: str) -> int:
-    found = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)([kMG]?)i?B?", text)
-    if not found:
+def _parse_bytes(text: str) -> int:
+    match = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)([kMG]?)i?B?", text)
+    if not match:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of bytes such as 200000, 200k or 1.5M")
     unit = 1024 if "i" in text else 1000
-    return int(float(found[1]) * unit ** " kMG".index(found[2] or " "))
+    return int(float(match[1]) * unit ** " kMG".index(match[2] or " "))

@@ -123,7 +123,7 @@ class _Inspector:
     def inspect(self, source: Path, target: Path, statistics: Statistics | None, arguments: argparse.Namespace) -> bool:
         """Writes a picture's heat map and prints its score; returns True if that is above the threshold."""
         from ..images.files import write_image
-        from ..images.metadata import kept
+        from ..images.metadata import select_metadata
         from ..images.picture import from_array
         from ..inspection import Statistics, draw_heat_map
 
@@ -137,7 +137,7 @@ class _Inspector:
         if threshold is None and statistics:
             threshold = statistics.threshold(maps)
         heat_map = from_array(draw_heat_map(heat, picture.colour, threshold))
-        write_image(target, dataclasses.replace(heat_map, metadata=kept(picture.metadata, ())))
+        write_image(target, dataclasses.replace(heat_map, metadata=select_metadata(picture.metadata, ())))
         above = threshold is not None and score > threshold
         facts = {"input": str(source), "output": str(target), "score": round(score, 4), "threshold": threshold}
         if arguments.json:

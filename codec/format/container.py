@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 from ..errors import CaeError, DamageError
+from ..metadata import SECTION_NAMES
 from ..options import DEPTHS
 from .geometry import HYPER_STRIDE, Rect
 from .header import TILE_UNIT, VERSION, Header, Kind, Plane
@@ -19,7 +20,6 @@ from .sources import Data, ReadAheadSource, Source, as_source
 WORD = 4
 """Bytes of one of the entropy coder's words."""
 MAGIC = b"\x89CAE"
-SECTIONS = ("iccp", "exif", "xmp ")
 SECTIONS_MAX = 64
 SECTION_BYTES_MAX = 2**26
 _DEPTH_BITS = 0x0F
@@ -292,7 +292,7 @@ def _read_sections(source: Source, count: int) -> tuple[dict[str, bytes], int]:
         crc = zlib.crc32(start[: -_CRC.size])
         for piece in _pieces(source, offset, length, _BYTES_AT_ONCE):
             crc = zlib.crc32(piece, crc)
-            if text in SECTIONS:
+            if text in SECTION_NAMES:
                 kept += piece
         if crc != expected:
             raise CaeError(f"metadata section {number} is damaged: its CRC does not match")
@@ -301,7 +301,7 @@ def _read_sections(source: Source, count: int) -> tuple[dict[str, bytes], int]:
         if text in seen:
             raise CaeError(f"metadata section {text!r} occurs twice")
         seen.add(text)
-        if text in SECTIONS:
+        if text in SECTION_NAMES:
             metadata[text] = bytes(kept)
         elif text[0].isupper():
             raise CaeError(f"the file needs the unknown critical section {text!r}; a newer release may read it")

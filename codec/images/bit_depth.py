@@ -1,4 +1,4 @@
-"""More than 8 bits a channel: found where Pillow, which converts most such files to 8 bits, says nothing of it."""
+"""Bit depth of Pillow images, where Pillow itself converts most files of more than 8 bits to 8 without a sign."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from ..errors import CaeError
 _HIGH_BIT_DEPTH_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 # "RGB;16B" is 16 bits a channel; "BGR;16" of BMP files is 16 bits a pixel
 _HIGH_BIT_DEPTH_PIXELS = re.compile(r";16[BLN]")
-_FORGETFUL = ("DDS", "PNG", "PPM", "SGI")
-"""Formats whose images tell until they are loaded."""
+_UNTIL_LOADED = ("DDS", "PNG", "PPM", "SGI")
+"""Formats whose images show their bit depth until they are loaded."""
 _TIFF_BITS_PER_SAMPLE = 258
 _CODESTREAM = b"\xff\x4f\xff\x51"
 
 
 def is_high_bit_depth(image: Image.Image) -> bool:
-    """Whether an image has, or had in its file, more than 8 bits a channel.
+    """Returns True if an image has, or had in its file, more than 8 bits a channel.
 
-    Of an image that Pillow has loaded already, the file is looked at again: by its name, or for PNG through the open
-    file. Where neither is left (most formats, opened from bytes and loaded; copies; pictures inside icon files), an
-    8-bit image that was made of a deeper one cannot be told from any other, and counts as one of 8 bits.
+    For an image that Pillow has loaded already, its file is looked at again: by its name, or for PNG through the open file.
+    Where neither is left (most formats, opened from bytes and loaded; copies; pictures inside icon files), an 8-bit image that
+    was rounded cannot be recognised, and counts as one of 8 bits.
     """
     if image.mode in _HIGH_BIT_DEPTH_MODES:
         return True
     if not isinstance(image, ImageFile.ImageFile):
         return False
-    bits = image.info.get("bit_depth")  # of pillow-heif; a PNG's text may have that name too
+    bits = image.info.get("bit_depth")  # from pillow-heif; a PNG's text may have that name too
     if isinstance(bits, int) and bits > 8:
         return True
     if image.format == "TIFF":
         return max(image.tag_v2.get(_TIFF_BITS_PER_SAMPLE, (8,))) > 8
-    if image.format in _HEADERS or (image.format in _FORGETFUL and not image.tile):
+    if image.format in _HEADER_READERS or (image.format in _UNTIL_LOADED and not image.tile):
         return _is_high_bit_depth_in_file(image)
     return _is_high_bit_depth_by_tile(image)
 
 
 def _is_high_bit_depth_by_tile(image: ImageFile.ImageFile) -> bool:
-    """By what Pillow has noted for its decoders; False where the image is loaded."""
+    """Looks at Pillow's arguments for its decoders; False if the image is loaded."""
     if not image.tile:
         return False
     codec, _, _, arguments = image.tile[0]
@@ -57,29 +57,29 @@ def _is_high_bit_depth_by_tile(image: ImageFile.ImageFile) -> bool:
 
 
 def _is_high_bit_depth_in_file(image: ImageFile.ImageFile) -> bool:
-    """By the file that the image was made of; False where it is not at hand any more."""
-    with _reopened(image) as found:
-        if found is None:
+    """Looks at the image's file; False if that is not at hand any more."""
+    with _reopened(image) as reopened:
+        if reopened is None:
             return False
-        again, file = found
-        return is_high_bit_depth(again) if image.format not in _HEADERS else _HEADERS[image.format](file) > 8
+        again, file = reopened
+        return is_high_bit_depth(again) if image.format not in _HEADER_READERS else _HEADER_READERS[image.format](file) > 8
 
 
 def bits_in_file(image: Image.Image) -> int:
-    """How many bits a sample has in the deep file that an image was made of; 16 where the file is not at hand any more."""
-    if not isinstance(image, ImageFile.ImageFile) or image.format not in _HEADERS:
+    """Returns the bits of a sample in the file of an image of high bit depth; 16 if the file is not at hand any more."""
+    if not isinstance(image, ImageFile.ImageFile) or image.format not in _HEADER_READERS:
         return 16
-    with _reopened(image) as found:
-        return 16 if found is None else _HEADERS[image.format](found[1])
+    with _reopened(image) as reopened:
+        return 16 if reopened is None else _HEADER_READERS[image.format](reopened[1])
 
 
 @contextlib.contextmanager
 def _reopened(image: ImageFile.ImageFile) -> Iterator[tuple[Image.Image, IO[bytes]] | None]:
-    """The file that an image was made of, opened anew and at its start, or None where it is not at hand any more."""
+    """Opens an image's file anew, at its start; gives None if it is not at hand any more."""
     # Pillow keeps some files open for further frames
     files = [file for file in (image.fp, getattr(image, "_fp", None)) if hasattr(file, "read") and not file.closed]
     with contextlib.ExitStack() as stack:
-        found = None
+        reopened = None
         # no such file, or no such picture in it
         with contextlib.suppress(Exception):
             source = files[0] if files else stack.enter_context(open(image.filename, "rb"))
@@ -87,13 +87,13 @@ def _reopened(image: ImageFile.ImageFile) -> Iterator[tuple[Image.Image, IO[byte
             again = type(image)(file)
             file.seek(0)
             if again.size == image.size:  # else another picture has taken the file's name
-                found = again, file
-        yield found
+                reopened = again, file
+        yield reopened
 
 
 @contextlib.contextmanager
 def from_start(file: IO[bytes]) -> Iterator[IO[bytes]]:
-    """A file at its start, which is put back to where it was."""
+    """Gives a file at its start, and puts its position back afterwards."""
     position = file.tell()
     file.seek(0)
     try:
@@ -103,7 +103,7 @@ def from_start(file: IO[bytes]) -> Iterator[IO[bytes]]:
 
 
 def _bits_of_jpeg2000(file: IO[bytes]) -> int:
-    """Reads how many bits the components have at most from the codestream's SIZ segment (ISO 15444-1, A.5.1)."""
+    """Reads the most bits of any component from the codestream's SIZ segment (ISO 15444-1, A.5.1)."""
     start = file.read(4)
     while start != _CODESTREAM:
         # boxes, of which jp2c holds the codestream; one of length 0 is the last
@@ -123,10 +123,10 @@ def _bits_of_jpeg2000(file: IO[bytes]) -> int:
 
 
 def _bits_of_avif(file: IO[bytes]) -> int:
-    """The most that any image in the file has, of its alpha for instance: 8, 10 or 12 (AV1 in ISOBMFF, 2.3.3)."""
-    flags = (found[1][0] for found in re.finditer(rb"av1C\x81.(.)", file.read(), re.DOTALL))
+    """Reads the most bits of any image in the file, alpha included: 8, 10 or 12 (AV1 in ISOBMFF, 2.3.3)."""
+    flags = (match[1][0] for match in re.finditer(rb"av1C\x81.(.)", file.read(), re.DOTALL))
     return max((12 if each & 0x20 else 10 for each in flags if each & 0x40), default=8)
 
 
-_HEADERS: dict[str | None, Callable[[IO[bytes]], int]] = {"JPEG2000": _bits_of_jpeg2000, "AVIF": _bits_of_avif}
-"""How many bits a sample has, in formats of whose depth Pillow never tells."""
+_HEADER_READERS: dict[str | None, Callable[[IO[bytes]], int]] = {"JPEG2000": _bits_of_jpeg2000, "AVIF": _bits_of_avif}
+"""Read the bits of a sample, in formats whose images never show them."""

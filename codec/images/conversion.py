@@ -1,4 +1,4 @@
-"""Pillow images of other colour spaces as gray or RGB."""
+"""Pillow images of other colour spaces, converted to gray or RGB."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import warnings
 
 from PIL import Image, ImageCms
 
-_BEST = ImageCms.Flags.BLACKPOINTCOMPENSATION
-"""As printers' colours are shown by other programs."""
+_FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
+"""As other programs show printers' colours."""
 
 
 def converted_to(image: Image.Image, mode: str) -> Image.Image:
-    """An image as L, LA, RGB or RGBA; CMYK goes through the image's own ICC profile, where there is one, to sRGB.
+    """Converts an image to L, LA, RGB or RGBA; CMYK through the image's own ICC profile, if there is one, to sRGB.
 
-    Warns where the profile cannot be used, and takes Pillow's conversion, which knows no inks.
+    Warns if the profile cannot be used. Pillow's own conversion, which does not know the inks, takes its place.
     """
     profile = image.info.get("icc_profile")
     if image.mode == "CMYK" and profile:
         try:
             inks, screen = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
             if inks.profile.xcolor_space.strip() == "CMYK":
-                return ImageCms.profileToProfile(image, inks, screen, outputMode=mode, flags=_BEST)
+                return ImageCms.profileToProfile(image, inks, screen, outputMode=mode, flags=_FLAGS)
         except (ImageCms.PyCMSError, OSError) as error:
             message = f"its ICC profile cannot be used ({error}); colours are converted from CMYK without it"
             warnings.warn(message, RuntimeWarning, stacklevel=4)
-    # convert would copy a picture that has the mode already
+    # convert would copy an image that has the mode already
     return image if image.mode == mode else image.convert(mode)

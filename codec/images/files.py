@@ -1,4 +1,4 @@
-"""Image files: reading and writing."""
+"""Image files that are read and written whole."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from typing import Any, BinaryIO
 
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
-from ..errors import CaeError
+from ..errors import CaeError, TooLargeError
 from ..format.limits import PIXELS_MAX, check_size
+from ..metadata import EXIF_FORMATS, ICC_PROFILE, SECTIONS, XMP
 from ..runtime.atomic_write import atomic_write
 from .bit_depth import is_high_bit_depth
 from .high_bit_depth import read_high_bit_depth
-from .picture import Picture, from_array, from_pillow, metadata_for_pillow, to_pillow
+from .metadata import metadata_for_pillow
+from .picture import Picture, from_array, from_pillow, to_pillow
 from .samples import converted
 
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
@@ -26,41 +28,58 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "WEBP": {"lossless": True, "exact": True},
     "AVIF": {"quality": 95},
 }
-"""Options for formats whose own defaults would add a visible loss of their own."""
+"""Options for formats whose own defaults would add a visible loss."""
 _WITHOUT_ALPHA = ("BMP", "PPM")
-"""Formats to which Pillow writes a picture with alpha as if it had none."""
-_WITH_EXIF = ("AVIF", "JPEG", "PNG", "TIFF", "WEBP")
-_FORMATS = (*_WITH_EXIF, "BMP", "JPEG2000", "PCX", "PPM", "SGI", "TGA")
+"""Formats in which Pillow drops alpha silently."""
+_FORMATS = (*EXIF_FORMATS, "BMP", "JPEG2000", "PCX", "PPM", "SGI", "TGA")
 """Formats that keep a picture's size and 8-bit pixels, or (JPEG, AVIF) change them too little to be seen."""
 _ANIMATED = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
 _CODESTREAMS = (".j2k", ".j2c", ".jpc")
 """Suffixes of JPEG 2000 files without boxes."""
-_METADATA = {"icc_profile": "ICC profile", "exif": "EXIF block", "xmp": "XMP packet"}
-"""Keys of Pillow's `info`, and what they are called in messages."""
 _JPEG_PROFILE_MAX = 255 * (65533 - 14)
-"""Bytes of an ICC profile in at most 255 segments with a header each."""
-_XMP_TIFF_TAG = 700
+"""Largest ICC profile in bytes: 255 segments, with a header each."""
 
 
 def read_image(path: Path, pixels_max: int = PIXELS_MAX, advice: str = "") -> Picture:
-    """Reads an image file of any kind that Pillow knows (of several frames, the first), of at most `pixels_max` pixels.
+    """Reads an image file of any kind that Pillow knows; of several frames, the first.
 
-    The advice ends the message of the error where a picture has more.
+    Args:
+        path: the file.
+        pixels_max: largest number of pixels.
+        advice: ends the message of the error for larger pictures.
+
+    Raises:
+        CaeError: for files that are no images, damaged or too large.
     """
     with reading_errors(path), pillow_limit(pixels_max):
         try:
-            return _read(path, pixels_max, advice)
+            with Image.open(path) as image:
+                return read_opened(image, path, pixels_max, advice)
         except Image.DecompressionBombError:
-            raise CaeError(f"more pixels than the limit of {pixels_max} (--max-pixels){advice}") from None
+            raise TooLargeError(f"more pixels than the limit of {pixels_max}", advice) from None
+
+
+def read_opened(image: Image.Image, path: Path, pixels_max: int, advice: str, is_high: bool | None = None) -> Picture:
+    """Reads an image that Pillow has opened, as `read_image` does.
+
+    `is_high` is the result of `is_high_bit_depth`, if it is known.
+    """
+    check_size(image.width, image.height, pixels_max, advice)
+    warn_of_frames(path, image)
+    is_high = is_high_bit_depth(image) if is_high is None else is_high
+    if is_high and not image.mode.startswith("I;16"):
+        check_size(image.width, image.height, pixels_max, advice, 16)
+        return read_high_bit_depth(image, path)
+    return from_pillow(image, is_complete=True)
 
 
 @contextlib.contextmanager
 def reading_errors(path: Path) -> Iterator[None]:
-    """Turns what goes wrong in reading an image file into a CaeError that names it."""
+    """Turns any error of reading an image file into a CaeError that names the file."""
     try:
         yield
     except CaeError as error:
-        raise CaeError(f"{path}: {error}") from None
+        raise error.prefixed(f"{path}: ") from None
     except UnidentifiedImageError:
         raise CaeError(f"{path}: not an image that Pillow can read") from None
     except OSError as error:
@@ -69,47 +88,37 @@ def reading_errors(path: Path) -> Iterator[None]:
         raise CaeError(f"{path}: damaged image ({error})") from None
 
 
-def _read(path: Path, pixels_max: int, advice: str) -> Picture:
-    with Image.open(path) as image:
-        check_size(image.width, image.height, pixels_max, f" (--max-pixels){advice}")
-        warn_of_frames(path, image)
-        if is_high_bit_depth(image) and not image.mode.startswith("I;16"):
-            check_size(image.width, image.height, pixels_max, f" (--max-pixels){advice}", 16)
-            return read_high_bit_depth(image, path)
-        return from_pillow(image)
-
-
 def warn_of_frames(path: Path, image: Image.Image) -> None:
-    """Says that of several frames one is taken."""
+    """Warns if an image file holds several frames."""
     frames = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
     if frames > 1:
         warnings.warn(f"{path}: holds {frames} frames; only the first is taken", RuntimeWarning, stacklevel=2)
 
 
 class _PillowLimit:
-    """Pillow's limit of pixels, which is one for the whole process: the largest that any thread inside asks for.
+    """Pillow's limit of pixels, one for the whole process: the largest that any thread asks for at the time.
 
     Pillow raises an error at twice its limit, also for pictures inside a file that claims fewer pixels.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._outside: int | None = None
-        self._inside: list[int] = []
+        self._before: int | None = None
+        self._requested: list[int] = []
 
     @contextlib.contextmanager
-    def of(self, pixels: int) -> Iterator[None]:
+    def raised_to(self, pixels: int) -> Iterator[None]:
         with self._lock:
-            if not self._inside:
-                self._outside = Image.MAX_IMAGE_PIXELS
-            self._inside.append(pixels)
-            Image.MAX_IMAGE_PIXELS = max(self._inside)
+            if not self._requested:
+                self._before = Image.MAX_IMAGE_PIXELS
+            self._requested.append(pixels)
+            Image.MAX_IMAGE_PIXELS = max(self._requested)
         try:
             yield
         finally:
             with self._lock:
-                self._inside.remove(pixels)
-                Image.MAX_IMAGE_PIXELS = max(self._inside, default=self._outside)
+                self._requested.remove(pixels)
+                Image.MAX_IMAGE_PIXELS = max(self._requested, default=self._before)
 
 
 _pillow_limit = _PillowLimit()
@@ -117,14 +126,14 @@ _pillow_limit = _PillowLimit()
 
 @contextlib.contextmanager
 def pillow_limit(pixels: int) -> Iterator[None]:
-    """Has Pillow open pictures of so many pixels, without the warning at half as many."""
-    with warnings.catch_warnings(), _pillow_limit.of(pixels):
+    """Lets Pillow open pictures of so many pixels during the block, without its warning."""
+    with warnings.catch_warnings(), _pillow_limit.raised_to(pixels):
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         yield
 
 
 def check_format(path: Path) -> str:
-    """The image format that a file's suffix names; CaeError where it is none that keeps pictures as they are."""
+    """Returns the image format of a file's suffix; raises CaeError if there is none that keeps pictures as they are."""
     kind = Image.registered_extensions().get(path.suffix.lower(), "")
     if kind not in _FORMATS or kind not in Image.SAVE:
         raise CaeError(f"{path}: {path.suffix or 'no suffix'} names no image format that keeps the picture as it is; use .png")
@@ -132,15 +141,15 @@ def check_format(path: Path) -> str:
 
 
 def write_image(path: Path, picture: Picture) -> None:
-    """Writes an image file of 8 bits a channel in the format that the suffix names, with the metadata that it takes.
+    """Writes an image file of 8 bits a channel in the format of its suffix, with the metadata that the format holds.
 
-    Warns of deeper pictures, which are rounded, and of each part of the metadata that the format refuses and does not get.
+    Warns if samples are rounded to 8 bits, and of each section of metadata that is left out.
 
     Raises:
-        CaeError: where the format does not take the picture, and where the file cannot be written.
+        CaeError: if the format cannot hold the picture, or the file cannot be written.
     """
     kind = check_format(path)
-    if picture.alpha is not None and kind in _WITHOUT_ALPHA:
+    if picture.has_alpha and kind in _WITHOUT_ALPHA:
         raise CaeError(f"{path}: this format does not take the picture's alpha; use .png")
     if picture.depth > 8:
         message = f"{path}: the picture's {picture.depth} bits a channel are rounded to 8; use .png, .tif or .npy to keep them"
@@ -148,73 +157,72 @@ def write_image(path: Path, picture: Picture) -> None:
         rounded = from_array(converted(picture.pixels, picture.depth, 8))
         picture = dataclasses.replace(rounded, metadata=picture.metadata)
     image = to_pillow(picture)
-    metadata = {key: image.info[key] for key in _METADATA if key in image.info}
-    if kind not in _WITH_EXIF:
+    metadata = metadata_for_pillow(picture.metadata)
+    if kind not in EXIF_FORMATS:
         # nothing in the file could tell a viewer to turn it
         with contextlib.suppress(Exception):  # a damaged EXIF block
             image = ImageOps.exif_transpose(image)
     image.info.clear()  # from which Pillow would take what is left out
 
-    def write(kept: dict[str, bytes]) -> None:
+    def write(selected: dict[str, bytes]) -> None:
         with atomic_write(path) as file:
-            _save(path, image, kind, kept, file)
+            _save(path, image, kind, selected, file)
 
-    _with_what_is_taken(write, path, metadata, image.mode, kind)
+    _write_with_metadata(write, path, metadata, image.mode, kind)
 
 
 def small_file(path: Path, mode: str, metadata: Mapping[str, bytes]) -> bytes:
-    """A file of one pixel, in the format that the suffix names and with the metadata that it takes; warns as `write_image`."""
+    """Returns a file of one pixel in the format of a suffix, with the metadata that it holds; warns as `write_image`."""
     kind = check_format(path)
-    metadata = metadata_for_pillow(metadata)
-    made = []
+    contents = []
 
-    def write(kept: dict[str, bytes]) -> None:
+    def write(selected: dict[str, bytes]) -> None:
         buffer = io.BytesIO()
-        _save(path, Image.new(mode, (1, 1)), kind, kept, buffer)
-        made.append(buffer.getvalue())
+        _save(path, Image.new(mode, (1, 1)), kind, selected, buffer)
+        contents.append(buffer.getvalue())
 
-    _with_what_is_taken(write, path, metadata, mode, kind)
-    return made[-1]
-
-
-def _with_what_is_taken(
-    write: Callable[[dict[str, bytes]], None], path: Path, metadata: dict[str, bytes], mode: str, kind: str
-) -> None:
-    """Writes a file with as much of the metadata as its format takes, and warns of each part that is left out."""
-    for kept in _ever_less(metadata, mode, kind):
-        try:
-            write(kept)
-            break
-        except _Refused as error:
-            refusal = error
-    else:
-        raise refusal
-    for key in metadata:
-        if key not in kept:
-            message = f"{path}: this format does not take the {_METADATA[key]}, which is left out"
-            warnings.warn(message, RuntimeWarning, stacklevel=3)
+    _write_with_metadata(write, path, metadata_for_pillow(metadata), mode, kind)
+    return contents[-1]
 
 
-class _Refused(CaeError):
+class _RefusedError(CaeError):
     """A format cannot hold the picture or its metadata."""
 
 
-def _ever_less(metadata: dict[str, bytes], mode: str, kind: str) -> Iterator[dict[str, bytes]]:
-    """The metadata to try, one after another: all, what the format takes alone with a small picture, none."""
+def _write_with_metadata(
+    write: Callable[[dict[str, bytes]], None], path: Path, metadata: dict[str, bytes], mode: str, kind: str
+) -> None:
+    """Writes a file with as much of the metadata as its format holds, and warns of each section that is left out."""
+    for selected in _selections(metadata, mode, kind):
+        try:
+            write(selected)
+            break
+        except _RefusedError as error:
+            refusal = error
+    else:
+        raise refusal
+    for section in SECTIONS:
+        if section.pillow_key in metadata and section.pillow_key not in selected:
+            message = f"{path}: this format does not take the {section.label}, which is left out"
+            warnings.warn(message, RuntimeWarning, stacklevel=3)
+
+
+def _selections(metadata: dict[str, bytes], mode: str, kind: str) -> Iterator[dict[str, bytes]]:
+    """Yields the metadata to try: all of them, those that a small file of the format holds alone, none."""
     yield metadata
-    taken = {}
+    accepted = {}
     for key, content in metadata.items():
-        with contextlib.suppress(_Refused):
+        with contextlib.suppress(_RefusedError):
             _save(Path(), Image.new(mode, (16, 16)), kind, {key: content}, io.BytesIO())
-            taken[key] = content
-    if 0 < len(taken) < len(metadata):
-        yield taken
+            accepted[key] = content
+    if 0 < len(accepted) < len(metadata):
+        yield accepted
     if metadata:
         yield {}
 
 
 def _save(path: Path, image: Image.Image, kind: str, metadata: dict[str, bytes], file: BinaryIO) -> None:
-    """Writes an image of a format to an open file; _Refused where the format does not take it."""
+    """Writes an image to an open file; raises _RefusedError if the format cannot hold it."""
     try:
         options = _save_options(path, kind, metadata)
         if kind == "JPEG2000":
@@ -223,36 +231,36 @@ def _save(path: Path, image: Image.Image, kind: str, metadata: dict[str, bytes],
             image.save(buffer, kind, **options)
             file.write(buffer.getbuffer())
         else:
-            image.save(_Stream(file), kind, **options)
+            image.save(_FileWithoutDescriptor(file), kind, **options)
     except OSError as error:
         if error.errno is not None:
             raise
-        raise _Refused(f"{path}: this format does not take the picture ({error}); use .png") from None
+        raise _RefusedError(f"{path}: this format does not take the picture ({error}); use .png") from None
     except Exception as error:  # Pillow's many formats raise many kinds of errors
-        raise _Refused(f"{path}: this format does not take the picture ({error})") from None
+        raise _RefusedError(f"{path}: this format does not take the picture ({error})") from None
 
 
 def _save_options(path: Path, kind: str, metadata: dict[str, bytes]) -> dict[str, Any]:
     options = _SAVE_OPTIONS.get(kind, {}) | metadata
     if kind == "JPEG2000" and path.suffix.lower() in _CODESTREAMS:
         options["no_jp2"] = True
-    if kind == "JPEG" and len(metadata.get("icc_profile", b"")) > _JPEG_PROFILE_MAX:
+    if kind == "JPEG" and len(metadata.get(ICC_PROFILE.pillow_key, b"")) > _JPEG_PROFILE_MAX:
         raise ValueError("ICC profile is too long")  # Pillow would write a damaged one
-    if kind == "PNG" and "xmp" in metadata:
+    if kind == "PNG" and XMP.pillow_key in metadata:
         text = PngImagePlugin.PngInfo()
-        text.add_itxt("XML:com.adobe.xmp", options.pop("xmp").decode("utf-8", "replace"))
+        text.add_itxt("XML:com.adobe.xmp", options.pop(XMP.pillow_key).decode("utf-8", "replace"))
         options["pnginfo"] = text
-    if kind == "TIFF" and "xmp" in metadata:
-        holder = Image.new("L", (1, 1))
-        holder.info.update(metadata)
-        tags = holder.getexif()
-        tags[_XMP_TIFF_TAG] = options.pop("xmp")
+    if kind == "TIFF" and XMP.pillow_key in metadata:
+        image = Image.new("L", (1, 1))
+        image.info.update(metadata)
+        tags = image.getexif()
+        tags[XMP.tiff_tag] = options.pop(XMP.pillow_key)
         options["exif"] = tags
     return options
 
 
-class _Stream:
-    """A file without its descriptor, through which Pillow would write and then not say why that failed."""
+class _FileWithoutDescriptor:
+    """A file that hides its descriptor. Pillow would write through that, and not say why writing failed."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.write, self.read, self.seek, self.tell, self.flush = file.write, file.read, file.seek, file.tell, file.flush

@@ -1,4 +1,4 @@
-"""Files of more than 8 bits a channel that Pillow rounds and nothing reads by pieces: by imagecodecs, if it is there."""
+"""Files of high bit depth that Pillow rounds and that no reader takes in bands: read by imagecodecs, if it is installed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from PIL import Image
 
 from ..errors import CaeError
 from .bit_depth import bits_in_file
-from .picture import Picture, from_array, metadata_of
+from .metadata import read_metadata
+from .picture import Picture, from_array
 from .samples import scaled
 
 _DECODERS = {"AVIF": "avif_decode", "JPEG2000": "jpeg2k_decode", "PNG": "png_decode"}
@@ -18,10 +19,10 @@ _DECODERS = {"AVIF": "avif_decode", "JPEG2000": "jpeg2k_decode", "PNG": "png_dec
 
 
 def read_high_bit_depth(image: Image.Image, path: Path) -> Picture:
-    """The picture of a file that Pillow has opened, with 16 bits a channel.
+    """Reads the picture of a file that Pillow has opened, scaled to 16 bits a channel.
 
     Raises:
-        CaeError: where imagecodecs is missing or does not read it, which says what to do.
+        CaeError: if imagecodecs is missing or does not read the file; the message says what to do.
     """
     advice = "save it as a 16-bit PNG or TIFF without interlacing, or convert it to 8 bits"
     name = _DECODERS.get(image.format or "")
@@ -37,4 +38,4 @@ def read_high_bit_depth(image: Image.Image, path: Path) -> Picture:
     if pixels.dtype != np.uint16 or pixels.shape[:2] != (image.height, image.width):
         raise CaeError(f"this {image.format} file holds {pixels.dtype} {pixels.shape}; {advice}")
     picture = from_array(scaled(np.minimum(pixels, 2**bits - 1), 2**bits - 1, 16))
-    return dataclasses.replace(picture, metadata=metadata_of(image), own_depth=bits)
+    return dataclasses.replace(picture, metadata=read_metadata(image), own_depth=bits)

@@ -14,8 +14,9 @@ from PIL import Image
 from ..api.codec import Codec
 from ..api.reader import PictureReader
 from ..errors import CaeError
-from ..images.picture import orientation
+from ..images.metadata import orientation
 from ..images.samples import converted
+from ..metadata import ICC_PROFILE
 from ..options import REDUCTIONS, Region
 from ..runtime.tile_cache import TileCache
 from . import levels
@@ -48,10 +49,10 @@ class OpenPicture:
     def encode_png(self, pixels: np.ndarray) -> bytes:
         """Encodes pixels (h, w, channels) uint8 as a PNG file, with the picture's ICC profile unless that is too large."""
         out = io.BytesIO()
-        profile = self.reader.metadata.get("iccp", b"")
+        profile = self.reader.metadata.get(ICC_PROFILE.name, b"")
         profile = profile if len(profile) <= PROFILE_MAX else b""
         Image.fromarray(pixels.squeeze(-1) if pixels.shape[2:] == (1,) else pixels).save(
-            out, "png", compress_level=1, **({"icc_profile": profile} if profile else {})
+            out, "png", compress_level=1, **({ICC_PROFILE.pillow_key: profile} if profile else {})
         )
         return out.getvalue()
 

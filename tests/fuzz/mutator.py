@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from codec.format import container
 from codec.format.header import NO_MODEL, VERSION, Kind
+from codec.metadata import SECTION_NAMES
 
 from .draft import Draft, Part, Section, assemble, dissect
 
@@ -83,7 +84,7 @@ def _heal(draft: Draft, mutator: Mutator) -> None:
         draft.header["model"] = mutator.rng.choice(mutator.models)
     if draft.sound_header() is None:
         draft.header |= {"flags": 0, "channels": 3, "quality": 50, "tile": 1, "width": 20, "height": 70}
-    draft.sections = [section for section in draft.sections if section.name.decode("latin-1") in container.SECTIONS][:1]
+    draft.sections = [section for section in draft.sections if section.name.decode("latin-1") in SECTION_NAMES][:1]
     draft.settle()
     for part in list(draft.parts):
         _sound_payload(draft, mutator, part)

@@ -22,8 +22,7 @@ from codec.format.header import TILE_UNIT, Header
 from codec.format.info import damaged_parts
 from codec.format.sources import MemorySource, Seekable
 from codec.images import files
-from codec.images.metadata import kept
-from codec.images.picture import orientation
+from codec.images.metadata import orientation, select_metadata
 from codec.images.samples import converted
 from codec.options import OnError
 
@@ -189,7 +188,7 @@ def _check_metadata(image: Image.Image, data: bytes) -> None:
     if not metadata:
         return
     turned = orientation(metadata)
-    assert turned in range(1, 9) and orientation(kept(metadata, ())) == turned
+    assert turned in range(1, 9) and orientation(select_metadata(metadata, ())) == turned
     suffix = SUFFIXES[zlib.crc32(data) % len(SUFFIXES)]
     with warnings.catch_warnings(record=True):
         warnings.simplefilter("always")

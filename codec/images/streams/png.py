@@ -1,4 +1,4 @@
-"""PNG files row by row: the rows' filters are undone by Pillow, in small files that each hold a band."""
+"""PNG files row by row. Pillow undoes the rows' filters, in small files that each hold a band."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from PIL import Image
 
 from ...errors import CaeError
 from ..files import pillow_limit
-from ..picture import metadata_of, mode_for
-from .pieces import Layout, Source, WholeOnly, from_small_file, mapped_ahead, regrouped, rows_at_once
+from ..metadata import read_metadata
+from ..picture import mode_for
+from .bands import BandSource, Layout, NotStreamableError, decode_small_file, map_ahead, regroup, rows_at_once
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = struct.Struct(">IIBBBBB")
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-"""Of the colour types."""
-_OTHERS_MAX = 2**26
-"""Bytes of all chunks that hold no pixels."""
-_READ = 2**18
-_HIGH_BIT_DEPTHS = 16
-"""Bits of the samples that are deep; no others of more than 8 are in PNG files."""
+"""Channels of each colour type."""
+_OTHER_BYTES_MAX = 2**26
+"""Most bytes of all chunks that hold no pixels."""
+_READ_SIZE = 2**18
+_HIGH_BIT_DEPTH = 16
+"""The only bit depth above 8 of PNG files."""
 _LEVEL = 4
-"""Of zlib: a tenth more bytes than at Pillow's 6, three times as fast."""
+"""Level of zlib: a tenth more bytes than at Pillow's 6, three times as fast."""
 
 
 class _Chunk(NamedTuple):
@@ -36,13 +37,13 @@ class _Chunk(NamedTuple):
     length: int
 
 
-def _chunk(name: bytes, *content: bytes) -> bytes:
+def _make_chunk(name: bytes, *content: bytes) -> bytes:
     data = b"".join(content)
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(name)))
 
 
 def _chunks(file: BinaryIO, start: int = 8) -> Iterator[_Chunk]:
-    """The chunks of a file, without their content, up to the last or the file's end."""
+    """Yields the chunks of a file, without their content, up to the last or the file's end."""
     while True:
         file.seek(start)
         head = file.read(8)
@@ -55,9 +56,8 @@ def _chunks(file: BinaryIO, start: int = 8) -> Iterator[_Chunk]:
         start += 12 + length
 
 
-def open_bands(_path: Path, file: BinaryIO) -> Source:
+def open_bands(_path: Path, file: BinaryIO, _image: Image.Image) -> BandSource:
     """Opens a PNG file that is neither interlaced nor animated."""
-    Image.open(file, formats=("PNG",))  # which refuses what is none
     file.seek(16)
     width, height, bits, colour, *_, interlaced = _HEADER.unpack(file.read(_HEADER.size))
     others, pixels = [], []
@@ -67,38 +67,38 @@ def open_bands(_path: Path, file: BinaryIO) -> Source:
             pixels.append(chunk)
             continue
         if chunk.name == b"acTL":
-            raise WholeOnly("it is animated")
+            raise NotStreamableError("it is animated")
         total += chunk.length
-        if total > _OTHERS_MAX:
-            raise WholeOnly("it holds much besides pixels")
+        if total > _OTHER_BYTES_MAX:
+            raise NotStreamableError("it holds much besides pixels")
         file.seek(chunk.start - 8)
         others.append((chunk.name, len(pixels), file.read(chunk.length + 12)))
     if interlaced:
-        raise WholeOnly("it is interlaced")
+        raise NotStreamableError("it is interlaced")
     # a picture of one pixel with everything else that this file holds
-    small = [_SIGNATURE, _chunk(b"IHDR", _HEADER.pack(1, 1, bits, colour, 0, 0, 0))]
+    small = [_SIGNATURE, _make_chunk(b"IHDR", _HEADER.pack(1, 1, bits, colour, 0, 0, 0))]
     small += [whole for name, after, whole in others if not after and name != b"IHDR"]
-    small += [_chunk(b"IDAT", zlib.compress(bytes(1 + max(1, _CHANNELS[colour] * bits // 8))))]
+    small += [_make_chunk(b"IDAT", zlib.compress(bytes(1 + max(1, _CHANNELS[colour] * bits // 8))))]
     small += [whole for _, after, whole in others if after]
     with pillow_limit(1), Image.open(io.BytesIO(b"".join(small)), formats=("PNG",)) as one:
         one.load()
-        channels, metadata = len(mode_for(one)), metadata_of(one)
+        channels, metadata = len(mode_for(one)), read_metadata(one)
     palette = b"".join(whole for name, _, whole in others if name in (b"PLTE", b"tRNS"))
-    shown = _Shown(width, bits, colour, palette)
-    if bits == _HIGH_BIT_DEPTHS:
-        channels = _CHANNELS[colour] + (shown.transparent is not None)
-    return Source(
+    row_format = _RowFormat(width, bits, colour, palette)
+    if bits == _HIGH_BIT_DEPTH:
+        channels = _CHANNELS[colour] + (row_format.transparent is not None)
+    return BandSource(
         width,
         height,
         channels,
         metadata,
-        _bands(file, pixels, shown, height),
-        _HIGH_BIT_DEPTHS if bits == _HIGH_BIT_DEPTHS else 8,
+        _bands(file, pixels, row_format, height),
+        _HIGH_BIT_DEPTH if bits == _HIGH_BIT_DEPTH else 8,
     )
 
 
-class _Shown(NamedTuple):
-    """How bytes of rows become pixels; `palette` holds whole chunks."""
+class _RowFormat(NamedTuple):
+    """The format of rows. `palette` holds whole chunks, PLTE and tRNS."""
 
     width: int
     bits: int
@@ -111,20 +111,20 @@ class _Shown(NamedTuple):
 
     @property
     def pixel_bytes(self) -> int:
-        """How far back the filters look."""
+        """Distance in bytes at which the filters look back."""
         return max(1, self.bits * _CHANNELS[self.colour] // 8)
 
     @property
     def transparent(self) -> np.ndarray | None:
-        """The samples of the pixels that are transparent in a deep picture without alpha, if any are."""
+        """Samples of the transparent pixels in a picture of 16 bits without alpha; None if there are none."""
         start = self.palette.find(b"tRNS") + 4
         if start < 4 or self.colour not in (0, 2):
             return None
         return np.frombuffer(self.palette, ">u2", _CHANNELS[self.colour], start)
 
-    def pixels(self, rows: np.ndarray) -> np.ndarray:
-        """Bytes of rows (rows, row_bytes) to pixels (rows, width, channels)."""
-        if self.bits == _HIGH_BIT_DEPTHS:
+    def to_pixels(self, rows: np.ndarray) -> np.ndarray:
+        """Converts bytes of rows (rows, row_bytes) to pixels (rows, width, channels)."""
+        if self.bits == _HIGH_BIT_DEPTH:
             samples = np.ascontiguousarray(rows).view(">u2").reshape(len(rows), self.width, -1).astype(np.uint16)
             if self.transparent is None:
                 return samples
@@ -133,50 +133,50 @@ class _Shown(NamedTuple):
         if self.bits == 8 and self.colour != 3 and not self.palette:
             return rows.reshape(len(rows), self.width, -1)
         unfiltered = np.pad(rows, ((0, 0), (1, 0)))
-        return from_small_file(_small(unfiltered, self.width, self.bits, self.colour, self.palette), "PNG")
+        return decode_small_file(_small(unfiltered, self.width, self.bits, self.colour, self.palette), "PNG")
 
 
 def _small(rows: np.ndarray, width: int, bits: int, colour: int, palette: bytes = b"") -> list[bytes]:
-    """A PNG file in memory of rows (rows, bytes) that begin with their filters."""
+    """Makes a PNG file in memory of rows (rows, bytes) that begin with their filters."""
     header = _HEADER.pack(width, len(rows), bits, colour, 0, 0, 0)
-    data = _chunk(b"IDAT", zlib.compress(rows.tobytes(), 0))
-    return [_SIGNATURE, _chunk(b"IHDR", header), palette, data, _chunk(b"IEND")]
+    data = _make_chunk(b"IDAT", zlib.compress(rows.tobytes(), 0))
+    return [_SIGNATURE, _make_chunk(b"IHDR", header), palette, data, _make_chunk(b"IEND")]
 
 
-def _bands(file: BinaryIO, chunks: list[_Chunk], shown: _Shown, height: int) -> Iterator[np.ndarray]:
+def _bands(file: BinaryIO, chunks: list[_Chunk], row_format: _RowFormat, height: int) -> Iterator[np.ndarray]:
     inflated = _Inflated(file, chunks)
-    step = rows_at_once(shown.width)
-    above = np.zeros((0, shown.row_bytes + 1), np.uint8)
+    step = rows_at_once(row_format.width)
+    above = np.zeros((0, row_format.row_bytes + 1), np.uint8)
     for top in range(0, height, step):
         rows = min(step, height - top)
-        data = inflated.take(rows * (shown.row_bytes + 1))
+        data = inflated.take(rows * (row_format.row_bytes + 1))
         filtered = np.concatenate([above, np.frombuffer(data, np.uint8).reshape(rows, -1)])
-        plain = _unfiltered(filtered, shown.pixel_bytes)
+        plain = _undo_filters(filtered, row_format.pixel_bytes)
         # for the next band's filters, the last row stands above it, as it is
         above, plain = np.pad(plain[-1:], ((0, 0), (1, 0))), plain[len(above) :]
-        yield shown.pixels(plain)
+        yield row_format.to_pixels(plain)
     inflated.finish()
 
 
-def _unfiltered(rows: np.ndarray, pixel_bytes: int) -> np.ndarray:
-    """Rows (rows, bytes) without their filters, which come first in the rows given."""
+def _undo_filters(rows: np.ndarray, pixel_bytes: int) -> np.ndarray:
+    """Undoes the filters of rows (rows, 1 + bytes), each of which begins with its filter: (rows, bytes)."""
     if pixel_bytes <= 4:
         # the pixels of a picture of 8 bits
         small = _small(rows, (rows.shape[1] - 1) // pixel_bytes, 8, {1: 0, 2: 4, 3: 2, 4: 6}[pixel_bytes])
         with pillow_limit(2**62), Image.open(io.BytesIO(b"".join(small)), formats=("PNG",)) as image:
             return np.asarray(image).reshape(len(rows), -1)
-    # each byte of a pixel is filtered with the same byte of others alone: so one of 6 or 8 is two of 3 or 4
+    # filters work on each byte of a pixel by itself, so a pixel of 6 or 8 bytes is two of 3 or 4
     half = pixel_bytes // 2
     pixels = rows[:, 1:].reshape(len(rows), -1, 2, half)
     plain = np.empty_like(pixels)
     for part in range(2):
         alone = np.concatenate([rows[:, :1], pixels[:, :, part].reshape(len(rows), -1)], 1)
-        plain[:, :, part] = _unfiltered(alone, half).reshape(len(rows), -1, half)
+        plain[:, :, part] = _undo_filters(alone, half).reshape(len(rows), -1, half)
     return plain.reshape(len(rows), -1)
 
 
 class _Inflated:
-    """The bytes that the IDAT chunks hold, as they are asked for."""
+    """The inflated bytes of the IDAT chunks, in parts."""
 
     def __init__(self, file: BinaryIO, chunks: list[_Chunk]) -> None:
         self._compressed = self._read(file, chunks)
@@ -188,7 +188,7 @@ class _Inflated:
             crc = zlib.crc32(name)
             file.seek(start)
             while length:
-                data = file.read(min(length, _READ))
+                data = file.read(min(length, _READ_SIZE))
                 if not data:
                     raise CaeError("truncated: the file ends amid its pixels")
                 length -= len(data)
@@ -198,6 +198,7 @@ class _Inflated:
                 raise CaeError("damaged: the CRC of an IDAT chunk does not match")
 
     def take(self, size: int) -> bytes:
+        """Returns the next bytes."""
         out = bytearray()
         while len(out) < size:
             data = self._inflate.unconsumed_tail or next(self._compressed, b"")
@@ -207,7 +208,7 @@ class _Inflated:
         return bytes(out)
 
     def finish(self) -> None:
-        """CaeError where the checksum at the end is wrong; more bytes than the picture needs are left alone."""
+        """Raises an error if the checksum at the end is wrong; surplus bytes are ignored."""
         while not self._inflate.eof:
             data = self._inflate.unconsumed_tail or next(self._compressed, b"")
             if not data or self._inflate.decompress(data, 1):
@@ -215,32 +216,32 @@ class _Inflated:
 
 
 def write(file: BinaryIO, layout: Layout, bands: Iterator[np.ndarray]) -> None:
-    """Writes a PNG file with the chunks of the sample around its rows; pieces are compressed by several threads at a time."""
+    """Writes a PNG file with the sample's chunks around its rows, which several threads compress."""
     chunks = [(chunk, layout.sample[chunk.start : chunk.start + chunk.length]) for chunk in _chunks(io.BytesIO(layout.sample))]
     file.write(_SIGNATURE)
-    done = False
+    has_rows = False
     for chunk, content in chunks:
         if chunk.name == b"IHDR":
-            depth = bytes([_HIGH_BIT_DEPTHS if layout.is_high_bit_depth else 8])
+            depth = bytes([_HIGH_BIT_DEPTH if layout.is_high_bit_depth else 8])
             content = struct.pack(">II", layout.width, layout.height) + depth + content[9:]
         elif chunk.name == b"IDAT":
-            if not done:
+            if not has_rows:
                 _write_rows(file, layout, bands)
-            done = True
+            has_rows = True
             continue
-        file.write(_chunk(chunk.name, content))
+        file.write(_make_chunk(chunk.name, content))
 
 
 def _write_rows(file: BinaryIO, layout: Layout, bands: Iterator[np.ndarray]) -> None:
     # the head of a zlib stream
-    file.write(_chunk(b"IDAT", b"\x78\x5e"))
+    file.write(_make_chunk(b"IDAT", b"\x78\x5e"))
     adler = zlib.adler32(b"")
     step = max(1, rows_at_once(layout.width) // 4)
-    for raw, data in mapped_ahead(_compressed, _with_row_above(regrouped(bands, step)), layout.threads):
+    for raw, data in map_ahead(_compress, _with_row_above(regroup(bands, step)), layout.threads):
         adler = zlib.adler32(raw, adler)
-        file.write(_chunk(b"IDAT", data))
+        file.write(_make_chunk(b"IDAT", data))
     # an empty last block, and the checksum
-    file.write(_chunk(b"IDAT", b"\x03\x00", struct.pack(">I", adler)))
+    file.write(_make_chunk(b"IDAT", b"\x03\x00", struct.pack(">I", adler)))
 
 
 def _with_row_above(bands: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
@@ -251,17 +252,17 @@ def _with_row_above(bands: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
         above = band[-1:].copy()
 
 
-def _compressed(rows: np.ndarray) -> tuple[bytes, bytes]:
-    """Rows below the first, filtered, and those bytes as deflate blocks that end at a byte."""
+def _compress(rows: np.ndarray) -> tuple[bytes, bytes]:
+    """Returns the rows below the first, filtered, and those bytes as deflate blocks that end at a byte."""
     deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15)
     if rows.itemsize == 2:
         rows = np.ascontiguousarray(rows, ">u2").view(np.uint8)
-    raw = _filtered(rows)
+    raw = _filter(rows)
     return raw, deflate.compress(raw) + deflate.flush(zlib.Z_SYNC_FLUSH)
 
 
-def _filtered(rows: np.ndarray) -> bytes:
-    """The rows below the first of (rows, width, bytes of a pixel), each with whichever of three filters leaves the least."""
+def _filter(rows: np.ndarray) -> bytes:
+    """Filters the rows below the first of (rows, width, bytes of a pixel), each by the best of three filters."""
     count, _, channels = rows.shape
     flat = rows.reshape(count, -1)
     now, up = flat[1:], flat[:-1]

@@ -1,4 +1,4 @@
-"""PBM, PGM and PPM files: rows as they are."""
+"""PBM, PGM and PPM files, whose rows follow each other uncompressed."""
 
 from __future__ import annotations
 
@@ -11,40 +11,39 @@ from PIL import Image
 
 from ...errors import CaeError
 from ..samples import scaled
-from .pieces import Layout, Source, WholeOnly, from_small_file, rows_at_once
+from .bands import BandSource, Layout, NotStreamableError, decode_small_file, rows_at_once
 
 
-def open_bands(_path: Path, file: BinaryIO) -> Source:
+def open_bands(_path: Path, file: BinaryIO, image: Image.Image) -> BandSource:
     """Opens a file of raw rows (P4, P5, P6)."""
-    magic = file.read(2).decode("ascii")
     file.seek(0)
-    image = Image.open(file, formats=("PPM",))
+    magic = file.read(2).decode("ascii")
     decoder, _, start, arguments = image.tile[0]
     if decoder not in ("raw", "ppm"):
-        raise WholeOnly("its pixels are no raw bytes")
-    # the largest value, of which Pillow says nothing where it is the usual one
-    values = arguments[1] if decoder == "ppm" else 65535 if arguments == "I;16B" else 255
+        raise NotStreamableError("its pixels are no raw bytes")
+    # the largest value, which Pillow does not give where it is the usual one
+    largest = arguments[1] if decoder == "ppm" else 65535 if arguments == "I;16B" else 255
     width, height = image.size
-    channels, depth = 3 if magic == "P6" else 1, 16 if values > 255 else 8
-    stride = -(-width // 8) if magic == "P4" else width * channels * depth // 8
+    channels, depth = 3 if magic == "P6" else 1, 16 if largest > 255 else 8
+    row_bytes = -(-width // 8) if magic == "P4" else width * channels * depth // 8
 
     def bands() -> Iterator[np.ndarray]:
         file.seek(start)
         step = rows_at_once(width)
         for top in range(0, height, step):
             rows = min(step, height - top)
-            data = file.read(rows * stride)
-            if len(data) < rows * stride:
+            data = file.read(rows * row_bytes)
+            if len(data) < rows * row_bytes:
                 raise CaeError(f"truncated: the file ends before row {top + rows - 1} of {height}")
             if depth == 16:
-                samples = np.minimum(np.frombuffer(data, ">u2"), values)
-                yield scaled(samples, values, depth).reshape(rows, width, channels)
+                samples = np.minimum(np.frombuffer(data, ">u2"), largest)
+                yield scaled(samples, largest, depth).reshape(rows, width, channels)
                 continue
-            largest = "" if magic == "P4" else f"\n{values}"
-            yield from_small_file([f"{magic}\n{width} {rows}{largest}\n".encode(), data], "PPM")
+            largest_line = "" if magic == "P4" else f"\n{largest}"
+            yield decode_small_file([f"{magic}\n{width} {rows}{largest_line}\n".encode(), data], "PPM")
 
-    own_depth = values.bit_length() if depth == 16 and (values + 1).bit_count() == 1 else 16
-    return Source(width, height, channels, {}, bands(), depth, own_depth)
+    own_depth = largest.bit_length() if depth == 16 and (largest + 1).bit_count() == 1 else 16
+    return BandSource(width, height, channels, {}, bands(), depth, own_depth)
 
 
 def write(file: BinaryIO, layout: Layout, bands: Iterator[np.ndarray]) -> None:

@@ -1,4 +1,4 @@
-"""The strips and tiles of a TIFF file, a few of them decoded at a time by Pillow as a file of their own."""
+"""The strips and tiles of a TIFF file. Pillow decodes a few at a time, as a file of their own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from ...errors import CaeError
-from .pieces import from_small_file
+from .bands import decode_small_file
 from .tiff_tags import (
     BLACK_IS_ZERO,
     CMYK,
@@ -28,20 +28,20 @@ from .tiff_tags import (
 )
 
 _COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3}
-"""Samples of a colour, by the colour spaces that are taken with 16 bits."""
+"""Samples of a colour, for the colour spaces that are read with 16 bits."""
 _SPACES = {3: "palette", CMYK: "CMYK", YCBCR: "YCbCr", 8: "CIE Lab", 32803: "colour filter array", 34892: "linear raw"}
 _HIGH_BIT_DEPTH_COMPRESSIONS = (NONE, LZW, *DEFLATES, PACKBITS, LZMA, ZSTD)
-"""Those that know nothing of samples."""
+"""Compressions that do not depend on the type of samples."""
 
 
 class Stored:
-    """How a file's pixels are stored."""
+    """The stored pixels of a file: where they lie, and how to decode them."""
 
-    def __init__(self, file: BinaryIO, found: ImageFileDirectory_v2) -> None:
-        self.file, self._types = file, dict(found.tagtype)
-        self._tags = tags = {tag: found[tag] for tag in OF_PIXELS if tag in found}
-        if tags.get(Tag.PHOTOMETRIC) == CMYK and Tag.ICC_PROFILE in found:
-            tags[Tag.ICC_PROFILE] = found[Tag.ICC_PROFILE]  # by which the colours are converted
+    def __init__(self, file: BinaryIO, directory: ImageFileDirectory_v2) -> None:
+        self.file, self._types = file, dict(directory.tagtype)
+        self._tags = tags = {tag: directory[tag] for tag in OF_PIXELS if tag in directory}
+        if tags.get(Tag.PHOTOMETRIC) == CMYK and Tag.ICC_PROFILE in directory:
+            tags[Tag.ICC_PROFILE] = directory[Tag.ICC_PROFILE]  # by which the colours are converted
         self.width, self.height = tags[Tag.WIDTH], tags[Tag.HEIGHT]
         self.compression = tags.get(Tag.COMPRESSION, NONE)
         samples = tags.get(Tag.SAMPLES, 1)
@@ -49,17 +49,17 @@ class Stored:
         self.strip_rows = min(tags.get(Tag.STRIP_ROWS, self.height), self.height)
         bits = max(tags.get(Tag.BITS, (1,))) * samples // self.planes
         self.row_bytes = -(-self.width * bits // 8)
-        """Of each plane."""
-        # of YCbCr, rows may share samples
+        """Bytes of a row in each plane."""
+        # rows of YCbCr may share samples
         simple = tags.get(Tag.PHOTOMETRIC) != YCBCR and tags.get(Tag.FILL_ORDER, 1) == 1 and self.strip_rows > 0
-        self.flows = simple and self.compression in (NONE, *DEFLATES)
-        """Whether rows follow each other in a strip, compressed in a way that can be followed."""
+        self.rows_in_sequence = simple and self.compression in (NONE, *DEFLATES)
+        """True if the rows of a strip follow each other, in a compression that can be decoded in parts."""
         across, high = tags.get(Tag.TILE_WIDTH, self.width), tags.get(Tag.TILE_HEIGHT, self.strip_rows)
         # a pixel of noise may take several times its own size
         self._piece_max = 4 * high * across * max(1, bits // 8) + 2**16
 
     def read(self, offset: int, size: int) -> bytes:
-        """A strip or tile."""
+        """Reads a strip or tile."""
         if size > self._piece_max:
             raise CaeError(f"damaged: a strip or tile of {size} bytes holds more than its pixels")
         self.file.seek(offset)
@@ -69,7 +69,7 @@ class Stored:
         return data
 
     def decode(self, pieces: list[bytes], rows: int, changed: Mapping[int, int] | None = None) -> np.ndarray:
-        """Pixels (rows, width, channels) of strips or tiles, plane by plane, that make a picture of so many rows.
+        """Decodes strips or tiles, given plane by plane, to a picture of so many rows: (rows, width, channels) uint8.
 
         `changed` are tags that differ from the file's.
         """
@@ -82,14 +82,14 @@ class Stored:
             directory[tag] = value
         directory[where] = tuple(starts[:-1])
         if tiled:
-            # of strips alone, Pillow counts from the directory's end
+            # only for strips does Pillow count from the directory's end
             end = 8 + len(directory.tobytes(8))
             directory[where] = tuple(end + start for start in starts[:-1])
-        return from_small_file([b"II*\0\x08\0\0\0", directory.tobytes(8), *pieces], "TIFF")
+        return decode_small_file([b"II*\0\x08\0\0\0", directory.tobytes(8), *pieces], "TIFF")
 
 
 def check_high_bit_depth(tags: Mapping[int, Any]) -> None:
-    """CaeError for what holds neither 8 nor 16 bits a sample, by the tags of its directory."""
+    """Raises CaeError if the tags of a directory say that samples have neither 8 nor 16 bits."""
     samples, photometric = tags.get(Tag.SAMPLES, 1), tags.get(Tag.PHOTOMETRIC)
     formats = set(tags.get(Tag.SAMPLE_FORMAT, (1,)))
     if 3 in formats:
@@ -114,19 +114,19 @@ def check_high_bit_depth(tags: Mapping[int, Any]) -> None:
 
 
 class HighBitDepthStored(Stored):
-    """How a file's pixels of 16 bits a sample are stored, which Pillow sees as bytes, since it rounds colours to 8 bits."""
+    """Stored pixels of 16 bits a sample, handed to Pillow as bytes, since it would round them to 8 bits."""
 
-    def __init__(self, file: BinaryIO, found: ImageFileDirectory_v2) -> None:
-        super().__init__(file, found)
+    def __init__(self, file: BinaryIO, directory: ImageFileDirectory_v2) -> None:
+        super().__init__(file, directory)
         tags = self._tags
-        self._order = {b"II": "<", b"MM": ">"}[found.prefix]
+        self._order = {b"II": "<", b"MM": ">"}[directory.prefix]
         self._samples = tags.get(Tag.SAMPLES, 1) // self.planes
         self._differences = tags.get(Tag.PREDICTOR, 1) == 2
         self._tile_width = tags.get(Tag.TILE_WIDTH, self.width)
         self._inverted = tags[Tag.PHOTOMETRIC] == WHITE_IS_ZERO
         self._colours = _COLOURS[tags[Tag.PHOTOMETRIC]]
         extra = (tags.get(Tag.EXTRA_SAMPLES) or (2,))[0]
-        # what the fourth sample is, nobody may have said
+        # the file need not say what the fourth sample is
         self.channels = self._colours + (tags.get(Tag.SAMPLES, 1) > self._colours and extra != 0)
         self._premultiplied = extra == 1
         for tag in (Tag.EXTRA_SAMPLES, Tag.SAMPLE_FORMAT):
@@ -137,10 +137,10 @@ class HighBitDepthStored(Stored):
         tags |= {Tag.BITS: (8,), Tag.SAMPLES: 1, Tag.PHOTOMETRIC: BLACK_IS_ZERO, Tag.PLANAR: 1, Tag.PREDICTOR: 1}
 
     def decode(self, pieces: list[bytes], rows: int, changed: Mapping[int, int] | None = None) -> np.ndarray:
-        """Pixels (rows, width, channels) uint16, as `Stored.decode` has them."""
+        """Decodes strips or tiles, as `Stored.decode`, to (rows, width, channels) uint16."""
         count = len(pieces) // self.planes
         planes = [
-            self._samples_of(super(HighBitDepthStored, self).decode(pieces[start : start + count], rows, changed))
+            self._to_samples(super(HighBitDepthStored, self).decode(pieces[start : start + count], rows, changed))
             for start in range(0, len(pieces), count)
         ]
         pixels = np.concatenate(planes, -1)[..., : self.channels]
@@ -152,8 +152,8 @@ class HighBitDepthStored(Stored):
             colour[:] = np.minimum((colour * np.uint32(65535) + alpha // 2) // alpha, 65535)
         return pixels
 
-    def _samples_of(self, data: np.ndarray) -> np.ndarray:
-        """Bytes (rows, bytes, 1) of a plane as its samples (rows, width, samples)."""
+    def _to_samples(self, data: np.ndarray) -> np.ndarray:
+        """Converts bytes (rows, bytes, 1) of a plane to its samples (rows, width, samples)."""
         pixels = np.ascontiguousarray(data[..., 0]).view(f"{self._order}u2").reshape(len(data), self.width, self._samples)
         pixels = pixels.astype(np.uint16)
         if self._differences:

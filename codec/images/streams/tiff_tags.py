@@ -27,7 +27,6 @@ class Tag(enum.IntEnum):
     TILE_SIZES = 325
     EXTRA_SAMPLES = 338
     SAMPLE_FORMAT = 339
-    XMP = 700
     ICC_PROFILE = 34675
 
 

@@ -1,0 +1,36 @@
+"""The metadata sections of a file, and what each is called elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class MetadataSection:
+    """A section of metadata.
+
+    Args:
+        name: its name in a `.cae` file, four characters.
+        option: its name in the option --keep.
+        pillow_key: its key in the `info` of a Pillow image, and among the options of `Image.save`.
+        label: its name in messages.
+        tiff_tag: the tag that holds it in a TIFF file; None where it is spread over several.
+    """
+
+    name: str
+    option: str
+    pillow_key: str
+    label: str
+    tiff_tag: int | None = None
+
+
+ICC_PROFILE = MetadataSection("iccp", "icc", "icc_profile", "ICC profile", 34675)
+EXIF = MetadataSection("exif", "exif", "exif", "EXIF block")
+XMP = MetadataSection("xmp ", "xmp", "xmp", "XMP packet", 700)
+SECTIONS = (ICC_PROFILE, EXIF, XMP)
+"""All sections, in the order in which they are read from an image."""
+SECTION_NAMES = tuple(section.name for section in SECTIONS)
+SECTIONS_BY_OPTION = {section.option: section for section in sorted(SECTIONS, key=lambda section: section.option)}
+"""Sections by their names in --keep, in alphabetical order, which is their order in files of `cae-encode`."""
+EXIF_FORMATS = ("AVIF", "JPEG", "PNG", "TIFF", "WEBP")
+"""Image formats, by Pillow's names, that hold an EXIF block, and so the picture's orientation."""
