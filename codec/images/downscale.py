@@ -1,4 +1,4 @@
-"""Pictures at reduced sizes, by averages over areas."""
+"""Reduction of pictures, by averages over squares."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 
 
 def reduce(pixels: np.ndarray, factor: int) -> np.ndarray:
-    """The rounded averages (⌈h / factor⌉, ⌈w / factor⌉, channels) over squares of a picture (h, w, channels) uint8 or uint16.
+    """Averages a picture (h, w, channels) uint8 or uint16 over squares: (⌈h / factor⌉, ⌈w / factor⌉, channels), rounded.
 
-    The squares begin at its top left, and hold less at its other edges.
+    Squares start at the top left; those at the other edges may hold fewer pixels.
     """
     if factor == 1:
         return pixels
@@ -17,9 +17,15 @@ def reduce(pixels: np.ndarray, factor: int) -> np.ndarray:
 
 
 def cover(pixels: np.ndarray, layer: np.ndarray, seen: np.ndarray, factor: int) -> None:
-    """Puts what is seen of a layer (h, w, channels) over pixels of its type that are `factor` times smaller, in place.
+    """Puts the visible pixels of a layer over a picture that is `factor` times smaller, in place.
 
-    Where a square is seen in part, its pixel stands for the rest of it. `seen` is (h, w, 1) bool.
+    Where a square is visible in part, the picture's pixel stands for the rest of it.
+
+    Args:
+        pixels: the picture, (⌈h / factor⌉, ⌈w / factor⌉, channels).
+        layer: (h, w, channels) of the same type.
+        seen: mask of the visible pixels, (h, w, 1) bool.
+        factor: times smaller.
     """
     if factor == 1:
         np.copyto(pixels, layer, where=seen)
@@ -30,18 +36,18 @@ def cover(pixels: np.ndarray, layer: np.ndarray, seen: np.ndarray, factor: int) 
 
 
 def _wide(values: np.ndarray) -> type:
-    """A type for sums over squares, as narrow as it can be, which is fast."""
+    """Returns the narrowest type that holds sums over squares, which is the fastest."""
     return np.uint16 if values.itemsize == 1 else np.uint32
 
 
 def _counts(values: np.ndarray, factor: int) -> np.ndarray:
-    """Positions in each square, (⌈h / factor⌉, ⌈w / factor⌉, 1), in the type of their sums."""
+    """Returns the pixels of each square, (⌈h / factor⌉, ⌈w / factor⌉, 1), in the type of the sums."""
     rows, columns = (np.minimum(factor, side - np.arange(0, side, factor)) for side in values.shape[:2])
     return (rows[:, None, None] * columns[:, None]).astype(_wide(values))
 
 
 def _sums(values: np.ndarray, factor: int) -> np.ndarray:
-    """Sums over squares, (⌈h / factor⌉, ⌈w / factor⌉, channels)."""
+    """Returns sums over squares, (⌈h / factor⌉, ⌈w / factor⌉, channels)."""
     wide = _wide(values)
     for _ in range(2):
         sums = values[::factor].astype(wide)

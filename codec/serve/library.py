@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ..errors import CaeError
 
-SUFFIX = ".cae"
+CODED_SUFFIX = ".cae"
 FILES_MAX = 10_000
 """Largest number of files shown."""
 RESCAN_INTERVAL = 2.0
@@ -79,7 +79,7 @@ def _walk(root: Path) -> Iterator[PictureFile]:
     for folder, subfolders, names in os.walk(root):
         subfolders.sort()
         for name in sorted(names):
-            if name.lower().endswith(SUFFIX):
+            if name.lower().endswith(CODED_SUFFIX):
                 path = Path(folder, name)
                 yield PictureFile(str(path.relative_to(root.parent)), path, root)
 

@@ -21,6 +21,8 @@ BAND_PIXELS = 2**21
 """Pixels of a band, if the file's own pieces are smaller."""
 AHEAD_BYTES, AHEAD_BANDS = 2**25, 64
 """Most that is read ahead, about as much as is encoded at a time."""
+READ_SIZE = 2**18
+"""Bytes of a compressed file that are read at a time."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

@@ -16,18 +16,17 @@ from ...errors import CaeError
 from ..files import pillow_limit
 from ..metadata import read_metadata
 from ..picture import mode_for
-from .bands import BandSource, Layout, NotStreamableError, decode_small_file, map_ahead, regroup, rows_at_once
+from .bands import READ_SIZE, BandSource, Layout, NotStreamableError, decode_small_file, map_ahead, regroup, rows_at_once
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_HEADER = struct.Struct(">IIBBBBB")
+_IHDR = struct.Struct(">IIBBBBB")
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Channels of each colour type."""
 _OTHER_BYTES_MAX = 2**26
 """Most bytes of all chunks that hold no pixels."""
-_READ_SIZE = 2**18
 _HIGH_BIT_DEPTH = 16
 """The only bit depth above 8 of PNG files."""
-_LEVEL = 4
+_PNG_ZLIB_LEVEL = 4
 """Level of zlib: a tenth more bytes than at Pillow's 6, three times as fast."""
 
 
@@ -59,7 +58,7 @@ def _chunks(file: BinaryIO, start: int = 8) -> Iterator[_Chunk]:
 def open_bands(_path: Path, file: BinaryIO, _image: Image.Image) -> BandSource:
     """Opens a PNG file that is neither interlaced nor animated."""
     file.seek(16)
-    width, height, bits, colour, *_, interlaced = _HEADER.unpack(file.read(_HEADER.size))
+    width, height, bits, colour, *_, interlaced = _IHDR.unpack(file.read(_IHDR.size))
     others, pixels = [], []
     total = 0
     for chunk in _chunks(file):
@@ -76,7 +75,7 @@ def open_bands(_path: Path, file: BinaryIO, _image: Image.Image) -> BandSource:
     if interlaced:
         raise NotStreamableError("it is interlaced")
     # a picture of one pixel with everything else that this file holds
-    small = [_SIGNATURE, _make_chunk(b"IHDR", _HEADER.pack(1, 1, bits, colour, 0, 0, 0))]
+    small = [_SIGNATURE, _make_chunk(b"IHDR", _IHDR.pack(1, 1, bits, colour, 0, 0, 0))]
     small += [whole for name, after, whole in others if not after and name != b"IHDR"]
     small += [_make_chunk(b"IDAT", zlib.compress(bytes(1 + max(1, _CHANNELS[colour] * bits // 8))))]
     small += [whole for _, after, whole in others if after]
@@ -138,7 +137,7 @@ class _RowFormat(NamedTuple):
 
 def _small(rows: np.ndarray, width: int, bits: int, colour: int, palette: bytes = b"") -> list[bytes]:
     """Makes a PNG file in memory of rows (rows, bytes) that begin with their filters."""
-    header = _HEADER.pack(width, len(rows), bits, colour, 0, 0, 0)
+    header = _IHDR.pack(width, len(rows), bits, colour, 0, 0, 0)
     data = _make_chunk(b"IDAT", zlib.compress(rows.tobytes(), 0))
     return [_SIGNATURE, _make_chunk(b"IHDR", header), palette, data, _make_chunk(b"IEND")]
 
@@ -188,7 +187,7 @@ class _Inflated:
             crc = zlib.crc32(name)
             file.seek(start)
             while length:
-                data = file.read(min(length, _READ_SIZE))
+                data = file.read(min(length, READ_SIZE))
                 if not data:
                     raise CaeError("truncated: the file ends amid its pixels")
                 length -= len(data)
@@ -254,7 +253,7 @@ def _with_row_above(bands: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
 
 def _compress(rows: np.ndarray) -> tuple[bytes, bytes]:
     """Returns the rows below the first, filtered, and those bytes as deflate blocks that end at a byte."""
-    deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15)
+    deflate = zlib.compressobj(_PNG_ZLIB_LEVEL, zlib.DEFLATED, -15)
     if rows.itemsize == 2:
         rows = np.ascontiguousarray(rows, ">u2").view(np.uint8)
     raw = _filter(rows)

@@ -37,7 +37,7 @@ class _Format(NamedTuple):
 _NPY = _Format(None, npy.open_bands)
 _TIFF = _Format("TIFF", tiff.open_bands)
 _PNM = _Format("PPM", pnm.open_bands)
-_FORMATS: dict[bytes, _Format] = {
+_STREAMABLE_FORMATS: dict[bytes, _Format] = {
     b"II*\0": _TIFF,
     b"MM\0*": _TIFF,
     b"II+\0": _TIFF,
@@ -46,7 +46,7 @@ _FORMATS: dict[bytes, _Format] = {
     b"P4": _PNM,
     b"P5": _PNM,
     b"P6": _PNM,
-    npy.MAGIC: _NPY,
+    npy.NPY_MAGIC: _NPY,
 }
 """By the first bytes of a file."""
 
@@ -97,9 +97,9 @@ def _open(path: Path, file: BinaryIO, file_format: _Format, pixels_max: int | No
 
 
 def _find_format(file: BinaryIO) -> _Format | None:
-    start = file.read(len(npy.MAGIC))
+    start = file.read(len(npy.NPY_MAGIC))
     file.seek(0)
-    return next((file_format for magic, file_format in _FORMATS.items() if start.startswith(magic)), None)
+    return next((file_format for magic, file_format in _STREAMABLE_FORMATS.items() if start.startswith(magic)), None)
 
 
 def _open_image(file: BinaryIO, file_format: _Format) -> Image.Image | None:

@@ -24,7 +24,7 @@ from ...metadata import SECTIONS
 from ..files import warn_of_frames
 from ..metadata import read_metadata
 from ..picture import mode_for
-from .bands import BandSource, Layout, NotStreamableError, map_ahead, regroup, rows_at_once
+from .bands import READ_SIZE, BandSource, Layout, NotStreamableError, map_ahead, regroup, rows_at_once
 from .tiff_stored import HighBitDepthStored, Stored, check_high_bit_depth
 from .tiff_tags import DEFLATES, LONG, LONG8, LZMA, LZW, NONE, PACKBITS, ZSTD, Tag
 
@@ -34,10 +34,9 @@ _PIECES_MAX = 2**26
 """Pixels of a row of strips or tiles that are read together."""
 _TILE_SIDE = 256
 """Side in pixels of the tiles that are written."""
-_LEVEL = 1
+_TIFF_ZLIB_LEVEL = 1
 """Level of zlib: higher ones take much longer for a few per cent."""
 _CLASSIC_MAX = 2**32 - 2**26
-_READ_SIZE = 2**18
 _BIG_TIFF = 43
 """Stands in place of the 42 of a classic file."""
 _BIG_ENDIAN_BIG_TIFF = b"MM\0+"
@@ -152,7 +151,7 @@ class _StripRows:
             return data
         out = bytearray()
         while len(out) < size:
-            data = self._inflate.unconsumed_tail or self._read(_READ_SIZE)
+            data = self._inflate.unconsumed_tail or self._read(READ_SIZE)
             if not data or self._inflate.eof:
                 raise CaeError("truncated: a strip holds fewer rows than it should")
             out += self._inflate.decompress(data, size - len(out))
@@ -217,4 +216,4 @@ def _tiles(bands: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
 
 def _compress(tile: np.ndarray) -> bytes:
     tile[:, 1:] -= tile[:, :-1].copy()
-    return zlib.compress(tile.astype(tile.dtype.newbyteorder("<"), copy=False).tobytes(), _LEVEL)
+    return zlib.compress(tile.astype(tile.dtype.newbyteorder("<"), copy=False).tobytes(), _TIFF_ZLIB_LEVEL)

@@ -16,18 +16,18 @@ from . import npy, png, pnm, tiff
 from .bands import Layout, check_bands
 from .limits import STREAMABLE, WHOLE_MAX, check_band_size
 
-_NPY = "NPY"
+_NPY_KIND = "NPY"
 _WRITERS: dict[str, Callable[[BinaryIO, Layout, Iterator[np.ndarray]], None]] = {
     "TIFF": tiff.write,
     "PNG": png.write,
     "PPM": pnm.write,
-    _NPY: npy.write,
+    _NPY_KIND: npy.write,
 }
 
 
 def check_format(path: Path) -> str:
     """Returns the image format of a file's suffix, or "NPY"; raises CaeError if it names none that keeps the picture."""
-    return _NPY if path.suffix.lower() == ".npy" else files.check_format(path)
+    return _NPY_KIND if path.suffix.lower() == ".npy" else files.check_format(path)
 
 
 def is_streamed(
@@ -49,7 +49,7 @@ def is_streamed(
         whole_max: pictures of 8 bits with at most so many pixels are written whole, except `.npy` files.
     """
     kind = check_format(path)
-    if kind == _NPY:
+    if kind == _NPY_KIND:
         return True
     if not _can_stream(kind, channels, metadata):
         return False
@@ -112,7 +112,7 @@ def write_bands(
     """
     kind = check_format(path)
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
-    sample = b"" if kind == _NPY else files.small_file(path, mode, metadata)
+    sample = b"" if kind == _NPY_KIND else files.small_file(path, mode, metadata)
     layout = Layout(*size, channels, sample, threads, depth)
     with atomic_write(path) as file:
         _WRITERS[kind](file, layout, check_bands(iter(bands), layout))
