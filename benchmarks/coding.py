@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from codec.coding.encoder import encode
-from codec.coding.settings import Job, Settings
+from codec.coding.jobs import EncodeJob
+from codec.coding.settings import Settings
 from codec.coding.tile_coder import tile_symbols
 from codec.coding.windowed_transforms import analyse
 from codec.format import entropy_coder
@@ -36,7 +37,7 @@ def measure(sample: Sample, model: Model, quality: int) -> np.ndarray:
     settings = Settings(threads=thread_count(None))
     pixels = sample.load()
     bounds = Rect(0, 0, *pixels.shape[:2])
-    job = Job.encoding(model, settings, (sample.width, sample.height), pixels.shape[2], EncodeOptions(quality))
+    job = EncodeJob.of(model, settings, (sample.width, sample.height), pixels.shape[2], EncodeOptions(quality))
     latent = analyse(pixels, bounds, bounds, job)
     totals = np.zeros(6)
     for _, cell in grid(bounds, DEFAULT_TILE):

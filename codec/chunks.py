@@ -1,4 +1,4 @@
-"""Chunks of arrays as pictures: which of their axes are rows, columns and colours. Knows neither Zarr nor numcodecs."""
+"""Chunks of arrays as pictures, whose axes are rows, columns and colours. Knows neither Zarr nor numcodecs."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from .format.header import NO_MODEL, Header
 from .options import DEFAULT_QUALITY, EncodeOptions, integer
 
 ARGUMENTS: dict[str, Any] = {"threads": 1}
-"""What chunks are coded with besides their own options, `device` for instance. One thread each, since Zarr has its own."""
+"""Arguments of `codec.Codec` for all chunks, such as `device`. One thread each, since Zarr has threads of its own."""
 DTYPES = ("uint8", "uint16")
 _DEFAULTS = dataclasses.asdict(EncodeOptions())
 
 
 @dataclasses.dataclass(frozen=True)
 class ChunkCoding:
-    """How chunks become pictures: `channel_axis` holds the 1 to 4 colours of a picture (gray or RGB, each with alpha or not).
+    """Options of chunks, and their `channel_axis`: the 1 to 4 channels of a picture (gray or RGB, with or without alpha).
 
-    Of the other axes the last two are rows and columns. What further axes count are planes, which lie beneath one another in
-    one tall picture. With None for `channel_axis` each plane is gray; "auto" takes the last of three or more axes where it
-    counts 1, 3 or 4, else None.
+    The last two of the other axes are rows and columns. Further axes count planes, which lie beneath one another in one tall
+    picture. With None for `channel_axis` each plane is gray; "auto" takes the last of three or more axes where its length is
+    1, 3 or 4, else None.
 
     Raises:
-        CaeError: for a `channel_axis` that is none of these, and for options that no file has.
+        CaeError: for another `channel_axis`, and for options that no file has.
     """
 
     options: EncodeOptions
@@ -43,7 +43,7 @@ class ChunkCoding:
 
     @classmethod
     def of(cls, configuration: Mapping[str, Any]) -> ChunkCoding:
-        """The inverse of `configuration`; what is missing has its default. CaeError for names and values that are none."""
+        """Inverse of `configuration`, with defaults for missing names; CaeError for unknown names and bad values."""
         options = dict(configuration)
         axis = options.pop("channel_axis", "auto")
         if unknown := options.keys() - _DEFAULTS.keys():
@@ -52,13 +52,13 @@ class ChunkCoding:
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """What is chosen, for JSON."""
+        """The options that differ from their defaults, for JSON."""
         options = dataclasses.asdict(self.options)
         chosen = {name: value for name, value in options.items() if value != _DEFAULTS[name]}
         return {"quality": DEFAULT_QUALITY, **chosen, "channel_axis": self.channel_axis}
 
     def axis_of(self, shape: tuple[int, ...]) -> int | None:
-        """The channels' axis in chunks of this shape; CaeError where they are no pictures."""
+        """Returns the channels' axis in chunks of this shape; CaeError where they are no pictures."""
         axis = self.channel_axis
         if axis == "auto":
             axis = len(shape) - 1 if len(shape) >= 3 and shape[-1] in (1, 3, 4) else None
@@ -69,7 +69,7 @@ class ChunkCoding:
         return axis
 
     def encode(self, chunk: np.ndarray) -> bytes:
-        """A chunk as a `.cae` file's bytes; CaeError where it holds no picture."""
+        """Codes a chunk to a `.cae` file's bytes; CaeError where it holds no picture."""
         check_dtype(chunk.dtype)
         axis = self.axis_of(chunk.shape)
         planes = chunk[..., None] if axis is None else np.moveaxis(chunk, axis, -1)
@@ -77,7 +77,7 @@ class ChunkCoding:
         return codec.encode(picture, **dataclasses.asdict(self.options), **ARGUMENTS)
 
     def decode(self, data: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """The inverse, up to the codec's loss; CaeError where the file is damaged or holds no chunk of this shape and type."""
+        """Decodes a chunk; CaeError where the file is damaged or holds no chunk of this shape and type."""
         axis = self.axis_of(shape)
         channels = 1 if axis is None else shape[axis]
         planes = (*shape, 1) if axis is None else (*np.delete(shape, axis), channels)
@@ -92,7 +92,7 @@ class ChunkCoding:
 
 
 def check_dtype(dtype: np.dtype) -> None:
-    """CaeError for numbers that pictures do not hold."""
+    """CaeError for a type other than `DTYPES`."""
     if dtype.name not in DTYPES:
         raise CaeError(
             f"chunks of {dtype.name} cannot be coded, only of {' and '.join(DTYPES)}; convert them, or use another codec"

@@ -34,21 +34,21 @@ class CaeFolder(Dataset[Any]):
     """The pictures of all `.cae` files below a folder, sorted by path: tensors (C, H, W), float in [0, 1] or uint8.
 
     Args:
-        folder: where to look, with all that lies below.
-        shorter_side: reduce each picture to 1/2, 1/4 or 1/8 of its size, the least whose shorter side has so many pixels still;
-            None, as do pictures of fewer, gives the full size.
-        crop: of that, decode squares of so many pixels alone, at places that torch's generator draws; None decodes the whole.
-        channels: 3 shows gray pictures as RGB, 1 takes gray ones alone, both without their alpha; None leaves them as they are.
+        folder: searched with all folders below.
+        shorter_side: reduce each picture to 1/2, 1/4 or 1/8 of its size: the least whose shorter side still has so many pixels.
+            None gives the full size, as do pictures with fewer pixels.
+        crop: decode only squares of that, of so many pixels, at places that torch's generator draws; None decodes the whole.
+        channels: 3 gives gray pictures as RGB, 1 takes gray ones alone, both without their alpha; None keeps all channels.
         dtype: a floating-point type, or torch.uint8 for 0 to 255, to which deeper pictures are rounded.
         transform: applied to each tensor.
-        label: what to give beside the tensor, from the file's path: `lambda path: path.parent.name`, say. Workers that are
-            spawned need functions that can be pickled.
+        label: makes the label beside the tensor from the file's path: `lambda path: path.parent.name`, say. Spawned workers
+            need functions that can be pickled.
         on_error: see `codec.decode`.
-        arguments: what `codec.Codec` takes; unless told otherwise one thread of the CPU, as each worker is a process.
+        arguments: of `codec.Codec`; by default one thread of the CPU, as each worker is a process.
 
     Raises:
-        CaeError: for a folder without such files and for arguments that are none of these; when an item is taken, for a file
-            that is damaged, gray where it must not be, or smaller than the crop.
+        CaeError: for a folder without such files and for bad arguments; when an item is taken, for a file that is damaged, in
+            colour with `channels` 1, or smaller than the crop.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class CaeFolder(Dataset[Any]):
         self._shorter_side, self._crop, self._channels, self._dtype = shorter_side, crop, channels, dtype
         self._transform, self._label = transform, label
         self._on_error: OnError = on_error
-        # held here, so that forked workers have the weights already; spawned ones load them when they unpickle it
+        # so that forked workers have the weights already; spawned ones load them when they unpickle it
         self._codec = Codec(**{"device": "cpu", "threads": 1} | arguments)
 
     def __len__(self) -> int:
@@ -91,7 +91,7 @@ class CaeFolder(Dataset[Any]):
             largest = 2**picture.depth - 1
         if largest > 255:  # torch does little with uint16
             pixels = converted(pixels, picture.depth, 8) if self._dtype == torch.uint8 else pixels.astype(np.int32)
-        tensor = torch.from_numpy(np.ascontiguousarray(np.moveaxis(self._shown(path, pixels), -1, 0)))
+        tensor = torch.from_numpy(np.ascontiguousarray(np.moveaxis(self._with_channels(path, pixels), -1, 0)))
         if self._dtype != torch.uint8:
             # in half precision 65535 is beyond the largest number
             tensor = (tensor.float() / largest).to(self._dtype) if largest > 255 else tensor.to(self._dtype).div_(255)
@@ -99,13 +99,13 @@ class CaeFolder(Dataset[Any]):
         return item if self._label is None else (item, self._label(path))
 
     def _reduction(self, size: tuple[int, int]) -> int:
-        """How many times smaller a picture is decoded."""
+        """Returns the factor by which a picture is reduced."""
         if self._shorter_side is None:
             return 1
         return max(factor for factor in REDUCTIONS if factor == 1 or -(-min(size) // factor) >= self._shorter_side)
 
     def _region(self, path: Path, size: tuple[int, int], factor: int) -> Region | None:
-        """A place for the crop, in pixels of the full size."""
+        """Draws a place for the crop, in pixels of the full size."""
         if self._crop is None:
             return None
         width, height = (-(-side // factor) for side in size)
@@ -116,8 +116,8 @@ class CaeFolder(Dataset[Any]):
         wide, high = (min(factor * self._crop, side - start) for start, side in zip((left, top), size, strict=True))
         return left, top, wide, high
 
-    def _shown(self, path: Path, pixels: np.ndarray) -> np.ndarray:
-        """Pixels (H, W, channels) of an array as `codec.decode` gives it."""
+    def _with_channels(self, path: Path, pixels: np.ndarray) -> np.ndarray:
+        """Converts an array of `codec.decode` to (H, W, channels)."""
         pixels = pixels if pixels.ndim == 3 else pixels[..., None]
         if self._channels is None:
             return pixels

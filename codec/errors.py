@@ -15,7 +15,7 @@ class CaeError(Exception):
 
 
 class AdvisableError(CaeError):
-    """A fact, and advice for whoever comes upon it; callers replace the advice by one in terms of their own options."""
+    """A fact and advice; callers replace the advice by their own, in terms of their options."""
 
     def __init__(self, fact: str, advice: str = "") -> None:
         super().__init__(fact, advice)

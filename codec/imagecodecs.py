@@ -18,23 +18,23 @@ import codec
 
 from .errors import CaeError as CaeError
 from .format.buffers import Buffer, as_bytes
-from .format.container import MAGIC
+from .format.header import MAGIC
 from .options import DEFAULT_EFFORT, DEFAULT_QUALITY
 
 
 class CAE:
-    """What is known of the codec, as imagecodecs tells it."""
+    """Constants of the codec, in imagecodecs' form."""
 
     available = True
 
 
 def cae_version() -> str:
-    """The name and the release of the library."""
+    """Returns the name and the release of the library."""
     return f"cae-codec {codec.__version__}"
 
 
 def cae_check(data: Buffer, /) -> bool:
-    """Whether the bytes begin as a `.cae` file does; nothing else of them is looked at."""
+    """True if the bytes begin as a `.cae` file does; the rest is not checked."""
     return bytes(as_bytes(data)[: len(MAGIC)]) == MAGIC
 
 
@@ -53,9 +53,9 @@ def cae_encode(
 
     Args:
         level: the quality, 1 to 100; None takes 50.
-        effort, lossless: as `codec.encode` has them, and so are further options, such as `target_size` or `device`.
+        effort, lossless, options: as `codec.encode` has them, such as `target_size` or `device`.
         numthreads: CPU threads; None takes all processors.
-        out: takes the bytes in place of what it holds, and is returned.
+        out: its content is replaced by the bytes; it is returned.
 
     Raises:
         CaeError: for a picture or options that cannot be coded.
@@ -77,11 +77,11 @@ def cae_decode(
     Args:
         index: 0 or None, as there is one picture.
         numthreads: CPU threads; None takes all processors.
-        out: takes the pixels, and is returned; of the same shape and type.
+        out: an array of the same shape and type for the pixels; it is returned.
         options: as `codec.decode` has them, such as `region` or `device`.
 
     Raises:
-        CaeError: for a damaged or foreign file, another index, and an `out` that does not fit.
+        CaeError: for a damaged or foreign file, another index, and an `out` of another shape or type.
     """
     if index not in (None, 0):
         raise CaeError(f"there is no picture {index}: a .cae file holds one, picture 0")

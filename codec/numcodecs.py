@@ -1,6 +1,6 @@
-"""The codec "cae" of numcodecs, for Zarr 2 arrays. It is lossy unless told `lossless=True`; see `codec.zarr`.
+"""The codec "cae" of numcodecs, for Zarr 2 arrays. It is lossy without `lossless=True`; see `codec.zarr`.
 
-numcodecs tells no shapes when it decodes, so that `channel_axis` is None or the last axis here.
+numcodecs decodes without a shape, so that `channel_axis` is None or the last axis here.
 
 >>> import numpy as np
 >>> from codec.numcodecs import Cae
@@ -25,7 +25,7 @@ from .errors import CaeError
 
 
 class Cae(Codec):
-    """Codes chunks of uint8 or uint16 as pictures, whose axes `ChunkCoding` describes; CaeError for what it does not take."""
+    """Codes chunks of uint8 or uint16 as pictures, by `ChunkCoding`; CaeError for options and chunks that it refuses."""
 
     codec_id = "cae"
 

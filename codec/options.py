@@ -20,30 +20,30 @@ DEFAULT_TILE = 1024
 EFFORTS = range(1, 10)
 DEFAULT_EFFORT = 2
 SEARCHED_FROM = 3
-"""Effort from which on symbols are searched for."""
+"""Lowest effort with a latent search."""
 DENOISE = "denoise"
-"""Name of the encoder that `cae-encode --denoise` takes."""
+"""Name of the encoder of `cae-encode --denoise`."""
 TUNES = ("ms-ssim",)
-"""Names of the encoders that `cae-encode --tune` takes: what each was trained for."""
+"""Names of the encoders of `cae-encode --tune`, which are the measures that they were trained for."""
 TARGETS = ("target_size", "target_bpp", "target_psnr")
 DEFAULT_CACHE = 3 * 2**25
-"""Bytes of decoded tiles that an open picture keeps: those of which 512 x 512 pixels at 1/8 are made, 36 of the usual size."""
+"""Bytes of decoded tiles that an open picture keeps: 36 tiles of the usual size, enough for 512 x 512 pixels at 1/8."""
 REDUCTIONS = (1, 2, 4, 8)
-"""How many times smaller than the picture a decode may be."""
+"""Factors by which a decode may be smaller than the picture."""
 ENLARGEMENTS = (2,)
-"""How many times larger it may be."""
+"""Factors by which a decode may be larger."""
 DECODE_SCALES = (*(Fraction(factor) for factor in ENLARGEMENTS), *(Fraction(1, factor) for factor in REDUCTIONS))
-"""Sizes of a decode, in sizes of the picture."""
+"""Sizes of a decode, in sizes of the picture, from the largest."""
 SCALES_NAMED = " or ".join(", ".join(map(str, DECODE_SCALES)).rsplit(", ", 1))
 
 Region = tuple[int, int, int, int]
 """x, y, width and height in pixels."""
 OnError = Literal["raise", "fill"]
-"""What a decode does at a damaged tile."""
+"""Behaviour of a decode at a damaged tile."""
 
 
 def integer(name: str, value: object) -> int:
-    """The value as an int; CaeError where it is no integer (of Python's or NumPy's), or is a bool."""
+    """Converts an integer, of any library, to int; CaeError where it is none, or is a bool."""
     try:
         if isinstance(value, bool):
             raise TypeError
@@ -73,15 +73,15 @@ class EncodeKeywords(StreamKeywords, total=False):
 class EncodeOptions:
     """Encode options of one picture: `quality` 1 (smallest file) to 100, `tile` the side of its tiles in pixels.
 
-    `lossless` codes every pixel exactly, whatever the quality; without it only what costs less so is.
-    `depth` is how many bits the samples of an array of uint16 have, 9 to 16: their values reach 2**depth - 1 (None: all 16).
-    `effort` 1 rounds, 2 weighs each symbol's bits, 3 to 9 search for symbols, each further one two to three times as long.
+    `lossless` codes every pixel exactly, whatever the quality; without it, only parts that cost less so are exact.
+    `depth` is the number of bits of uint16 samples, 9 to 16: their values reach 2**depth - 1 (None: all 16).
+    `effort` 1 rounds, 2 does RDO quantisation, 3 to 9 search for symbols, each two to three times as long as the one before.
 
     In place of the quality there may be one target: the file's size in bytes, its bits per pixel, or the PSNR in dB of the
-    picture's colours that are seen.
+    picture's visible colours.
 
     Raises:
-        CaeError: where one is no number as described; what the format does not hold is refused when its header is made.
+        CaeError: for values out of range; a quality or tile size that the format does not have is refused with the header.
     """
 
     quality: int = DEFAULT_QUALITY
@@ -115,7 +115,7 @@ class EncodeOptions:
             object.__setattr__(self, name, integer(name, value) if name == "target_size" else float(value))
 
     def depth_of(self, bits: int) -> int:
-        """How many bits are coded of samples that lie in 8 or 16; CaeError where the chosen depth is for others."""
+        """Bits to code of samples that are stored in 8 or 16; CaeError where the chosen depth is for others."""
         if self.depth is None:
             return bits
         if (self.depth > 8) != (bits > 8):
@@ -124,42 +124,42 @@ class EncodeOptions:
         return self.depth
 
     def likely_depth(self, largest: int, depth: int) -> int | None:
-        """Bits that samples seem to have whose colours reach `largest`, where that is another depth than was chosen; else None.
+        """Guesses the bits of samples whose colours reach `largest`, where a smaller depth seems to have been meant; else None.
 
-        Alpha says nothing of it: an image program may have added it at full range.
+        Alpha does not count: an image program may have added it at full range.
         """
         bits = largest.bit_length()
         return None if depth < 16 or self.depth is not None or self.lossless or not 8 < bits <= 12 else bits
 
     @property
     def searches(self) -> bool:
-        """Whether symbols are searched for."""
+        """True if symbols are searched for."""
         return self.effort >= SEARCHED_FROM and not self.lossless
 
     @property
     def has_target(self) -> bool:
-        """Whether a target is to be met, for which the whole picture has to be there."""
+        """True if a target is to be met, which needs the whole picture."""
         return bool(self.targets)
 
     @property
     def targets(self) -> dict[str, float]:
-        """The targets that are named, one at most."""
+        """The chosen targets, one at most."""
         return {name: value for name in TARGETS if (value := getattr(self, name)) is not None}
 
 
 @dataclasses.dataclass(frozen=True)
 class DecodeOptions:
-    """What of a file is decoded, and what is done about damage.
+    """Decode options: region, scale, and behaviour at damage.
 
     Args:
         region: (x, y, width, height) in pixels, None the whole picture.
-        on_error: "raise" ends the decode at the first damaged tile; "fill" fills damaged tiles from what surrounds them, and
+        on_error: "raise" ends the decode at the first damaged tile; "fill" fills damaged tiles from their neighbours, and
             names them in one warning.
-        scale: 2, 1, 1/2, 1/4 or 1/8 of the size, as any kind of number; held as a Fraction.
+        scale: 2, 1, 1/2, 1/4 or 1/8 of the size, as any kind of number; stored as a Fraction.
 
     Raises:
-        CaeError: where the region is not four integers (whether it lies within the picture is known later), and for another
-            `on_error` or `scale`.
+        CaeError: where the region is not four integers, and for another `on_error` or `scale`. A region that does not lie
+            within the picture is refused by the decode.
     """
 
     region: Region | None = None
@@ -167,7 +167,7 @@ class DecodeOptions:
     scale: float | Fraction = 1
 
     def size_of(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height of what is decoded of a picture, if the region lies within it."""
+        """Width and height of the result, for a region that lies within a picture of this size."""
         x, y, width, height = self.region or (0, 0, width, height)
         larger, smaller = Fraction(self.scale).as_integer_ratio()
         return larger * (-(-(x + width) // smaller) - x // smaller), larger * (-(-(y + height) // smaller) - y // smaller)

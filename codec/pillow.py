@@ -1,9 +1,8 @@
 """Pillow's plugin: after `import codec.pillow`, `Image.open` knows `.cae` files, and `save` writes them.
 
 Opening and verifying import no torch; the picture is decoded when its pixels are asked for, by `thumbnail` or after `draft`
-at a reduced size. Of more than 8 bits a sample, gray comes in mode I;16 and colours rounded to 8, as Pillow holds no more.
-`save` takes `quality`, `tile`, `depth` and the targets of `codec.encode`, and `exif`, `icc_profile` and `xmp`, which are
-otherwise the image's own.
+at a reduced size. Of more than 8 bits a sample, gray is in mode I;16 and colours are rounded to 8, as Pillow has no such
+mode for them. `save` takes the options of `codec.encode`, and `exif`, `icc_profile` and `xmp` (default: the image's own).
 
 >>> import io, codec.pillow
 >>> from PIL import Image
@@ -26,6 +25,7 @@ import codec
 
 from .errors import CaeError
 from .format import container
+from .format.header import MAGIC
 from .format.limits import PIXELS_MAX
 from .format.sources import Seekable
 from .images.metadata import metadata_for_pillow
@@ -35,12 +35,12 @@ from .metadata import SECTIONS
 from .options import REDUCTIONS, DecodeOptions, EncodeOptions
 
 ARGUMENTS: dict[str, Any] = {}
-"""What files are coded with besides their own options, for all images: `device`, `threads`, `weights` and so on."""
+"""Arguments of `codec.Codec` for all images: `device`, `threads`, `weights` and so on."""
 _OPTIONS = tuple(field.name for field in dataclasses.fields(EncodeOptions))
 
 
 class CaeImageFile(ImageFile.ImageFile):
-    """A `.cae` file, of which nothing is decoded until it is loaded."""
+    """A `.cae` file, which is decoded when it is loaded."""
 
     format = "CAE"
     format_description = "Learned image codec"
@@ -52,7 +52,7 @@ class CaeImageFile(ImageFile.ImageFile):
         except CaeError as error:
             raise SyntaxError(str(error)) from None  # so that Pillow tries its other formats
         self._size = header.width, header.height
-        # of more bits than 8, Pillow holds gray alone
+        # Pillow has a mode of 16 bits for gray alone
         self._mode = "I;16" if header.is_high_bit_depth and header.mode == "L" else header.mode
         self.info |= metadata_for_pillow(metadata)
         self._pixels_max = _pixels_max(self)
@@ -62,10 +62,10 @@ class CaeImageFile(ImageFile.ImageFile):
         self.tile = [ImageFile._Tile("raw", (0, 0, *self.size), 0, self.mode)]
 
     def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
-        """Has the picture decoded at 1/2, 1/4 or 1/8 of its size, whichever is the least that covers `size`.
+        """Chooses to decode the picture at 1/2, 1/4 or 1/8 of its size: the least that covers `size`.
 
-        The mode stays as it is. Pictures with alpha stay whole as well, since what is reduced averages the colours of
-        transparent pixels with the others.
+        The mode stays as it is. Pictures with alpha keep their size, since reducing averages the colours of transparent
+        pixels with the others.
 
         Returns:
             The mode, and where the picture lies in the reduced one: (0, 0, right, bottom), in fractions of its pixels. None
@@ -73,8 +73,8 @@ class CaeImageFile(ImageFile.ImageFile):
         """
         if not self.tile or self._reduction > 1 or size is None or "A" in self.mode:
             return None
-        spare = min(have // max(1, wanted) for have, wanted in zip(self.size, size, strict=True))
-        self._reduction = max(factor for factor in REDUCTIONS if factor <= max(1, spare))
+        most = min(side // max(1, needed) for side, needed in zip(self.size, size, strict=True))
+        self._reduction = max(factor for factor in REDUCTIONS if factor <= max(1, most))
         if self._reduction == 1:
             return None
         right, bottom = (side / self._reduction for side in self.size)
@@ -113,33 +113,33 @@ class CaeImageFile(ImageFile.ImageFile):
         return super().load()
 
     def load_seek(self, pos: int) -> None:
-        """Nothing, since the pixels are a file of their own; that it is there keeps Pillow from mapping the coded file."""
+        """Does nothing, since the pixels are a file of their own; without it Pillow would map the coded file."""
 
 
 def _pixels_max(image: Image.Image) -> int:
-    """Enough for what Pillow's own limit has let pass."""
+    """A limit for pictures that Pillow's own limit has let pass."""
     return max(PIXELS_MAX, 2 * image.width * image.height)
 
 
 def _accept(prefix: bytes) -> bool:
-    return prefix.startswith(container.MAGIC)
+    return prefix.startswith(MAGIC)
 
 
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
-    given = image.encoderinfo
+    keywords = image.encoderinfo
     try:
-        options = dataclasses.asdict(EncodeOptions(**{name: given[name] for name in _OPTIONS if name in given}))
+        options = dataclasses.asdict(EncodeOptions(**{name: keywords[name] for name in _OPTIONS if name in keywords}))
     except CaeError as error:
         raise ValueError(str(error)) from None
-    told = image.copy()
+    saved = image.copy()
     for section in SECTIONS:
-        value = given.get(section.pillow_key, image.info.get(section.pillow_key))
-        told.info[section.pillow_key] = value.tobytes() if isinstance(value, Image.Exif) else value
+        value = keywords.get(section.pillow_key, image.info.get(section.pillow_key))
+        saved.info[section.pillow_key] = value.tobytes() if isinstance(value, Image.Exif) else value
     try:
-        # Pillow has loaded it, and of the copy nobody can tell what it was made of
+        # Pillow has loaded it, and a copy does not show what file it comes from
         if not image.mode.startswith("I;16"):
             refuse_high_bit_depth(image)
-        data = codec.encode(told, **options, **{"pixels_max": _pixels_max(image)} | ARGUMENTS)
+        data = codec.encode(saved, **options, **{"pixels_max": _pixels_max(image)} | ARGUMENTS)
     except CaeError as error:
         raise OSError(f"cannot write mode {image.mode} as CAE: {error}") from error
     file.write(data)

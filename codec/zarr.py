@@ -1,9 +1,9 @@
 """Zarr 3's chunk codec "cae": each chunk is a `.cae` file. Zarr finds it by its entry point, or after `import codec.zarr`.
 
-It is lossy unless told `lossless=True` (which label images need): a chunk that is written in part is read, changed and coded
-again as a whole, so write whole chunks. Each chunk is transformed alone, without its neighbours: their borders, and the fill
-values beyond the array's, cost some quality there, so make chunks large (512 x 512, say). `CaeCodec` takes what
-`codec.encode` takes, and `channel_axis`, see `ChunkCoding`; what it was made with stands in the array's metadata.
+It is lossy without `lossless=True` (which label images need). A chunk that is written in part is read, changed and coded
+again as a whole, so write whole chunks. Each chunk is transformed alone: its borders, and the fill values beyond the array's,
+cost some quality there, so make chunks large (512 x 512, say). `CaeCodec` takes the options of `codec.encode`, and
+`channel_axis`, see `ChunkCoding`; they are stored in the array's metadata.
 
 >>> import numpy as np, zarr
 >>> from codec.zarr import CaeCodec
@@ -32,7 +32,7 @@ NAME = "cae"
 
 @dataclasses.dataclass(frozen=True, init=False)
 class CaeCodec(ArrayBytesCodec):
-    """Pictures as chunks, whose axes `ChunkCoding` describes; CaeError for options and chunks that it does not take."""
+    """Codes chunks as pictures; `ChunkCoding` describes their axes. CaeError for options and chunks that it refuses."""
 
     is_fixed_size = False
     coding: ChunkCoding

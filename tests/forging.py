@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from codec.format import container
-from codec.format.container import Payload, length_min
 from codec.format.entropy_coder import encode, group_values
 from codec.format.geometry import HYPER_STRIDE, LATENT_STRIDE, Rect
 from codec.format.header import Header, Kind
+from codec.format.payload import Payload, length_min
 from codec.networks.model import Model
 
 from .conftest import TINY

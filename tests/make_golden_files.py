@@ -14,7 +14,8 @@ import skimage.data
 
 import codec
 from codec.coding.decoder import decode_latent
-from codec.coding.settings import Job, Settings
+from codec.coding.jobs import DecodeJob
+from codec.coding.settings import Settings
 from codec.format import container
 from codec.networks import registry
 from codec.networks.model import Files, Model, load
@@ -30,7 +31,7 @@ DIGESTS = DATA / "latents.json"
 def latent_digest(data: bytes, model: Model) -> str:
     """SHA-256 of the reconstructed latent (int32, little-endian) of a file."""
     file = container.read(data)
-    latent = decode_latent(data, file, Job(model, Settings(2), file.header, DecodeOptions()))
+    latent = decode_latent(data, file, DecodeJob(model, Settings(2), file.header, DecodeOptions()))
     return hashlib.sha256(latent.numpy().astype("<i4").tobytes()).hexdigest()
 
 

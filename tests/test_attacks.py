@@ -18,8 +18,8 @@ from codec import CaeError
 from codec.coding.lossless import encode_gray
 from codec.commands import decode
 from codec.format import container
-from codec.format.container import Payload
 from codec.format.header import Header, Kind
+from codec.format.payload import Payload
 from codec.format.sources import FileSource
 from codec.images.files import write_image
 from codec.images.metadata import orientation, select_metadata
@@ -145,7 +145,7 @@ def test_nonsense_in_place_of_metadata(tiny, tmp_path, block):
     image = Image.new("RGB", (20, 17))
     data = tiny.encode(image)
     parsed = container.read(data)
-    (tmp_path / "odd.cae").write_bytes(container.write(parsed.header, sections, [container.payload(data, parsed, 0)]))
+    (tmp_path / "odd.cae").write_bytes(container.write(parsed.header, sections, [container.read_payload(data, parsed, 0)]))
     assert orientation(sections) == orientation(select_metadata(sections, ())) == 1
     decode.main([str(tmp_path / "odd.cae"), str(tmp_path / "out.png"), "--weights", str(TINY), "--quiet"])
     for suffix in ("tif", "jpg", "webp", "avif", "jp2", "bmp"):

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 import codec
 from codec.coding import decoder, encoder
-from codec.coding.settings import Job, Settings
+from codec.coding.jobs import DecodeJob, EncodeJob
+from codec.coding.settings import Settings
 from codec.format import container
 from codec.format.header import Header
 from codec.options import DecodeOptions, EncodeOptions
@@ -18,7 +19,7 @@ SMALL = Settings(1, bf16=False, window=64)
 
 
 def coded(bands, header, model) -> bytes:
-    return container.write(header, {}, list(encoder.encode_bands(bands, Job(model, SMALL, header, EncodeOptions()))))
+    return container.write(header, {}, list(encoder.encode_bands(bands, EncodeJob(model, SMALL, header, EncodeOptions()))))
 
 
 @settings(max_examples=15)
@@ -63,7 +64,7 @@ def test_an_encoder_asks_for_no_more_rows_than_it_needs(tiny_model, chelsea):
             yield chelsea[top : top + 10]
 
     header = Header(451, 300, 3, 50, 64, tiny_model.id)
-    next(encoder.encode_bands(arriving(), Job(tiny_model, SMALL, header, EncodeOptions())))
+    next(encoder.encode_bands(arriving(), EncodeJob(tiny_model, SMALL, header, EncodeOptions())))
     assert max(asked) < 100
 
 
@@ -71,7 +72,7 @@ def test_an_encoder_asks_for_no_more_rows_than_it_needs(tiny_model, chelsea):
 def test_leaving_bands_make_the_picture(tiny, tiny_model, chelsea, window):
     data = tiny.encode(np.concatenate([chelsea, chelsea[..., 1:2]], -1), 60, tile=128)
     file = container.read(data)
-    job = Job(tiny_model, Settings(1, window=window), file.header, DecodeOptions())
+    job = DecodeJob(tiny_model, Settings(1, window=window), file.header, DecodeOptions())
     bands = list(decoder.decode_bands(data, file, job))
     assert len(bands) == -(-300 // window) if window < 1024 else 1
     assert np.array_equal(np.concatenate(bands), decoder.decode(data, file, job))
@@ -81,7 +82,7 @@ def test_a_region_out_of_place_is_refused_before_the_first_band(tiny, tiny_model
     data = tiny.encode(chelsea)
     file = container.read(data)
     with pytest.raises(codec.CaeError, match="not within the picture"):
-        decoder.decode_bands(data, file, Job(tiny_model, SMALL, file.header, DecodeOptions((0, 0, 452, 300))))
+        decoder.decode_bands(data, file, DecodeJob(tiny_model, SMALL, file.header, DecodeOptions((0, 0, 452, 300))))
 
 
 def test_alpha_of_a_region_needs_its_tiles_alone(tiny, chelsea):

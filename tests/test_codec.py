@@ -16,7 +16,8 @@ from PIL import Image
 
 import codec
 from codec.coding import decoder, encoder, windowed_transforms
-from codec.coding.settings import Job, Settings
+from codec.coding.jobs import DecodeJob, EncodeJob
+from codec.coding.settings import Settings
 from codec.format import container
 from codec.format.geometry import Rect
 from codec.networks.entropy_networks import MEAN_BITS
@@ -32,13 +33,13 @@ def latent(data: bytes, model: Model, **changes) -> torch.Tensor:
     """The exact reconstructed latent of a file."""
     file = container.read(data)
     settings = Settings(**{"threads": 2} | changes)
-    return decoder.decode_latent(data, file, Job(model, settings, file.header, DecodeOptions()))
+    return decoder.decode_latent(data, file, DecodeJob(model, settings, file.header, DecodeOptions()))
 
 
 def decode(data: bytes, model: Model, **changes) -> np.ndarray:
     file = container.read(data)
     settings = Settings(**{"threads": 2} | changes)
-    return decoder.decode(data, file, Job(model, settings, file.header, DecodeOptions()))
+    return decoder.decode(data, file, DecodeJob(model, settings, file.header, DecodeOptions()))
 
 
 def test_photograph_with_shipped_weights(default, astronaut):
@@ -104,7 +105,7 @@ def test_no_seams(default_model, default, chelsea, size):
 
 def test_windows_do_not_matter_to_the_analysis(default_model, astronaut):
     settings = [Settings(2, window=window, bf16=False) for window in (64, 4096)]
-    jobs = [Job.encoding(default_model, each, (512, 512), 3, EncodeOptions(90)) for each in settings]
+    jobs = [EncodeJob.of(default_model, each, (512, 512), 3, EncodeOptions(90)) for each in settings]
     whole = Rect(0, 0, 512, 512)
     small, large = (windowed_transforms.analyse(astronaut, whole, Rect(0, 0, 300, 333), job) for job in jobs)
     assert abs(small - large).max() < 2e-3
@@ -116,14 +117,14 @@ def test_regions_and_windows(default_model, chelsea, default):
     file = container.read(data)
     for bf16 in (True, False):
         settings = Settings(2, window=128, bf16=bf16)
-        part = decoder.decode(data, file, Job(default_model, settings, file.header, DecodeOptions((60, 100, 340, 190))))
+        part = decoder.decode(data, file, DecodeJob(default_model, settings, file.header, DecodeOptions((60, 100, 340, 190))))
         assert np.array_equal(part, decode(data, default_model, window=128, bf16=bf16)[100:290, 60:400])
 
 
 def test_bands_do_not_show(tiny_model, chelsea):
     """Encoding and decoding in many bands gives what one band gives, but for the rounding of floating point."""
     many, one = (Settings(1, window=window, bf16=False) for window in (64, 1024))
-    jobs = [Job.encoding(tiny_model, settings, (451, 300), 3, EncodeOptions(60, 64)) for settings in (many, one)]
+    jobs = [EncodeJob.of(tiny_model, settings, (451, 300), 3, EncodeOptions(60, 64)) for settings in (many, one)]
     files = [encoder.encode(chelsea, job, {}) for job in jobs]
     assert abs(len(files[0]) - len(files[1])) <= 8
     latents = [latent(file, tiny_model) for file in files]

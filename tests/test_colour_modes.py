@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 
 import codec
 from codec import CaeError
-from codec.coding.screen_content import filled
+from codec.coding.screen_content import fill_hidden
 from codec.commands import decode, encode
 from codec.images import streams
 from codec.images.picture import from_pillow
@@ -147,7 +147,7 @@ def test_what_nobody_sees_costs_little(default, astronaut, scale):
 def test_a_picture_that_nobody_sees(default):
     data = default.encode(np.zeros((70, 90, 4), np.uint16))
     assert len(data) < 450 and not default.decode(data)[..., 3].any()
-    assert (filled(np.zeros((9, 9, 1), np.uint16), np.ones((9, 9), bool), 32768) == 32768).all()
+    assert (fill_hidden(np.zeros((9, 9, 1), np.uint16), np.ones((9, 9), bool), 32768) == 32768).all()
 
 
 def test_floats_of_pillow_are_refused_with_what_to_do():

@@ -11,8 +11,8 @@ import codec
 from codec.commands import info
 from codec.commands.decode import main
 from codec.format import container
-from codec.format.container import Payload
 from codec.format.header import Kind, Plane
+from codec.format.payload import Payload
 from codec.networks.transforms import receptive_field
 
 from .conftest import TINY, psnr
@@ -31,7 +31,7 @@ def damaged(data: bytes, *parts: tuple[int, Plane]) -> bytes:
 def replaced(data: bytes, tile: int, content: bytes) -> bytes:
     """A file in which a tile's payload is another, with sound checksums."""
     file = container.read(data)
-    payloads = [container.payload(data, file, number) for number in range(file.header.tile_count)]
+    payloads = [container.read_payload(data, file, number) for number in range(file.header.tile_count)]
     payloads[tile] = Payload(Kind.TRANSFORM, content)
     return container.write(file.header, file.metadata, payloads)
 
@@ -65,7 +65,7 @@ def test_a_file_that_is_cut_off(tiny, chelsea, tmp_path, capsys):
     whole, file = tiny.decode(data), container.read(data)
     entry = file.index[2 * 7]
     for length, first in ((entry.offset, 7), (entry.offset - 1, 6)):
-        with pytest.raises(codec.CaeError, match=f"the file is cut off: {length} of {len(data)} bytes; .* --keep-going"):
+        with pytest.raises(codec.CaeError, match=f"the file is cut off: {length} of {len(data)} bytes; .* .on_error='fill'."):
             tiny.decode(data[:length])
         found, said = filled(tiny, data[:length])
         assert f"the alpha of tile {first} (" in said[0] and "the alpha of tile 5" not in said[0]
@@ -73,6 +73,10 @@ def test_a_file_that_is_cut_off(tiny, chelsea, tmp_path, capsys):
         with tiny.open(data[:length], on_error="fill") as picture, pytest.warns(RuntimeWarning, match="tile 7 "):
             assert np.array_equal(picture.read(), found)
     (tmp_path / "cut.cae").write_bytes(data[: entry.offset])
+    with pytest.raises(SystemExit, match=r"cut\.cae: the file is cut off: .* filled \(--keep-going\)"):
+        main([str(tmp_path / "cut.cae"), str(tmp_path / "a.png"), "--weights", str(TINY)])
+    with pytest.raises(SystemExit, match=r"cut\.cae: the file is cut off: .* filled \(cae-decode --keep-going\)"):
+        info.main([str(tmp_path / "cut.cae")])
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         main([str(tmp_path / "cut.cae"), str(tmp_path / "a.png"), "--weights", str(TINY), "--keep-going"])

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from codec import CaeError, info
 from codec.format import container
-from codec.format.container import Payload
 from codec.format.header import Header, Kind
+from codec.format.payload import Payload, length_min
 from codec.metadata import SECTION_NAMES
 
 HEADER = Header(200, 100, 3, 50, 64, b"modelid8")
@@ -40,14 +40,14 @@ def test_round_trip(header, metadata, data):
     for tile, plane in parts:
         content = data.draw(st.binary(min_size=1, max_size=5)) * 4
         kind = header.kinds(plane)[0]
-        payloads.append(Payload(kind, content.ljust(container.length_min(kind, header.place(tile)), b"-")))
+        payloads.append(Payload(kind, content.ljust(length_min(kind, header.place(tile)), b"-")))
     file = container.write(header, metadata, payloads)
     parsed = container.read(file)
     step = len(header.planes)
     assert parsed.index.total(step) == sum(len(payload.data) for payload in payloads[::step])
     assert parsed.header == header
     assert parsed.metadata == metadata
-    assert [container.payload(file, parsed, *part) for part in parts] == payloads
+    assert [container.read_payload(file, parsed, *part) for part in parts] == payloads
 
 
 def test_bytes_are_as_the_specification_says():
@@ -74,7 +74,7 @@ def test_every_flipped_bit_is_found():
         with pytest.raises(CaeError):
             parsed = container.read(damaged)
             for tile in range(HEADER.tile_count):
-                container.payload(damaged, parsed, tile)
+                container.read_payload(damaged, parsed, tile)
 
 
 def test_every_one_byte_change_of_the_header():

@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 import codec
-from codec.coding.settings import Job, Settings, with_fallback
+from codec.coding.jobs import EncodeJob, with_fallback
+from codec.coding.settings import Settings
 from codec.networks import model, registry
 from codec.networks.agreement import agrees
 from codec.networks.model import Files, load
@@ -104,7 +105,7 @@ def test_forked_before_torch_was_the_codecs(first, fork):
 
 def test_out_of_gpu_memory(tiny_model):
     """Smaller windows first, then the CPU, with one warning; on the CPU the error stands."""
-    on_cpu = Job.encoding(tiny_model, Settings(1), (64, 64), 3, EncodeOptions())
+    on_cpu = EncodeJob.of(tiny_model, Settings(1), (64, 64), 3, EncodeOptions())
     on_gpu = dataclasses.replace(on_cpu, model=dataclasses.replace(tiny_model, device=torch.device("cuda")))
     tried = []
 

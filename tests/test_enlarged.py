@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 
 import codec
 from codec.coding import decoder
-from codec.coding.settings import Job, Settings
+from codec.coding.jobs import DecodeJob
+from codec.coding.settings import Settings
 from codec.commands import decode
 from codec.format import container
 from codec.format.geometry import Rect
@@ -101,7 +102,7 @@ def test_windows_leave_no_seam(tiny_model, enlarging, tiny, chelsea, channels):
     data = tiny.encode(pixels, 60, tile=128)
     file = container.read(data)
     for held, apart in ((tiny, 0), (enlarging, 1)):
-        job = Job(held._model, Settings(1, window=64), file.header, DecodeOptions(scale=2))
+        job = DecodeJob(held._model, Settings(1, window=64), file.header, DecodeOptions(scale=2))
         found = np.concatenate(list(decoder.decode_bands(data, file, job)))
         assert np.abs(found.astype(int) - held.decode(data, scale=2)).max() <= apart
 

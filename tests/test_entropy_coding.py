@@ -9,10 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codec import CaeError
-from codec.format.entropy_coder import VALUE_LIMIT, Decoder, Table, encode, group_values
+from codec.format.entropy_coder import VALUE_LIMIT, Decoder, FrequencyTable, encode, group_values
 from codec.training.calibration import frequencies, gaussian_mass
 
-TABLES = [Table(np.array([1, 900, 1, 1])), Table(np.array([10, 100, 700, 100, 10, 1])), Table(np.arange(1, 43))]
+TABLES = [
+    FrequencyTable(np.array([1, 900, 1, 1])),
+    FrequencyTable(np.array([10, 100, 700, 100, 10, 1])),
+    FrequencyTable(np.arange(1, 43)),
+]
 VALUES = st.integers(-VALUE_LIMIT, VALUE_LIMIT)
 
 
@@ -46,7 +50,7 @@ def test_length_is_close_to_the_ideal(scale):
     rng = np.random.default_rng(0)
     values = np.round(rng.normal(0, scale, 200_000)).astype(np.int32)
     radius = max(3, int(5 * scale) + 1)
-    table = Table(frequencies(gaussian_mass(scale, radius), np.zeros(2 * radius + 2)))
+    table = FrequencyTable(frequencies(gaussian_mass(scale, radius), np.zeros(2 * radius + 2)))
     assert 8 * len(encode([(table, values)])) < 1.002 * table.ideal_bits(values) + 64
 
 
@@ -82,7 +86,7 @@ def starts_of(frequencies: list[int]) -> list[int]:
 )
 def test_equals_the_specified_coder(frequencies, values):
     """What FORMAT.md says of coder, tables and escapes decodes what the library encodes."""
-    table = Table(np.array(frequencies))
+    table = FrequencyTable(np.array(frequencies))
     coder = ReferenceCoder(encode([(table, np.array(values, np.int32))]))
     starts, radius = starts_of(frequencies), table.radius
     found = [coder.pop(starts) - radius for _ in values]

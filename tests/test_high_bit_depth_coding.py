@@ -15,8 +15,8 @@ from codec.coding.lossless import decode_colour, decode_gray, encode_colour, enc
 from codec.commands import encode
 from codec.dataset import CaeFolder
 from codec.format import container
-from codec.format.container import Payload
 from codec.format.header import MODES, NO_MODEL, Header, Kind, Plane
+from codec.format.payload import Payload, join_mixed
 from codec.images.downscale import reduce
 from codec.images.samples import scaled
 from codec.numcodecs import Cae
@@ -177,7 +177,7 @@ def test_what_has_eight_bits_costs_the_same_in_sixteen(tiny, chelsea, effort):
     """The transform sees shares of white: 257 times the values of 8 bits are the same."""
     picture = chelsea[:64, :80]
     data, deep = (tiny.encode(each, 70, effort=effort) for each in (picture, picture * np.uint16(257)))
-    assert container.payload(deep, container.read(deep), 0) == container.payload(data, container.read(data), 0)
+    assert container.read_payload(deep, container.read(deep), 0) == container.read_payload(data, container.read(data), 0)
     assert np.abs(tiny.decode(deep) / 257 - tiny.decode(data)).max() <= 0.5
 
 
@@ -245,7 +245,7 @@ def test_a_mixed_tile_shows_what_its_first_file_does_not_leave_out(tiny, deep):
     halves = [encode_colour(half.astype(np.uint8), shown) for half in (pixels >> 4, np.zeros_like(pixels))]
     lossless = len(halves[0]).to_bytes(4, "little") + b"".join(halves)
     wanted = decode_colour(lossless, 64, 64, 12)
-    data = container.write(parsed.header, {}, [container.join(lossless, container.payload(under, parsed, 0).data)])
+    data = container.write(parsed.header, {}, [join_mixed(lossless, container.read_payload(under, parsed, 0).data)])
     whole = tiny.decode(data)
     assert np.array_equal(whole, np.where(shown[..., None], wanted[..., :3], tiny.decode(under)))
     assert np.array_equal(tiny.decode(data, region=(5, 9, 20, 30)), whole[9:39, 5:25])

@@ -10,6 +10,7 @@ from codec.commands import info as command
 from codec.format import container
 from codec.format.header import Plane
 from codec.format.info import damaged_parts, describe
+from codec.format.payload import split_payload
 from codec.format.sources import Seekable
 
 from .conftest import TINY
@@ -31,12 +32,12 @@ def test_kinds_and_parts(data):
     assert facts.kinds == {"transform": 1, "lossless": 1, "mixed": 2}
     assert sum(facts.parts.values()) == facts.bytes == len(data)
     assert facts.parts["header"] == 32 and facts.parts["metadata"] == 0 and facts.parts["index"] == 8 * 17 + 4
-    alphas = [container.payload(data, file, tile, Plane.ALPHA).data for tile in range(4)]
+    alphas = [container.read_payload(data, file, tile, Plane.ALPHA).data for tile in range(4)]
     assert facts.parts["alpha"] == sum(map(len, alphas))
-    split = [container.split(container.payload(data, file, tile), file.header.place(tile)) for tile in range(4)]
-    assert facts.parts["lossless"] == sum(len(lossless) for lossless, _ in split)
+    parts = [split_payload(container.read_payload(data, file, tile), file.header.place(tile)) for tile in range(4)]
+    assert facts.parts["lossless"] == sum(len(lossless) for lossless, _ in parts)
     assert facts.parts["transform"] == sum(
-        len(transform) + 4 * bool(len(exact)) for exact, transform in split if len(transform)
+        len(transform) + 4 * bool(len(exact)) for exact, transform in parts if len(transform)
     )
 
 

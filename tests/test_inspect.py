@@ -11,7 +11,8 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from codec import CaeError, Codec
-from codec.coding.settings import Job, Settings
+from codec.coding.jobs import EncodeJob
+from codec.coding.settings import Settings
 from codec.coding.windowed_transforms import features
 from codec.commands import inspect
 from codec.inspection import MAPS, Statistics
@@ -89,7 +90,7 @@ def test_windows_do_not_show(tiny_model, chelsea):
     """Features are those of the whole picture at once, whatever the windows."""
     pixels = chelsea[:144, :176]
     whole, parts = (
-        features(pixels, Job.encoding(tiny_model, Settings(1, bf16=False, window=side), (176, 144), 3, EncodeOptions())).numpy()
+        features(pixels, EncodeJob.of(tiny_model, Settings(1, bf16=False, window=side), (176, 144), 3, EncodeOptions())).numpy()
         for side in (1024, 64)
     )
     assert np.allclose(whole, parts, atol=1e-4) and np.ptp(whole) > 0.1

@@ -7,10 +7,10 @@ import pytest
 
 import codec
 from codec.format import container
-from codec.format.container import Payload
 from codec.format.entropy_coder import VALUE_LIMIT
 from codec.format.geometry import Rect
 from codec.format.header import Header, Kind
+from codec.format.payload import Payload
 
 from .forging import cost, smallest_file, transform_payload
 
@@ -48,9 +48,9 @@ def test_claimed_sizes_allocate_nothing(tiny_model, tmp_path):
 def test_memory_does_not_grow_with_the_height(tiny_model, tmp_path):
     """Bands come one by one, and nothing of those that have passed is kept."""
     call = (
-        "from codec import options; from codec.coding import decoder, settings; from codec.format import container; "
+        "from codec import options; from codec.coding import decoder, jobs, settings; from codec.format import container; "
         "from codec.networks import model; file = container.read(data); held = model.load(model.Files(Path(sys.argv[2]))); "
-        "job = settings.Job(held, settings.Settings(1, window=256), file.header, options.DecodeOptions()); "
+        "job = jobs.DecodeJob(held, settings.Settings(1, window=256), file.header); "
         "[None for _ in decoder.decode_bands(data, file, job)]"
     )
     low, high = (cost(smallest_file(512, height, tiny_model.id, tile=512), call, tmp_path)[0] for height in (2048, 32768))

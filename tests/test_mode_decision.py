@@ -8,10 +8,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 import codec
 from codec.coding.lossless import decode_colour, encode_colour
-from codec.coding.screen_content import BLOCK, block_sums, filled, looks_like_screen_content, new_pixels
+from codec.coding.screen_content import BLOCK, block_sums, fill_hidden, looks_like_screen_content, new_pixels
 from codec.format import container
-from codec.format.container import Payload
 from codec.format.header import MODES, NO_MODEL, Header, Kind, Plane
+from codec.format.payload import Payload, join_mixed, split_payload
 from codec.networks.transforms import receptive_field
 
 from .conftest import psnr
@@ -155,8 +155,8 @@ def test_gray(default):
 def test_what_is_hidden_costs_little(default, page, coded):
     """The transform's part under letters takes next to nothing."""
     file = container.read(coded)
-    payload = container.payload(coded, file, 0)
-    _, transform = container.split(payload, file.header.place(0))
+    payload = container.read_payload(coded, file, 0)
+    _, transform = split_payload(payload, file.header.place(0))
     assert len(transform) < 1.25 * len(default.encode(page[PHOTO], 50))
 
 
@@ -192,7 +192,7 @@ def test_a_damaged_tile_whose_neighbours_have_no_latent_goes_with_them(default, 
     exact = default.encode(np.full((192, 192, 3), 250, np.uint8), lossless=True, tile=64)
     coded = default.encode(chelsea[:192, :192], 50, tile=64)
     files = [container.read(data) for data in (exact, coded)]
-    payloads = [container.payload((exact, coded)[tile == 4], files[tile == 4], tile) for tile in range(9)]
+    payloads = [container.read_payload((exact, coded)[tile == 4], files[tile == 4], tile) for tile in range(9)]
     data = container.write(files[1].header, {}, payloads)
     assert kinds_of(data)[4] is Kind.TRANSFORM and (default.decode(data)[64:128, 64:128] != 250).any()
     found, _ = filled_in(default, damaged(data, (4, Plane.COLOUR)))
@@ -220,7 +220,7 @@ def test_an_alpha_in_a_lossless_tile_is_not_heeded(tiny):
     shown = rng.random((64, 64)) < 0.5
     data = tiny.encode(np.concatenate([pixels, pixels]) // 2, 50, tile=64)
     parsed = container.read(data)
-    payloads = [Payload(Kind.LOSSLESS, encode_colour(pixels, shown)), container.payload(data, parsed, 1)]
+    payloads = [Payload(Kind.LOSSLESS, encode_colour(pixels, shown)), container.read_payload(data, parsed, 1)]
     data = container.write(parsed.header, {}, payloads)
     whole = tiny.decode(data)
     assert np.array_equal(whole[:64], np.where(shown[..., None], pixels, 0))
@@ -230,8 +230,8 @@ def test_an_alpha_in_a_lossless_tile_is_not_heeded(tiny):
 def test_forged_mixed_tiles(tiny, chelsea):
     place = Header(20, 20, 3, 50, 64, b"model id").place(0)
     inner = encode_colour(np.zeros((20, 20, 3), np.uint8), np.eye(20, dtype=bool))
-    sound = container.join(inner, bytes(4))
-    assert container.split(sound, place) == (inner, bytes(4))
+    sound = join_mixed(inner, bytes(4))
+    assert split_payload(sound, place) == (inner, bytes(4))
     for content in (
         bytes(4) + inner + bytes(4),
         (2**32 - 1).to_bytes(4, "little") + inner + bytes(4),
@@ -239,7 +239,7 @@ def test_forged_mixed_tiles(tiny, chelsea):
         (len(inner) + 4).to_bytes(4, "little") + inner + bytes(4),
     ):
         with pytest.raises(codec.CaeError, match="lossless part claims"):
-            container.split(Payload(Kind.MIXED, content), place)
+            split_payload(Payload(Kind.MIXED, content), place)
     with pytest.raises(codec.CaeError, match="kind 3"):
         container.read(container.write(Header(20, 20, 3, 50, 64, NO_MODEL), {}, [sound]))
 
@@ -267,11 +267,11 @@ def test_new_pixels():
 def test_filled_goes_on_smoothly(chelsea):
     hidden = np.zeros(chelsea.shape[:2], bool)
     hidden[:, 200:] = True
-    found = filled(chelsea, hidden)
+    found = fill_hidden(chelsea, hidden)
     assert np.array_equal(found[:, :200], chelsea[:, :200])
-    assert (filled(chelsea, np.ones_like(hidden)) == 128).all()
+    assert (fill_hidden(chelsea, np.ones_like(hidden)) == 128).all()
     flat = np.full_like(chelsea, 77)
-    assert (filled(flat, hidden) == 77).all()
+    assert (fill_hidden(flat, hidden) == 77).all()
     assert block_sums(hidden)[0, 25] == BLOCK**2
 
 

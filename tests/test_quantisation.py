@@ -6,14 +6,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codec.format.entropy_coder import VALUE_LIMIT, Table
+from codec.format.entropy_coder import VALUE_LIMIT, FrequencyTable
 from codec.networks.entropy_model import choose_straight_through
 from codec.networks.entropy_networks import pack, unpack
 from codec.networks.quantisation import COUPLED, COUPLING, COUPLING_FLAT, DISTORTION_WEIGHT, Quantiser
 from codec.training.calibration import frequencies, gaussian_mass
 
 SCALES = (0.2, 1.0, 5.0)
-TABLES = [Table(frequencies(gaussian_mass(scale, 30), np.zeros(62))) for scale in SCALES]
+TABLES = [FrequencyTable(frequencies(gaussian_mass(scale, 30), np.zeros(62))) for scale in SCALES]
 QUANTISER = Quantiser(TABLES)
 
 

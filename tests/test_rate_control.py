@@ -11,8 +11,9 @@ import codec
 from benchmarks.drawn import PICTURES
 from codec import CaeError
 from codec.coding.encoder import encode
+from codec.coding.jobs import EncodeJob
 from codec.coding.secant_search import TRIES_MAX, best, secant_search
-from codec.coding.settings import Job, Settings
+from codec.coding.settings import Settings
 from codec.commands.encode import main
 from codec.networks.quantisation import DISTORTION_WEIGHT
 from codec.options import EncodeOptions
@@ -89,7 +90,7 @@ def test_what_is_no_target(options):
 def test_a_lower_weight_saves_bits(default_model, astronaut):
     """About what a step of quality does, see STEP."""
     pixels = astronaut[:192, 150:342]
-    job = Job.encoding(default_model, Settings(1), (192, 192), 3, EncodeOptions(60))
+    job = EncodeJob.of(default_model, Settings(1), (192, 192), 3, EncodeOptions(60))
     sizes = [len(encode(pixels, dataclasses.replace(job, distortion_weight=weight), {})) for weight in (20, 30, 45, 60)]
     assert sizes == sorted(sizes) and sizes[0] < sizes[2]
     assert len(encode(pixels, job, {})) == sizes[2] and DISTORTION_WEIGHT == 45

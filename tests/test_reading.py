@@ -18,9 +18,9 @@ from PIL import Image
 import codec
 from codec.api.codec import open_lazily
 from codec.format import container
-from codec.format.container import Payload
 from codec.format.header import Header, Kind
-from codec.format.sources import AHEAD
+from codec.format.payload import Payload
+from codec.format.sources import READ_AHEAD
 
 from .conftest import DATA, TINY
 from .forging import Counting, cost, smallest_file
@@ -242,7 +242,7 @@ def test_over_http(tiny, server, tmp_path, chelsea):
     (tmp_path / "large.cae").write_bytes(data)
     index = container.read(data).index
     with tiny.open(OverHttp(f"{url}/large.cae")) as picture:
-        assert index[0].offset <= handler.fetched <= index[0].offset + AHEAD < len(data) / 6
+        assert index[0].offset <= handler.fetched <= index[0].offset + READ_AHEAD < len(data) / 6
         before = handler.fetched
         expected = tiny.decode(data, region=(200, 1000, 64, 64))
         assert np.array_equal(picture.read((200, 1000, 64, 64)), expected)
@@ -260,7 +260,7 @@ def test_a_region_of_a_gigapixel(tiny, tiny_model):
     header = Header(32768, 32768, 3, 50, 1024, tiny_model.id)
     writer = container.Writer(file, header, {})
     sound = smallest_file(1024, 1024, tiny_model.id, tile=1024)
-    payload = container.payload(sound, container.read(sound), 0)
+    payload = container.read_payload(sound, container.read(sound), 0)
     filler = Payload(Kind.TRANSFORM, bytes(2**16))
     for number in range(header.tile_count):
         writer.add(payload if number // 32 in (9, 10) and number % 32 in (9, 10) else filler)
@@ -268,7 +268,7 @@ def test_a_region_of_a_gigapixel(tiny, tiny_model):
     with tiny.open(file) as picture:
         assert picture.size == (32768, 32768)
         opened = file.fetched
-        assert opened <= 32 + 1024 * 17 + 4 + AHEAD
+        assert opened <= 32 + 1024 * 17 + 4 + READ_AHEAD
         assert picture.read((10_230, 10_230, 20, 20)).shape == (20, 20, 3)
         assert file.fetched - opened == 4 * len(payload.data)
 

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 import codec
-from codec.coding.latent_search import SCHEDULES, Target, relaxed, sampled
-from codec.coding.settings import Job
+from codec.coding.jobs import EncodeJob
+from codec.coding.latent_search import SCHEDULES, SearchTarget, annealed_rounding, gumbel_rounding
 from codec.commands import encode
 from codec.format.geometry import Rect
 from codec.networks.quantisation import Quantiser
@@ -101,7 +101,7 @@ def test_efforts_take_more_and_more_iterations():
     assert iterations == sorted(set(iterations)) and list(SCHEDULES) == list(range(3, 10))
 
 
-@pytest.mark.parametrize("make", [relaxed, lambda cold: sampled(cold, torch.Generator().manual_seed(1))])
+@pytest.mark.parametrize("make", [annealed_rounding, lambda cold: gumbel_rounding(cold, torch.Generator().manual_seed(1))])
 def test_relaxed_rounding_becomes_rounding(make):
     x = torch.tensor([-2.3, -0.9, 0.1, 0.4, 0.6, 3.8])
     hot, cold = make(0.5)(x), make(0.01)(x)
@@ -159,14 +159,16 @@ def test_pixels_that_nobody_sees_do_not_count(tiny):
     rows, columns = np.ogrid[:128, :128]
     image[(rows - 64) ** 2 + (columns - 64) ** 2 < 900, 3] = 255
     shown = image[..., 3] > 0
-    job = Job.encoding(tiny._model, tiny._settings, (128, 128), 4, EncodeOptions(40, effort=3))
+    job = EncodeJob.of(tiny._model, tiny._settings, (128, 128), 4, EncodeOptions(40, effort=3))
     latent = torch.randn(8, 8, tiny._model.config.latent_channels)
     whole, part = (
-        Target.of(image[..., :3], seen, latent, Rect(0, 0, 8, 8)).cost(torch.zeros(1, *latent.shape, dtype=torch.int32), job)
+        SearchTarget.of(image[..., :3], seen, latent, Rect(0, 0, 8, 8)).cost(
+            torch.zeros(1, *latent.shape, dtype=torch.int32), job
+        )
         for seen in (None, shown)
     )
     other = np.where(shown[..., None], image[..., :3], 0)
-    again = Target.of(other, shown, latent, Rect(0, 0, 8, 8)).cost(torch.zeros(1, *latent.shape, dtype=torch.int32), job)
+    again = SearchTarget.of(other, shown, latent, Rect(0, 0, 8, 8)).cost(torch.zeros(1, *latent.shape, dtype=torch.int32), job)
     assert 0 < part < 0.5 * whole and part == again
 
 

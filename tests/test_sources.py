@@ -3,14 +3,15 @@
 import io
 import os
 import threading
+import zlib
 
 import pytest
 
 from codec import CaeError
 from codec.format import container
-from codec.format.container import Payload
 from codec.format.header import Header, Kind
-from codec.format.sources import AHEAD, FileSource, Seekable, open_source
+from codec.format.payload import Payload
+from codec.format.sources import READ_AHEAD, FileSource, Seekable, open_source
 
 from .forging import Counting, cost
 
@@ -165,15 +166,15 @@ def test_of_a_gigapixel_only_header_and_index_are_read(tile, length):
     parsed = container.read(Seekable(file))
     before_payloads = parsed.index[0].offset
     assert len(parsed.index) == parsed.header.tile_count == (32768 // tile) ** 2
-    assert before_payloads <= file.fetched <= before_payloads + AHEAD
+    assert before_payloads <= file.fetched <= before_payloads + READ_AHEAD
     assert file.requests <= 8
-    container.payload(Seekable(file), parsed, 5)
-    assert file.fetched <= before_payloads + AHEAD + length
+    container.read_payload(Seekable(file), parsed, 5)
+    assert file.fetched <= before_payloads + READ_AHEAD + length
 
 
 def test_opening_takes_the_memory_of_the_index(tmp_path, tiny_model):
     file = large(1024, 2**16).getvalue()
-    call = "from codec.format import container, source; container.read(source.FileSource(sys.argv[1]))"
+    call = "from codec.format import container, sources; container.read(sources.FileSource(sys.argv[1]))"
     megabytes, seconds, said = cost(file, call, tmp_path)
     assert said == "done"
     assert megabytes < 4 and seconds < 1
@@ -185,10 +186,10 @@ def test_claims_beyond_the_file_are_refused_unread():
     file = Counting()
     container.Writer(file, Header(1, 1, 3, 50, 64, b"model id"), {})
     forged = bytes(file.getbuffer()[:8]) + header.width.to_bytes(4, "little") * 2 + bytes(file.getbuffer()[16:28])
-    file = Counting(forged + container._CRC.pack(container.zlib.crc32(forged)) + bytes(2**20))
+    file = Counting(forged + zlib.crc32(forged).to_bytes(4, "little") + bytes(2**20))
     with pytest.raises(CaeError, match="cut off in its tile index"):
         container.read(Seekable(file))
-    assert file.fetched <= AHEAD
+    assert file.fetched <= READ_AHEAD
 
 
 def test_a_broken_index_of_nothing_is_not_held(tmp_path):
@@ -199,24 +200,23 @@ def test_a_broken_index_of_nothing_is_not_held(tmp_path):
     path.write_bytes(file.getvalue())
     os.truncate(path, 2**17)
     call = (
-        "from codec.format import container, source; import os; os.truncate(sys.argv[1], 2**27); "
-        "container.read(source.FileSource(sys.argv[1]))"
+        "from codec.format import container, sources; import os; os.truncate(sys.argv[1], 2**27); "
+        "container.read(sources.FileSource(sys.argv[1]))"
     )
     megabytes, _, said = cost(path.read_bytes(), call, tmp_path)
     assert "index is damaged" in said or "does not begin" in said
     assert megabytes < 16
 
 
-def test_indices_of_several_pieces_are_checked_throughout(monkeypatch):
-    monkeypatch.setattr(container, "_ENTRIES_AT_ONCE", 3)
+def test_indices_of_several_pieces_are_checked_throughout():
     header = Header(300, 300, 4, 50, 64, b"model id")
     payloads = [Payload(kind, bytes(4 * n)) for n in range(1, 26) for kind in (Kind.TRANSFORM, Kind.LOSSLESS)]
     file = container.write(header, {}, payloads)
-    parsed = container.read(file)
-    assert [container.payload(file, parsed, tile, plane).data for tile in range(25) for plane in header.planes] == [
+    parsed = container.read(file, entries_at_once=3)
+    assert [container.read_payload(file, parsed, tile, plane).data for tile in range(25) for plane in header.planes] == [
         payload.data for payload in payloads
     ]
     for number in (0, 2, 3, 17, 49):
         wrong = [Payload(Kind.TRANSFORM, b"odd") if n == number else each for n, each in enumerate(payloads)]
         with pytest.raises(CaeError, match=f"tile {number // 2} "):
-            container.read(container.write(header, {}, wrong))
+            container.read(container.write(header, {}, wrong), entries_at_once=3)

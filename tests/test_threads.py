@@ -132,12 +132,12 @@ def test_a_search_can_be_interrupted(tmp_path):
     code = (
         "import os, signal, sys, threading\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell may have started this with it ignored
-        "from codec.coding import search\n"
-        "before = search._alive\n"
+        "from codec.coding import tile_coder\n"
+        "before = tile_coder.refine\n"
         "def begun(*arguments):\n"
         "    threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()\n"
         "    return before(*arguments)\n"
-        "search._alive = begun\n"
+        "tile_coder.refine = begun\n"
         "from codec.commands import encode\n"
         "encode.main(sys.argv[1:])"
     )

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from codec import CaeError
 from codec.format import entropy_coder
-from codec.format.entropy_coder import Table
+from codec.format.entropy_coder import FrequencyTable
 from codec.training.calibration import frequencies, gaussian_mass, histogram
 
 from .network import LATENT, SIDE, VARIANTS, Classic, planes
@@ -49,12 +49,12 @@ def _load(path: Path) -> _Loaded:
 
 
 @functools.lru_cache(maxsize=len(VARIANTS) * len(STEPS))
-def _tables(path: Path, steps: float) -> list[Table]:
+def _tables(path: Path, steps: float) -> list[FrequencyTable]:
     """One for each number of the latent, from what training pictures have."""
     radius = max(3, math.ceil(5 * steps))
     mass = gaussian_mass(steps, radius)
     symbols = np.round(_load(path).latents * steps).astype(np.int32)
-    return [Table(frequencies(mass, histogram(column, radius))) for column in symbols.T]
+    return [FrequencyTable(frequencies(mass, histogram(column, radius))) for column in symbols.T]
 
 
 @dataclasses.dataclass(frozen=True)

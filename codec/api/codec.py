@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 
 from ..coding.encoder import encode as encode_pixels
-from ..coding.maps import traces
+from ..coding.jobs import EncodeJob
+from ..coding.maps import coding_maps
 from ..coding.rate_control import encode_to_target
-from ..coding.settings import Job, Settings
-from ..errors import CaeError
+from ..coding.settings import Settings
+from ..errors import CaeError, TooLargeError, advised
 from ..format.buffers import Buffer, as_bytes, drop_traceback
 from ..format.header import NO_MODEL, Header
 from ..format.limits import PIXELS_MAX, check_size
@@ -24,7 +25,7 @@ from ..images import picture as pictures
 from ..images import streams
 from ..images.picture import Picture
 from ..images.samples import bits_of
-from ..inspection import MAPS, Traces
+from ..inspection import MAPS, CodingMaps
 from ..networks import model as models
 from ..networks import registry
 from ..networks.agreement import agrees
@@ -62,11 +63,10 @@ class Codec:
         decoder: another decoder, likewise.
         device: "auto" or None (CUDA where it works and computes symbols as the CPU does, else the CPU), "cpu", "cuda" or
             "cuda:1", or a torch.device; a GPU whose memory is used up gives way to the CPU, with a warning.
-        threads: how many CPU threads to use, of which at most 4 for each processor are started; None takes all processors
-            of this process.
+        threads: number of CPU threads, at most 4 for each processor; None takes all processors of this process.
         bf16: run the transforms in bfloat16 (True) or float32 (False); None decodes in float32, so that pixels agree on
             every machine within one 8-bit level and 0.01 dB, and encodes in bfloat16 where that is faster.
-        pixels_max: largest picture or region that `decode` makes, and that `encode` takes.
+        pixels_max: largest picture or region, in pixels, that `decode` returns and `encode` takes.
 
     Raises:
         CaeError: for weights, a device or a number of threads that cannot be used.
@@ -89,14 +89,14 @@ class Codec:
         bf16: bool | None = None,
         pixels_max: int = PIXELS_MAX,
     ) -> None:
-        self._made_with = made_with = CheckedArguments(weights, encoder, decoder, device, threads, bf16, pixels_max)
-        self._settings = Settings(thread_count(made_with.threads), bf16=made_with.bf16, pixels_max=made_with.pixels_max)
-        self._device = devices.choose(made_with.device)
-        self._model = self._load(made_with.files)
+        self._arguments = checked = CheckedArguments(weights, encoder, decoder, device, threads, bf16, pixels_max)
+        self._settings = Settings(thread_count(checked.threads), bf16=checked.bf16, pixels_max=checked.pixels_max)
+        self._device = devices.choose(checked.device)
+        self._model = self._load(checked.files)
         self._others: dict[bytes, Model] = {}
 
     def __reduce__(self) -> tuple[object, ...]:
-        return unpickle, (vars(self._made_with), self._model.id)
+        return unpickle, (vars(self._arguments), self._model.id)
 
     def __copy__(self) -> Codec:
         return self
@@ -114,7 +114,7 @@ class Codec:
                 return model
             raise CaeError(f"device {self._device} does not compute symbols as the CPU does; use --device cpu")
         except CaeError as error:
-            if self._made_with.device != "auto":
+            if self._arguments.device != "auto":
                 raise
             reason = str(error)
         except RuntimeError as error:
@@ -141,68 +141,76 @@ class Codec:
 
         Args:
             image: a Pillow image, or an array of uint8 or uint16: (H, W), (H, W, 1), (H, W, 2: gray and alpha), (H, W, 3) or
-                (H, W, 4).
-                Alpha is kept without loss; a Pillow image's ICC profile, EXIF and XMP are kept as they are.
+                (H, W, 4). Alpha is kept without loss; a Pillow image's ICC profile, EXIF and XMP are kept as they are.
             quality: 1 (smallest file) to 100.
             tile: side in pixels of the tiles that decode alone, a multiple of 64 up to 2048.
-            effort: 1 (fastest) to 9 (smallest file at the same PSNR). From 3 on symbols are searched for, which takes 14
-                times as long as 2 does, and with each further one two to three times as long; decoding takes the same.
-            lossless: code every pixel exactly, whatever the quality. Otherwise so is only what costs less that way, such as
+            effort: 1 (fastest) to 9 (smallest file at the same PSNR). From 3 on symbols are searched for: 3 takes 14 times as
+                long as 2, and each further one two to three times as long as the one before. Decoding takes the same.
+            lossless: code every pixel exactly, whatever the quality. Otherwise only parts that cost less so are exact, such as
                 text and drawings.
             target_size: in place of the quality, the most bytes that the file may have.
             target_bpp: likewise, the most bits per pixel.
-            target_psnr: likewise, the PSNR in dB of the colours that are seen, which the picture reaches within 0.05 dB.
-            depth: how many bits the samples of uint16 have, 9 to 16 (None: 16), so that 2**depth - 1 is white. Name it for
-                cameras of 12 bits, say: the quality is one of errors as shares of white.
+            target_psnr: likewise, the PSNR in dB of the visible colours, which the picture reaches within 0.05 dB.
+            depth: bits of uint16 samples, 9 to 16 (None: 16), so that 2**depth - 1 is white. Name it for cameras of 12 bits,
+                say: errors count as shares of white.
             metadata: replaces the ICC profile, EXIF block and XMP packet of a Pillow image, under `iccp`, `exif` and `xmp `
                 (None: its own).
             progress: called with numbers of pixels whose symbols have been searched, on any thread, which add up to the
                 picture's at efforts from 3 on; for a target again for each file that is tried.
 
-        A target takes about three times as long, a PSNR five times. A warning says where it is missed: by a file that is more
-        than 2 % smaller, or at the ends of the qualities.
+        A target takes about three times as long, a PSNR five times. A RuntimeWarning says where it is missed: by a file that
+        is more than 2 % smaller, or at the ends of the qualities.
 
         Raises:
             CaeError: for an image, quality, tile size, effort or target that cannot be coded, and for more pixels than
-                `pixels_max`, for which `create` is.
+                `pixels_max`; use `create` for these.
         """
         options = EncodeOptions(quality, **options)
         picture = _picture_of(image)
         height, width = picture.colour.shape[:2]
-        check_size(width, height, self._settings.pixels_max, _WHOLE, picture.depth)
+        try:
+            check_size(width, height, self._settings.pixels_max, depth=picture.depth)
+        except TooLargeError as error:
+            raise advised(error, {TooLargeError: _WHOLE}) from None
         picture = picture.in_own_depth(options.depth)
         pixels = picture.pixels
         depth = options.depth_of(bits_of(pixels.dtype))
         sections = picture.metadata if metadata is None else checked_metadata(metadata)
-        job = self._encode_job((width, height), pixels.shape[2], options, depth, progress)
+        size = width, height
+        job = EncodeJob.of(self._model, self._settings, size, pixels.shape[2], options, depth, progress)
         if depth > 8 and (bits := options.likely_depth(largest := int(picture.colour.max()), depth)):
             warn(
                 f"no sample of its colours is above {largest} of 65535; if they have {bits} bits, say depth={bits} "
                 "for a finer picture"
             )
-        return (encode_to_target if options.has_target else encode_pixels)(pixels, job, sections)
+        if not options.has_target:
+            return encode_pixels(pixels, job, sections)
+        result = encode_to_target(pixels, job, sections)
+        if result.missed:
+            warn(result.missed)
+        return result.data
 
     @fork_safe
     def inspect(
         self, image: Image.Image | np.ndarray, /, quality: int = DEFAULT_INSPECTION_QUALITY, *, maps: Sequence[str] = MAPS
-    ) -> Traces:
-        """What coding a picture would cost and lose at each place, from which `inspection.Statistics` makes heat maps.
+    ) -> CodingMaps:
+        """Measures what coding a picture costs and loses at each place, for the heat maps of `inspection.Statistics`.
 
         Args:
             image: as `encode` takes it; alpha is left out of account.
             quality: 1 to 100.
-            maps: what the traces are for, of "error", "surprise" and "distance"; the last alone takes the least time.
+            maps: heat maps to measure for, of "error", "surprise" and "distance"; the last alone takes the least time.
 
         Raises:
-            CaeError: for an image, quality or map that cannot be, and for pictures of more than `pixels_max` pixels.
+            CaeError: for an image that cannot be encoded, an unknown quality or map, and more than `pixels_max` pixels.
         """
         if unknown := set(maps) - set(MAPS):
             raise CaeError(f"maps {', '.join(sorted(map(str, unknown)))}: there are {', '.join(MAPS)}")
         picture = _picture_of(image)
         height, width, colours = picture.colour.shape
-        check_size(width, height, self._settings.pixels_max, "", picture.depth)
-        job = self._encode_job((width, height), colours, EncodeOptions(quality), picture.depth)
-        return traces(picture.colour, job, maps)
+        check_size(width, height, self._settings.pixels_max, depth=picture.depth)
+        job = EncodeJob.of(self._model, self._settings, (width, height), colours, EncodeOptions(quality), picture.depth)
+        return coding_maps(picture.colour, job, maps)
 
     @drop_traceback
     def decode(
@@ -214,14 +222,13 @@ class Codec:
             data: the file's bytes, or any buffer that holds them: a mapped file, a NumPy array, a memoryview.
             region: (x, y, width, height) in pixels; only the tiles that it needs are decoded, and the result equals that
                 crop of the whole picture.
-            on_error: "fill" fills damaged tiles, and those that a file which is cut off has no more, from what surrounds them
-                (alpha: opaque), and names them in one warning.
-                Pixels further from them than the synthesis reaches are exact.
-            scale: 2, 1, 1/2, 1/4 or 1/8 (a float or a Fraction). A picture of W x H pixels is then one of ⌈W·scale⌉ x
+            on_error: "fill" fills tiles that are damaged or missing at the end of the file from their neighbours (alpha:
+                opaque), and names them in one RuntimeWarning. Pixels further from them than the synthesis reaches are exact.
+            scale: 2, 1, 1/2, 1/4 or 1/8 (a float or a Fraction). A picture of W x H pixels becomes one of ⌈W·scale⌉ x
                 ⌈H·scale⌉. At smaller sizes each of these stands for a square of 1/scale pixels, counted from the top left
-                (less at the other edges); at 2 a decoder of the weights that enlarges makes them, or Lanczos' filter, and
-                drawn parts come as squares of their pixels.
-                A region, which counts in pixels of the full size, gives those of which it touches a part.
+                (less at the other edges). At 2 they are made by an enlarging decoder of the weights, or by Lanczos' filter,
+                and drawn parts become squares of their pixels. A region is in pixels of the full size; the result has all
+                pixels that it touches.
 
         Raises:
             CaeError: for a damaged or foreign file, unknown weights, or a region outside the picture.
@@ -243,11 +250,11 @@ class Codec:
 
     @fork_safe
     def open(self, file: File, /, *, on_error: OnError = "raise", cache: int = DEFAULT_CACHE) -> PictureReader:
-        """Opens a `.cae` file, of which only the header and the index are read until pixels are asked for.
+        """Opens a `.cae` file; only its header and index are read until pixels are asked for.
 
         Args:
             file: a path, an open binary file that seeks (such as fsspec's, of a web server or a cloud), or the file's bytes.
-            on_error: what is done about damaged tiles, see `decode`.
+            on_error: behaviour at damaged tiles, see `decode`.
             cache: bytes of decoded tiles that are kept for later calls of `read` (a tile of 1024 x 1024 pixels takes 3 MB).
 
         Raises:
@@ -286,24 +293,14 @@ class Codec:
             progress: as `encode` has it.
 
         Raises:
-            CaeError: for what the format does not hold, and for a file that cannot be written.
+            CaeError: for a size, mode or option that the format does not have, and for a file that cannot be written.
         """
         chosen = EncodeOptions(quality, **options)
         if chosen.has_target:
             raise TypeError(f"create() takes no {', '.join(chosen.targets)}: a target needs the whole picture; use encode()")
-        job = self._encode_job(checked_size(size), channels_of(mode), chosen, chosen.depth or 8, progress)
+        shape = checked_size(size), channels_of(mode)
+        job = EncodeJob.of(self._model, self._settings, *shape, chosen, chosen.depth or 8, progress)
         return PictureWriter(file, job, checked_metadata(metadata))
-
-    def _encode_job(
-        self,
-        size: tuple[int, int],
-        channels: int,
-        options: EncodeOptions,
-        depth: int,
-        progress: Callable[[float], None] | None = None,
-    ) -> Job:
-        job = Job.encoding(self._model, self._settings, size, channels, options, depth)
-        return dataclasses.replace(job, count_searched=progress)
 
     def _decoding(self, header: Header) -> tuple[Model, Settings]:
         """The model for a file, and how to run it."""
@@ -336,9 +333,9 @@ def _picture_of(image: Image.Image | np.ndarray) -> Picture:
     raise CaeError(f"cannot encode a {type(image).__name__}; pass a Pillow image or a NumPy array")
 
 
-def unpickle(made_with: dict[str, Any], model_id: bytes) -> Codec:
+def unpickle(arguments: dict[str, Any], model_id: bytes) -> Codec:
     """Makes a codec from the arguments of a pickled one; CaeError where the weights there now are others."""
-    codec = Codec(**made_with)
+    codec = Codec(**arguments)
     if codec._model.id != model_id:
         raise CaeError(
             f"{codec._model.files.model}: has weights with the id {codec._model.id.hex()}, but the codec was pickled with "

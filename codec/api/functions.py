@@ -23,19 +23,19 @@ from .writer import PictureWriter
 
 
 @functools.lru_cache(maxsize=4)
-def _kept(made_with: CheckedArguments, _identities: tuple[tuple[int, ...], ...]) -> Codec:
-    return Codec(**vars(made_with))
+def _cached_codec(arguments: CheckedArguments, _identities: tuple[tuple[int, ...], ...]) -> Codec:
+    return Codec(**vars(arguments))
 
 
 # CUDA does not survive a fork: the child loads weights of its own
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_kept.cache_clear)
+    os.register_at_fork(after_in_child=_cached_codec.cache_clear)
 
 
 def _shared(**arguments: Unpack[Arguments]) -> Codec:
-    """A codec kept from earlier calls, as long as the weights file stays the same."""
-    made_with = CheckedArguments(**arguments)
-    return _kept(made_with, tuple(registry.identity(path) for path in made_with.files if path is not None))
+    """Returns a codec from earlier calls, as long as the weights file stays the same."""
+    checked = CheckedArguments(**arguments)
+    return _cached_codec(checked, tuple(registry.identity(path) for path in checked.files if path is not None))
 
 
 _ARGUMENTS = tuple(inspect.signature(Codec).parameters.values())
@@ -50,7 +50,7 @@ class _CreateKeywords(Arguments, StreamKeywords, total=False):
 
 
 def _split(keywords: Mapping[str, Any]) -> tuple[Codec, dict[str, Any]]:
-    """The codec that `Arguments` among keywords describe, and the other keywords."""
+    """Separates `Arguments` from other keywords; returns their codec, and the others."""
     arguments = {name: value for name, value in keywords.items() if name in Arguments.__annotations__}
     return _shared(**arguments), {name: value for name, value in keywords.items() if name not in arguments}
 

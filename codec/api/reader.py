@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -16,8 +15,9 @@ import numpy as np
 
 from ..coding.concealment import Damage
 from ..coding.decoder import check_payloads, decode, decode_bands, transform_bits
-from ..coding.settings import Job, Settings
-from ..errors import CaeError
+from ..coding.jobs import DecodeJob
+from ..coding.settings import Settings
+from ..errors import CaeError, CutOffError, DamageError, TooLargeError, advised
 from ..format import container
 from ..format.buffers import Buffer
 from ..format.header import NO_MODEL, Header
@@ -31,6 +31,11 @@ from .caller_warning import warn
 
 Item = TypeVar("Item")
 File = str | PathLike[str] | BinaryIO | Buffer
+_ADVICE = {
+    CutOffError: "; get the file again, or have damaged tiles filled (on_error='fill')",
+    DamageError: "; get the file again, decode a region without it, or have damaged tiles filled (on_error='fill')",
+    TooLargeError: "; decode it region by region, or raise the limit (pixels_max)",
+}
 
 
 class PictureReader:
@@ -50,6 +55,7 @@ class PictureReader:
         self._cache = TileCache(integer("cache", cache))
         self._name = f"{file!s}: " if isinstance(file, str | PathLike) else ""
         self._load = load
+        self._running: tuple[Model, Settings] | None = None
         self._source = open_source(file)
         try:
             with self._errors_named():
@@ -89,7 +95,8 @@ class PictureReader:
         if self._file.header.model_id == NO_MODEL:
             return (Fraction(1),)
         with self._errors_named():
-            return Fraction(1), *self._loaded[0].resized
+            model, _ = self._loaded()
+            return Fraction(1), *model.resized
 
     @property
     def metadata(self) -> dict[str, bytes]:
@@ -106,7 +113,7 @@ class PictureReader:
     def load(self) -> None:
         """Loads the weights that the file names, if that has not been done; CaeError where they are not installed."""
         with self._errors_named():
-            self._loaded  # noqa: B018
+            self._loaded()
 
     @fork_safe
     def read(self, region: Region | None = None, scale: float | Fraction = 1) -> np.ndarray:
@@ -119,7 +126,7 @@ class PictureReader:
         """
         damage = self._damage()
         with self._errors_named():
-            job = dataclasses.replace(self._job(region, scale), tiles=self._cache)
+            job = dataclasses.replace(self._job(region, scale), cache=self._cache)
             pixels = decode(self._source, self._file, job, damage)
         _warn_of(damage)
         return squeeze_gray(pixels)
@@ -167,16 +174,18 @@ class PictureReader:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    @functools.cached_property
     def _loaded(self) -> tuple[Model, Settings]:
-        return self._load(self._file.header)
+        """The model and how to run it, loaded at the first call."""
+        if self._running is None:
+            self._running = self._load(self._file.header)
+        return self._running
 
     def _damage(self) -> Damage | None:
         return Damage(self._file.header, self._name) if self._options.on_error == "fill" else None
 
-    def _job(self, region: Region | None, scale: float | Fraction = 1) -> Job:
+    def _job(self, region: Region | None, scale: float | Fraction = 1) -> DecodeJob:
         options = dataclasses.replace(self._options, region=region, scale=scale)
-        return Job(*self._loaded, self._file.header, options)
+        return DecodeJob(*self._loaded(), self._file.header, options)
 
     def _reported(self, bands: Iterator[np.ndarray], damage: Damage | None) -> Iterator[np.ndarray]:
         """The same bands, with the file's name in errors and a warning of damage at their end."""
@@ -199,13 +208,12 @@ class PictureReader:
 
     @contextlib.contextmanager
     def _errors_named(self) -> Iterator[None]:
-        """Puts the file's name before the messages of errors."""
+        """Puts the file's name before the messages of errors, and adds advice in terms of the API."""
         try:
             yield
         except CaeError as error:
-            if not self._name:
-                raise
-            raise type(error)(f"{self._name}{error}") from error.__cause__
+            # frames of its traceback may hold views of the caller's buffer
+            raise advised(error.with_traceback(None), _ADVICE).prefixed(self._name) from error.__cause__
 
 
 class _SharedIterator(Generic[Item]):

@@ -13,12 +13,13 @@ from typing import BinaryIO
 import numpy as np
 
 from ..coding.encoder import BandEncoder
-from ..coding.settings import Job
+from ..coding.jobs import EncodeJob
 from ..errors import CaeError
 from ..format import container
 from ..format.buffers import as_bytes
 from ..format.header import MODES, Kind
 from ..format.info import Info, PayloadCounts
+from ..format.payload import lossless_length
 from ..metadata import SECTION_NAMES
 from ..options import integer
 from ..runtime.atomic_write import atomic_write
@@ -36,7 +37,7 @@ class PictureWriter:
     def __init__(
         self,
         file: str | PathLike[str] | BinaryIO,
-        job: Job,
+        job: EncodeJob,
         metadata: Mapping[str, bytes],
     ) -> None:
         self._ending = contextlib.ExitStack()
@@ -52,7 +53,7 @@ class PictureWriter:
         self._encoder = BandEncoder(job)
         self._failed = self._ended = False
         try:
-            with self._reporting():
+            with self._errors_named():
                 self._writer = container.Writer(self._file, job.header, metadata)
         except BaseException:
             self.abandon()
@@ -74,19 +75,20 @@ class PictureWriter:
     def write(self, rows: np.ndarray) -> None:
         """Takes the next rows, any number of them: (rows, width, channels), or (rows, width) in mode L.
 
-        They are uint8, or uint16 of a picture of more than 8 bits a sample.
-        The array may be used again at once. Raises CaeError where it does not fit the picture, and where the file cannot be
-        written; the file cannot be finished then.
+        They are uint8, or uint16 in a picture of more than 8 bits a sample. The array may be used again at once.
+
+        Raises:
+            CaeError: where it does not fit the picture, and where the file cannot be written; the file cannot be finished then.
         """
         self._check()
         if self._ended:
             raise CaeError(f"{self._name}the file is closed; no more rows can be written")
         self._failed = True
-        with self._reporting():
+        with self._errors_named():
             array = np.asarray(rows)
             array = array.astype(array.dtype.newbyteorder("="), copy=False)
             for payload in self._encoder.add(array[..., None] if array.ndim == 2 and self._header.channels == 1 else array):
-                lossless = container.lossless_length(payload.data) if payload.kind is Kind.MIXED else 0
+                lossless = lossless_length(payload.data) if payload.kind is Kind.MIXED else 0
                 self._counts.add(payload.kind, len(payload.data), lossless)
                 self._writer.add(payload)
         self._failed = False
@@ -95,13 +97,13 @@ class PictureWriter:
     def close(self) -> None:
         """Finishes the file and puts it in its place; CaeError, and no file, where rows are missing or a write has failed.
 
-        Does nothing where the file is finished or given up already.
+        Does nothing if the file is finished or abandoned already.
         """
         if self._ended:
             return
         try:
             self._check()
-            with self._reporting():
+            with self._errors_named():
                 self._encoder.finish()
                 self._writer.finish()
                 self._file.truncate()
@@ -114,7 +116,7 @@ class PictureWriter:
         self._info = self._counts.info(self._metadata, self._writer.metadata_bytes, self._writer.size)
 
     def abandon(self) -> None:
-        """Gives the file up, of whose path nothing stays. Does nothing where it is finished or given up already."""
+        """Leaves no file at its path. Does nothing if the file is finished or abandoned already."""
         self._ended = True
         with contextlib.suppress(_Abandoned):
             self._ending.__exit__(_Abandoned, _Abandoned(), None)
@@ -133,23 +135,23 @@ class PictureWriter:
             raise CaeError(f"{self._name}an earlier write has failed; create the file again")
 
     @contextlib.contextmanager
-    def _reporting(self) -> Iterator[None]:
-        """Turns errors of the file into CaeError, and says which file it is."""
+    def _errors_named(self) -> Iterator[None]:
+        """Turns errors of the file into CaeError, and puts its name before them."""
         try:
             yield
         except CaeError as error:
-            raise CaeError(f"{self._name}{error}") from None
+            raise error.prefixed(self._name) from None
         except (OSError, ValueError) as error:  # the latter where the file is closed
             reason = getattr(error, "strerror", None) or error
             raise CaeError(f"{self._name or 'the file cannot be written: '}{reason}") from None
 
 
 class _Abandoned(Exception):
-    """Makes `atomic_write` give its file up, whatever the reason."""
+    """Makes `atomic_write` discard its file."""
 
 
 def _seekable(file: BinaryIO) -> BinaryIO:
-    """The file; CaeError where it cannot be written to at any place."""
+    """Returns the file; CaeError where it cannot be written to, or does not seek."""
     try:
         if file.seekable() and file.writable() and not isinstance(file, io.TextIOBase):
             return file
@@ -159,7 +161,7 @@ def _seekable(file: BinaryIO) -> BinaryIO:
 
 
 def checked_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Width and height as int; CaeError where they are no two integers."""
+    """Returns width and height as int; CaeError where they are not two integers."""
     try:
         width, height = (integer("size", side) for side in size)
     except (CaeError, TypeError, ValueError):
@@ -168,7 +170,7 @@ def checked_size(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def channels_of(mode: str) -> int:
-    """Number of channels of a colour mode; CaeError where there is no such mode."""
+    """Returns the number of channels of a colour mode; CaeError where there is no such mode."""
     for channels, name in MODES.items():
         if name == mode:
             return channels

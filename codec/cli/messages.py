@@ -9,12 +9,12 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from ..errors import CaeError, TooLargeError
+from ..errors import AdvisableError, CaeError, TooLargeError, advised
 
 _CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -115,8 +115,17 @@ def prefix_errors(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def name_pixel_limit() -> Iterator[None]:
-    """Names the option of the limit in errors about pictures that are too large."""
+    """Names the option of the limit in errors about image files that are too large."""
     try:
         yield
     except TooLargeError as error:
-        raise TooLargeError(f"{error.fact} (--max-pixels)", error.advice) from None
+        raise CaeError(f"{error.fact} (--max-pixels){error.advice}") from None
+
+
+@contextlib.contextmanager
+def advise(advice: Mapping[type[AdvisableError], str]) -> Iterator[None]:
+    """Replaces the advice in errors of these classes, by one in terms of a command's options."""
+    try:
+        yield
+    except CaeError as error:
+        raise advised(error, advice) from None

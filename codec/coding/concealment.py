@@ -1,4 +1,4 @@
-"""What a decode does about damaged parts of tiles: keeps a list of them, and fills their places from what surrounds them."""
+"""Error concealment: the list of damaged parts of tiles, and filling them from their neighbours."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ..errors import DamageError
 from ..format.header import Header, Plane
 
 NAMED_MAX = 100
-"""Damaged parts that a warning names; of more it says how many."""
+"""Most damaged parts that a warning names; it counts the others."""
 
 
 class Damage:
-    """The damaged parts of tiles that one decode comes upon, on any of its threads; `file` begins what is said of them."""
+    """The damaged parts of tiles that one decode comes upon, on any of its threads; messages begin with `file`."""
 
     def __init__(self, header: Header, file: str = "") -> None:
         self._header, self._file = header, file
@@ -28,7 +28,7 @@ class Damage:
         self._parts.add((tile, plane))
 
     def has(self, tile: int, plane: Plane) -> bool:
-        """Whether a part is known to be damaged."""
+        """True if a part is known to be damaged."""
         return (tile, plane) in self._parts
 
     def unreported(self) -> str | None:
@@ -47,10 +47,10 @@ class Damage:
 
 
 def conceal(number: int, header: Header, unit: int, decode: Callable[[int], Tensor | None]) -> Tensor | None:
-    """What stands for a damaged tile, (h, w, C) float: the four neighbours' nearest positions, the nearer the more.
+    """Fills a damaged tile, (h, w, C) float, from the four neighbours' nearest positions, weighted by nearness.
 
-    So the picture goes on from the tile's edges inwards without a step, and little of the neighbours' pixels changes that
-    the tile reaches. It is the same whatever region is decoded.
+    So there is no step at the tile's edges, and the neighbours' pixels that it influences change little. The result is the
+    same whatever region is decoded.
 
     Args:
         unit: pixels per position.
@@ -74,7 +74,7 @@ def conceal(number: int, header: Header, unit: int, decode: Callable[[int], Tens
 def _surroundings(
     number: int, header: Header, unit: int, decode: Callable[[int], Tensor | None]
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The lines of positions along a tile's sides, and how far each of the tile's positions is from them."""
+    """Yields the lines of positions along a tile's sides, and the distances of the tile's positions from them."""
     place = header.place(number).outward(unit)
     rows = torch.arange(1.0, place.height + 1)[:, None, None]
     across = torch.arange(1.0, place.width + 1)[None, :, None]
@@ -87,12 +87,12 @@ def _surroundings(
     for neighbour, (side, distance) in zip(neighbours(number, header), lines, strict=True):
         if neighbour is not None:
             with contextlib.suppress(DamageError):
-                if (found := decode(neighbour)) is not None:
-                    yield found[side].float(), distance
+                if (positions := decode(neighbour)) is not None:
+                    yield positions[side].float(), distance
 
 
 def neighbours(number: int, header: Header) -> tuple[int | None, ...]:
-    """The tiles above, below, to the left and to the right of one, None beyond the picture."""
+    """Returns the tiles above, below, to the left and to the right of one, None beyond the picture."""
     columns = -(-header.width // header.tile)
     column = number % columns
     return (

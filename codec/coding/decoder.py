@@ -1,4 +1,4 @@
-"""From a `.cae` file to bands of its picture, or of a region."""
+"""The decoder: a `.cae` file to bands of its picture, or of a region."""
 
 from __future__ import annotations
 
@@ -11,32 +11,33 @@ from operator import itemgetter
 import numpy as np
 from torch import Tensor
 
-from ..errors import CaeError, DamageError
+from ..errors import CaeError, DamageError, TooLargeError
 from ..format import container
 from ..format.container import Container
 from ..format.geometry import LATENT_STRIDE, Rect, bands, grid
 from ..format.header import NO_MODEL, Header, Kind, Plane
 from ..format.limits import check_size
-from ..format.sources import Data, Source
+from ..format.payload import split_payload
+from ..format.sources import ByteSource, Data
 from ..images.downscale import reduce
 from ..images.upscale import MARGIN, Marked, enlarge, enlarge_bands
 from ..networks.transforms import receptive_field
 from ..options import DecodeOptions
 from ..runtime.heap import trim_heap
 from .concealment import Damage
-from .settings import WIDE, Job, with_fallback
-from .tile_coder import PARTS, decode_tile
-from .tile_window import alphas_of, latents_of, layers_of, naming
+from .jobs import DecodeJob, with_fallback
+from .settings import WIDE
+from .tile_coder import TRANSFORM_PARTS, decode_tile
+from .tile_decoder import TileDecoder, damage_located
 from .windowed_transforms import synthesise
 
 WORK_ALWAYS = 2**24
 """Pixels that are decoded for a region whatever the limit, since four tiles of any size may meet in it."""
 DRAWN_BITS = 1.0
 """Bits of a sample up to which a picture that is wholly without loss is taken for drawn: those of photographs are more."""
-ADVICE = "; decode it region by region, or raise the limit (--max-pixels, Codec's pixels_max)"
 
 
-def decode(data: Source | Data, file: Container, job: Job, damage: Damage | None = None) -> np.ndarray:
+def decode(data: ByteSource | Data, file: Container, job: DecodeJob, damage: Damage | None = None) -> np.ndarray:
     """Decodes the job's region of a file, which `container.read` has parsed, to pixels (h, w, channels) in its type.
 
     At another size they are those of the whole picture of that size in which the region has any.
@@ -46,7 +47,7 @@ def decode(data: Source | Data, file: Container, job: Job, damage: Damage | None
     if job.scale >= 1:
         _check_work(region, job)
     shown = region.at(job.scale)
-    check_size(shown.width, shown.height, job.settings.pixels_max, ADVICE, job.header.depth)
+    check_size(shown.width, shown.height, job.settings.pixels_max, depth=job.header.depth)
     out = np.empty((shown.height, shown.width, job.header.channels), job.header.dtype)
     top = 0
     for rows in decode_bands(data, file, job, damage):
@@ -55,30 +56,31 @@ def decode(data: Source | Data, file: Container, job: Job, damage: Damage | None
     return out
 
 
-def decode_bands(data: Source | Data, file: Container, job: Job, damage: Damage | None = None) -> Iterator[np.ndarray]:
+def decode_bands(
+    data: ByteSource | Data, file: Container, job: DecodeJob, damage: Damage | None = None
+) -> Iterator[np.ndarray]:
     """Decodes the job's region to bands of it, (h, w, channels), alpha last, from top to bottom, at the job's scale.
 
     Of each tile no more is kept than the region needs, and only until the bands have passed it. With `damage`, damaged
-    parts are filled and noted there; what lies further from them than the synthesis reaches is exact.
+    parts are filled and noted there; pixels further from them than the synthesis reaches are exact.
 
     Raises:
-        CaeError: at once where the region is not within the picture, or one of its bands is more work than the limit; while
-            it goes on where a tile is damaged.
+        CaeError: at once where the region is not within the picture, or one of its bands is more work than the limit; later
+            where a tile is damaged.
     """
     region = job.region
     _check_place(region, job.header)
-    for band in bands(job.header.bounds, job.settings.window, job.settings.band_cells, touching=region):
+    for band in bands(job.header.bounds, job.settings.window, job.settings.band_windows, touching=region):
         _check_work(band & region, job)
     if not _is_filtered(job):
         return map(itemgetter(0), _decode_bands(data, file, job, damage))
-    source = _before_filter(job)
-    header = job.header
-    arriving = _decode_bands(data, file, source, damage, marking=_holds_screen_content(file))
-    return enlarge_bands(arriving, source.region, region, job.scale.numerator, header.largest, has_alpha=header.has_alpha)
+    full_size, header = _before_filter(job), job.header
+    marked = _decode_bands(data, file, full_size, damage, marking=_holds_screen_content(file))
+    return enlarge_bands(marked, full_size.region, region, job.scale.numerator, header.largest, has_alpha=header.has_alpha)
 
 
-def check_payloads(data: Source | Data, file: Container, job: Job, damage: Damage | None = None) -> None:
-    """Reads all payloads that the job's region needs; CaeError at the first damaged one, or a note of each in `damage`."""
+def check_payloads(data: ByteSource | Data, file: Container, job: DecodeJob, damage: Damage | None = None) -> None:
+    """Reads all payloads that the job's region needs; DamageError at the first damaged one, or a note of each in `damage`."""
     job = _before_filter(job) if _is_filtered(job) else job
     header, region = job.header, job.region
     for plane, needed in (
@@ -88,9 +90,9 @@ def check_payloads(data: Source | Data, file: Container, job: Job, damage: Damag
         if plane in header.planes:
             for number, tile in grid(header.bounds, header.tile, touching=needed):
                 if plane is Plane.COLOUR and (tile & region).is_empty and file.kind(number) is Kind.LOSSLESS:
-                    continue  # of these nothing reaches beyond them
+                    continue  # its pixels have no influence on others
                 try:
-                    container.payload(data, file, number, plane)
+                    container.read_payload(data, file, number, plane)
                 except DamageError:
                     if damage is None:
                         raise
@@ -104,37 +106,39 @@ def _check_place(region: Rect, header: Header) -> None:
         raise CaeError(f"the region ({where}) is not within the picture's {header.width} x {header.height} pixels")
 
 
-def _check_work(region: Rect, job: Job) -> None:
-    """CaeError where a region, or the tiles and windows that it needs, exceed the limit."""
+def _check_work(region: Rect, job: DecodeJob) -> None:
+    """TooLargeError where a region, or the tiles and windows that it needs, exceed the limit."""
     header, settings, bounds = job.header, job.settings, job.header.bounds
     tiles = region.grow(receptive_field(job.synthesis), bounds).outward(header.tile).scaled(header.tile) & bounds
     windows = region.outward(settings.window).scaled(settings.window) & bounds
     shown = region.at(max(job.scale, Fraction(1)))
-    check_size(shown.width, shown.height, settings.pixels_max, ADVICE, header.depth)
-    for worked_on in (tiles, windows):
-        limit = max(settings.pixels_max, WORK_ALWAYS)
-        check_size(worked_on.width, worked_on.height, limit, f", and this region needs that much to be decoded{ADVICE}")
+    check_size(shown.width, shown.height, settings.pixels_max, depth=header.depth)
+    for decoded in (tiles, windows):
+        try:
+            check_size(decoded.width, decoded.height, max(settings.pixels_max, WORK_ALWAYS))
+        except TooLargeError as error:
+            raise TooLargeError(f"{error.fact}, and this region needs that much to be decoded") from None
 
 
-def _is_filtered(job: Job) -> bool:
-    """Whether the picture is decoded at its own size and enlarged then."""
-    return job.scale > job.synthesised
+def _is_filtered(job: DecodeJob) -> bool:
+    """True if the picture is decoded at its own size and then enlarged by a filter."""
+    return job.scale > job.synthesis_scale
 
 
-def _before_filter(job: Job) -> Job:
+def _before_filter(job: DecodeJob) -> DecodeJob:
     """The decode, at the picture's own size, of what the filter needs."""
     place = job.region.grow(MARGIN, job.header.bounds)
     options = DecodeOptions((place.left, place.top, place.width, place.height))
     return dataclasses.replace(job, options=options)
 
 
-def _alpha_margin(job: Job) -> int:
+def _alpha_margin(job: DecodeJob) -> int:
     """Pixels around the region whose alpha is needed."""
     return MARGIN if job.scale > 1 else 0
 
 
 def _holds_screen_content(file: Container) -> bool:
-    """Whether what a file holds without loss is drawn: with a model it is, and without one where it takes few bits."""
+    """True if lossless pixels are drawn ones: in a file with a model always, in one without where they take few bits."""
     header = file.header
     if header.model_id != NO_MODEL:
         return True
@@ -142,63 +146,63 @@ def _holds_screen_content(file: Container) -> bool:
 
 
 def _decode_bands(
-    data: Source | Data, file: Container, job: Job, damage: Damage | None, *, marking: bool = False
+    data: ByteSource | Data, file: Container, job: DecodeJob, damage: Damage | None, *, marking: bool = False
 ) -> Iterator[Marked]:
-    """Bands with, where they are to be marked, the pixels that are held without loss."""
+    """Yields bands and, with `marking`, masks of their lossless pixels."""
     header, region = job.header, job.region
     margin, alpha_margin = receptive_field(job.synthesis), _alpha_margin(job)
-    unread: dict[int, Data] = {}
-    latents = latents_of(data, file, job, region.grow(margin, header.bounds), damage, unread)
-    layers = layers_of(data, file, job, damage, unread)
-    alphas = alphas_of(data, file, job, region.grow(alpha_margin, header.bounds), damage)
+    tiles = TileDecoder(data, file, job, damage)
+    latents = tiles.latents(region.grow(margin, header.bounds))
+    layers = tiles.lossless_layers()
+    alphas = tiles.alphas(region.grow(alpha_margin, header.bounds))
 
     def hidden(window: Rect) -> bool:
         return all(file.kind(number) is Kind.LOSSLESS for number, _ in grid(header.bounds, header.tile, touching=window))
 
-    for band in bands(header.bounds, job.settings.window, job.settings.band_cells, touching=region):
+    for band in bands(header.bounds, job.settings.window, job.settings.band_windows, touching=region):
         shown = band & region
         latents.move(shown.grow(margin, header.bounds))
         if band.width >= WIDE:
             trim_heap()
 
-        def attempt(job: Job, shown: Rect = shown) -> np.ndarray:
+        def attempt(job: DecodeJob, shown: Rect = shown) -> np.ndarray:
             return synthesise(latents.gather, shown, job, hidden)
 
         # bands begin where reduced pixels do
         pixels = with_fallback(attempt, job)
         layers.move(shown)
-        layers.paint(pixels, shown, job.synthesised)
-        pixels = reduce(pixels, job.scale.denominator // job.synthesised.denominator)
+        layers.paint(pixels, shown, job.synthesis_scale)
+        pixels = reduce(pixels, job.scale.denominator // job.synthesis_scale.denominator)
         if header.has_alpha:
             around = shown.grow(alpha_margin, header.bounds)
             alphas.move(around)
             alpha = alphas.gather(around)[..., None]
             if job.scale > 1:
-                marked = alpha, layers.seen(around)
+                marked = alpha, layers.mask(around)
                 alpha = enlarge(marked, shown.relative_to(around), job.scale.numerator, header.largest, has_alpha=True)
             pixels = np.concatenate([pixels, reduce(alpha, job.scale.denominator)], -1)
-        yield pixels, layers.seen(shown) if marking else None
+        yield pixels, layers.mask(shown) if marking else None
         del pixels
 
 
-def decode_latent(data: Source | Data, file: Container, job: Job) -> Tensor:
-    """The reconstructed latent (h, w, N) int32 of a whole picture, in units of 2**-MEAN_BITS quantisation steps.
+def decode_latent(data: ByteSource | Data, file: Container, job: DecodeJob) -> Tensor:
+    """Decodes the latent (h, w, N) int32 of a whole picture, in units of 2**-MEAN_BITS quantisation steps.
 
     It is exact on every machine, and zero where a tile is lossless.
     """
     bounds = job.header.bounds
-    latents = latents_of(data, file, job, bounds, None, {})
+    latents = TileDecoder(data, file, job, None).latents(bounds)
     latents.move(bounds)
     return latents.gather(bounds.outward(LATENT_STRIDE))
 
 
-def transform_bits(data: Source | Data, file: Container, job: Job) -> Counter[str]:
-    """Bits that the parts of the transform-coded tiles take, by their names in `tiles.PARTS`; CaeError at a damaged one."""
-    bits = Counter(dict.fromkeys(PARTS, 0))
+def transform_bits(data: ByteSource | Data, file: Container, job: DecodeJob) -> Counter[str]:
+    """Counts the bits of the `TRANSFORM_PARTS` of all transform-coded tiles; CaeError at a damaged one."""
+    bits = Counter(dict.fromkeys(TRANSFORM_PARTS, 0))
     for number in range(job.header.tile_count):
         if file.kind(number) is not Kind.LOSSLESS:
             place = job.header.place(number)
-            payload = container.payload(data, file, number)
-            with naming(Plane.COLOUR, number):
-                decode_tile(container.split(payload, place)[1], place, job, bits)
+            payload = container.read_payload(data, file, number)
+            with damage_located(Plane.COLOUR, number):
+                decode_tile(split_payload(payload, place)[1], place, job, bits)
     return bits

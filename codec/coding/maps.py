@@ -1,4 +1,4 @@
-"""What a picture costs, loses and is made of, place by place: bits of each latent position, errors of pixels, features."""
+"""Maps of a picture: bits of latent positions, errors of pixels, and features."""
 
 from __future__ import annotations
 
@@ -9,31 +9,30 @@ import torch
 from torch import Tensor
 
 from ..format.geometry import LATENT_STRIDE, Rect, grid
-from ..inspection import MAPS, Traces
+from ..inspection import MAPS, CodingMaps
 from ..networks.config import FEATURE_STRIDE
 from ..runtime.threads import run_parallel
-from .settings import Job, with_fallback
-from .tile_coder import Symbols, tile_symbols
+from .jobs import EncodeJob, with_fallback
+from .tile_coder import TileSymbols, tile_symbols
 from .windowed_transforms import analyse, features, synthesise
 
 
-def traces(pixels: np.ndarray, job: Job, maps: Sequence[str] = MAPS) -> Traces:
-    """The traces of colours (H, W, 1 or 3) that the maps need, with all tiles transform-coded.
+def coding_maps(pixels: np.ndarray, job: EncodeJob, maps: Sequence[str] = MAPS) -> CodingMaps:
+    """Computes what the named maps need of colours (H, W, 1 or 3), with all tiles transform-coded.
 
     The bits are those of the tables that the entropy networks choose for the latent; the hyper-latent's are not among them.
     """
-    found: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {}
     if "distance" in maps:
-        made_of = with_fallback(lambda job: features(pixels, job), job).numpy()
         rows, columns = (-(-side // FEATURE_STRIDE) for side in pixels.shape[:2])
-        found["features"] = made_of[:rows, :columns]
+        arrays["features"] = with_fallback(lambda job: features(pixels, job), job).numpy()[:rows, :columns]
     if {"error", "surprise"} & set(maps):
-        found |= _coded(pixels, job, with_error="error" in maps)
-    return Traces(pixels.shape[:2], job.header.quality, job.model.id, **found)
+        arrays |= _rate_and_error(pixels, job, with_error="error" in maps)
+    return CodingMaps(pixels.shape[:2], job.header.quality, job.model.id, **arrays)
 
 
-def _coded(pixels: np.ndarray, job: Job, *, with_error: bool) -> dict[str, np.ndarray]:
-    """Bits of positions (h, w), and squared errors of pixels (H, W), both float32."""
+def _rate_and_error(pixels: np.ndarray, job: EncodeJob, *, with_error: bool) -> dict[str, np.ndarray]:
+    """Bits of positions (h, w) and, if asked for, squared errors of pixels (H, W), both float32."""
     bounds = job.header.bounds
     latent = with_fallback(lambda job: analyse(pixels, bounds, bounds, job), job)
     decoded = torch.empty(latent.shape, dtype=torch.int32, device="cpu")
@@ -48,13 +47,13 @@ def _coded(pixels: np.ndarray, job: Job, *, with_error: bool) -> dict[str, np.nd
     run_parallel(code, grid(bounds, job.header.tile), job.settings.threads)
     if not with_error:
         return {"bits": bits}
-    shown = with_fallback(lambda job: synthesise(lambda window: decoded[window.slices], bounds, job), job)
+    shown = with_fallback(lambda job: synthesise(lambda window: decoded[window.slices], bounds, job), job.decode_job)
     differences = (shown.astype(np.float32) - pixels) / np.float32(job.header.largest)
     return {"bits": bits, "error": np.square(differences).mean(2)}
 
 
 @torch.inference_mode()
-def _bits(symbols: Symbols, job: Job) -> Tensor:
+def _bits(symbols: TileSymbols, job: EncodeJob) -> Tensor:
     """Bits of a tile's latent positions (h, w)."""
     first, second = (
         job.model.quantiser.bits(values.float(), index.float()).sum(-1)

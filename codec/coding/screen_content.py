@@ -1,4 +1,4 @@
-"""How far a picture repeats itself exactly, as drawn ones do and photographs do not; what goes on under its hidden parts."""
+"""Screen content: pixels that repeat exactly, as in drawings but not in photographs, and filling hidden pixels."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import numpy as np
 BLOCK = 8
 """Side in pixels of the blocks that are hidden or seen as a whole."""
 _TEST_BLOCK = 16
-"""The same of those that the test looks at."""
+"""Side in pixels of the blocks that the test looks at."""
 _SAMPLED_ROWS = 16
-"""Of so many rows the first test looks at one."""
+"""The first test looks at one of so many rows."""
 _SAMPLED_BLOCKS = 4
-"""Of so many rows of blocks the second test looks at one."""
+"""The second test looks at one of so many rows of blocks."""
 _REPEATING = 0.25
 """Share of pixels that repeat one before them in a row. Of 40 photographs 12 have more, of drawn pictures nearly all."""
 _NEW_IN_DRAWN = 0.5
@@ -25,7 +25,7 @@ _PLAIN = 0.02
 
 
 def looks_like_screen_content(pixels: np.ndarray, largest: int = 255) -> bool:
-    """Whether pixels (H, W, 1 or 3) of samples up to `largest` may be better coded without loss.
+    """True if pixels (H, W, 1 or 3) of samples up to `largest` may be better coded without loss.
 
     Costs little, and least for photographs.
 
@@ -54,7 +54,7 @@ def looks_like_screen_content(pixels: np.ndarray, largest: int = 255) -> bool:
 
 
 def new_pixels(pixels: np.ndarray) -> np.ndarray:
-    """Which pixels (H, W, 1 or 3) equal none of five before them: left, two to the left, above, above left and right."""
+    """Marks pixels (H, W, 1 or 3) that equal none of five before them: left, two to the left, above, above left and right."""
     packed = _packed(pixels)
     new = np.ones(packed.shape, bool)
     new[:, 1:] &= packed[:, 1:] != packed[:, :-1]
@@ -66,7 +66,7 @@ def new_pixels(pixels: np.ndarray) -> np.ndarray:
 
 
 def _packed(pixels: np.ndarray) -> np.ndarray:
-    """Each pixel as one number, (H, W)."""
+    """Packs each pixel in one number, (H, W)."""
     if pixels.shape[2] == 1:
         return pixels[..., 0]
     packed = pixels[..., 0].astype(np.uint32 if pixels.itemsize == 1 else np.uint64)
@@ -77,7 +77,7 @@ def _packed(pixels: np.ndarray) -> np.ndarray:
 
 
 def block_sums(values: np.ndarray, side: int = BLOCK) -> np.ndarray:
-    """Sums of values (H, W) over blocks, those at the right and the bottom as far as they go.
+    """Sums values (H, W) over blocks; those at the right and the bottom may be smaller.
 
     >>> block_sums(np.ones((17, 33), bool), 16).tolist()
     [[256, 256, 16], [16, 16, 1]]
@@ -87,74 +87,74 @@ def block_sums(values: np.ndarray, side: int = BLOCK) -> np.ndarray:
     return np.add.reduceat(rows, np.arange(0, values.shape[1], side), 1)
 
 
-def of_blocks(blocks: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Values of blocks (rows, columns, …) for each of their pixels, (height, width, …)."""
+def spread_blocks(blocks: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Gives each pixel its block's value: (rows, columns, …) to (height, width, …)."""
     return blocks.repeat(BLOCK, 0)[:height].repeat(BLOCK, 1)[:, :width]
 
 
-def smoothed(values: np.ndarray) -> np.ndarray:
-    """Sums over the 3 x 3 around each value (H, W), with zeros beyond the edges."""
+def sum_3x3(values: np.ndarray) -> np.ndarray:
+    """Sums the 3 x 3 values around each (H, W), with zeros beyond the edges."""
     padded = np.pad(values, 1)
     rows = padded[:-2] + padded[1:-1] + padded[2:]
     return rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
 
 
-def grown(chosen: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """What is chosen (H, W) bool, and all that is allowed and leads there from side to side.
+def grow_into(chosen: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """Adds to chosen places (H, W) bool all allowed ones that are connected with them side by side.
 
-    >>> grown(np.array([[True, False, False, False]]), np.array([[False, True, False, True]])).tolist()
+    >>> grow_into(np.array([[True, False, False, False]]), np.array([[False, True, False, True]])).tolist()
     [[True, True, False, False]]
     """
-    count, found = -1, chosen.copy()
-    while (reached := np.count_nonzero(found)) != count:
-        count = reached
-        found[1:] |= found[:-1] & allowed[1:]
-        found[:-1] |= found[1:] & allowed[:-1]
-        found[:, 1:] |= found[:, :-1] & allowed[:, 1:]
-        found[:, :-1] |= found[:, 1:] & allowed[:, :-1]
-    return found
+    count, region = -1, chosen.copy()
+    while (new_count := np.count_nonzero(region)) != count:
+        count = new_count
+        region[1:] |= region[:-1] & allowed[1:]
+        region[:-1] |= region[1:] & allowed[:-1]
+        region[:, 1:] |= region[:, :-1] & allowed[:, 1:]
+        region[:, :-1] |= region[:, 1:] & allowed[:, :-1]
+    return region
 
 
-def continued(shown: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """What is shown (H, W) bool, which is whole blocks of pixels (H, W, 1 or 3), and what goes on beside it without a change.
+def extend_unchanged(mask: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Adds to a mask (H, W) bool of whole blocks of pixels (H, W, 1 or 3) those that continue them unchanged.
 
-    Of a block beside a shown one those rows or columns count which, one after another, equal the shown one's last.
+    These are rows or columns of a neighbouring block, from the border on, that equal the last one of the masked block.
 
     >>> paper, photograph = np.zeros((8, 11, 1), np.uint8), np.arange(40, dtype=np.uint8).reshape(8, 5, 1)
-    >>> continued(np.arange(16) < np.full((8, 1), 8), np.hstack([paper, photograph])).sum(1).tolist()
+    >>> extend_unchanged(np.arange(16) < np.full((8, 1), 8), np.hstack([paper, photograph])).sum(1).tolist()
     [11, 11, 11, 11, 11, 11, 11, 11]
     """
-    height, width = shown.shape
+    height, width = mask.shape
     beyond = ((0, -height % BLOCK), (0, -width % BLOCK))
-    packed, blocks = np.pad(_packed(pixels), beyond, mode="edge"), shown[::BLOCK, ::BLOCK]
-    found = of_blocks(blocks, *packed.shape)
-    for turns in range(4):  # the shown block is to the left, above, to the right, below
+    packed, blocks = np.pad(_packed(pixels), beyond, mode="edge"), mask[::BLOCK, ::BLOCK]
+    out = spread_blocks(blocks, *packed.shape)
+    for turns in range(4):  # the masked block is to the left, above, to the right, below
         turned, marked = np.rot90(packed, turns), np.rot90(blocks, turns)
         cells = turned.reshape(marked.shape[0], BLOCK, marked.shape[1], BLOCK).swapaxes(1, 2)
         same = (cells[:, 1:] == cells[:, :-1, :, -1:]).all(2)
         same &= (marked[:, :-1] & ~marked[:, 1:])[..., None]
         reached = np.logical_and.accumulate(same, 2).reshape(len(marked), -1)
-        np.rot90(found, turns)[:, BLOCK:] |= reached.repeat(BLOCK, 0)
-    return found[:height, :width]
+        np.rot90(out, turns)[:, BLOCK:] |= reached.repeat(BLOCK, 0)
+    return out[:height, :width]
 
 
-def filled(pixels: np.ndarray, hidden: np.ndarray, middle: int = 128) -> np.ndarray:
-    """Pixels (H, W, C) whose hidden ones (H, W) bool go on smoothly from those around them, so as to cost few bits.
+def fill_hidden(pixels: np.ndarray, hidden: np.ndarray, middle: int = 128) -> np.ndarray:
+    """Fills hidden pixels (H, W) bool of (H, W, C) smoothly from those around them, so that they cost few bits.
 
-    Each block's take the mean of its others, or else that of the next larger surroundings which have any (pull-push,
+    Each block's take the mean of its visible ones, or else that of the next larger surroundings which have any (pull-push,
     Gortler et al., 1996, The Lumigraph). Where all are hidden, they are `middle`.
     """
-    seen = ~hidden
-    count = block_sums(seen).astype(np.float64)
-    total = np.stack([block_sums(pixels[..., channel] * seen) for channel in range(pixels.shape[2])], -1).astype(np.float64)
-    means = np.rint(_pulled(total, count, middle)).astype(pixels.dtype)
-    out = of_blocks(means, *hidden.shape)
-    np.copyto(out, pixels, where=seen[..., None])
+    visible = ~hidden
+    count = block_sums(visible).astype(np.float64)
+    total = np.stack([block_sums(pixels[..., channel] * visible) for channel in range(pixels.shape[2])], -1).astype(np.float64)
+    means = np.rint(_pull_push(total, count, middle)).astype(pixels.dtype)
+    out = spread_blocks(means, *hidden.shape)
+    np.copyto(out, pixels, where=visible[..., None])
     return out
 
 
-def _pulled(total: np.ndarray, count: np.ndarray, middle: int) -> np.ndarray:
-    """Means (h, w, C) of sums (h, w, C) over counts (h, w); where a count is 0, the coarser level's."""
+def _pull_push(total: np.ndarray, count: np.ndarray, middle: int) -> np.ndarray:
+    """Divides sums (h, w, C) by counts (h, w); where a count is 0, takes the coarser level's mean."""
     if not count.any():
         return np.full_like(total, middle)
     means = total / np.maximum(count, 1)[..., None]
@@ -165,6 +165,6 @@ def _pulled(total: np.ndarray, count: np.ndarray, middle: int) -> np.ndarray:
             np.add.reduceat(np.add.reduceat(each, halves[0], 0), halves[1], 1)
             for each in (means * ~empty[..., None], ~empty * 1.0)
         ]
-        above = _pulled(*coarse, middle).repeat(2, 0)[: len(count)].repeat(2, 1)[:, : count.shape[1]]
+        above = _pull_push(*coarse, middle).repeat(2, 0)[: len(count)].repeat(2, 1)[:, : count.shape[1]]
         means[empty] = above[empty]
     return means

@@ -1,4 +1,4 @@
-"""Looks for the place at which a rising function reaches a value, in few tries. Knows no torch."""
+"""Secant search: where a rising function reaches a value, in few tries. Knows no torch."""
 
 from __future__ import annotations
 
@@ -7,73 +7,73 @@ from collections.abc import Callable, Mapping
 
 TRIES_MAX = 12
 _APART_MIN = 0.05
-"""Places that are nearer to each other are not told apart."""
+"""Places nearer to each other than this count as one."""
 _JUMP = 5
-"""A function that rises by so many times its slope, from a place to another that is less than 1 off, jumps there."""
+"""A function jumps between two places less than 1 apart where it rises by so many times its slope."""
 
 
 def secant_search(
     measure: Callable[[float], float], low: float, high: float, *, within: tuple[float, float], start: float, slope: float
 ) -> dict[float, float]:
-    """Values by place of the tries, of which the last lies in `low` to `high` if that has been reached.
+    """Tries places until a value lies in `low` to `high`; returns the values of all tries by place.
 
-    Secants from the tries nearest to the wanted values, on either side of them if there are such, so that a function that is
-    nearly straight takes three or four tries; where it falls at places, the tries still end.
+    Secants go through the tries nearest to the goal, on either side of it if possible: a function that is nearly straight
+    takes three or four tries. The tries end also where the function is not rising everywhere.
 
     Args:
         within: the first and the last place.
         start: the first try.
-        slope: how fast the function is thought to rise, until two tries tell.
+        slope: estimate of the function's slope, until two tries show it.
 
     >>> [round(place, 2) for place in secant_search(lambda x: x**2, 48.9, 49.1, within=(0, 10), start=5, slope=10)]
     [5, 7.4, 6.94, 7.0]
     """
-    tried: dict[float, float] = {}
+    values: dict[float, float] = {}
     place = start
-    while len(tried) < TRIES_MAX:
+    while len(values) < TRIES_MAX:
         place = min(max(place, within[0]), within[1])
-        if any(abs(place - other) < _APART_MIN for other in tried):
+        if any(abs(place - other) < _APART_MIN for other in values):
             break
-        tried[place] = measure(place)
-        if low <= tried[place] <= high or _jumps(tried, low, high, slope):
+        values[place] = measure(place)
+        if low <= values[place] <= high or _jumps(values, low, high, slope):
             break
-        place = _next(tried, (low + high) / 2, within, slope)
-    return tried
+        place = _next(values, (low + high) / 2, within, slope)
+    return values
 
 
-def _jumps(tried: Mapping[float, float], low: float, high: float, slope: float) -> bool:
-    """Whether the function passes over what is wanted without having it anywhere."""
-    below = max((place for place, value in tried.items() if value < low), default=-math.inf)
-    above = min((place for place, value in tried.items() if value > high and place > below), default=math.inf)
-    return above - below < 1 and tried[above] - tried[below] > _JUMP * slope
+def _jumps(values: Mapping[float, float], low: float, high: float, slope: float) -> bool:
+    """True if the function jumps over the range from `low` to `high`."""
+    below = max((place for place, value in values.items() if value < low), default=-math.inf)
+    above = min((place for place, value in values.items() if value > high and place > below), default=math.inf)
+    return above - below < 1 and values[above] - values[below] > _JUMP * slope
 
 
-def _next(tried: Mapping[float, float], wanted: float, within: tuple[float, float], slope: float) -> float:
-    """Where to look next for a value."""
-    below = max((place for place, value in tried.items() if value < wanted), default=None)
-    above = min((place for place, value in tried.items() if value > wanted and (below is None or place > below)), default=None)
+def _next(values: Mapping[float, float], goal: float, within: tuple[float, float], slope: float) -> float:
+    """The next place to try."""
+    below = max((place for place, value in values.items() if value < goal), default=None)
+    above = min((place for place, value in values.items() if value > goal and (below is None or place > below)), default=None)
     if below is not None and above is not None:
-        share = (wanted - tried[below]) / (tried[above] - tried[below])
+        share = (goal - values[below]) / (values[above] - values[below])
         # where the function is curved, or jumps, one side would creep
-        creeps = len({value < wanted for value in list(tried.values())[-2:]}) == 1
+        creeps = len({value < goal for value in list(values.values())[-2:]}) == 1
         return below + (above - below) * (0.5 if creeps else min(max(share, 0.1), 0.9))
-    nearest = min(tried, key=lambda place: abs(tried[place] - wanted))
-    others = [place for place in tried if place != nearest]
+    nearest = min(values, key=lambda place: abs(values[place] - goal))
+    others = [place for place in values if place != nearest]
     if others:
         other = min(others, key=lambda place: abs(place - nearest))
-        measured = (tried[nearest] - tried[other]) / (nearest - other)
+        measured = (values[nearest] - values[other]) / (nearest - other)
         # never so flat that one more try does not reach the end at least
-        slope = max(measured, abs(wanted - tried[nearest]) / (within[1] - within[0]))
-    return nearest + (wanted - tried[nearest]) / slope
+        slope = max(measured, abs(goal - values[nearest]) / (within[1] - within[0]))
+    return nearest + (goal - values[nearest]) / slope
 
 
-def best(tried: Mapping[float, float], high: float) -> float:
-    """The place whose value is nearest to `high` without exceeding it, or else the one of the least value; the first of many.
+def best(values: Mapping[float, float], high: float) -> float:
+    """Returns the first place whose value is nearest to `high` without exceeding it, or else that of the least value.
 
     >>> best({10: 1.0, 20: 2.0, 30: 3.0}, 2.5), best({10: 1.0, 20: 2.0}, 0.5)
     (20, 10)
     """
-    fitting = [place for place, value in tried.items() if value <= high]
+    fitting = [place for place, value in values.items() if value <= high]
     if fitting:
-        return max(fitting, key=lambda place: (tried[place], -place))
-    return min(tried, key=lambda place: (tried[place], place))
+        return max(fitting, key=lambda place: (values[place], -place))
+    return min(values, key=lambda place: (values[place], place))

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..cli.arguments import add_file_arguments, add_resource_arguments, create_parser, parse_files, parse_region
-from ..cli.messages import name_pixel_limit, prefix_errors, report_errors
+from ..cli.messages import advise, name_pixel_limit, prefix_errors, report_errors
+from ..errors import CutOffError, DamageError, TooLargeError
 from ..options import SCALES_NAMED, DecodeOptions
 from ..runtime.atomic_write import check_target
 from .batch.run import run
@@ -21,6 +22,12 @@ from .batch.task import Summary, Task, Tools
 
 if TYPE_CHECKING:
     import numpy as np
+
+_ADVICE = {
+    CutOffError: "; get the file again, or have damaged tiles filled (--keep-going)",
+    DamageError: "; get the file again, decode a region without it, or have damaged tiles filled (--keep-going)",
+    TooLargeError: "; decode it region by region, or raise the limit (--max-pixels)",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +76,7 @@ class Decoding:
                 pixels_max = sys.maxsize if is_streamed else PIXELS_MAX
             return tools.codec(decoder=arguments.decoder, pixels_max=pixels_max)
 
-        with open_lazily(task.source, make_codec, on_error=options.on_error) as reader:
+        with advise(_ADVICE), open_lazily(task.source, make_codec, on_error=options.on_error) as reader:
             metadata = select_metadata(reader.metadata, arguments.keep)
             channels, depth, size = len(reader.mode), reader.depth, options.size_of(*reader.size)
             output = task.target, size, channels, metadata, depth

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ..cli.arguments import create_parser
-from ..cli.messages import one_line, prefix_errors, print_message, report_errors
+from ..cli.messages import advise, one_line, prefix_errors, print_message, report_errors
 from ..cli.standard_streams import open_input
-from ..errors import CaeError
+from ..errors import CaeError, CutOffError
 from ..format.info import damaged_parts, describe
 from ..format.sources import open_source
+
+_ADVICE = {CutOffError: "; get the file again, or have damaged tiles filled (cae-decode --keep-going)"}
 
 
 def main(words: list[str] | None = None) -> None:
@@ -63,7 +65,7 @@ def _describe_many(arguments: argparse.Namespace, program: str) -> None:
 
 def _read_facts(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     with open_input(name) as path:
-        with open_source(path) as source, prefix_errors(path):
+        with open_source(path) as source, prefix_errors(path), advise(_ADVICE):
             facts = dataclasses.asdict(describe(source, cut_off=arguments.check))
             if arguments.check:
                 facts["damaged"] = list(damaged_parts(source))

@@ -20,7 +20,7 @@ from ..runtime.atomic_write import check_target
 if TYPE_CHECKING:
     from ..api.codec import Codec
     from ..images.picture import Picture
-    from ..inspection import Statistics, Traces
+    from ..inspection import CodingMaps, Statistics
 
 _MAP_CHOICES = ("error", "surprise", "distance", "all")
 
@@ -147,7 +147,7 @@ class _Inspector:
             print(one_line(f"{source}: score {score:.2f}{verdict}"), flush=True)
         return above
 
-    def _trace(self, path: Path, maps: Sequence[str]) -> tuple[Picture, Traces]:
+    def _trace(self, path: Path, maps: Sequence[str]) -> tuple[Picture, CodingMaps]:
         from ..images.files import read_image
 
         picture = read_image(path, self.pixels_max)

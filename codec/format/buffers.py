@@ -1,4 +1,4 @@
-"""A file's bytes, in whatever they are held."""
+"""Bytes of a file in any object that has a buffer."""
 
 from __future__ import annotations
 
@@ -23,10 +23,9 @@ Result = TypeVar("Result")
 
 
 def drop_traceback(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Makes a function's CaeError forget where it arose.
+    """Removes the traceback of a function's CaeError.
 
-    The frames would keep views of the caller's buffer, who could not close it: a mapped file's block would end in
-    BufferError instead.
+    Its frames would keep views of the caller's buffer. A mapped file could not be closed then, and would raise BufferError.
     """
 
     @functools.wraps(function)
@@ -41,9 +40,9 @@ def drop_traceback(function: Callable[Parameters, Result]) -> Callable[Parameter
 
 
 def as_bytes(data: Buffer) -> memoryview:
-    """The bytes (n,) of anything that has a buffer, such as bytes, a mapped file or a NumPy array; copied only if scattered.
+    """Views anything that has a buffer, such as bytes, a mapped file or a NumPy array, as bytes (n,); copies only with strides.
 
-    Raises CaeError for what holds no bytes.
+    Raises CaeError for objects without bytes.
 
     >>> import array
     >>> bytes(as_bytes(array.array("B", [137, 67, 65, 69])))

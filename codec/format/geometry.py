@@ -39,12 +39,12 @@ class Rect(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether it holds nothing, as where two that do not overlap meet in `&`."""
+        """True if it has no pixels, as the `&` of two rectangles that do not overlap."""
         return self.height <= 0 or self.width <= 0
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Index of the rectangle in an array (rows, columns, …)."""
+        """Slices of the rectangle in an array (rows, columns, …)."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     def grow(self, margin: int, bounds: Rect) -> Rect:
@@ -56,7 +56,7 @@ class Rect(NamedTuple):
         return Rect(self.top - origin.top, self.left - origin.left, self.bottom - origin.top, self.right - origin.left)
 
     def margins_in(self, outer: Rect) -> tuple[int, int, int, int]:
-        """How far `outer` reaches beyond this rectangle: top, left, bottom, right."""
+        """Margins by which `outer` extends beyond this rectangle: top, left, bottom, right."""
         return self.top - outer.top, self.left - outer.left, outer.bottom - self.bottom, outer.right - self.right
 
     def outward(self, unit: int) -> Rect:
@@ -72,7 +72,7 @@ class Rect(NamedTuple):
         return Rect(*(side * unit for side in self))
 
     def at(self, scale: Fraction) -> Rect:
-        """What shows it in a picture at a scale of 1/8 to 2, in that picture's pixels, rounded outward.
+        """The same place in a picture at a scale of 1/8 to 2, in that picture's pixels, rounded outward.
 
         >>> Rect(15, 16, 17, 33).at(Fraction(1, 2)), Rect(15, 16, 17, 33).at(Fraction(2))
         (Rect(top=7, left=8, bottom=9, right=17), Rect(top=30, left=32, bottom=34, right=66))
@@ -86,7 +86,7 @@ class Rect(NamedTuple):
 
 
 def grid(bounds: Rect, step: int, touching: Rect | None = None) -> Iterator[tuple[int, Rect]]:
-    """Cells of `bounds`, from its top left, with their row-major numbers: all, or those that `touching` overlaps.
+    """Yields cells of `bounds`, from its top left, with their row-major numbers: all, or those that `touching` overlaps.
 
     >>> list(grid(Rect(0, 0, 5, 9), 4, touching=Rect(4, 3, 5, 5)))
     [(3, Rect(top=4, left=0, bottom=5, right=4)), (4, Rect(top=4, left=4, bottom=5, right=8))]
@@ -101,7 +101,7 @@ def grid(bounds: Rect, step: int, touching: Rect | None = None) -> Iterator[tupl
 
 
 def bands(bounds: Rect, step: int, cells: int, touching: Rect | None = None) -> Iterator[Rect]:
-    """Whole rows of the grid's cells that `touching` overlaps, as few rows together as make `cells` such cells.
+    """Yields whole rows of the grid's cells that `touching` overlaps, as few rows together as make `cells` such cells.
 
     >>> list(bands(Rect(0, 0, 50, 30), 10, 4, touching=Rect(15, 5, 45, 15)))
     [Rect(top=10, left=0, bottom=30, right=30), Rect(top=30, left=0, bottom=50, right=30)]

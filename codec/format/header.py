@@ -1,14 +1,17 @@
-"""What the header of a file says, and what follows from it: the places of tiles, their parts and kinds."""
+"""The header of a file: its fields and bytes, and what follows from them for tiles, their parts and kinds."""
 
 from __future__ import annotations
 
 import dataclasses
 import enum
+import struct
+import zlib
 
 from ..errors import CaeError
 from ..options import DEPTHS, QUALITIES
 from .geometry import Rect
 
+MAGIC = b"\x89CAE"
 VERSION = 1
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 """Names of the colour modes, as Pillow has them, by number of channels."""
@@ -17,10 +20,17 @@ NO_MODEL = bytes(8)
 TILE_UNIT = 64
 TILE_UNITS_MAX = 32
 SIDE_MAX = 2**31 - 1
+SECTIONS_MAX = 64
+"""Most metadata sections of a file."""
+_DEPTH_BITS = 0x0F
+"""Bits of the flags that hold the depth less 8."""
+_FIELDS = struct.Struct("<4sBBBBIIHH8s")
+_CRC = struct.Struct("<I")
+HEADER_SIZE = _FIELDS.size + _CRC.size
 
 
 class Kind(enum.IntEnum):
-    """How a part of a tile is coded."""
+    """The ways of coding a part of a tile."""
 
     TRANSFORM = 1
     LOSSLESS = 2
@@ -28,7 +38,7 @@ class Kind(enum.IntEnum):
 
 
 class Plane(enum.Enum):
-    """The parts of a tile, in the order of their entries in the index; its value is what an error calls it."""
+    """The parts of a tile, in the order of their entries in the index; their values are their names in messages."""
 
     COLOUR = "tile"
     ALPHA = "the alpha of tile"
@@ -36,9 +46,12 @@ class Plane(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """What the first 32 bytes say; `tile` is the side of a tile in pixels, `channels` 1 to 4, alpha counted.
+    """The fields of the first 32 bytes of a file.
 
-    `depth` is how many bits a sample has, 8 to 16.
+    `tile` is the side of a tile in pixels, `channels` 1 to 4, alpha counted, `depth` the bits of a sample, 8 to 16.
+
+    Raises:
+        CaeError: for values that the format does not have.
     """
 
     width: int
@@ -65,6 +78,41 @@ class Header:
         if self.depth not in DEPTHS:
             raise CaeError(f"depth {self.depth} is not in {DEPTHS[0]} to {DEPTHS[-1]} bits a sample")
 
+    @classmethod
+    def parse(cls, data: bytes | memoryview) -> tuple[Header, int]:
+        """Reads the header, and the number of metadata sections, from a file's first bytes; CaeError where they are none."""
+        if len(data) == 0:
+            raise CaeError("the file is empty")
+        if bytes(data[:4]) != MAGIC[: len(data)]:
+            raise CaeError("not a .cae file: it does not begin with the magic bytes 89 43 41 45")
+        if len(data) > 4 and data[4] != VERSION:
+            raise CaeError(
+                f"format version {data[4]} is unknown: this decoder reads version {VERSION}; a newer release may read it"
+            )
+        if len(data) < HEADER_SIZE:
+            raise CaeError(f"the file is cut off in its header: {len(data)} of {HEADER_SIZE} bytes")
+        _, _, channels, quality, flags, width, height, units, sections, model_id = _FIELDS.unpack_from(data)
+        if zlib.crc32(data[: _FIELDS.size]) != _CRC.unpack_from(data, _FIELDS.size)[0]:
+            raise CaeError("the header is damaged: its CRC does not match")
+        if flags & ~_DEPTH_BITS:
+            raise CaeError(f"unknown flags {flags:#04x}: version {VERSION} defines none above {_DEPTH_BITS:#04x}")
+        if sections > SECTIONS_MAX:
+            raise CaeError(f"{sections} metadata sections: at most {SECTIONS_MAX} are allowed")
+        return cls(width, height, channels, quality, units * TILE_UNIT, model_id, DEPTHS[0] + flags), sections
+
+    def pack(self, sections: int) -> bytes:
+        """The header's bytes in a file with so many metadata sections.
+
+        >>> header = Header(3, 2, 3, 50, 64, b"model id")
+        >>> Header.parse(header.pack(1)) == (header, 1)
+        True
+        """
+        fields = _FIELDS.pack(
+            MAGIC, VERSION, self.channels, self.quality, self.depth - DEPTHS[0], self.width, self.height,
+            self.tile // TILE_UNIT, sections, self.model_id,
+        )  # fmt: skip
+        return fields + _CRC.pack(zlib.crc32(fields))
+
     @property
     def mode(self) -> str:
         """L, LA, RGB or RGBA."""
@@ -77,12 +125,12 @@ class Header:
 
     @property
     def has_alpha(self) -> bool:
-        """Whether the last channel is alpha."""
+        """True if the last channel is alpha."""
         return self.channels in (2, 4)
 
     @property
     def is_high_bit_depth(self) -> bool:
-        """Whether samples have more than 8 bits."""
+        """True if samples have more than 8 bits."""
         return self.depth > DEPTHS[0]
 
     @property

@@ -9,17 +9,18 @@ from ..errors import DamageError
 from . import container
 from .buffers import Buffer, as_bytes, drop_traceback
 from .container import Container
-from .header import Header, Kind, Plane
-from .sources import MemorySource, Source
+from .header import HEADER_SIZE, Header, Kind, Plane
+from .payload import LENGTH_SIZE, lossless_length
+from .sources import ByteSource, MemorySource
 
 
 @dataclasses.dataclass(frozen=True)
 class Info:
     """Facts of a file: sizes in pixels and bytes; `metadata` maps section names to their sizes in bytes.
 
-    `depth` is how many bits a sample has. `kinds` says how many tiles are of which kind, `parts` where the bytes go: header,
-    metadata with their names and checksums, the index, what is transform-coded, what is lossless, and alpha. They add up to
-    `bytes`.
+    `depth` are the bits of a sample, `kinds` the numbers of tiles of each kind. `parts` are the bytes of the header, of
+    metadata with their names and checksums, of the index, of transform-coded and lossless parts, and of alpha; they add up
+    to `bytes`.
     """
 
     width: int
@@ -52,7 +53,7 @@ def info(data: Buffer, /) -> Info:
     return describe(MemorySource(as_bytes(data)))
 
 
-def describe(source: Source, *, cut_off: bool = False) -> Info:
+def describe(source: ByteSource, *, cut_off: bool = False) -> Info:
     """Like `info`, but reads only what stands before the tiles, and the lengths in mixed ones.
 
     With `cut_off` the file may end among its tiles; their parts count as they were.
@@ -60,15 +61,15 @@ def describe(source: Source, *, cut_off: bool = False) -> Info:
     return info_of(source, container.read(source, cut_off=cut_off))
 
 
-def info_of(source: Source, file: Container) -> Info:
+def info_of(source: ByteSource, file: Container) -> Info:
     """Facts of a file that `container.read` has parsed."""
     counts = PayloadCounts(file.header)
     for entry in file.index:
         lossless = 0
-        if entry.kind is Kind.MIXED and entry.offset + container.WORD <= source.size:
-            lossless = container.lossless_length(source.read(entry.offset, container.WORD))
+        if entry.kind is Kind.MIXED and entry.offset + LENGTH_SIZE <= source.size:
+            lossless = lossless_length(source.read(entry.offset, LENGTH_SIZE))
         counts.add(entry.kind, entry.length, lossless)
-    metadata_bytes = file.index[0].offset - container.index_size(file.header) - container.HEADER_SIZE
+    metadata_bytes = file.index[0].offset - container.index_size(file.header) - HEADER_SIZE
     return counts.info(file.metadata, metadata_bytes, source.size)
 
 
@@ -98,7 +99,7 @@ class PayloadCounts:
     def info(self, metadata: Mapping[str, bytes], metadata_bytes: int, size: int) -> Info:
         """Facts of a file of so many bytes, whose metadata take `metadata_bytes` with their names and checksums."""
         header = self._header
-        before = {"header": container.HEADER_SIZE, "metadata": metadata_bytes, "index": container.index_size(header)}
+        before = {"header": HEADER_SIZE, "metadata": metadata_bytes, "index": container.index_size(header)}
         return Info(
             width=header.width,
             height=header.height,
@@ -116,17 +117,17 @@ class PayloadCounts:
         )
 
 
-def damaged_parts(source: Source) -> Iterator[str]:
-    """Names of the parts of tiles whose checksums do not match, or that a file has no more; nothing is decoded.
+def damaged_parts(source: ByteSource) -> Iterator[str]:
+    """Yields the names of parts of tiles that are missing or whose checksums do not match; nothing is decoded.
 
     Raises:
-        CaeError: where the file is none, or what stands before its tiles is damaged.
+        CaeError: where it is no `.cae` file, or damaged before its tiles.
     """
     file = container.read(source, cut_off=True)
     for number in range(file.header.tile_count):
         for plane in file.header.planes:
             try:
-                container.payload(source, file, number, plane)
+                container.read_payload(source, file, number, plane)
             except DamageError:
                 place = file.header.place(number)
                 yield f"{plane.value} {number} (x {place.left}, y {place.top}, {place.width} x {place.height})"

@@ -1,4 +1,4 @@
-"""Where a file's bytes come from: memory, a path, or any seekable binary file; each is read by pieces, from any thread."""
+"""Sources of a file's bytes: memory, a path, or any seekable binary file; each is read by pieces, from any thread."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from ..errors import CaeError
 from .buffers import Buffer, as_bytes
 
 Data = bytes | bytearray | memoryview
-AHEAD = 2**14
+READ_AHEAD = 2**14
+"""Bytes that are read at once, where fewer are asked for."""
 
 
-class Source(abc.ABC):
-    """The bytes of a file of a fixed `size`, of which any may be read at any time; closed at the end of a `with` block."""
+class ByteSource(abc.ABC):
+    """A file of a fixed `size`, whose bytes can be read in any order; closed at the end of a `with` block."""
 
     size: int
     _closed = False
 
     def read(self, offset: int, length: int) -> bytes | memoryview:
-        """Exactly `length` bytes from `offset` on.
+        """Reads exactly `length` bytes from `offset` on.
 
         Raises CaeError beyond the file's end, and where the file fails, is closed, or has another size than at first.
         """
@@ -36,14 +37,14 @@ class Source(abc.ABC):
         return self._read(offset, length)
 
     def has_changed(self) -> bool:
-        """Whether the file is known to have been written to since it was opened."""
+        """True if the file is known to have been written to since it was opened."""
         return False
 
     def close(self) -> None:
-        """Ends reading; what other threads read at this moment still comes."""
+        """Ends reading; reads of other threads that have begun still end well."""
         self._closed = True
 
-    def __enter__(self) -> Source:
+    def __enter__(self) -> ByteSource:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -54,8 +55,8 @@ class Source(abc.ABC):
         """`read` within the size."""
 
 
-class MemorySource(Source):
-    """Bytes in memory, of which pieces are views."""
+class MemorySource(ByteSource):
+    """Bytes in memory; pieces are views of them."""
 
     def __init__(self, data: Data) -> None:
         self._data = memoryview(data)
@@ -66,7 +67,7 @@ class MemorySource(Source):
 
 
 class _Descriptor:
-    """A file descriptor that is closed when nobody holds it any more, so that no reader meets another file's."""
+    """A file descriptor that is closed with its last reference, so that no reader gets another file's."""
 
     def __init__(self, path: str | PathLike[str]) -> None:
         # to open a pipe would wait for its writer
@@ -82,43 +83,43 @@ class _Descriptor:
             os.close(self.number)
 
 
-class FileSource(Source):
+class FileSource(ByteSource):
     """A regular file, read without a lock. CaeError where the path leads to none."""
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self._descriptor: _Descriptor | None = _Descriptor(path)
-        found = os.fstat(self._descriptor.number)
-        self.size, self._written = found.st_size, found.st_mtime_ns
+        status = os.fstat(self._descriptor.number)
+        self.size, self._written = status.st_size, status.st_mtime_ns
 
     def has_changed(self) -> bool:
-        held = self._descriptor
-        return held is not None and os.fstat(held.number).st_mtime_ns != self._written
+        descriptor = self._descriptor
+        return descriptor is not None and os.fstat(descriptor.number).st_mtime_ns != self._written
 
     def close(self) -> None:
         super().close()
         self._descriptor = None
 
     def _read(self, offset: int, length: int) -> bytes:
-        held = self._descriptor
-        if held is None:
+        descriptor = self._descriptor
+        if descriptor is None:
             raise CaeError("the file is closed; open it again")
         try:
-            _check_size(self.size, os.fstat(held.number).st_size)
+            _check_size(self.size, os.fstat(descriptor.number).st_size)
             # in pieces, since a system reads no more than 2 GiB at once
             pieces: list[bytes] = []
-            while length and (piece := os.pread(held.number, min(length, 2**30), offset)):
+            while length and (piece := os.pread(descriptor.number, min(length, 2**30), offset)):
                 pieces.append(piece)
                 offset, length = offset + len(piece), length - len(piece)
             if length:
-                _check_size(self.size, os.fstat(held.number).st_size)
+                _check_size(self.size, os.fstat(descriptor.number).st_size)
                 raise CaeError(f"the file gives no bytes at {offset}; copy it to another disk, and try again")
         except OSError as error:
             raise CaeError(f"the file cannot be read at {offset}: {error.strerror or error}") from None
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-class Seekable(Source):
-    """Any binary file that seeks, from its position 0 on; who opened it closes it, unless it is `owned`.
+class Seekable(ByteSource):
+    """Any binary file that seeks, from its position 0 on; its owner closes it, unless it is `owned` by this source.
 
     Threads read one after another. Whatever the file raises comes as CaeError, with the error as its cause.
     """
@@ -166,27 +167,27 @@ class Seekable(Source):
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-class ReadAheadSource(Source):
-    """Another source, for reading on from its beginning: small pieces come together, as few requests."""
+class ReadAheadSource(ByteSource):
+    """Another source, for reading from its beginning onwards: few requests bring many small pieces."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ByteSource) -> None:
         self._source, self.size = source, source.size
-        self._start, self._held = 0, memoryview(b"")
+        self._start, self._buffer = 0, memoryview(b"")
 
     def _read(self, offset: int, length: int) -> memoryview:
-        if not self._start <= offset <= self._start + len(self._held):
-            self._start, self._held = offset, memoryview(b"")
-        self._held = self._held[offset - self._start :]
+        if not self._start <= offset <= self._start + len(self._buffer):
+            self._start, self._buffer = offset, memoryview(b"")
+        self._buffer = self._buffer[offset - self._start :]
         self._start = offset
-        if (missing := length - len(self._held)) > 0:
-            reached = offset + len(self._held)
-            more = self._source.read(reached, min(max(missing, AHEAD), self.size - reached))
-            self._held = memoryview(b"".join([self._held, more]) if len(self._held) else more)
-        return self._held[:length]
+        if (missing := length - len(self._buffer)) > 0:
+            end = offset + len(self._buffer)
+            more = self._source.read(end, min(max(missing, READ_AHEAD), self.size - end))
+            self._buffer = memoryview(b"".join([self._buffer, more]) if len(self._buffer) else more)
+        return self._buffer[:length]
 
 
-def open_source(file: Buffer | str | PathLike[str] | BinaryIO) -> Source:
-    """A source of whatever holds a file: a path, an open binary file, or its bytes.
+def open_source(file: Buffer | str | PathLike[str] | BinaryIO) -> ByteSource:
+    """Opens a path, an open binary file, or bytes as a source.
 
     Raises:
         CaeError: for anything else, and for a path that cannot be opened.
@@ -203,9 +204,9 @@ def open_source(file: Buffer | str | PathLike[str] | BinaryIO) -> Source:
     return MemorySource(as_bytes(file))
 
 
-def as_source(data: Source | Data) -> Source:
-    """A source of bytes in memory, or the source itself."""
-    return data if isinstance(data, Source) else MemorySource(data)
+def as_source(data: ByteSource | Data) -> ByteSource:
+    """Makes a source of bytes in memory; returns a source as it is."""
+    return data if isinstance(data, ByteSource) else MemorySource(data)
 
 
 def _reason(error: Exception) -> str:

@@ -28,8 +28,8 @@ from ..networks.config import FEATURE_STRIDE
 from ..options import QUALITIES
 from ..runtime.atomic_write import atomic_write
 from ..tensor_files import parse_header, read_regular
+from .coding_maps import DEFAULT_MAPS, MAPS, CodingMaps
 from .heat_maps import enlarge_positions, smooth
-from .traces import DEFAULT_MAPS, MAPS, Traces
 
 LAYERS = (("error", 2.0), ("error", 4.0), ("error", 8.0), ("surprise", 0.0), ("surprise", 8.0), ("distance", 0.0))
 """Maps, and the deviation in pixels of the Gaussian that smooths each."""
@@ -85,7 +85,7 @@ class Statistics:
     highest: np.ndarray
 
     @classmethod
-    def from_samples(cls, samples: Sequence[Traces]) -> Statistics:
+    def from_samples(cls, samples: Sequence[CodingMaps]) -> Statistics:
         """Computes the statistics of good samples, given in the order in which they were taken.
 
         The usual departures of each half are measured against the statistics of the other half.
@@ -110,14 +110,14 @@ class Statistics:
         return cls._fit(samples)._calibrate(values)
 
     @classmethod
-    def from_single(cls, traces: Traces) -> Statistics:
+    def from_single(cls, traces: CodingMaps) -> Statistics:
         """Computes the statistics of a single picture, with which its places are compared with each other."""
         fitted = cls._fit([traces])
         calibrated = fitted._calibrate([[fitted._layer(traces, *layer)] for layer in LAYERS])
         return dataclasses.replace(calibrated, peaks=np.broadcast_to([0.0, 1.0], calibrated.peaks.shape))
 
     @classmethod
-    def _fit(cls, samples: Sequence[Traces]) -> Statistics:
+    def _fit(cls, samples: Sequence[CodingMaps]) -> Statistics:
         """Computes means and whitenings alone."""
         mean, whitening = _whiten([sample.features for sample in samples])
         usual, spread = _whiten([_describe(sample.features, mean, whitening) for sample in samples])
@@ -137,7 +137,7 @@ class Statistics:
             highest.append((departures[:, 0] if name == UPWARDS else departures).max())
         return dataclasses.replace(self, levels=np.array(levels), peaks=np.array(peaks), highest=np.array(highest))
 
-    def heat(self, traces: Traces, maps: Sequence[str] = DEFAULT_MAPS) -> np.ndarray:
+    def heat(self, traces: CodingMaps, maps: Sequence[str] = DEFAULT_MAPS) -> np.ndarray:
         """Returns how far each pixel is above the highest values usual in good samples, in their deviations: (H, W) float32.
 
         Raises:
@@ -149,7 +149,7 @@ class Statistics:
             np.maximum(heat, enlarge_positions(departure, _STRIDES[name])[:height, :width], out=heat)
         return heat
 
-    def score(self, traces: Traces, maps: Sequence[str] = DEFAULT_MAPS) -> float:
+    def score(self, traces: CodingMaps, maps: Sequence[str] = DEFAULT_MAPS) -> float:
         """Returns the highest departure of any layer, the mean of its `HIGHEST` highest places, in the units of `heat`."""
         return max(_top(departure) for _, departure in self._departures(traces, maps))
 
@@ -157,7 +157,7 @@ class Statistics:
         """Returns the highest score of a good sample."""
         return float(max(value for value, (name, _) in zip(self.highest, LAYERS, strict=True) if name in maps))
 
-    def _departures(self, traces: Traces, maps: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
+    def _departures(self, traces: CodingMaps, maps: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
         if (traces.quality, traces.model_id) != (self.quality, self.model_id):
             raise CaeError(
                 f"the statistics are of quality {self.quality} and weights {self.model_id.hex()}, the picture's traces of "
@@ -174,7 +174,7 @@ class Statistics:
                 above = (value - up[0]) / up[1]
                 yield name, above if name == UPWARDS else np.maximum(above, (-value - down[0]) / down[1])
 
-    def _layer(self, traces: Traces, name: str, smoothing: float) -> np.ndarray:
+    def _layer(self, traces: CodingMaps, name: str, smoothing: float) -> np.ndarray:
         """Returns a layer on the pixels (H, W), or on the positions of the latent or the features."""
         if name == "error":
             return np.log(smooth(traces.error, smoothing) + np.float32(_FLOOR[name]))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CaeError
-from ..format.entropy_coder import Table
+from ..format.entropy_coder import FrequencyTable
 from ..options import DECODE_SCALES, QUALITIES
 from ..runtime.devices import out_of_memory
 from . import registry
@@ -50,8 +50,8 @@ class Model:
     synthesis: Synthesis
     entropy: EntropyNetworks
     gain: Tensor
-    scale_tables: list[Table]
-    hyper_tables: list[Table]
+    scale_tables: list[FrequencyTable]
+    hyper_tables: list[FrequencyTable]
     quantiser: Quantiser
     device: torch.device
     sizes: Mapping[Fraction, ReducedSynthesis | EnlargedSynthesis] = dataclasses.field(default_factory=dict)

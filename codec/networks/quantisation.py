@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..format.entropy_coder import VALUE_LIMIT, Table
+from ..format.entropy_coder import VALUE_LIMIT, FrequencyTable
 from .entropy_networks import NEIGHBOURS, SCALES
 
 ESCAPE_BITS = 16.0
@@ -39,7 +39,7 @@ COUPLING_FLAT = 0.25
 class Quantiser:
     """Chooses symbols by their bits under the scale tables and by their distance from the latent."""
 
-    def __init__(self, tables: Sequence[Table], device: torch.device | str = "cpu") -> None:
+    def __init__(self, tables: Sequence[FrequencyTable], device: torch.device | str = "cpu") -> None:
         self.width = max(table.radius for table in tables) + 2
         bits = torch.empty(len(tables), self.width, dtype=torch.float32, device="cpu")
         for row, table in zip(bits, tables, strict=True):

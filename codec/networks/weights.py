@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from ..errors import CaeError
-from ..format.entropy_coder import Table, tables_from_arrays
+from ..format.entropy_coder import FrequencyTable, tables_from_arrays
 from ..tensor_files import parse_header, read_regular
 from .config import Config, checked
 
@@ -144,7 +144,7 @@ def model_id(config: Mapping[str, Any], tensors: Iterator[tuple[str, str, list[i
     return digest.digest()[:ID_BYTES]
 
 
-def read_tables(tensors: Mapping[str, Tensor], name: str) -> list[Table]:
+def read_tables(tensors: Mapping[str, Tensor], name: str) -> list[FrequencyTable]:
     """The coder's tables "scale" or "hyper" from a weights file's group of tables; ValueError where they are none."""
     frequencies, lengths = (np.asarray(tensors[f"{name}.{part}"]) for part in ("frequencies", "lengths"))
     if lengths.sum() != len(frequencies) or lengths.min() < 4 or frequencies.min() < 1:

@@ -8,7 +8,8 @@ import zlib
 
 from codec.format import container
 from codec.format.geometry import Rect
-from codec.format.header import TILE_UNIT, Header, Kind, Plane
+from codec.format.header import SECTIONS_MAX, TILE_UNIT, Header, Kind, Plane
+from codec.format.payload import WORD, length_min, lossless_length
 from codec.options import DEPTHS
 
 FIELDS = ("magic", "version", "channels", "quality", "flags", "width", "height", "tile", "count", "model")
@@ -99,11 +100,11 @@ class Draft:
 
 def _of_a_sound_length(part: Part, place: Rect) -> bytes:
     """A payload's bytes, as few more or less as its kind and place ask for."""
-    data = part.data.ljust(container.length_min(Kind(part.kind), place), b"\1")
+    data = part.data.ljust(length_min(Kind(part.kind), place), b"\1")
     if part.kind == Kind.TRANSFORM:
-        return data[: len(data) // container.WORD * container.WORD]
-    if part.kind == Kind.MIXED and (rest := len(data) - container.lossless_length(data)) > 0:
-        return data[: len(data) - rest % container.WORD]
+        return data[: len(data) // WORD * WORD]
+    if part.kind == Kind.MIXED and (rest := len(data) - lossless_length(data)) > 0:
+        return data[: len(data) - rest % WORD]
     return data
 
 
@@ -112,7 +113,7 @@ def dissect(data: bytes) -> Draft:
     header = dict(zip(FIELDS, _HEADER.unpack_from(data.ljust(_HEADER.size, b"\0")), strict=True))
     draft = Draft(header, [], [], b"")
     at = _HEADER.size + _CRC.size
-    for _ in range(min(header["count"], container.SECTIONS_MAX + 1)):
+    for _ in range(min(header["count"], SECTIONS_MAX + 1)):
         if at + _SECTION.size + _CRC.size > len(data):
             break
         name, claimed = _SECTION.unpack_from(data, at)

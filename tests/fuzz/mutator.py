@@ -6,8 +6,7 @@ import dataclasses
 import random
 from collections.abc import Callable, Sequence
 
-from codec.format import container
-from codec.format.header import NO_MODEL, VERSION, Kind
+from codec.format.header import MAGIC, NO_MODEL, VERSION, Kind
 from codec.metadata import SECTION_NAMES
 
 from .draft import Draft, Part, Section, assemble, dissect
@@ -79,7 +78,7 @@ class Mutator:
 
 def _heal(draft: Draft, mutator: Mutator) -> None:
     """Makes a file sound again, since changes of such that are not rarely are."""
-    draft.header |= {"magic": container.MAGIC, "version": VERSION}
+    draft.header |= {"magic": MAGIC, "version": VERSION}
     if draft.header["model"] not in mutator.models:
         draft.header["model"] = mutator.rng.choice(mutator.models)
     if draft.sound_header() is None:

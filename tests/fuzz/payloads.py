@@ -9,10 +9,10 @@ from collections.abc import Callable
 import numpy as np
 
 from codec.coding.lossless import encode_colour, encode_gray
-from codec.format.container import join, length_min
 from codec.format.entropy_coder import VALUE_LIMIT
 from codec.format.geometry import Rect
 from codec.format.header import NO_MODEL, Kind
+from codec.format.payload import join_mixed, length_min
 from codec.networks.model import Files, Model, load
 
 from ..forging import transform_payload
@@ -53,7 +53,9 @@ def sound(draft: Draft, number: int, rng: random.Random) -> bytes:
         return encode_gray(noise[..., 0], depth)
     shown = None if rng.random() < 0.4 else random_numbers.random(shape) < rng.random()
     lossless = encode_colour(noise, shown, depth)
-    return lossless if kind == Kind.LOSSLESS else join(lossless, _transform(place, header.quality, rng, random_numbers)).data
+    return (
+        lossless if kind == Kind.LOSSLESS else join_mixed(lossless, _transform(place, header.quality, rng, random_numbers)).data
+    )
 
 
 def _transform(place: Rect, quality: int, rng: random.Random, random_numbers: np.random.Generator) -> bytes:

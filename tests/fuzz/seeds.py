@@ -9,8 +9,8 @@ import skimage.data
 from PIL import Image
 
 from codec.format import container
-from codec.format.container import Payload
 from codec.format.header import Header
+from codec.format.payload import Payload
 from codec.images.samples import scaled
 
 from .targets import tiny_codec

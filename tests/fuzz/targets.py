@@ -20,6 +20,7 @@ from codec.format.container import Container
 from codec.format.geometry import Rect
 from codec.format.header import TILE_UNIT, Header
 from codec.format.info import damaged_parts
+from codec.format.payload import Payload
 from codec.format.sources import MemorySource, Seekable
 from codec.images import files
 from codec.images.metadata import orientation, select_metadata
@@ -73,8 +74,8 @@ def _check_payloads(data: bytes, found: Container, checked: object) -> None:
             entry = found.index[len(payloads)]
             assert end in (None, entry.offset) and entry.kind in found.header.kinds(plane)
             end = entry.offset + entry.length
-            payload = _said(lambda tile=tile, plane=plane: container.payload(data, found, tile, plane))
-            assert payload == container.Payload(entry.kind, data[entry.offset : end]) or isinstance(checked, str)
+            payload = _said(lambda tile=tile, plane=plane: container.read_payload(data, found, tile, plane))
+            assert payload == Payload(entry.kind, data[entry.offset : end]) or isinstance(checked, str)
             payloads.append(payload)
     assert end == len(data) and len(payloads) == len(found.index)
     if checked is None:

@@ -90,7 +90,7 @@ class Work(Protocol):
         """Returns True if a file found in a folder is an input, by its name."""
 
     def count_pixels(self, path: Path) -> int:
-        """Returns the pixels of an input file (twice as many for high bit depth), by a quick look; 0 where it does not tell."""
+        """Returns the pixels of an input file (twice as many for high bit depth), by a quick look; 0 if unknown."""
 
     def run(self, task: Task, tools: Tools) -> Summary:
         """Does a task; raises CaeError, and leaves no file, where it fails."""

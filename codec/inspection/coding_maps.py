@@ -1,4 +1,4 @@
-"""What the codec knows of a picture, place by place."""
+"""Maps of a picture that coding gives: errors, bits and features."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DEFAULT_MAPS = ("distance",)
 
 
 @dataclasses.dataclass(frozen=True)
-class Traces:
+class CodingMaps:
     """Errors, bits and features of a picture (H, W), coded at a quality with a model; None for what was not requested.
 
     `error` (H, W) float32 are squared errors, mean over the colours, where white is 1. `bits` (H/16, W/16) float32 are the

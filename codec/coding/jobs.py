@@ -1,0 +1,162 @@
+"""Jobs: what one call encodes or decodes, with which model, settings and options."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Callable
+from fractions import Fraction
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from ..errors import CaeError
+from ..format.geometry import Rect
+from ..format.header import NO_MODEL, Header
+from ..networks.model import Model, on_cpu
+from ..networks.quantisation import DISTORTION_WEIGHT
+from ..options import QUALITIES, DecodeOptions, EncodeOptions
+from ..runtime import devices
+from ..runtime.tile_cache import TileCache
+from .settings import WINDOW_MIN, Settings
+
+Progress = Callable[[float], None]
+"""Called with numbers of pixels, on any thread."""
+
+
+def _no_cache() -> TileCache:
+    return TileCache(0)
+
+
+@dataclasses.dataclass(frozen=True)
+class DecodeJob:
+    """One decode of a file with this header; `cache` holds tiles that other decodes of the same file have made."""
+
+    model: Model
+    settings: Settings
+    header: Header
+    options: DecodeOptions = dataclasses.field(default_factory=DecodeOptions)
+    cache: TileCache = dataclasses.field(default_factory=_no_cache)
+
+    @property
+    def region(self) -> Rect:
+        """The region to decode, in pixels of the full size; at a reduced size all that is under the reduced pixels."""
+        if self.options.region is None:
+            return self.header.bounds
+        region = Rect.of_region(*self.options.region)
+        if region.is_empty or region & self.header.bounds != region:
+            return region
+        return region.outward(self.scale.denominator).scaled(self.scale.denominator) & self.header.bounds
+
+    @property
+    def scale(self) -> Fraction:
+        """Size of the result, in sizes of the picture."""
+        return Fraction(self.options.scale)
+
+    @property
+    def synthesis_scale(self) -> Fraction:
+        """Size of the synthesis' pixels: that of the result where the weights have a decoder for it, else 1.
+
+        It is 1 as well where nothing is synthesised.
+        """
+        if self.scale == 1 or self.header.model_id == NO_MODEL:
+            return Fraction(1)
+        return self.scale if self.scale in self.model.resized else Fraction(1)
+
+    @property
+    def synthesis(self) -> nn.Module:
+        """The transform from the latent to pixels, or to smaller or larger ones."""
+        return self.model.synthesis_for(self.synthesis_scale)
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodeJob:
+    """One encode of a picture to a file with this header.
+
+    Args:
+        distortion_weight: see `Quantiser.rdo_quantise`.
+        cache: lossless codes of parts of the picture, from one encode of it to the next.
+        progress: counts pixels as the search for their symbols goes on.
+    """
+
+    model: Model
+    settings: Settings
+    header: Header
+    options: EncodeOptions = dataclasses.field(default_factory=EncodeOptions)
+    distortion_weight: float = DISTORTION_WEIGHT
+    cache: TileCache = dataclasses.field(default_factory=_no_cache)
+    progress: Progress | None = None
+
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        settings: Settings,
+        size: tuple[int, int],
+        channels: int,
+        options: EncodeOptions,
+        depth: int = 8,
+        progress: Progress | None = None,
+    ) -> EncodeJob:
+        """Makes the job for a picture of a size (width, height), a number of channels, and bits of a sample.
+
+        Raises:
+            CaeError: where the format holds no such picture, and for options that a denoising or tuned encoder refuses.
+        """
+        if model.denoises:
+            _check_denoising(options)
+        if model.tuned and options.searches:
+            raise CaeError(
+                f"the encoder is tuned for {model.tuned}: effort {options.effort} searches by squared error; use 1 or 2"
+            )
+        quality, model_id = (QUALITIES[-1], NO_MODEL) if options.lossless else (options.quality, model.id)
+        header = Header(*size, channels, quality, options.tile, model_id, depth)
+        return cls(model, settings, header, options, progress=progress)
+
+    def count(self, pixels: float) -> None:
+        """Counts pixels whose symbols have been searched."""
+        if self.progress:
+            self.progress(pixels)
+
+    @property
+    def decode_job(self) -> DecodeJob:
+        """The decode of the whole picture that the encoder compares with the original."""
+        return DecodeJob(self.model, self.settings, self.header)
+
+
+AnyJob = TypeVar("AnyJob", EncodeJob, DecodeJob)
+Result = TypeVar("Result")
+
+
+def _check_denoising(options: EncodeOptions) -> None:
+    """CaeError for options that compare with the noisy picture."""
+    wrong = None
+    if options.lossless:
+        wrong = "lossless would keep the noise"
+    elif options.target_psnr is not None:
+        wrong = "a PSNR to the noisy picture is no aim; name a quality or a size"
+    elif options.searches:
+        wrong = f"effort {options.effort} searches for symbols that show the noise again; use 1 or 2"
+    if wrong:
+        raise CaeError(f"the encoder leaves noise out: {wrong}")
+
+
+def with_fallback(work: Callable[[AnyJob], Result], job: AnyJob, *, windows: bool = True) -> Result:
+    """Runs `work`; out of memory on a GPU, tries again with smaller windows (if it uses any), and at last on the CPU."""
+    attempt = job
+    while True:
+        try:
+            return work(attempt)
+        except RuntimeError as error:
+            if attempt.model.device.type == "cpu" or not devices.out_of_memory(error):
+                raise
+        # outside the handler, which would keep the tensors alive
+        if attempt is job:
+            warnings.warn("out of GPU memory: going on with smaller pieces, then on the CPU", RuntimeWarning, stacklevel=1)
+        torch.cuda.empty_cache()
+        window = attempt.settings.window // 2
+        if windows and window >= WINDOW_MIN:
+            attempt = dataclasses.replace(attempt, settings=dataclasses.replace(job.settings, window=window))
+        else:
+            attempt = dataclasses.replace(job, model=on_cpu(job.model))
