@@ -1,6 +1,7 @@
 """Pictures of 9 to 16 bits a sample: coded from their full precision, by every way in and out of the codec."""
 
 import io
+import warnings
 
 import numpy as np
 import pytest
@@ -140,7 +141,9 @@ def test_the_hint_looks_at_colours_alone(tiny, recwarn, colour, hinted):
 @pytest.mark.parametrize("target", [(), ("--target-size", "500")])
 def test_the_commands_hint_names_its_option(tmp_path, capsys, colour, hinted, target):
     np.save(tmp_path / "a.npy", camera_gray(colour, hinted))
-    encode.main([str(tmp_path / "a.npy"), str(tmp_path / "a.cae"), "--weights", str(TINY), "--device", "cpu", *target])
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        encode.main([str(tmp_path / "a.npy"), str(tmp_path / "a.cae"), "--weights", str(TINY), "--device", "cpu", *target])
     told = capsys.readouterr().err
     assert told.count("a.cae: no sample of its colours is above 4095 of 65535; if they have 12 bits, say --depth 12") == hinted
     assert "depth=" not in told
