@@ -36,7 +36,8 @@ class _Chunk(NamedTuple):
     length: int
 
 
-def _make_chunk(name: bytes, *content: bytes) -> bytes:
+def make_chunk(name: bytes, *content: bytes) -> bytes:
+    """Makes a chunk with its length and checksum."""
     data = b"".join(content)
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(name)))
 
@@ -75,9 +76,9 @@ def open_bands(_path: Path, file: BinaryIO, _image: Image.Image) -> BandSource:
     if interlaced:
         raise NotStreamableError("it is interlaced")
     # a picture of one pixel with everything else that this file holds
-    small = [_SIGNATURE, _make_chunk(b"IHDR", _IHDR.pack(1, 1, bits, colour, 0, 0, 0))]
+    small = [_SIGNATURE, make_chunk(b"IHDR", _IHDR.pack(1, 1, bits, colour, 0, 0, 0))]
     small += [whole for name, after, whole in others if not after and name != b"IHDR"]
-    small += [_make_chunk(b"IDAT", zlib.compress(bytes(1 + max(1, _CHANNELS[colour] * bits // 8))))]
+    small += [make_chunk(b"IDAT", zlib.compress(bytes(1 + max(1, _CHANNELS[colour] * bits // 8))))]
     small += [whole for _, after, whole in others if after]
     with pillow_limit(1), Image.open(io.BytesIO(b"".join(small)), formats=("PNG",)) as one:
         one.load()
@@ -138,8 +139,8 @@ class _RowFormat(NamedTuple):
 def _small(rows: np.ndarray, width: int, bits: int, colour: int, palette: bytes = b"") -> list[bytes]:
     """Makes a PNG file in memory of rows (rows, bytes) that begin with their filters."""
     header = _IHDR.pack(width, len(rows), bits, colour, 0, 0, 0)
-    data = _make_chunk(b"IDAT", zlib.compress(rows.tobytes(), 0))
-    return [_SIGNATURE, _make_chunk(b"IHDR", header), palette, data, _make_chunk(b"IEND")]
+    data = make_chunk(b"IDAT", zlib.compress(rows.tobytes(), 0))
+    return [_SIGNATURE, make_chunk(b"IHDR", header), palette, data, make_chunk(b"IEND")]
 
 
 def _bands(file: BinaryIO, chunks: list[_Chunk], row_format: _RowFormat, height: int) -> Iterator[np.ndarray]:
@@ -228,19 +229,19 @@ def write(file: BinaryIO, layout: Layout, bands: Iterator[np.ndarray]) -> None:
                 _write_rows(file, layout, bands)
             has_rows = True
             continue
-        file.write(_make_chunk(chunk.name, content))
+        file.write(make_chunk(chunk.name, content))
 
 
 def _write_rows(file: BinaryIO, layout: Layout, bands: Iterator[np.ndarray]) -> None:
     # the head of a zlib stream
-    file.write(_make_chunk(b"IDAT", b"\x78\x5e"))
+    file.write(make_chunk(b"IDAT", b"\x78\x5e"))
     adler = zlib.adler32(b"")
     step = max(1, rows_at_once(layout.width) // 4)
     for raw, data in map_ahead(_compress, _with_row_above(regroup(bands, step)), layout.threads):
         adler = zlib.adler32(raw, adler)
-        file.write(_make_chunk(b"IDAT", data))
+        file.write(make_chunk(b"IDAT", data))
     # an empty last block, and the checksum
-    file.write(_make_chunk(b"IDAT", b"\x03\x00", struct.pack(">I", adler)))
+    file.write(make_chunk(b"IDAT", b"\x03\x00", struct.pack(">I", adler)))
 
 
 def _with_row_above(bands: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
