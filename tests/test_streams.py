@@ -304,7 +304,7 @@ def test_memory_does_not_grow_with_the_height(tmp_path, suffix, flow):
     """256 x 200,000 pixels of 3 bytes, 154 MB, written and read in a process of its own; with `flow`, in one tall strip."""
     script = (
         "import sys, numpy as np; from pathlib import Path\n"
-        "from benchmarks.scaling import peak_memory; from codec.images import streams\n"
+        "from benchmarks.core.measuring import peak_memory; from codec.images import streams\n"
         "cat = np.load(sys.argv[2])[:200, :256]; path = Path(sys.argv[1])\n"
         "if not path.exists(): streams.write_bands(path, (256, 200_000), 3, {}, (cat for _ in range(1000)), 2)\n"
         "before = peak_memory()\n"
