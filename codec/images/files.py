@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from ..runtime.atomic_write import atomic_write
 from .bit_depth import is_high_bit_depth
 from .high_bit_depth import read_high_bit_depth
 from .metadata import metadata_for_pillow
+from .opening import open_image, prepare_pixels
 from .picture import Picture, from_array, from_pillow, to_pillow
 from .samples import converted
 
@@ -51,12 +51,8 @@ def read_image(path: Path, pixels_max: int = PIXELS_MAX, advice: str = "") -> Pi
     Raises:
         CaeError: for files that are no images, damaged or too large.
     """
-    with reading_errors(path), pillow_limit(pixels_max):
-        try:
-            with Image.open(path) as image:
-                return read_opened(image, path, pixels_max, advice)
-        except Image.DecompressionBombError:
-            raise TooLargeError(f"more pixels than the limit of {pixels_max}", advice) from None
+    with reading_errors(path), open_image(path) as image:
+        return read_opened(image, path, pixels_max, advice)
 
 
 def read_opened(image: Image.Image, path: Path, pixels_max: int, advice: str, is_high: bool | None = None) -> Picture:
@@ -70,6 +66,7 @@ def read_opened(image: Image.Image, path: Path, pixels_max: int, advice: str, is
     if is_high and not image.mode.startswith("I;16"):
         check_size(image.width, image.height, pixels_max, advice, 16)
         return read_high_bit_depth(image, path)
+    prepare_pixels(image)
     return from_pillow(image, is_complete=True)
 
 
@@ -84,6 +81,9 @@ def reading_errors(path: Path) -> Iterator[None]:
         raise CaeError(f"{path}: not an image that Pillow can read") from None
     except OSError as error:
         raise CaeError(f"{path}: {error.strerror or error}") from None
+    except Image.DecompressionBombError:
+        advice = "; convert it to PNG or TIFF, or raise the limit (PIL.Image.MAX_IMAGE_PIXELS)"
+        raise TooLargeError(f"{path}: more pixels than Pillow's own limit for this format", advice) from None
     except Exception as error:  # Pillow's many formats raise many kinds of errors for damaged files
         raise CaeError(f"{path}: damaged image ({error})") from None
 
@@ -93,43 +93,6 @@ def warn_of_frames(path: Path, image: Image.Image) -> None:
     frames = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
     if frames > 1:
         warnings.warn(f"{path}: holds {frames} frames; only the first is taken", RuntimeWarning, stacklevel=2)
-
-
-class _PillowLimit:
-    """Pillow's limit of pixels, one for the whole process: the largest that any thread asks for at the time.
-
-    Pillow raises an error at twice its limit, also for pictures inside a file that claims fewer pixels.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._before: int | None = None
-        self._requested: list[int] = []
-
-    @contextlib.contextmanager
-    def raised_to(self, pixels: int) -> Iterator[None]:
-        with self._lock:
-            if not self._requested:
-                self._before = Image.MAX_IMAGE_PIXELS
-            self._requested.append(pixels)
-            Image.MAX_IMAGE_PIXELS = max(self._requested)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._requested.remove(pixels)
-                Image.MAX_IMAGE_PIXELS = max(self._requested, default=self._before)
-
-
-_pillow_limit = _PillowLimit()
-
-
-@contextlib.contextmanager
-def pillow_limit(pixels: int) -> Iterator[None]:
-    """Lets Pillow open pictures of so many pixels during the block, without its warning."""
-    with warnings.catch_warnings(), _pillow_limit.raised_to(pixels):
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        yield
 
 
 def check_format(path: Path) -> str:

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from ...errors import CaeError
-from ..files import pillow_limit
 from ..metadata import read_metadata
+from ..opening import open_image
 from ..picture import mode_for
 from .bands import READ_SIZE, BandSource, Layout, NotStreamableError, decode_small_file, map_ahead, regroup, rows_at_once
 
@@ -80,7 +80,7 @@ def open_bands(_path: Path, file: BinaryIO, _image: Image.Image) -> BandSource:
     small += [whole for name, after, whole in others if not after and name != b"IHDR"]
     small += [make_chunk(b"IDAT", zlib.compress(bytes(1 + max(1, _CHANNELS[colour] * bits // 8))))]
     small += [whole for _, after, whole in others if after]
-    with pillow_limit(1), Image.open(io.BytesIO(b"".join(small)), formats=("PNG",)) as one:
+    with open_image(io.BytesIO(b"".join(small)), ("PNG",)) as one:
         one.load()
         channels, metadata = len(mode_for(one)), read_metadata(one)
     palette = b"".join(whole for name, _, whole in others if name in (b"PLTE", b"tRNS"))
@@ -163,7 +163,7 @@ def _undo_filters(rows: np.ndarray, pixel_bytes: int) -> np.ndarray:
     if pixel_bytes <= 4:
         # the pixels of a picture of 8 bits
         small = _small(rows, (rows.shape[1] - 1) // pixel_bytes, 8, {1: 0, 2: 4, 3: 2, 4: 6}[pixel_bytes])
-        with pillow_limit(2**62), Image.open(io.BytesIO(b"".join(small)), formats=("PNG",)) as image:
+        with open_image(io.BytesIO(b"".join(small)), ("PNG",)) as image:
             return np.asarray(image).reshape(len(rows), -1)
     # filters work on each byte of a pixel by itself, so a pixel of 6 or 8 bytes is two of 3 or 4
     half = pixel_bytes // 2

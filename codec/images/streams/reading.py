@@ -18,6 +18,7 @@ from ...errors import CaeError
 from ...format.limits import PIXELS_MAX, bytes_of
 from .. import files, picture
 from ..bit_depth import from_start, is_high_bit_depth
+from ..opening import open_image
 from ..picture import Picture
 from . import npy, png, pnm, tiff
 from .bands import BandSource, NotStreamableError
@@ -78,22 +79,20 @@ def _open(path: Path, file: BinaryIO, file_format: _Format, pixels_max: int | No
     """Opens a file of a format that can be streamed. This function alone decides whether it is."""
     if file_format is _NPY:
         return _checked(npy.open_bands(path, file, None), pixels_max)
-    with files.pillow_limit(2**62):
-        image = _open_image(file, file_format)
-        is_high = image is None or is_high_bit_depth(image)
-        advice = ""
-        if image is None or is_high or image.width * image.height > whole_max:
-            position = file.tell()
-            try:
-                return _checked(file_format.open_bands(path, file, image), pixels_max)
-            except NotStreamableError as error:
-                if image is None:
-                    raise UnidentifiedImageError from None
-                advice = f" for a file that is read whole, as {error}; other {STREAMABLE}"
-                file.seek(position)
+    image = _open_image(file, file_format)
+    is_high = image is None or is_high_bit_depth(image)
+    advice = ""
+    if image is None or is_high or image.width * image.height > whole_max:
+        position = file.tell()
+        try:
+            return _checked(file_format.open_bands(path, file, image), pixels_max)
+        except NotStreamableError as error:
+            if image is None:
+                raise UnidentifiedImageError from None
+            advice = f" for a file that is read whole, as {error}; other {STREAMABLE}"
+            file.seek(position)
     limit = PIXELS_MAX if pixels_max is None else pixels_max
-    with files.pillow_limit(limit):
-        return _from_picture(files.read_opened(image, path, limit, advice, is_high))
+    return _from_picture(files.read_opened(image, path, limit, advice, is_high))
 
 
 def _find_format(file: BinaryIO) -> _Format | None:
@@ -105,7 +104,7 @@ def _find_format(file: BinaryIO) -> _Format | None:
 def _open_image(file: BinaryIO, file_format: _Format) -> Image.Image | None:
     """Opens a file with Pillow; returns None for a TIFF file that Pillow does not know."""
     try:
-        return Image.open(file, formats=(file_format.name,))
+        return open_image(file, (file_format.name,))
     except UnidentifiedImageError:
         if file_format is _TIFF:
             return None
@@ -174,7 +173,7 @@ def _is_stub(factory: object) -> bool:
 def count_pixels(path: Path) -> int:
     """Returns the pixels of an image file, by its beginning: twice as many for high bit depth, 0 where Pillow fails."""
     try:
-        with files.pillow_limit(2**62), Image.open(path) as image:
+        with open_image(path) as image:
             return image.width * image.height * bytes_of(16 if is_high_bit_depth(image) else 8)
     except Exception:  # reading the file reports it
         return 0
