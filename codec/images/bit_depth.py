@@ -58,10 +58,10 @@ def _is_high_bit_depth_by_tile(image: ImageFile.ImageFile) -> bool:
 
 def _is_high_bit_depth_in_file(image: ImageFile.ImageFile) -> bool:
     """Looks at the image's file; False if that is not at hand any more."""
-    with _reopened(image) as reopened:
-        if reopened is None:
+    with reopened(image) as opened:
+        if opened is None:
             return False
-        again, file = reopened
+        again, file = opened
         return is_high_bit_depth(again) if image.format not in _HEADER_READERS else _HEADER_READERS[image.format](file) > 8
 
 
@@ -69,17 +69,17 @@ def bits_in_file(image: Image.Image) -> int:
     """Returns the bits of a sample in the file of an image of high bit depth; 16 if the file is not at hand any more."""
     if not isinstance(image, ImageFile.ImageFile) or image.format not in _HEADER_READERS:
         return 16
-    with _reopened(image) as reopened:
-        return 16 if reopened is None else _HEADER_READERS[image.format](reopened[1])
+    with reopened(image) as opened:
+        return 16 if opened is None else _HEADER_READERS[image.format](opened[1])
 
 
 @contextlib.contextmanager
-def _reopened(image: ImageFile.ImageFile) -> Iterator[tuple[Image.Image, IO[bytes]] | None]:
+def reopened(image: ImageFile.ImageFile) -> Iterator[tuple[Image.Image, IO[bytes]] | None]:
     """Opens an image's file anew, at its start; gives None if it is not at hand any more."""
     # Pillow keeps some files open for further frames
     files = [file for file in (image.fp, getattr(image, "_fp", None)) if hasattr(file, "read") and not file.closed]
     with contextlib.ExitStack() as stack:
-        reopened = None
+        opened = None
         # no such file, or no such picture in it
         with contextlib.suppress(Exception):
             source = files[0] if files else stack.enter_context(open(image.filename, "rb"))
@@ -87,8 +87,8 @@ def _reopened(image: ImageFile.ImageFile) -> Iterator[tuple[Image.Image, IO[byte
             again = type(image)(file)
             file.seek(0)
             if again.size == image.size:  # else another picture has taken the file's name
-                reopened = again, file
-        yield reopened
+                opened = again, file
+        yield opened
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -36,6 +37,8 @@ _FORMATS = (*EXIF_FORMATS, "BMP", "JPEG2000", "PCX", "PPM", "SGI", "TGA")
 _ANIMATED = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
 _CODESTREAMS = (".j2k", ".j2c", ".jpc")
 """Suffixes of JPEG 2000 files without boxes."""
+_DESCRIPTION_TAG = 270
+_IMAGEJ_PLANES = re.compile(r"ImageJ=.*?^images=([0-9]{1,9})\s*$", re.DOTALL | re.MULTILINE)
 _JPEG_PROFILE_MAX = 255 * (65533 - 14)
 """Largest ICC profile in bytes: 255 segments, with a header each."""
 
@@ -90,9 +93,16 @@ def reading_errors(path: Path) -> Iterator[None]:
 
 def warn_of_frames(path: Path, image: Image.Image) -> None:
     """Warns if an image file holds several frames."""
-    frames = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
+    frames = max(getattr(image, "n_frames", 1), _imagej_planes(image)) if image.format in _ANIMATED else 1
     if frames > 1:
         warnings.warn(f"{path}: holds {frames} frames; only the first is taken", RuntimeWarning, stacklevel=2)
+
+
+def _imagej_planes(image: Image.Image) -> int:
+    """Returns the planes of a TIFF file by ImageJ, which above 4 GB has a single directory and names them in a text."""
+    text = getattr(image, "tag_v2", {}).get(_DESCRIPTION_TAG)
+    match = _IMAGEJ_PLANES.match(text) if isinstance(text, str) else None
+    return int(match[1]) if match else 1
 
 
 def check_format(path: Path) -> str:

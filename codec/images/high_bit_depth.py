@@ -14,7 +14,7 @@ from .metadata import read_metadata
 from .picture import Picture, from_array
 from .samples import scaled
 
-_DECODERS = {"AVIF": "avif_decode", "JPEG2000": "jpeg2k_decode", "PNG": "png_decode"}
+_DECODERS = {"AVIF": "avif_decode", "JPEG2000": "jpeg2k_decode"}
 """Names of imagecodecs' functions by Pillow's names of formats."""
 
 

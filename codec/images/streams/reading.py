@@ -141,6 +141,7 @@ def from_pillow(image: Image.Image) -> Picture:
         and image.tile
         and not image.mode.startswith("I;16")
         and image.fp
+        and image.tell() == 0  # of several frames, pieces are read of the first alone
         and is_high_bit_depth(image)
     ):
         return picture.from_pillow(image)
@@ -149,12 +150,12 @@ def from_pillow(image: Image.Image) -> Picture:
         if file_format is None:
             return picture.from_pillow(image)
         path = Path(image.filename or "image")
-        try:
-            with files.reading_errors(path):
+        with files.reading_errors(path):
+            try:
                 source = file_format.open_bands(path, file, _open_image(file, file_format))
-                pixels = np.concatenate(list(source.bands))
-        except NotStreamableError as error:
-            raise CaeError(f"the image has more than 8 bits a channel and cannot be taken by pieces, as {error}") from None
+            except NotStreamableError as error:
+                raise CaeError(f"it has more than 8 bits a channel and cannot be read in bands, as {error}") from None
+            pixels = np.concatenate(list(source.bands))
     return dataclasses.replace(picture.from_array(pixels), metadata=dict(source.metadata), own_depth=source.own_depth)
 
 
