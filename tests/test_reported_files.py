@@ -1,7 +1,9 @@
 """Image files that other programs got wrong, by every door: files in bands or whole, Pillow images, and Pillow's `save`."""
 
+import dataclasses
 import io
 import struct
+import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +16,9 @@ from PIL import Image, ImageCms
 import codec
 import codec.pillow
 from codec import CaeError
+from codec.commands.decode import main as decode
 from codec.images import streams
+from codec.images.picture import from_array
 from codec.images.streams.png import make_chunk
 
 from .conftest import DATA
@@ -311,3 +315,45 @@ def test_profile_of_ycbcr_tiff(tmp_path):
     for whole_max in (0, 2**24):
         with streams.open_picture(tmp_path / "a.tif", whole_max=whole_max) as source:
             assert source.metadata["iccp"] == PROFILE
+
+
+TURNS = {
+    1: lambda pixels: pixels,
+    2: np.fliplr,
+    3: lambda pixels: np.rot90(pixels, 2),
+    4: np.flipud,
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: np.rot90(pixels, 2).swapaxes(0, 1),
+    8: np.rot90,
+}
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("suffix", ["npy", "ppm", "bmp", "tga", "sgi", "pcx", "jp2"])
+@pytest.mark.parametrize("turned", TURNS)
+def test_turned_upright_where_the_format_has_no_exif(tmp_path, turned, suffix, depth):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    if depth == 16:
+        if suffix not in ("npy", "ppm"):
+            return  # 8 bits, with a warning
+        pixels = pixels * np.uint16(257)
+    exif = Image.Exif()
+    exif[274] = turned
+    data = codec.encode(pixels, lossless=True, weights=WEIGHTS, metadata={"exif": exif.tobytes()})
+    (tmp_path / "a.cae").write_bytes(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        decode([str(tmp_path / "a.cae"), str(tmp_path / f"a.{suffix}"), "--weights", str(WEIGHTS)])
+    assert np.array_equal(by_file(tmp_path / f"a.{suffix}"), TURNS[turned](pixels))
+
+
+@pytest.mark.parametrize("suffix", ["npy", "ppm", "bmp", "tga", "sgi", "pcx", "jp2"])
+@pytest.mark.parametrize("depth", [8, 16])
+def test_each_omitted_section_is_told_of(tmp_path, suffix, depth):
+    picture = from_array(np.zeros((20, 30, 3), np.uint8 if depth == 8 else np.uint16))
+    sections = {"iccp": PROFILE, "exif": BLOCK, "xmp ": b"<x/>"}
+    for name, content in sections.items():
+        label = {"iccp": "ICC profile", "exif": "EXIF block", "xmp ": "XMP packet"}[name]
+        with pytest.warns(RuntimeWarning, match=f"does not take the {label}, which is left out"):
+            streams.write_picture(tmp_path / f"a.{suffix}", dataclasses.replace(picture, metadata={name: content}))

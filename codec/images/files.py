@@ -11,16 +11,17 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from ..errors import CaeError, TooLargeError
 from ..format.limits import PIXELS_MAX, check_size
-from ..metadata import EXIF_FORMATS, ICC_PROFILE, SECTIONS, XMP
+from ..metadata import EXIF, EXIF_FORMATS, ICC_PROFILE, SECTIONS, XMP
 from ..runtime.atomic_write import atomic_write
 from .bit_depth import is_high_bit_depth
 from .high_bit_depth import read_high_bit_depth
-from .metadata import metadata_for_pillow
+from .metadata import is_orientation_alone, metadata_for_pillow
 from .opening import open_image, prepare_pixels
+from .orientation import upright
 from .picture import Picture, from_array, from_pillow, to_pillow
 from .samples import converted
 
@@ -80,6 +81,8 @@ def reading_errors(path: Path) -> Iterator[None]:
         yield
     except CaeError as error:
         raise error.prefixed(f"{path}: ") from None
+    except Warning:  # where warnings are errors
+        raise
     except UnidentifiedImageError:
         raise CaeError(f"{path}: not an image that Pillow can read") from None
     except OSError as error:
@@ -129,12 +132,11 @@ def write_image(path: Path, picture: Picture) -> None:
         warnings.warn(message, RuntimeWarning, stacklevel=2)
         rounded = from_array(converted(picture.pixels, picture.depth, 8))
         picture = dataclasses.replace(rounded, metadata=picture.metadata)
-    image = to_pillow(picture)
-    metadata = metadata_for_pillow(picture.metadata)
     if kind not in EXIF_FORMATS:
         # nothing in the file could tell a viewer to turn it
-        with contextlib.suppress(Exception):  # a damaged EXIF block
-            image = ImageOps.exif_transpose(image)
+        picture = upright(picture)
+    image = to_pillow(picture)
+    metadata = metadata_for_pillow(picture.metadata)
     image.info.clear()  # from which Pillow would take what is left out
 
     def write(selected: dict[str, bytes]) -> None:
@@ -174,14 +176,23 @@ def _write_with_metadata(
             refusal = error
     else:
         raise refusal
+    warn_of_omitted(path, {key: content for key, content in metadata.items() if key not in selected})
+
+
+def warn_of_omitted(path: Path, metadata: Mapping[str, bytes]) -> None:
+    """Warns of metadata, by their keys in Pillow images, that a file does not get; not of an orientation alone."""
     for section in SECTIONS:
-        if section.pillow_key in metadata and section.pillow_key not in selected:
+        if section.pillow_key in metadata and not (section is EXIF and is_orientation_alone(metadata[section.pillow_key])):
             message = f"{path}: this format does not take the {section.label}, which is left out"
             warnings.warn(message, RuntimeWarning, stacklevel=3)
 
 
 def _selections(metadata: dict[str, bytes], mode: str, kind: str) -> Iterator[dict[str, bytes]]:
     """Yields the metadata to try: all of them, those that a small file of the format holds alone, none."""
+    if kind not in EXIF_FORMATS:
+        # Pillow would leave them out in silence
+        yield {}
+        return
     yield metadata
     accepted = {}
     for key, content in metadata.items():

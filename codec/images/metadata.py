@@ -148,6 +148,16 @@ def orientation(metadata: Mapping[str, bytes]) -> int:
         return 1
 
 
+def is_orientation_alone(block: bytes) -> bool:
+    """Returns True if an EXIF block holds nothing but an orientation."""
+    tags = Image.Exif()
+    try:
+        tags.load(block)
+        return set(tags) <= {_ORIENTATION_TAG}
+    except Exception:  # a damaged block
+        return False
+
+
 def select_metadata(metadata: Mapping[str, bytes], options: Collection[str]) -> dict[str, bytes]:
     """Returns the sections that --keep names; an orientation stays in any case, in an EXIF block of its own.
 

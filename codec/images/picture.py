@@ -124,7 +124,7 @@ def from_pillow(image: Image.Image, *, is_complete: bool = False) -> Picture:
         metadata = read_metadata(image)
         if bmp_profile:
             metadata.setdefault(ICC_PROFILE.name, bmp_profile)
-    except CaeError:
+    except (CaeError, Warning):
         raise
     # Pillow's many formats raise many kinds of errors for damaged files
     except Exception as error:
