@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -18,6 +19,8 @@ import codec.pillow
 from codec import CaeError
 from codec.commands.decode import main as decode
 from codec.images import streams
+from codec.images.jpeg_xl import bits_of_jpeg_xl
+from codec.images.opening import describe_unknown
 from codec.images.picture import from_array
 from codec.images.streams.png import make_chunk
 
@@ -357,3 +360,46 @@ def test_each_omitted_section_is_told_of(tmp_path, suffix, depth):
         label = {"iccp": "ICC profile", "exif": "EXIF block", "xmp ": "XMP packet"}[name]
         with pytest.warns(RuntimeWarning, match=f"does not take the {label}, which is left out"):
             streams.write_picture(tmp_path / f"a.{suffix}", dataclasses.replace(picture, metadata={name: content}))
+
+
+@pytest.mark.parametrize("bits", [8, 10, 16])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_jpeg_xl_keeps_its_bits_or_says_so(tmp_path, bits, channels):
+    pytest.importorskip("pillow_jxl")
+    samples = np.random.default_rng(0).integers(0, 2**bits, (20, 30, channels)).astype(np.uint8 if bits == 8 else np.uint16)
+    path = tmp_path / "a.jxl"
+    path.write_bytes(imagecodecs.jpegxl_encode(samples.squeeze(), lossless=True, bitspersample=bits))
+    assert bits_of_jpeg_xl(path.read_bytes()) == bits
+    with streams.open_picture(path) as source:
+        pixels = np.concatenate(list(source.in_own_depth(None if bits == 8 else bits).bands))
+    assert np.array_equal(pixels.reshape(samples.shape), samples)
+    if bits > 8 and channels > 1:  # which Pillow rounds
+        for door in (by_image, by_loaded_image, by_save):
+            with pytest.raises((CaeError, OSError), match="more than 8 bits a channel"):
+                door(path)
+
+
+def test_heic_is_read(tmp_path):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    picture = Image.linear_gradient("L").convert("RGB")
+    pillow_heif.from_pillow(picture).save(tmp_path / "a.heic", quality=100)
+    assert np.abs(by_file(tmp_path / "a.heic").astype(int) - np.asarray(picture)).max() < 10
+    assert {".heic", ".heif"} <= streams.suffixes()
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (b"\0\0\0\x18ftypheic", "install pillow-heif"),
+        (b"\xff\x0a", "install pillow-jxl-plugin"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "install pillow-jxl-plugin"),
+        (b"%PDF-1.7", "a PDF document"),
+        (b"<?xml version='1.0'?>\n<svg xmlns=''/>", "an SVG drawing"),
+        (b"<svg/>", "an SVG drawing"),
+        (b"\x89CAE\1", "a .cae file already"),
+        (b"text", "not an image that Pillow can read"),
+    ],
+)
+def test_files_that_no_plugin_reads_are_named(tmp_path, start, message):
+    (tmp_path / "a").write_bytes(start)
+    assert message in describe_unknown(tmp_path / "a")

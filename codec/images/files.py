@@ -20,7 +20,7 @@ from ..runtime.atomic_write import atomic_write
 from .bit_depth import is_high_bit_depth
 from .high_bit_depth import read_high_bit_depth
 from .metadata import is_orientation_alone, metadata_for_pillow
-from .opening import open_image, prepare_pixels
+from .opening import describe_unknown, open_image, prepare_pixels
 from .orientation import upright
 from .picture import Picture, from_array, from_pillow, to_pillow
 from .samples import converted
@@ -84,7 +84,7 @@ def reading_errors(path: Path) -> Iterator[None]:
     except Warning:  # where warnings are errors
         raise
     except UnidentifiedImageError:
-        raise CaeError(f"{path}: not an image that Pillow can read") from None
+        raise CaeError(f"{path}: {describe_unknown(path)}") from None
     except OSError as error:
         raise CaeError(f"{path}: {error.strerror or error}") from None
     except Image.DecompressionBombError:

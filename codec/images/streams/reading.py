@@ -18,7 +18,7 @@ from ...errors import CaeError
 from ...format.limits import PIXELS_MAX, bytes_of
 from .. import files, picture
 from ..bit_depth import from_start, is_high_bit_depth
-from ..opening import open_image
+from ..opening import load_other_plugins, open_image
 from ..picture import Picture
 from . import npy, png, pnm, tiff
 from .bands import BandSource, NotStreamableError
@@ -161,6 +161,7 @@ def from_pillow(image: Image.Image) -> Picture:
 
 def suffixes() -> frozenset[str]:
     """Returns the suffixes of image files that can be read, in lower case; those of coded files are left out."""
+    load_other_plugins()
     readers = {kind for kind, (factory, _) in Image.OPEN.items() if not _is_stub(factory)}
     known = Image.registered_extensions().items()
     return frozenset(suffix for suffix, kind in known if kind in readers and kind != "CAE") | {".npy"}
