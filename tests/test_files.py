@@ -95,7 +95,9 @@ def test_damaged_exif_does_not_take_the_rest_along(cat, tmp_path, suffix):
         warnings.simplefilter("always")
         write_image(path, picture)
     assert all("EXIF block, which is left out" in str(warning.message) for warning in told)
-    assert read_image(path).metadata["xmp "].strip(b"\0") == b"<x:xmpmeta/>"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the block that a file got as it stands
+        assert read_image(path).metadata["xmp "].strip(b"\0") == b"<x:xmpmeta/>"
 
 
 def test_a_picture_that_a_format_refuses_is_not_blamed_on_metadata(cat, tmp_path):

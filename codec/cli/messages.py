@@ -15,6 +15,7 @@ from types import FrameType
 from typing import NoReturn
 
 from ..errors import AdvisableError, CaeError, TooLargeError, advised
+from ..runtime import environment
 
 _CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -42,9 +43,10 @@ def print_message(line: str) -> None:
 def report_errors(
     program: str, out_of_memory_advice: str = "use fewer threads (-j 1), smaller tiles, or --region", *, quiet: bool = False
 ) -> Iterator[None]:
-    """Turns errors and warnings into one line on standard error each.
+    """Turns errors and warnings into one line on standard error each, for a command that has the process to itself.
 
-    An error ends the program with status 1. SIGTERM and SIGHUP end it as Ctrl-C does, so that no partial file stays behind.
+    It prepares the environment for torch as well. An error ends the program with status 1. SIGTERM and SIGHUP end it as
+    Ctrl-C does, so that no partial file stays behind.
 
     Args:
         program: the command's name, with which each line begins.
@@ -62,6 +64,7 @@ def report_errors(
     def end(number: int, _frame: FrameType | None) -> None:
         sys.exit(128 + number)
 
+    environment.prepare()
     with warnings.catch_warnings(), _handle_termination(end):
         warnings.showwarning = show_warning
         try:

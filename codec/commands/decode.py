@@ -61,7 +61,6 @@ class Decoding:
         from ..api.codec import Codec, open_lazily
         from ..format.limits import PIXELS_MAX
         from ..images import streams
-        from ..images.files import write_image
         from ..images.metadata import select_metadata
         from ..images.picture import from_array
 
@@ -89,7 +88,7 @@ class Decoding:
                 streams.write_bands(*output[:-1], bands, tools.threads or os.cpu_count() or 1, depth)
             else:
                 pixels = reader.read(options.region, options.scale)
-                write_image(task.target, dataclasses.replace(from_array(pixels, depth), metadata=metadata))
+                streams.write_picture(task.target, dataclasses.replace(from_array(pixels, depth), metadata=metadata))
             summary: Summary = {"width": size[0], "height": size[1], "mode": reader.mode, "depth": depth}
             if options.scale != 1:
                 summary["resized_by"] = "decoder" if options.scale in reader.scales else "filter"

@@ -14,7 +14,7 @@ from .metadata import read_metadata
 from .picture import Picture, from_array
 from .samples import scaled
 
-_DECODERS = {"AVIF": "avif_decode", "JPEG2000": "jpeg2k_decode", "PNG": "png_decode"}
+_DECODERS = {"AVIF": "avif_decode", "JPEG2000": "jpeg2k_decode", "JXL": "jpegxl_decode"}
 """Names of imagecodecs' functions by Pillow's names of formats."""
 
 
@@ -24,7 +24,7 @@ def read_high_bit_depth(image: Image.Image, path: Path) -> Picture:
     Raises:
         CaeError: if imagecodecs is missing or does not read the file; the message says what to do.
     """
-    advice = "save it as a 16-bit PNG or TIFF without interlacing, or convert it to 8 bits"
+    advice = "save it as a 16-bit PNG or TIFF, or convert it to 8 bits"
     name = _DECODERS.get(image.format or "")
     if name is None:
         raise CaeError(f"{image.format} files of more than 8 bits a channel are not read; {advice}")

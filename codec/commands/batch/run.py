@@ -87,9 +87,6 @@ def run_many(work: Work, plan: Plan, program: str) -> None:
 
 def _run_tasks(work: Work, tasks: Sequence[Task], reporter: Reporter) -> list[tuple[str, str]]:
     """Does tasks here or on a cluster; returns those that failed as (file, message)."""
-    from ...runtime import environment
-
-    environment.prepare()
     arguments = work.arguments
     failures = []
     run_tasks = pool.run_tasks if arguments.scheduler is None else cluster.run_tasks

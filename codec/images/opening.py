@@ -1,0 +1,106 @@
+"""Image files opened by Pillow without its limit of pixels, which is one for the whole process."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import re
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from ..format.header import MAGIC
+
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+
+def open_image(source: Path | BinaryIO, formats: Sequence[str] | None = None) -> ImageFile.ImageFile:
+    """Opens an image file as `Image.open` does, whatever its size; callers have a limit of their own.
+
+    Pillow's limit is a variable of its module. To raise it would change what other threads may open.
+
+    Args:
+        source: a path, or an open file, which the caller closes.
+        formats: Pillow's names of the formats to try; None for all.
+
+    Raises:
+        UnidentifiedImageError: if it is no image of these formats.
+    """
+    name = os.fspath(source) if isinstance(source, Path) else getattr(source, "name", "")
+    file = source.open("rb") if isinstance(source, Path) else source
+    try:
+        image = _open_by_plugins(file, name if isinstance(name, str) else "", formats)
+    except BaseException:
+        if file is not source:
+            file.close()
+        raise
+    image._exclusive_fp = file is not source  # Pillow then closes it with the image
+    return image
+
+
+def _open_by_plugins(file: BinaryIO, name: str, formats: Sequence[str] | None) -> ImageFile.ImageFile:
+    file.seek(0)
+    prefix = file.read(16)
+    if formats is None:
+        load_other_plugins()
+    for kind in _plugins(formats):
+        factory, accept = Image.OPEN[kind]
+        # a text says why the plugin does not take it
+        answer = accept is None or accept(prefix)
+        if isinstance(answer, str) or not answer:
+            continue
+        file.seek(0)
+        try:
+            return factory(file, name)
+        except (SyntaxError, IndexError, TypeError, struct.error):  # the file is of another format
+            continue
+    raise UnidentifiedImageError(f"cannot identify image file {name or file!r}")
+
+
+def _plugins(formats: Sequence[str] | None) -> Iterator[str]:
+    """Yields the formats to try, the common ones before Pillow has loaded its other plugins."""
+    tried: set[str] = set()
+    for load_plugins in (Image.preinit, Image.init):
+        load_plugins()
+        for kind in (kind for kind in (formats or tuple(Image.ID)) if kind in Image.OPEN and kind not in tried):
+            tried.add(kind)
+            yield kind
+
+
+def describe_unknown(path: Path) -> str:
+    """Returns the error message for a file that no plugin takes."""
+    start = b""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        start = file.read(256)
+    if start[4:8] == b"ftyp" and start[8:12] in _HEIC_BRANDS:
+        return "a HEIC image; install pillow-heif to read it (pip install pillow-heif)"
+    if start.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
+        return "a JPEG XL image; install pillow-jxl-plugin to read it (pip install pillow-jxl-plugin)"
+    if start.startswith(MAGIC):
+        return "a .cae file already; decode it with cae-decode"
+    if start.startswith(b"%PDF"):
+        return "a PDF document; convert its pages to images first"
+    if re.match(rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*|<!DOCTYPE svg[^>]*>\s*)*<svg\b", start, re.DOTALL):
+        return "an SVG drawing; convert it to PNG first"
+    return "not an image that Pillow can read"
+
+
+@functools.cache
+def load_other_plugins() -> None:
+    """Registers Pillow's plugins for HEIC and JPEG XL, if their packages are installed."""
+    with contextlib.suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    with contextlib.suppress(ImportError):
+        import pillow_jxl  # noqa: F401
+
+
+def prepare_pixels(image: Image.Image) -> None:
+    """Takes the memory for the pixels of an image that is not loaded, where Pillow would compare it with its limit."""
+    if image.format == "TIFF" and image.tile and image._im is None:
+        image.im = Image.core.new(image.mode, image._tile_size)
