@@ -77,7 +77,7 @@ def main(given: list[str] | None = None) -> None:
         except CaeError as error:
             sys.exit(f"{program}: {error}")
         except ModuleNotFoundError as error:
-            sys.exit(f"{program}: the module {error.name} is missing; install the extra: pip install 'cae-codec[bench]'")
+            sys.exit(f"{program}: the module {error.name} is missing; install the extra: in a checkout, pip install '.[bench]'")
         except OSError as error:
             sys.exit(f"{program}: {f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
         except MemoryError:

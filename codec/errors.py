@@ -32,6 +32,10 @@ class CutOffError(AdvisableError):
     """A file ends before its last tile does."""
 
 
+class ExcessError(AdvisableError):
+    """Bytes follow the end of a file's last tile."""
+
+
 class DamageError(AdvisableError):
     """One part of one tile is damaged, and no other is affected."""
 

@@ -30,6 +30,10 @@ XMP = MetadataSection("xmp ", "xmp", "xmp", "XMP packet", 700)
 SECTIONS = (ICC_PROFILE, EXIF, XMP)
 """All sections, in the order in which they are read from an image."""
 SECTION_NAMES = tuple(section.name for section in SECTIONS)
+BYTE_ORDER = "ordr"
+"""Name of the section that `codec.numcodecs` adds for an array whose samples are in the other byte order."""
+KNOWN_NAMES = (*SECTION_NAMES, BYTE_ORDER)
+"""Names of all sections that the format knows."""
 SECTIONS_BY_OPTION = {section.option: section for section in sorted(SECTIONS, key=lambda section: section.option)}
 """Sections by their names in --keep, in alphabetical order, which is their order in files of `cae-encode`."""
 EXIF_FORMATS = ("AVIF", "JPEG", "PNG", "TIFF", "WEBP")

@@ -64,8 +64,7 @@ class CaeImageFile(ImageFile.ImageFile):
     def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
         """Chooses to decode the picture at 1/2, 1/4 or 1/8 of its size: the least that covers `size`.
 
-        The mode stays as it is. Pictures with alpha keep their size, since reducing averages the colours of transparent
-        pixels with the others.
+        The mode stays as it is. Pictures with alpha keep their size, and Pillow reduces them itself.
 
         Returns:
             The mode, and where the picture lies in the reduced one: (0, 0, right, bottom), in fractions of its pixels. None

@@ -58,6 +58,32 @@ def test_what_is_beyond_the_reach_of_damage_is_exact(default, default_model, ast
     assert np.array_equal(pixels[~near], whole[~near])
 
 
+def test_bytes_behind_the_end(tiny, chelsea, tmp_path, capsys):
+    """They end an ordinary decode. Where damage is to be filled, the picture is whole, and one warning counts them."""
+    data = tiny.encode(chelsea[:130, :150], 60, tile=64)
+    for excess, words in ((b"\n", "1 byte follows"), (bytes(4), "4 bytes follow")):
+        with pytest.raises(codec.CaeError, match=f"{words} the last tile; .*on_error='fill'"):
+            tiny.decode(data + excess)
+        found, said = filled(tiny, data + excess)
+        assert np.array_equal(found, tiny.decode(data)) and said == [f"{words} the last tile, left out"]
+    path = tmp_path / "longer.cae"
+    path.write_bytes(data + bytes(4))
+    words = [str(path), str(tmp_path / "a.png"), "--weights", str(TINY)]
+    with pytest.raises(SystemExit, match=r"longer\.cae: 4 bytes follow the last tile; .*--keep-going"):
+        main(words)
+    main([*words, "--keep-going"])
+    assert f"{path}: 4 bytes follow the last tile, left out" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="1 part of the file is damaged"):
+        info.main([str(path), "--check"])
+    assert "the end (4 bytes follow the last tile)" in capsys.readouterr().out
+
+
+def test_many_damaged_tiles_are_counted(tiny, chelsea):
+    data = tiny.encode(chelsea, 60, tile=64)
+    _, (said,) = filled(tiny, data[: container.read(data).index[10].offset])
+    assert said.startswith("30 tiles are damaged and filled in; the first are tile 10 (") and said.count("tile ") == 5
+
+
 def test_a_file_that_is_cut_off(tiny, chelsea, tmp_path, capsys):
     """Anywhere among its tiles: those that it has no more are filled, the first one ends an ordinary decode."""
     pixels = np.dstack([chelsea[:130, :150], chelsea[:130, :150, 0]])

@@ -91,7 +91,7 @@ def test_all_ways_give_the_same(tiny, deep, channels, lossless, tmp_path):
         assert np.array_equal(np.concatenate(list(picture.bands())), whole)
         for x, y, tile in picture.tiles():
             assert np.array_equal(tile, whole[y : y + 64, x : x + 64])
-        expected = reduce(whole.reshape(pixels.shape), 4)
+        expected = reduce(whole.reshape(pixels.shape), 4, has_alpha="A" in mode)
         assert np.array_equal(picture.read(scale=1 / 4).reshape(expected.shape), expected)
     facts = codec.info(data)
     assert (facts.depth, facts.mode, facts.kinds["mixed"]) == (16, mode, 0)

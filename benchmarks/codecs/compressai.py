@@ -111,7 +111,7 @@ class CompressAi:
     def available(self) -> str | None:
         """The reason why it cannot run, or None."""
         if importlib.util.find_spec("compressai") is None:
-            return "needs the package compressai: pip install 'cae-codec[compressai]'"
+            return "needs the package compressai: in a checkout, pip install '.[compressai]'"
         missing = [str(path) for path in self.paths if not path.is_file()]
         return f"no such checkpoint: {', '.join(missing)}" if missing else None
 

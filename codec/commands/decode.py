@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..cli.arguments import add_file_arguments, add_resource_arguments, create_parser, parse_files, parse_region
 from ..cli.messages import advise, name_pixel_limit, prefix_errors, report_errors
-from ..errors import CutOffError, DamageError, TooLargeError
+from ..errors import CutOffError, DamageError, ExcessError, TooLargeError
 from ..options import SCALES_NAMED, DecodeOptions
 from ..runtime.atomic_write import check_target
 from .batch.run import run
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 _ADVICE = {
+    ExcessError: "; get the file again, or have it taken without them (--keep-going)",
     CutOffError: "; get the file again, or have damaged tiles filled (--keep-going)",
     DamageError: "; get the file again, decode a region without it, or have damaged tiles filled (--keep-going)",
     TooLargeError: "; decode it region by region, or raise the limit (--max-pixels)",
