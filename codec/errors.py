@@ -14,6 +14,14 @@ class CaeError(Exception):
         return type(self)(f"{prefix}{self}")
 
 
+class UsageError(CaeError):
+    """A command line or options that contradict each other or the command; no file is at fault."""
+
+
+class SampleError(CaeError):
+    """Samples of a picture that do not fit the bit depth named for them."""
+
+
 class AdvisableError(CaeError):
     """A fact and advice; callers replace the advice by their own, in terms of their options."""
 

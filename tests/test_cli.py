@@ -1,5 +1,6 @@
 """The command lines as a user runs them: files in, files out, one line for every mistake."""
 
+import argparse
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ import skimage.data
 from PIL import Image, PngImagePlugin
 from safetensors.numpy import load_file, save_file
 
-from codec.cli import messages
+from codec.cli import messages, values
 from codec.commands import decode, encode, info
 from codec.networks.weights import Weights
 from codec.runtime.atomic_write import atomic_write
@@ -220,6 +221,20 @@ def test_read_only_outputs(tmp_path, photograph, encoded, capsys):
         ("cae-decode a.cae b.png --device\n", "--device"),
         ("cae-decode a.cae b.png --region 1,2", "x,y,width,height"),
         ("cae-decode a.cae b.png --scale 1/0", "1/2, 1/4 or 1/8"),
+        ("cae-encode a.png b.cae -q 0", "0 is out of range; use 1 to 100"),
+        ("cae-encode a.png b.cae -e 10", "10 is out of range; use 1 to 9"),
+        ("cae-encode a.png b.cae --depth 7", "7 is out of range; use 8 to 16"),
+        ("cae-encode a.png b.cae --tile 100", "multiple of 64"),
+        ("cae-encode a.png b.cae -j 0", "0 is out of range; use 1 or more"),
+        ("cae-encode a.png b.cae --device tpu", "device 'tpu' is unknown"),
+        ("cae-encode a.png b.cae --target-bpp nan", "not a number above 0"),
+        ("cae-encode a.png b.cae --target-size 20x", "'20x' is not a size; write 200000, 200k or 1.5M"),
+        ("cae-encode a.png b.cae --max-pixels 0", "'0' is not a number of pixels"),
+        ("cae-encode a.png b.cae --scheduler tcp://x:1", "many files"),
+        ("cae-encode a.png - -o folder/", "standard streams"),
+        ("cae-inspect default a.png b.png --quality 0", "0 is out of range"),
+        ("cae-info a.cae --weights w.safetensors", "--bits"),
+        ("cae-train images run --steps -1", "budget"),
         ("cae-info", "FILE"),
         ("cae-train images run", "--steps --minutes"),
         ("cae-train images run --steps many", "steps"),
@@ -231,6 +246,65 @@ def test_errors_of_arguments_are_one_line(command, message):
     assert (result.returncode, result.stdout) == (2, "")
     assert len(result.stderr.splitlines()) == 1 and result.stderr.endswith("\n")
     assert message in result.stderr and result.stderr.startswith(f"{name}: ") and f"{name} --help" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--lossless -q 50",  # 50 is the default
+        "-q 50 --lossless",
+        "-q 50 --target-size 10k",
+        "-q 30 --target-bpp 1",
+        "--target-psnr 36 -q 50",
+        "--lossless --target-size 10k",
+        "--lossless -e 3",
+        "--lossless --tune ms-ssim",
+        "--lossless --denoise",
+        "--lossless --encoder x.safetensors",
+        "--lossless -e 3 --tune ms-ssim",
+        "--tune ms-ssim -e 3",
+        "--denoise -e 9",
+        "--denoise --target-psnr 36",
+        "--denoise --tune ms-ssim",
+        "--strip --keep exif,icc,xmp",  # all are the default
+        "-v --quiet",
+    ],
+)
+def test_options_that_contradict_each_other(capsys, options):
+    with pytest.raises(SystemExit) as stop:
+        encode.main(["a.png", "b.cae", *options.split()])
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "not allowed with" in line or "exclude each other" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    {
+        "200000": 200_000,
+        "20k": 20_000,
+        "20K": 20_000,
+        "20kb": 20_000,
+        "20 kB": 20_000,
+        "20KiB": 20_480,
+        "20ki": 20_480,
+        "1.5m": 1_500_000,
+        "2G": 2 * 10**9,
+        "7b": 7,
+        "0": None,
+        "-1": None,
+        "1e3": None,
+        "k": None,
+    }.items(),
+)
+def test_sizes(text, size):
+    for parse in (values.parse_bytes, values.parse_pixels):
+        written = text.replace("b", "px").replace("B", "P") if parse is values.parse_pixels else text
+        if size is None:
+            with pytest.raises(argparse.ArgumentTypeError, match="is not a"):
+                parse(written)
+        else:
+            assert parse(written) == size
 
 
 def test_names_do_not_break_messages(tmp_path, photograph, capsys):
@@ -295,9 +369,9 @@ def test_bad_input_to_encode(tmp_path, photograph, capsys):
         assert any(part in line for part in message.split("|")), line
         assert str(tmp_path / source) in line
     tiny = ("--weights", TINY)
-    assert "quality 0" in refused(capsys, encode.main, photograph, out, "-q", 0, *tiny)
+    assert "0 is out of range; use 1 to 100" in refused(capsys, encode.main, photograph, out, "-q", 0, *tiny)
     assert "tile size 100" in refused(capsys, encode.main, photograph, out, "--tile", 100, *tiny)
-    assert "threads" in refused(capsys, encode.main, photograph, out, "-j", 0, *tiny)
+    assert "--threads: 0" in refused(capsys, encode.main, photograph, out, "-j", 0, *tiny)
     assert "weights" in refused(capsys, encode.main, photograph, out, "--weights", photograph)
     assert "device 'tpu' is unknown" in refused(capsys, encode.main, photograph, out, "--device", "tpu")
     assert "folder" in refused(capsys, encode.main, photograph, tmp_path)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import skimage.data
 from PIL import Image
@@ -137,6 +138,27 @@ def test_what_is_told(tmp_path, capsys, photograph, encoded):
     with pytest.raises(SystemExit):
         encode.main([str(tmp_path / "none.png"), str(out), "--json", *SMALL])
     assert "No such file" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_lossless_files_have_no_quality(tmp_path, capsys, photograph):
+    """They are told apart from files of quality 100, in all reports."""
+    out = tmp_path / "out.cae"
+    for options, lossless in ((["--lossless"], True), (["-q", "100"], False)):
+        encode.main([str(photograph), str(out), "--json", "-v", *options, *SMALL])
+        told = capsys.readouterr()
+        assert json.loads(told.out)["lossless"] is lossless and ("RGB, lossless," in told.err) is lossless
+        assert codec.info(out.read_bytes()).lossless is lossless
+        info.main([str(out)])
+        assert ("quality         lossless" in capsys.readouterr().out) is lossless
+
+
+@pytest.mark.parametrize("options", [(), ("--target-size", "1k")])
+def test_samples_beyond_the_depth_are_the_inputs_fault(tmp_path, capsys, options):
+    np.save(tmp_path / "deep.npy", np.full((20, 30), 60_000, np.uint16))
+    np.save(tmp_path / "eight.npy", np.full((20, 30), 200, np.uint8))
+    for name, message in (("deep.npy", "a sample is 60000"), ("eight.npy", "depth 12: pictures of 8 bits")):
+        line = refused(capsys, encode.main, tmp_path / name, tmp_path / "out.cae", "--depth", 12, *options, *SMALL)
+        assert line.startswith(f"cae-encode: {tmp_path / name}: {message}") and "out.cae" not in line
 
 
 @pytest.mark.filterwarnings("default")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from .. import __version__
 from ..format.limits import PIXELS_MAX
 from ..metadata import SECTIONS_BY_OPTION
 from .messages import one_line, report_errors
+from .values import parse_device, parse_integer, parse_pixels
 
 _FILES = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}
 """Names of each shell's function that completes file names."""
@@ -52,14 +52,6 @@ def create_parser(name: str, description: str) -> Parser:
         help="print a completion script for this shell (needs shtab)",
     )
     return parser
-
-
-def parse_region(text: str) -> tuple[int, ...]:
-    """Parses "x,y,width,height"; raises ArgumentTypeError for any other text."""
-    parts = text.split(",")
-    if len(parts) != 4 or not all(re.fullmatch(" *[0-9]{1,10} *", part) for part in parts):
-        raise argparse.ArgumentTypeError(f"{text!r} is not x,y,width,height")
-    return tuple(int(part) for part in parts)
 
 
 def add_file_arguments(parser: argparse.ArgumentParser, source: str, target: str) -> None:
@@ -102,18 +94,22 @@ def add_file_arguments(parser: argparse.ArgumentParser, source: str, target: str
 def add_resource_arguments(parser: argparse.ArgumentParser, *, weights: bool = True) -> None:
     """Adds the options for device, threads, weights (if wanted) and the limit of pixels."""
     parser.add_argument(
-        "--device", metavar="auto|cpu|cuda[:N]", default="auto", help="where to run (default: auto, CUDA if it works)"
+        "--device",
+        type=parse_device,
+        metavar="auto|cpu|cuda[:N]",
+        default="auto",
+        help="where to run (default: auto, CUDA if it works)",
     )
-    parser.add_argument("-j", "--threads", type=int, metavar="N", help="CPU threads (default: all processors)")
+    parser.add_argument("-j", "--threads", type=parse_integer(1), metavar="N", help="CPU threads (default: all processors)")
     if weights:
         parser.add_argument(
             "--weights", type=Path, metavar="FILE", help="weights file (default: the one that comes with the codec)"
         )
     parser.add_argument(
         "--max-pixels",
-        type=int,
+        type=parse_pixels,
         metavar="N",
-        help="refuse larger pictures, which may be forged to exhaust memory "
+        help="refuse larger pictures (10M), which may be forged to exhaust memory "
         f"(default: {PIXELS_MAX} for pictures held whole, and for a band of the others)",
     )
 

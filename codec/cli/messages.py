@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from ..errors import AdvisableError, CaeError, TooLargeError, advised
+from ..errors import AdvisableError, CaeError, TooLargeError, UsageError, advised
 
 _CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -44,7 +44,8 @@ def report_errors(
 ) -> Iterator[None]:
     """Turns errors and warnings into one line on standard error each.
 
-    An error ends the program with status 1. SIGTERM and SIGHUP end it as Ctrl-C does, so that no partial file stays behind.
+    An error ends the program with status 1, a UsageError with 2. SIGTERM and SIGHUP end it as Ctrl-C does, so that no partial
+    file stays behind.
 
     Args:
         program: the command's name, with which each line begins.
@@ -68,6 +69,9 @@ def report_errors(
             yield
             if sys.stdout is not None:
                 sys.stdout.flush()
+        except UsageError as error:
+            print_message(one_line(f"{program}: {error}; see {program} --help"))
+            sys.exit(2)
         except CaeError as error:
             fail(error)
         except OSError as error:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
-from ..errors import CaeError
+from ..errors import CaeError, SampleError
 from ..format import container
 from ..format.geometry import LATENT_STRIDE, Rect, bands, grid
 from ..format.header import NO_MODEL, Header, Kind
@@ -231,7 +231,7 @@ class _RowBuffer:
             if most > self._header.largest:
                 what = "a sample" if most == self.largest else "a sample of the alpha"
                 reach = f"those of {self._header.depth} bits reach {self._header.largest}"
-                raise CaeError(f"{what} is {most}, but {reach}; leave the depth out where a file names its own")
+                raise SampleError(f"{what} is {most}, but {reach}; leave the depth out where a file names its own")
         if self.bottom + len(rows) > height:
             raise CaeError(f"more rows than the picture's height of {height}")
         if len(rows):

@@ -12,8 +12,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..cli.arguments import add_file_arguments, add_resource_arguments, create_parser, parse_files, parse_region
+from ..cli.arguments import add_file_arguments, add_resource_arguments, create_parser, parse_files
 from ..cli.messages import advise, name_pixel_limit, prefix_errors, report_errors
+from ..cli.values import parse_region
 from ..errors import CutOffError, DamageError, TooLargeError
 from ..options import SCALES_NAMED, DecodeOptions
 from ..runtime.atomic_write import check_target

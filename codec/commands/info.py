@@ -31,6 +31,8 @@ def main(words: list[str] | None = None) -> None:
     )
     parser.add_argument("--weights", type=Path, metavar="FILE", help="weights file for --bits (default: the installed ones)")
     arguments = parser.parse_args(words)
+    if arguments.weights is not None and not arguments.bits:
+        parser.error("--weights is for --bits, which is missing")
     with report_errors(parser.prog):
         if len(arguments.inputs) == 1:
             _describe_one(arguments.inputs[0], arguments)
@@ -87,6 +89,8 @@ def _format_lines(facts: dict[str, Any]) -> str:
     """Formats facts for people, one a line, without parts that a file does not have."""
     shown = dict(facts)
     shown["bits_per_pixel"] = f"{facts['bits_per_pixel']:.4f}"
+    if shown.pop("lossless"):
+        shown["quality"] = "lossless"
     metadata = {name.strip(): size for name, size in facts["metadata"].items()}
     shown["metadata"] = _format_counts(metadata, "{0} {1} bytes")
     shown["kinds"] = _format_counts(facts["kinds"], "{1} {0}")

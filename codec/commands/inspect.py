@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from ..cli.arguments import add_resource_arguments, create_parser
 from ..cli.messages import one_line, prefix_errors, report_errors
+from ..cli.values import parse_integer
 from ..errors import CaeError
-from ..options import DEFAULT_INSPECTION_QUALITY
+from ..options import DEFAULT_INSPECTION_QUALITY, QUALITIES
 from ..runtime.atomic_write import check_target
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--check", action="store_true", help="exit with 1 if a picture is above the threshold")
     parser.add_argument(
         "--quality",
-        type=int,
+        type=parse_integer(QUALITIES[0], QUALITIES[-1]),
         metavar="N",
         help=f"quality to code at (default: {DEFAULT_INSPECTION_QUALITY}, or the statistics')",
     )
@@ -184,5 +185,5 @@ def _plan(files: Sequence[Path], force: bool) -> list[tuple[Path, Path]]:
 def _finite(text: str) -> float:
     """Parses a finite number; raises ArgumentTypeError or ValueError for any other text."""
     if not math.isfinite(value := float(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no finite number")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
     return value

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ...cli.standard_streams import STREAM
-from ...errors import CaeError
+from ...errors import CaeError, UsageError
 from .task import Task
 
 
@@ -41,9 +41,9 @@ def make_plan(inputs: Sequence[str], output: str, suffix: str, accepts: Callable
     """
     folder = Path(output)
     if folder.exists() and not folder.is_dir():
-        raise CaeError(f"{output}: is a file; several files need a folder (-o FOLDER)")
+        raise UsageError(f"{output}: is a file; several files need a folder (-o FOLDER)")
     if STREAM in (*inputs, output):
-        raise CaeError("standard streams (-) take one file; name files and a folder")
+        raise UsageError("standard streams (-) take one file; name files and a folder")
     sources_of: dict[Path, list[Path]] = {}
     for top in map(Path, inputs):
         for path, relative in _find_files(top, folder, accepts, recursive) if top.is_dir() else [(top, Path(top.name))]:

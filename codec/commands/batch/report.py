@@ -25,6 +25,8 @@ class Reporter:
         self._print_json({"input": source, "output": target, **summary, "seconds": round(seconds, 3)})
         if self._verbose:
             quality = f" quality {summary['quality']}," if "quality" in summary else ""
+            if summary.get("lossless"):
+                quality = " lossless,"
             size = f"{summary['width']} x {summary['height']} {summary['mode']}"
             if by := summary.get("resized_by"):
                 size += f" by a {by}"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ...cli.messages import one_line, print_message
 from ...cli.standard_streams import open_input, open_output
-from ...errors import CaeError
+from ...errors import CaeError, UsageError
 from . import cluster, pool
 from .plan import Plan, has_many, make_plan, reason_to_skip
 from .progress import FilesBar, PictureBar
@@ -36,7 +36,7 @@ def run(work: Work, program: str) -> None:
         plan = make_plan(arguments.inputs, arguments.output, work.suffix, work.accepts, recursive=arguments.recursive)
         run_many(work, plan, program)
     elif arguments.scheduler is not None:
-        raise CaeError("--scheduler is for many files; name an output folder (-o FOLDER)")
+        raise UsageError("--scheduler is for many files; name an output folder (-o FOLDER)")
     else:
         run_one(work)
 
