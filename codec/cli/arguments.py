@@ -67,6 +67,11 @@ def add_file_arguments(parser: argparse.ArgumentParser, source: str, target: str
         "-o", "--output", metavar="OUT", help=f"{target}, or the folder to write many files to; - is standard output"
     )
     parser.add_argument("-r", "--recursive", action="store_true", help="search folders with their subfolders")
+    parser.add_argument(
+        "--keep-suffix",
+        action="store_true",
+        help="in an output folder, add the new suffix to the input's: a.png.cae, so that a.png and a.jpg both have room",
+    )
     parser.add_argument("--update", action="store_true", help="skip files whose output is newer than they are")
     parser.add_argument(
         "--scheduler",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ..cli.arguments import add_file_arguments, add_resource_arguments, create_parser, parse_files
 from ..cli.messages import advise, name_pixel_limit, prefix_errors, report_errors
 from ..cli.values import parse_region
-from ..errors import CutOffError, DamageError, TooLargeError
+from ..errors import CaeError, CutOffError, DamageError, TooLargeError, UsageError
 from ..options import SCALES_NAMED, DecodeOptions
 from ..runtime.atomic_write import check_target
 from .batch.run import run
@@ -24,6 +24,8 @@ from .batch.task import Summary, Task, Tools
 if TYPE_CHECKING:
     import numpy as np
 
+DEFAULT_FORMAT = "png"
+"""Suffix of files that are not named by the user."""
 _ADVICE = {
     CutOffError: "; get the file again, or have damaged tiles filled (--keep-going)",
     DamageError: "; get the file again, decode a region without it, or have damaged tiles filled (--keep-going)",
@@ -40,7 +42,18 @@ class Decoding:
     @property
     def suffix(self) -> str:
         """Suffix of the image files."""
-        return f".{self.arguments.format}"
+        return f".{self.arguments.format or DEFAULT_FORMAT}"
+
+    def check_output(self, name: str) -> None:
+        """Raises UsageError if a file's suffix names no format that can be written, or another one than --format."""
+        from ..images import streams
+
+        try:
+            streams.check_format(Path(name))
+        except CaeError as error:
+            raise UsageError(str(error)) from None
+        if self.arguments.format is not None and Path(name).suffix.lower() != self.suffix:
+            raise UsageError(f"{name}: has another suffix than --format {self.arguments.format}; leave --format out")
 
     def accepts(self, path: Path) -> bool:
         """Returns True if a file is a coded one, by its name."""
@@ -68,7 +81,6 @@ class Decoding:
 
         arguments = self.arguments
         check_target(task.target, task.source)
-        streams.check_format(task.target)
         options = DecodeOptions(arguments.region, "fill" if arguments.keep_going else "raise", arguments.scale)
 
         def make_codec() -> Codec:
@@ -112,10 +124,9 @@ def main(words: list[str] | None = None) -> None:
     add_file_arguments(parser, ".cae file", "image file to write, such as picture.png")
     parser.add_argument(
         "--format",
-        default="png",
         type=_parse_suffix,
         metavar="SUFFIX",
-        help="format of standard output and of many files (default: png)",
+        help=f"format of standard output and of many files (default: {DEFAULT_FORMAT})",
     )
     parser.add_argument("--region", type=parse_region, metavar="x,y,w,h", help="decode only these pixels (of the full size)")
     parser.add_argument("--scale", type=_parse_scale, default=1, metavar="2|1/2|1/4|1/8", help="decode to another size")
@@ -142,5 +153,5 @@ def _parse_scale(text: str) -> Fraction:
 
 def _parse_suffix(text: str) -> str:
     if not re.fullmatch(r"\.?[A-Za-z0-9]{1,8}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no suffix such as png")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a suffix such as png")
     return text.removeprefix(".").lower()

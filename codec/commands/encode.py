@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..cli.arguments import add_file_arguments, add_resource_arguments, create_parser, parse_files
 from ..cli.messages import name_pixel_limit, prefix_errors, report_errors
 from ..cli.values import parse_bytes, parse_integer, parse_positive, parse_tile
-from ..errors import CaeError, SampleError
+from ..errors import SampleError, UsageError
 from ..options import (
     DEFAULT_EFFORT,
     DEFAULT_QUALITY,
@@ -47,6 +47,12 @@ class Encoding:
     arguments: argparse.Namespace
     suffix = ".cae"
 
+    def check_output(self, name: str) -> None:
+        """Raises UsageError if a file's name does not end in .cae, without --force."""
+        # `cae-encode *.png` of two files would replace the second
+        if not self.arguments.force and not name.lower().endswith(self.suffix):
+            raise UsageError(f"{name}: does not end in .cae; name a .cae file, or pass --force to write to it")
+
     def accepts(self, path: Path) -> bool:
         """Returns True if a file is an image file, by its name."""
         from ..images import streams
@@ -68,9 +74,6 @@ class Encoding:
 
         arguments = self.arguments
         check_target(task.target, task.source)
-        if not arguments.force and not task.target.name.lower().endswith(self.suffix):
-            # `cae-encode *.png` of two files would replace the second
-            raise CaeError(f"{task.target}: does not end in .cae; name a .cae file, or pass --force to write to it")
         targets = {name: getattr(arguments, name) for name in TARGETS}
         options = EncodeOptions(
             arguments.quality, arguments.tile, arguments.effort, arguments.lossless, depth=arguments.depth, **targets

@@ -86,6 +86,9 @@ class Work(Protocol):
     suffix: str
     """Suffix of output files that are not named by the user."""
 
+    def check_output(self, name: str) -> None:
+        """Raises UsageError if a file of this name, or of this format, cannot be written."""
+
     def accepts(self, path: Path) -> bool:
         """Returns True if a file found in a folder is an input, by its name."""
 
