@@ -48,6 +48,11 @@ class TooLargeError(AdvisableError):
     """A picture, or the work that a region takes, has more pixels than the limit."""
 
 
+def extra_advice(extra: str) -> str:
+    """Returns how to install an extra of this package, which no registry has."""
+    return f"install the extra from a checkout of cae-codec: pip install '.[{extra}]'"
+
+
 def advised(error: CaeError, advice: Mapping[type[AdvisableError], str]) -> CaeError:
     """The same error, with the advice for its class if there is any."""
     if isinstance(error, AdvisableError) and type(error) in advice:

@@ -16,7 +16,7 @@ from PIL import Image, PngImagePlugin
 from safetensors.numpy import load_file, save_file
 
 from codec.cli import messages, values
-from codec.commands import decode, encode, info
+from codec.commands import decode, encode, info, serve
 from codec.networks.weights import Weights
 from codec.runtime.atomic_write import atomic_write
 
@@ -305,6 +305,16 @@ def test_sizes(text, size):
                 parse(written)
         else:
             assert parse(written) == size
+
+
+def test_extras_are_advised_as_a_checkout_has_them(tmp_path, monkeypatch, capsys):
+    """No registry has the package."""
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert "pip install '.[serve]'" in refused(capsys, serve.main, tmp_path)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    (tmp_path / "a.png").touch()
+    line = refused(capsys, encode.main, tmp_path, "-o", tmp_path / "out", "--scheduler", "tcp://127.0.0.1:1")
+    assert "pip install '.[dask]'" in line
 
 
 def test_names_do_not_break_messages(tmp_path, photograph, capsys):

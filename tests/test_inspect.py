@@ -155,7 +155,7 @@ def test_statistics_that_are_forged(tmp_path, tiny, known):
     with pytest.raises(CaeError, match="more than any"):
         Statistics.load(path)
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(CaeError, match="no regular file"):
+    with pytest.raises(CaeError, match="not a regular file"):
         Statistics.load(tmp_path / "pipe")
     less = Statistics.from_samples(
         [dataclasses.replace(t, features=t.features[..., :20]) for t in map(tiny.inspect, map(sample, range(4)))]
@@ -223,7 +223,7 @@ def test_command_without_good_samples(files, capsys):
         (["hole.png", "hole.png"], "own source"),
         (["hole.png", "whole.png"], "may be a picture"),
         (["hole.png", "heat.png", "--threshold", "nan"], "no finite number"),
-        (["hole.png", "heat.png", "--good", "nowhere"], "is no folder"),
+        (["hole.png", "heat.png", "--good", "nowhere"], "is not a folder"),
         (["hole.png", "heat.png", "--statistics", "hole.png"], "no statistics of good samples"),
         (["hole.png", "heat.png", "--statistics", "nowhere"], "No such file"),
         (["hole.png", "heat.png", "--quality", "0"], "quality 0"),

@@ -64,21 +64,21 @@ def add_file_arguments(parser: argparse.ArgumentParser, source: str, target: str
     parser.usage = "%(prog)s [options] IN OUT\n       %(prog)s [options] IN … -o OUT|FOLDER"
     parser.add_argument("inputs", nargs="*", metavar="IN", help=f"{source}, or a folder of them; - is standard input")
     parser.add_argument(
-        "-o", "--output", metavar="OUT", help=f"{target}, or the folder to write many files to; - is standard output"
+        "-o", "--output", metavar="OUT", help=f"{target}, or the output folder for several inputs; - is standard output"
     )
-    parser.add_argument("-r", "--recursive", action="store_true", help="search folders with their subfolders")
+    parser.add_argument("-r", "--recursive", action="store_true", help="search subfolders too")
     parser.add_argument(
         "--keep-suffix",
         action="store_true",
         help="in an output folder, add the new suffix to the input's: a.png.cae, so that a.png and a.jpg both have room",
     )
-    parser.add_argument("--update", action="store_true", help="skip files whose output is newer than they are")
+    parser.add_argument("--update", action="store_true", help="skip outputs newer than their source")
     parser.add_argument(
         "--scheduler",
         metavar="ADDRESS",
-        help="process many files on the workers of a Dask cluster that see the same files: tcp://HOST:8786",
+        help="process many files on the workers of a Dask cluster, which must see the same files: tcp://HOST:8786",
     )
-    parser.add_argument("--no-overwrite", action="store_true", help="leave existing files as they are")
+    parser.add_argument("--no-overwrite", action="store_true", help="keep existing outputs")
     metadata = parser.add_mutually_exclusive_group()
     metadata.add_argument(
         "--keep",
@@ -87,9 +87,7 @@ def add_file_arguments(parser: argparse.ArgumentParser, source: str, target: str
         metavar="PARTS",
         help=f"metadata to keep, of {','.join(SECTIONS_BY_OPTION)} (default: all)",
     )
-    metadata.add_argument(
-        "--strip", action="store_const", dest="keep", const=(), help="keep no metadata except the picture's orientation"
-    )
+    metadata.add_argument("--strip", action="store_const", dest="keep", const=(), help="drop all metadata except orientation")
     reports = parser.add_mutually_exclusive_group()
     reports.add_argument("-v", "--verbose", action="store_true", help="report each file")
     reports.add_argument("--quiet", action="store_true", help="show no progress and no warnings")

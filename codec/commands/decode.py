@@ -133,7 +133,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument(
         "--keep-going",
         action="store_true",
-        help="fill tiles that are damaged, or missing at the end of a truncated file, from their neighbours, and name them",
+        help="fill damaged tiles, and tiles missing from a truncated file, from their neighbours, and name them",
     )
     parser.add_argument(
         "--decoder", metavar="NAME|FILE", help="another decoder for the weights: an installed one, or a .safetensors file"

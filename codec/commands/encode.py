@@ -189,14 +189,14 @@ def main(words: list[str] | None = None) -> None:
         type=parse_integer(EFFORTS[0], EFFORTS[-1]),
         default=DEFAULT_EFFORT,
         metavar="E",
-        help="1 (fastest) to 9 (smallest): from 3 on symbols are searched for, which takes 14 times as long as 2, "
+        help="1 (fastest) to 9 (smallest); from 3 on the encoder searches for symbols, which takes 14 times as long as 2, "
         "and each further effort 2 to 3 times longer (default: %(default)s)",
     )
     parser.add_argument(
         "--depth",
         type=parse_integer(DEPTHS[0], DEPTHS[-1]),
         metavar="BITS",
-        help="bits of the samples in a file of 16, such as a camera's 12",
+        help="bits of a sample, such as a camera's 12, where the file has 16",
     )
     parser.add_argument("--force", action="store_true", help="write to OUT even if its name does not end in .cae")
     encoder = parser.add_mutually_exclusive_group()
@@ -208,7 +208,7 @@ def main(words: list[str] | None = None) -> None:
         dest="encoder",
         action="store_const",
         const=DENOISE,
-        help="remove noise, with the encoder for that, if it is installed",
+        help="remove noise, by the encoder for that, if it is installed",
     )
     encoder.add_argument(
         "--tune",

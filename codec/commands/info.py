@@ -81,8 +81,10 @@ def _read_facts(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _check_undamaged(name: str, facts: dict[str, Any]) -> None:
     if damaged := facts.get("damaged"):
-        parts = "1 part of a tile is" if len(damaged) == 1 else f"{len(damaged)} parts of tiles are"
-        raise CaeError(f"{name}: {parts} damaged; get the file again, or decode it with --keep-going")
+        # the colours and the alpha of a tile are named one by one
+        count = len({part.partition("tile ")[2] for part in damaged})
+        tiles = "1 tile is" if count == 1 else f"{count} tiles are"
+        raise CaeError(f"{name}: {tiles} damaged; get the file again, or decode it with --keep-going")
 
 
 def _format_lines(facts: dict[str, Any]) -> str:

@@ -115,7 +115,7 @@ class _Inspector:
         from ..inspection import Statistics
 
         if not folder.is_dir():
-            raise CaeError(f"{folder}: is no folder; name one of pictures without fault")
+            raise CaeError(f"{folder}: is not a folder; name one of pictures without defects")
         paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in streams.suffixes())
         if not paths:
             raise CaeError(f"{folder}: holds no pictures")

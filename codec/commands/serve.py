@@ -12,7 +12,7 @@ from pathlib import Path
 from ..cli.arguments import add_resource_arguments, create_parser
 from ..cli.messages import report_errors
 from ..cli.values import parse_integer
-from ..errors import CaeError
+from ..errors import CaeError, extra_advice
 
 DEFAULT_PORT = 8000
 DEFAULT_CACHE_MB = 256
@@ -51,7 +51,7 @@ def _serve(arguments: argparse.Namespace) -> None:
 
         from ..serve.application import create_application
     except ModuleNotFoundError as error:
-        raise CaeError(f"the module {error.name} is missing; install the extra: pip install 'cae-codec[serve]'") from None
+        raise CaeError(f"the module {error.name} is missing; {extra_advice('serve')}") from None
     from .. import Codec
     from ..format.limits import PIXELS_MAX
     from ..serve.library import Library

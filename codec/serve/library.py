@@ -49,7 +49,7 @@ class Library:
         self._roots = [path.absolute() for path in roots]
         for path in self._roots:
             if not (path.is_dir() or path.is_file()):
-                raise CaeError(f"{path}: there is no such file or folder")
+                raise CaeError(f"{path}: no such file or folder")
         self._files: dict[str, PictureFile] = {}
         self._scanned_at = -math.inf
 

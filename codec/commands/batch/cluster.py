@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from ...cli.standard_streams import STREAM
-from ...errors import CaeError
+from ...errors import CaeError, extra_advice
 from .remote import RemoteWork, find_problem, run_task
 from .task import Outcome, Task, Work
 
@@ -176,7 +176,7 @@ def _connect(address: str, timeout: float) -> Iterator[Client]:
     try:
         from distributed import Client
     except ModuleNotFoundError:
-        raise CaeError("--scheduler needs the package distributed: pip install 'cae-codec[dask]'") from None
+        raise CaeError(f"--scheduler needs the package distributed; {extra_advice('dask')}") from None
     for name in logging.root.manager.loggerDict:
         if name.startswith("distributed"):  # errors are reported here, in one line; some of these have levels of their own
             logging.getLogger(name).setLevel(logging.CRITICAL)
