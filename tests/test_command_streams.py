@@ -2,8 +2,10 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +84,44 @@ def test_what_standard_streams_refuse(monkeypatch, capsys, photograph):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert "input is a terminal" in refused(capsys, encode.main, "-", "-", *SMALL)
     assert "output is a terminal" in refused(capsys, encode.main, photograph, "-", *SMALL)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no named pipes")
+def test_named_pipes(tmp_path, photograph, encoded, capsys):
+    """As inputs, also of many, and as outputs."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    def feed(data: bytes) -> None:
+        threading.Thread(target=pipe.write_bytes, args=(data,), daemon=True).start()
+
+    feed(photograph.read_bytes())
+    encode.main([str(pipe), str(tmp_path / "one.cae"), *SMALL])
+    feed(photograph.read_bytes())
+    encode.main([str(pipe), "-o", f"{tmp_path}/many/", *SMALL])
+    assert (tmp_path / "one.cae").read_bytes() == (tmp_path / "many" / "pipe.cae").read_bytes() == encoded.read_bytes()
+    feed(encoded.read_bytes())
+    decode.main([str(pipe), str(tmp_path / "out.png"), *SMALL])
+    feed(encoded.read_bytes())
+    info.main([str(pipe)])
+    assert "80" in capsys.readouterr().out
+    feed(b"no picture")
+    assert refused(capsys, encode.main, pipe, tmp_path / "bad.cae", *SMALL).startswith(f"cae-encode: {pipe}: not an image")
+    received = []
+    reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()))
+    reader.start()
+    encode.main([str(photograph), str(pipe), *SMALL])
+    reader.join(60)
+    assert received == [encoded.read_bytes()]
+
+
+@pytest.mark.skipif(not Path("/dev/stdin").exists(), reason="has no /dev/stdin")
+def test_system_names_of_standard_streams(photograph, encoded):
+    for names in (("/dev/stdin", "/dev/stdout"), ("/dev/fd/0", "-")):
+        done = subprocess.run(
+            [sys.executable, BIN / "cae-encode", *names, *SMALL], input=photograph.read_bytes(), capture_output=True
+        )
+        assert (done.stdout, done.stderr) == (encoded.read_bytes(), b"")
 
 
 def test_names_after_two_dashes(monkeypatch, tmp_path, photograph):

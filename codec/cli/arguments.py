@@ -12,6 +12,7 @@ from .. import __version__
 from ..format.limits import PIXELS_MAX
 from ..metadata import SECTIONS_BY_OPTION
 from .messages import one_line, report_errors
+from .standard_streams import STREAM, input_name, output_name
 from .values import parse_device, parse_integer, parse_pixels
 
 _FILES = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}
@@ -133,7 +134,9 @@ def parse_files(parser: argparse.ArgumentParser, arguments: Sequence[str] | None
         parser.error(f"{', '.join(parsed.inputs[2:])}: several inputs need an output folder (-o FOLDER)")
     elif not parsed.inputs:
         parser.error("the following arguments are required: IN")
-    if parsed.output == "-" and parsed.json:
+    parsed.inputs = [input_name(name) for name in parsed.inputs]
+    parsed.output = output_name(parsed.output)
+    if parsed.output == STREAM and parsed.json:
         parser.error("--json and the file would both go to standard output; name a file")
     return parsed
 

@@ -16,11 +16,11 @@ from typing import NoReturn
 
 from ..errors import AdvisableError, CaeError, TooLargeError, UsageError, advised
 
-_CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def one_line(text: str) -> str:
-    """Escapes line breaks and other control characters, which file names may hold.
+    """Escapes line breaks, other control characters, and bytes that are not UTF-8, which file names may hold.
 
     >>> print(one_line("two\\nlines"))
     two\\nlines

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..cli.arguments import add_resource_arguments, create_parser
 from ..cli.messages import one_line, prefix_errors, report_errors
+from ..cli.standard_streams import open_input
 from ..cli.values import parse_integer
 from ..errors import CaeError
 from ..options import DEFAULT_INSPECTION_QUALITY, QUALITIES
@@ -151,7 +152,8 @@ class _Inspector:
     def _trace(self, path: Path, maps: Sequence[str]) -> tuple[Picture, CodingMaps]:
         from ..images.files import read_image
 
-        picture = read_image(path, self.pixels_max)
+        with open_input(str(path)) as file:
+            picture = read_image(file, self.pixels_max)
         with prefix_errors(path):
             return picture, self.codec.inspect(picture.colour, self.quality, maps=maps)
 

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Sequence
 
 from ...cli.messages import one_line, print_message
-from ...cli.standard_streams import STREAM, open_input, open_output
+from ...cli.standard_streams import is_stream, open_input, open_output
 from ...errors import CaeError, UsageError
 from . import cluster, pool
 from .plan import Plan, has_many, make_plan, reason_to_skip
@@ -58,7 +58,7 @@ def run_one(work: Work) -> None:
     (source,), target = arguments.inputs, arguments.output
     try:
         _check_input(source)
-        work.check_output(f"picture{work.suffix}" if target == STREAM else target)
+        work.check_output(f"picture{work.suffix}" if is_stream(target) else target)
         with open_input(source) as source_path, open_output(target, work.suffix) as target_path:
             task = Task(source_path, target_path)
             if reason := reason_to_skip(task, arguments):
@@ -77,7 +77,7 @@ def run_one(work: Work) -> None:
 
 def _check_input(source: str) -> None:
     """Raises CaeError where the only input is missing or a folder."""
-    if source == STREAM:
+    if is_stream(source):
         return
     if os.path.isdir(source):
         raise CaeError(f"{source}: is a directory; name an output folder for its files (-o FOLDER)")
