@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -315,6 +316,27 @@ def test_extras_are_advised_as_a_checkout_has_them(tmp_path, monkeypatch, capsys
     (tmp_path / "a.png").touch()
     line = refused(capsys, encode.main, tmp_path, "-o", tmp_path / "out", "--scheduler", "tcp://127.0.0.1:1")
     assert "pip install '.[dask]'" in line
+
+
+@pytest.mark.parametrize("name", ["numpy", "PIL", "torch"])
+def test_missing_modules_are_named(tmp_path, photograph, name):
+    code = f"import runpy, sys; sys.modules['{name}'] = None; sys.argv = sys.argv[1:]\n"
+    code += "runpy.run_path(sys.argv[0], run_name='__main__')"
+    arguments = [BIN / "cae-encode", photograph, tmp_path / "out.cae"]
+    result = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"cae-encode: the module {name}") and len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has other signals")
+@pytest.mark.parametrize("delay", [0.08, 0.2, 0.5])
+def test_interrupts_at_the_start_are_quiet(tmp_path, photograph, delay):
+    command = [sys.executable, BIN / "cae-encode", photograph, tmp_path / "out.cae", "--weights", TINY]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert str(BIN) not in errors  # a traceback of Python's own start, before any code of ours, cannot be helped
 
 
 def test_names_do_not_break_messages(tmp_path, photograph, capsys):

@@ -206,6 +206,13 @@ def test_tags_in_all_their_forms(folder, get, header, status):
     assert get(at, If_None_Match=header.format(get(at).headers["ETag"])).status == status
 
 
+def test_a_folder_without_files_says_what_is_missing(tmp_path):
+    Image.new("L", (5, 5)).save(tmp_path / "a.png")
+    process, port = start(tmp_path)
+    assert b"no .cae files here yet" in ask(port, "/").body
+    assert f"no .cae files in {tmp_path} yet" in end(process)[0]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs file names of any bytes")
 def test_names_that_are_not_utf8(tmp_path, folder):
     """They are shown with a replacement character, also where the file is damaged."""

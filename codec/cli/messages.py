@@ -82,6 +82,10 @@ def report_errors(
             if isinstance(error, BrokenPipeError):
                 sys.exit(128 + signal.SIGPIPE)
             fail(error)
+        except ModuleNotFoundError as error:
+            if (error.name or __package__).partition(".")[0] == __package__.partition(".")[0]:
+                raise
+            fail(f"the module {error.name} is missing; install the package with what it needs: pip install . in its checkout")
         except (MemoryError, RuntimeError) as error:
             # torch raises a plain RuntimeError when the CPU's memory is exhausted
             if not isinstance(error, MemoryError) and not re.search("(out of|allocate) memory", str(error)):
@@ -101,6 +105,8 @@ def _handle_termination(handler: Callable[[int, FrameType | None], None]) -> Ite
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # Windows has no SIGHUP
         numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, handler) for number in numbers}
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as scripts set it while they import
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:

@@ -18,6 +18,7 @@ from ..cli.values import parse_integer
 from ..errors import CaeError
 from ..options import DEFAULT_INSPECTION_QUALITY, QUALITIES
 from ..runtime.atomic_write import check_target
+from .batch.plan import has_many, make_plan
 
 if TYPE_CHECKING:
     from ..api.codec import Codec
@@ -33,7 +34,7 @@ def main(words: list[str] | None = None) -> None:
         "cae-inspect", "Show where pictures depart from pictures without fault: heat maps, and a score for each picture."
     )
     parser.usage = (
-        "%(prog)s [options] WEIGHTS PICTURE HEAT.png\n       %(prog)s [options] WEIGHTS PICTURE … FOLDER\n"
+        "%(prog)s [options] WEIGHTS PICTURE HEAT.png\n       %(prog)s [options] WEIGHTS PICTURE|FOLDER … HEATS\n"
         "       %(prog)s WEIGHTS --good FOLDER --save FILE"
     )
     parser.add_argument(
@@ -41,7 +42,15 @@ def main(words: list[str] | None = None) -> None:
         metavar="WEIGHTS",
         help="weights file, best fine-tuned on good samples, or 'default', the codec's own",
     )
-    parser.add_argument("files", nargs="*", metavar="PICTURE … HEAT", help="pictures, and the heat map or a folder for them")
+    parser.add_argument(
+        "files",
+        nargs="*",
+        metavar="PICTURE … HEAT",
+        help="pictures or folders of them, and last the heat map or a folder for heat maps",
+    )
+    parser.add_argument("-o", "--output", metavar="HEAT", help="the heat map or a folder for them, in place of the last file")
+    parser.add_argument("-r", "--recursive", action="store_true", help="search subfolders too")
+    parser.add_argument("--keep-suffix", action="store_true", help="name heat maps after whole file names, a.jpg.png")
     samples = parser.add_mutually_exclusive_group()
     samples.add_argument("--good", type=Path, metavar="FOLDER", help="pictures without fault, of the size of those to inspect")
     samples.add_argument("--statistics", type=Path, metavar="FILE", help="statistics that --save has written")
@@ -61,7 +70,9 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--force", action="store_true", help="replace an existing HEAT, which may be a picture")
     add_resource_arguments(parser, weights=False)
     arguments = parser.parse_intermixed_args(words)
-    if len(arguments.files) == 1 or (not arguments.files and not arguments.save):
+    if arguments.output is None and len(arguments.files) > 1:
+        arguments.output = arguments.files.pop()
+    if bool(arguments.files) != (arguments.output is not None) or not (arguments.files or arguments.save):
         parser.error("the following arguments are required: PICTURE, HEAT")
     if arguments.save and not arguments.good:
         parser.error("--save writes the statistics of good samples; name them (--good FOLDER)")
@@ -80,7 +91,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from ..inspection import Statistics
     from ..networks import registry
 
-    targets = _plan([Path(name) for name in arguments.files], arguments.force)
+    targets = _plan(arguments)
     if arguments.save:
         check_target(arguments.save)
     pixels_max = PIXELS_MAX if arguments.max_pixels is None else arguments.max_pixels
@@ -158,26 +169,36 @@ class _Inspector:
             return picture, self.codec.inspect(picture.colour, self.quality, maps=maps)
 
 
-def _plan(files: Sequence[Path], force: bool) -> list[tuple[Path, Path]]:
+def _plan(arguments: argparse.Namespace) -> list[tuple[Path, Path]]:
     """Returns the pictures with their heat maps' paths; raises CaeError where a heat map cannot be written."""
+    from ..images import streams
     from ..images.files import check_format
 
-    *sources, output = files or [Path()]
-    if len(sources) > 1 or output.is_dir():
-        targets = [(source, output / f"{source.stem}.png") for source in sources]
-        if len({target for _, target in targets}) < len(targets):
-            raise CaeError(f"{output}: several pictures have the same name but for their suffix; inspect them one by one")
-        if targets:
+    if not arguments.files:
+        return []
+    if has_many(arguments.files, arguments.output):
+        plan = make_plan(
+            arguments.files,
+            arguments.output,
+            ".png",
+            lambda path: path.suffix.lower() in streams.suffixes(),
+            recursive=arguments.recursive,
+            keep_suffix=arguments.keep_suffix,
+        )
+        for refusal in plan.refused:
+            raise CaeError(refusal.message)
+        targets = [(task.source, task.target) for task in plan.tasks]
+        for folder in {target.parent for _, target in targets}:
             try:
-                output.mkdir(parents=True, exist_ok=True)
+                folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise CaeError(f"{output}: {error.strerror or error}") from None
+                raise CaeError(f"{folder}: {error.strerror or error}") from None
     else:
-        targets = [(source, output) for source in sources]
+        targets = [(Path(arguments.files[0]), Path(arguments.output))]
     for source, target in targets:
         check_format(target)
         check_target(target, source)
-        if target.exists() and not force:
+        if target.exists() and not arguments.force:
             raise CaeError(
                 f"{target}: exists already, and may be a picture; name another file for the heat map, or pass --force"
             )

@@ -10,7 +10,7 @@ import socket
 from pathlib import Path
 
 from ..cli.arguments import add_resource_arguments, create_parser
-from ..cli.messages import report_errors
+from ..cli.messages import one_line, print_message, report_errors
 from ..cli.values import parse_integer
 from ..errors import CaeError, extra_advice
 
@@ -73,6 +73,9 @@ def _serve(arguments: argparse.Namespace) -> None:
         count = len(library.scan())
         line = f"{count} picture{'s' if count != 1 else ''} at {url}"
         print(json.dumps({"url": url, "pictures": count}) if arguments.json else line, flush=True)
+        if not count:
+            names = ", ".join(map(str, arguments.inputs))
+            print_message(one_line(f"cae-serve: no .cae files in {names} yet; make some with cae-encode, and reload the page"))
         # few connections and small requests, whoever asks
         config = uvicorn.Config(
             application,

@@ -204,7 +204,10 @@ def _index_page(files: dict[str, PictureFile]) -> str:
     entries = "\n".join(_entry(key, file) for key, file in itertools.islice(files.items(), LISTED_MAX))
     count = f"{len(files)} pictures" if len(files) <= LISTED_MAX else f"The first {LISTED_MAX} of {len(files)} pictures"
     page = string.Template((STATIC_FOLDER / "index.html").read_text(encoding="utf-8"))
-    return page.substitute(count=count if files else "There are no pictures here yet.", entries=entries)
+    return page.substitute(
+        count=count if files else "There are no .cae files here yet; cae-encode makes them.",
+        entries=entries,
+    )
 
 
 def _entry(key: str, file: PictureFile) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from ...cli.messages import one_line, print_message
 from ...cli.standard_streams import is_stream, open_input, open_output
 from ...errors import CaeError, UsageError
-from . import cluster, pool
+from . import pool
 from .plan import Plan, has_many, make_plan, reason_to_skip
 from .progress import FilesBar, PictureBar
 from .report import Reporter
@@ -35,6 +35,8 @@ def run(work: Work, program: str) -> None:
     if arguments.has_output_option and has_many(arguments.inputs, arguments.output, force=force):
         work.check_output(f"picture{work.suffix}")
         if arguments.scheduler is not None:
+            from . import cluster  # here: asyncio takes a third of the start
+
             cluster.make_absolute(arguments)
         plan = make_plan(
             arguments.inputs,
@@ -121,7 +123,12 @@ def _run_tasks(work: Work, tasks: Sequence[Task], reporter: Reporter) -> list[tu
     environment.prepare()
     arguments = work.arguments
     failures = []
-    run_tasks = pool.run_tasks if arguments.scheduler is None else cluster.run_tasks
+    if arguments.scheduler is None:
+        run_tasks = pool.run_tasks
+    else:
+        from . import cluster
+
+        run_tasks = cluster.run_tasks
     with (
         FilesBar(len(tasks), arguments.quiet) as bar,
         contextlib.closing(run_tasks(work, tasks, arguments, bar.add_pixels)) as outcomes,
