@@ -7,7 +7,7 @@ import dataclasses
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,8 +24,12 @@ from .batch.task import Summary, Task, Tools
 if TYPE_CHECKING:
     import numpy as np
 
+    from ..api.reader import PictureReader
+
 DEFAULT_FORMAT = "png"
 """Suffix of files that are not named by the user."""
+PIECES_FROM = 2**20
+"""Pixels from which a picture that is written whole is decoded in pieces, so that progress can be shown."""
 _ADVICE = {
     CutOffError: "; get the file again, or have damaged tiles filled (--keep-going)",
     DamageError: "; get the file again, decode a region without it, or have damaged tiles filled (--keep-going)",
@@ -101,12 +105,34 @@ class Decoding:
                 bands = tools.monitor.track_bands(bands, size[0] * size[1], task.source.name)
                 streams.write_bands(*output[:-1], bands, tools.threads or os.cpu_count() or 1, depth)
             else:
-                pixels = reader.read(options.region, options.scale)
-                write_image(task.target, dataclasses.replace(from_array(pixels, depth), metadata=metadata))
+                area = size[0] * size[1]
+                with tools.monitor.track_work(area, task.source.name) as progress:
+                    pixels = _read_whole(reader, options, progress) if area > PIECES_FROM else _read(reader, options)
+                    write_image(task.target, dataclasses.replace(from_array(pixels, depth), metadata=metadata))
+                    progress(area / 5)
             summary: Summary = {"width": size[0], "height": size[1], "mode": reader.mode, "depth": depth}
             if options.scale != 1:
                 summary["resized_by"] = "decoder" if options.scale in reader.scales else "filter"
         return summary | {"bytes": task.target.stat().st_size}
+
+
+def _read(reader: PictureReader, options: DecodeOptions) -> np.ndarray:
+    return reader.read(options.region, options.scale)
+
+
+def _read_whole(reader: PictureReader, options: DecodeOptions, progress: Callable[[float], None]) -> np.ndarray:
+    """Returns the pixels as `_read` does; counts four fifths of them, band by band."""
+    import numpy as np
+
+    width, height = options.size_of(*reader.size)
+    pixels, top = None, 0
+    for rows in reader.bands(options.region, options.scale):
+        if pixels is None:
+            pixels = np.empty((height, *rows.shape[1:]), rows.dtype)
+        pixels[top : top + len(rows)] = rows
+        top += len(rows)
+        progress(len(rows) * width * 4 / 5)
+    return pixels
 
 
 def _with_channels(bands: Iterator[np.ndarray], channels: int) -> Iterator[np.ndarray]:

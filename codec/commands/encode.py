@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +31,8 @@ from .batch.run import run
 from .batch.task import Summary, Task, Tools
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..api.codec import Codec
     from ..format.info import Info
     from ..images.streams.bands import BandSource
@@ -87,14 +88,9 @@ class Encoding:
                     check_size(source.width, source.height, pixels_max, advice, source.depth)
             codec = tools.codec(encoder=arguments.encoder, pixels_max=pixels_max)
             bands, pixels, name = read_ahead(source.bands), source.width * source.height, task.source.name
-            with contextlib.ExitStack() as stack:
-                progress = None
-                if options.searches:
-                    # nobody knows how many files are tried for a target
-                    pixels = None if options.has_target else pixels
-                    progress = stack.enter_context(tools.monitor.track_search(pixels, name))
-                else:
-                    bands = tools.monitor.track_bands(bands, pixels, name, ahead=True)
+            # nobody knows how many files are tried for a target
+            with tools.monitor.track_work(None if options.has_target else pixels, name) as progress:
+                bands = _counting(bands, progress)
                 metadata = select_metadata(source.metadata, arguments.keep)
                 source = dataclasses.replace(source, bands=bands, metadata=metadata)
                 try:
@@ -102,6 +98,13 @@ class Encoding:
                 except SampleError as error:
                     raise error.prefixed(f"{task.source}: ") from None
         return {name: getattr(info, name) for name in _SUMMARY}
+
+
+def _counting(bands: Iterator[np.ndarray], progress: Callable[[float], None]) -> Iterator[np.ndarray]:
+    """Yields the bands; counts no pixels at each, where a command that ends is stopped."""
+    for band in bands:
+        progress(0)
+        yield band
 
 
 def encode_file(

@@ -19,6 +19,7 @@ from ..errors import CaeError
 from ..options import DEFAULT_INSPECTION_QUALITY, QUALITIES
 from ..runtime.atomic_write import check_target
 from .batch.plan import has_many, make_plan
+from .batch.progress import FilesBar
 
 if TYPE_CHECKING:
     from ..api.codec import Codec
@@ -110,7 +111,12 @@ def _run(arguments: argparse.Namespace) -> int:
         statistics = inspector.learn(arguments.good)
         if arguments.save:
             statistics.save(arguments.save)
-    return sum(inspector.inspect(source, target, statistics, arguments) for source, target in targets)
+    above = 0
+    with FilesBar(len(targets), quiet=False) as bar:
+        for source, target in targets:
+            above += inspector.inspect(source, target, statistics, arguments)
+            bar.add_file()
+    return above
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +137,12 @@ class _Inspector:
         paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in streams.suffixes())
         if not paths:
             raise CaeError(f"{folder}: holds no pictures")
-        return Statistics.from_samples([self._trace(path, _MAP_CHOICES[:-1])[1] for path in paths])
+        samples = []
+        with FilesBar(len(paths), quiet=False) as bar:
+            for path in paths:
+                samples.append(self._trace(path, _MAP_CHOICES[:-1])[1])
+                bar.add_file()
+        return Statistics.from_samples(samples)
 
     def inspect(self, source: Path, target: Path, statistics: Statistics | None, arguments: argparse.Namespace) -> bool:
         """Writes a picture's heat map and prints its score; returns True if that is above the threshold."""

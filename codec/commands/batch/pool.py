@@ -105,7 +105,7 @@ class TaskPool:
                 summary = self._work.run(Task(source, task.target), tools)
                 return Outcome(summary, time.monotonic() - start)
 
-    def track_bands(self, bands: Iterator[np.ndarray], pixels: int, name: str, *, ahead: bool = False) -> Iterator[np.ndarray]:
+    def track_bands(self, bands: Iterator[np.ndarray], pixels: int, name: str) -> Iterator[np.ndarray]:
         """See `ProgressMonitor`."""
         for band in bands:
             self._check()
@@ -113,7 +113,7 @@ class TaskPool:
             self._count_pixels(band.shape[0] * band.shape[1])
 
     @contextlib.contextmanager
-    def track_search(self, pixels: int | None, name: str) -> Iterator[Callable[[float], None]]:
+    def track_work(self, pixels: int | None, name: str) -> Iterator[Callable[[float], None]]:
         """See `ProgressMonitor`."""
         yield lambda _: self._check()
         self._count_pixels(pixels or 0)

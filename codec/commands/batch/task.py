@@ -43,14 +43,11 @@ class Outcome:
 class ProgressMonitor(Protocol):
     """Follows the work on one picture at a time."""
 
-    def track_bands(self, bands: Iterator[np.ndarray], pixels: int, name: str, *, ahead: bool = False) -> Iterator[np.ndarray]:
-        """Passes on the bands of the picture `name` and counts their pixels, `pixels` in all.
+    def track_bands(self, bands: Iterator[np.ndarray], pixels: int, name: str) -> Iterator[np.ndarray]:
+        """Passes on the bands of the picture `name` and counts their pixels, `pixels` in all."""
 
-        `ahead` says that the consumer works on several bands at a time.
-        """
-
-    def track_search(self, pixels: int | None, name: str) -> AbstractContextManager[Callable[[float], None]]:
-        """Gives a function that counts searched pixels, on any thread; `pixels` is None where their sum is unknown."""
+    def track_work(self, pixels: int | None, name: str) -> AbstractContextManager[Callable[[float], None]]:
+        """Gives a function that counts pixels that are done, on any thread; `pixels` is None where their sum is unknown."""
 
 
 class Tools:
