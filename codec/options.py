@@ -37,6 +37,12 @@ DECODE_SCALES = (*(Fraction(factor) for factor in ENLARGEMENTS), *(Fraction(1, f
 """Sizes of a decode, in sizes of the picture, from the largest."""
 SCALES_NAMED = " or ".join(", ".join(map(str, DECODE_SCALES)).rsplit(", ", 1))
 
+WRITABLE_SUFFIXES = tuple(
+    f".{name}" for name in ("png", "tif", "webp", "avif", "jpg", "jp2", "bmp", "ppm", "pgm", "pcx", "sgi", "tga", "npy")
+)
+"""Suffixes of the image files that can be written, one or two for each format."""
+WRITABLE_NAMED = f"{', '.join(WRITABLE_SUFFIXES[:-1])} or {WRITABLE_SUFFIXES[-1]}"
+
 Region = tuple[int, int, int, int]
 """x, y, width and height in pixels."""
 OnError = Literal["raise", "fill"]

@@ -18,7 +18,9 @@ from safetensors.numpy import load_file, save_file
 
 from codec.cli import messages, values
 from codec.commands import decode, encode, info, serve
+from codec.images import streams
 from codec.networks.weights import Weights
+from codec.options import WRITABLE_SUFFIXES
 from codec.runtime.atomic_write import atomic_write
 
 from .conftest import TINY, psnr
@@ -194,7 +196,7 @@ def test_only_cae_files_are_replaced(tmp_path, photograph, capsys):
     for name, options in (("out.CAE", ()), (".cae", ()), ("photo2.png", ("--force",)), ("out", ("--force",))):
         encode.main([str(photograph), str(tmp_path / name), "--weights", str(TINY), *options])
         assert (tmp_path / name).read_bytes()[:4] == (tmp_path / "out.CAE").read_bytes()[:4]
-    assert "image format" in refused(capsys, decode.main, tmp_path / "out.CAE", tmp_path / "other.cae")
+    assert "cannot be written as .cae; use" in refused(capsys, decode.main, tmp_path / "out.CAE", tmp_path / "other.cae")
 
 
 def test_read_only_outputs(tmp_path, photograph, encoded, capsys):
@@ -339,6 +341,35 @@ def test_interrupts_at_the_start_are_quiet(tmp_path, photograph, delay):
     assert str(BIN) not in errors  # a traceback of Python's own start, before any code of ours, cannot be helped
 
 
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (b"\x89CAE\x01", "is a .cae file already; decode it with cae-decode"),
+        (b"%PDF-1.7", "is a PDF document"),
+        (b'<?xml version="1.0"?>\n<!-- a -->\n<svg xmlns="x">', "is an SVG drawing"),
+        (b"\xef\xbb\xbf<svg>", "is an SVG drawing"),
+        (b"\0\0\0\x18ftypheic", "pip install pillow-heif"),
+        (b"\xff\x0a", "pip install pillow-jxl-plugin"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "pip install pillow-jxl-plugin"),
+        (b"Dear reader", "not an image that Pillow can read"),
+    ],
+)
+def test_inputs_of_other_kinds_are_named(tmp_path, monkeypatch, capsys, start, message):
+    """Where the packages for HEIC and JPEG XL are missing, they are named too."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    (tmp_path / "a.png").write_bytes(start + bytes(100))
+    assert message in refused(capsys, encode.main, tmp_path / "a.png", tmp_path / "a.cae")
+
+
+def test_formats_are_listed_in_the_help(capsys):
+    for main, names in ((decode.main, WRITABLE_SUFFIXES), (encode.main, ("HEIC", "pillow-heif", "pillow-jxl-plugin"))):
+        with pytest.raises(SystemExit):
+            main(["--help"])
+        text = capsys.readouterr().out
+        assert all(name in text for name in names)
+    assert all(streams.check_format(Path(f"a{suffix}")) for suffix in WRITABLE_SUFFIXES)
+
+
 def test_names_do_not_break_messages(tmp_path, photograph, capsys):
     name = "a\nb\x1b[31m\u2028\x85\r.png"
     escaped = r"a\nb\x1b[31m\u2028\x85\r.png"
@@ -443,8 +474,8 @@ def test_bad_input_to_decode(tmp_path, photograph, encoded, capsys):
     assert "needs the weights" in refused(capsys, decode.main, encoded, out)
     assert "region" in refused(capsys, decode.main, encoded, out, "--region", "400,0,100,100", *tiny)
     assert "x,y,width,height" in refused(capsys, decode.main, encoded, out, "--region", "1,2,3", *tiny)
-    assert "image format" in refused(capsys, decode.main, encoded, tmp_path / "out.xyz", *tiny)
-    assert "image format" in refused(capsys, decode.main, encoded, tmp_path / "out", *tiny)
+    assert "written as .xyz; use one of .png, .tif," in refused(capsys, decode.main, encoded, tmp_path / "out.xyz", *tiny)
+    assert "no file suffix; use one of .png, .tif," in refused(capsys, decode.main, encoded, tmp_path / "out", *tiny)
     assert "empty" in refused(capsys, info.main, tmp_path / "empty.cae")
     assert set(tmp_path.iterdir()) == before
 

@@ -234,7 +234,7 @@ def test_command_without_good_samples(files, capsys):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["hole.png", "heat.xyz"], "names no image format"),
+        (["hole.png", "heat.xyz"], "pictures cannot be written as .xyz"),
         (["hole.png", "hole.png"], "own source"),
         (["hole.png", "whole.png"], "may be a picture"),
         (["hole.png", "heat.png", "--threshold", "nan"], "not a finite number"),

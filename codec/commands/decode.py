@@ -16,7 +16,7 @@ from ..cli.arguments import add_file_arguments, add_resource_arguments, create_p
 from ..cli.messages import advise, name_pixel_limit, prefix_errors, report_errors
 from ..cli.values import parse_region
 from ..errors import CaeError, CutOffError, DamageError, TooLargeError, UsageError
-from ..options import SCALES_NAMED, DecodeOptions
+from ..options import SCALES_NAMED, WRITABLE_NAMED, DecodeOptions
 from ..runtime.atomic_write import check_target
 from .batch.run import run
 from .batch.task import Summary, Task, Tools
@@ -55,7 +55,10 @@ class Decoding:
         try:
             streams.check_format(Path(name))
         except CaeError as error:
-            raise UsageError(str(error)) from None
+            message = str(error)
+            if self.arguments.format is not None:
+                message = f"--format {self.arguments.format}: {message.partition(': ')[2]}"
+            raise UsageError(message) from None
         if self.arguments.format is not None and Path(name).suffix.lower() != self.suffix:
             raise UsageError(f"{name}: has another suffix than --format {self.arguments.format}; leave --format out")
 
@@ -144,7 +147,7 @@ def main(words: list[str] | None = None) -> None:
     """Runs `cae-decode` with the words of a command line (None: the process's own)."""
     parser = create_parser(
         "cae-decode",
-        "Decode a .cae file, or a region of it, to an image or .npy file; the suffix names the format. "
+        f"Decode a .cae file, or a region of it, to an image or .npy file; the suffix names the format: {WRITABLE_NAMED}. "
         "Large TIFF, PNG, PPM and .npy files are written in bands.",
     )
     add_file_arguments(parser, ".cae file", "image file to write, such as picture.png")

@@ -57,8 +57,10 @@ class Encoding:
     def accepts(self, path: Path) -> bool:
         """Returns True if a file is an image file, by its name."""
         from ..images import streams
+        from ..images.unreadable import PLUGIN_SUFFIXES
 
-        return path.suffix.lower() in streams.suffixes()
+        # without their packages, HEIC and JPEG XL are refused with the packages' names
+        return path.suffix.lower() in streams.suffixes() | PLUGIN_SUFFIXES
 
     def count_pixels(self, path: Path) -> int:
         """Returns the pixels of an image file."""
@@ -158,8 +160,9 @@ def main(words: list[str] | None = None) -> None:
     """Runs `cae-encode` with the words of a command line (None: the process's own)."""
     parser = create_parser(
         "cae-encode",
-        "Encode an image file (PNG, JPEG, TIFF, WebP, AVIF, …) or a .npy file of uint8 or uint16 to a .cae file; "
-        "large TIFF, PNG, PPM and .npy files are read in bands.",
+        "Encode an image file (PNG, JPEG, TIFF, WebP, AVIF, GIF, BMP, JPEG 2000 and what else Pillow reads; HEIC with "
+        "pillow-heif, JPEG XL with pillow-jxl-plugin) or a .npy file of uint8 or uint16 to a .cae file. Large TIFF, PNG, PPM "
+        "and .npy files are read in bands.",
     )
     add_file_arguments(parser, "image file", "file to write, whose name ends in .cae")
     rate = parser.add_mutually_exclusive_group()
