@@ -272,7 +272,11 @@ def test_weights_that_are_no_file(tmp_path):
     (tmp_path / "zero.safetensors").symlink_to("/dev/zero")
     (tmp_path / "sparse.safetensors").touch()
     os.truncate(tmp_path / "sparse.safetensors", 2**40)
-    for name, message in (("pipe", "no regular file"), ("zero", "no regular file"), ("sparse", "more than any weights file")):
+    for name, message in (
+        ("pipe", "not a regular file"),
+        ("zero", "not a regular file"),
+        ("sparse", "more than any weights file"),
+    ):
         for part in ("weights", "encoder", "decoder"):
             with pytest.raises(CaeError, match=message):
                 codec.Codec(device="cpu", **{part: tmp_path / f"{name}.safetensors"})

@@ -145,7 +145,7 @@ def test_the_commands_hint_names_its_option(tmp_path, capsys, colour, hinted, ta
         warnings.simplefilter("always")
         encode.main([str(tmp_path / "a.npy"), str(tmp_path / "a.cae"), "--weights", str(TINY), "--device", "cpu", *target])
     told = capsys.readouterr().err
-    assert told.count("a.cae: no sample of its colours is above 4095 of 65535; if they have 12 bits, say --depth 12") == hinted
+    assert told.count("a.npy: no sample of its colours is above 4095 of 65535; if they have 12 bits, pass --depth 12") == hinted
     assert "depth=" not in told
 
 

@@ -20,9 +20,9 @@ from codec import CaeError
 from codec.commands.decode import main as decode
 from codec.images import streams
 from codec.images.jpeg_xl import bits_of_jpeg_xl
-from codec.images.opening import describe_unknown
 from codec.images.picture import from_array
 from codec.images.streams.png import make_chunk
+from codec.images.unreadable import describe_unreadable
 
 from .conftest import DATA
 
@@ -390,9 +390,9 @@ def test_heic_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("start", "message"),
     [
-        (b"\0\0\0\x18ftypheic", "install pillow-heif"),
-        (b"\xff\x0a", "install pillow-jxl-plugin"),
-        (b"\0\0\0\x0cJXL \r\n\x87\n", "install pillow-jxl-plugin"),
+        (b"\0\0\0\x18ftypheic", "pip install pillow-heif"),
+        (b"\xff\x0a", "pip install pillow-jxl-plugin"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "pip install pillow-jxl-plugin"),
         (b"%PDF-1.7", "a PDF document"),
         (b"<?xml version='1.0'?>\n<svg xmlns=''/>", "an SVG drawing"),
         (b"<svg/>", "an SVG drawing"),
@@ -402,4 +402,4 @@ def test_heic_is_read(tmp_path):
 )
 def test_files_that_no_plugin_reads_are_named(tmp_path, start, message):
     (tmp_path / "a").write_bytes(start)
-    assert message in describe_unknown(tmp_path / "a")
+    assert message in describe_unreadable(tmp_path / "a")

@@ -5,6 +5,7 @@ import functools
 import http.client
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -196,6 +197,37 @@ def test_answers_are_kept_only_as_long_as_the_file(folder, get):
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "[", ""])
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [("{0}", 304), ("W/{0}", 304), ('"x", {0}', 304), ('W/"x",W/{0}', 304), ("*", 304), ('"x"', 200), ("", 200)],
+)
+def test_tags_in_all_their_forms(folder, get, header, status):
+    at = f"/pictures/{keys(folder)['wide.cae']}/picture_files/8/0_0.png"
+    assert get(at, If_None_Match=header.format(get(at).headers["ETag"])).status == status
+
+
+def test_a_folder_without_files_says_what_is_missing(tmp_path):
+    Image.new("L", (5, 5)).save(tmp_path / "a.png")
+    process, port = start(tmp_path)
+    assert b"no .cae files here yet" in ask(port, "/").body
+    assert f"no .cae files in {tmp_path} yet" in end(process)[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs file names of any bytes")
+def test_names_that_are_not_utf8(tmp_path, folder):
+    """They are shown with a replacement character, also where the file is damaged."""
+    for name, data in ((b"caf\xe9.cae", (folder / "wide.cae").read_bytes()), (b"\xff.cae", b"not a picture")):
+        (tmp_path / os.fsdecode(name)).write_bytes(data)
+    process, port = start(tmp_path)
+    try:
+        page = ask(port, "/")
+        assert page.status == 200 and page.body.decode().count("\ufffd") >= 2
+        for key in keys(tmp_path).values():
+            assert "\ufffd" in ask(port, f"/pictures/{key}/").body.decode()
+    finally:
+        assert end(process)[0] == ""
+
+
 def test_foreign_names_are_refused(get, host):
     assert get("/", Host=host).status in (400, 421)
 
@@ -221,9 +253,9 @@ def test_one_file_has_no_list(folder):
 def test_wrong_arguments(capsys, tmp_path, folder):
     for arguments, message in (
         ([tmp_path / "none.cae"], "there is no such file"),
-        ([folder, "--port", "70000"], "port 70000 is not"),
+        ([folder, "--port", "70000"], "70000 is out of range; use 0 to 65535"),
         ([folder, "--host", "no such host"], "cannot listen on"),
-        ([folder, "--cache", "-1"], "--cache -1"),
+        ([folder, "--cache", "-1"], "-1 is out of range; use 0 or more"),
         ([], "required"),
     ):
         with pytest.raises(SystemExit) as ended:

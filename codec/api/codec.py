@@ -155,8 +155,8 @@ class Codec:
                 say: errors count as shares of white.
             metadata: replaces the ICC profile, EXIF block and XMP packet of a Pillow image, under `iccp`, `exif` and `xmp `
                 (None: its own).
-            progress: called with numbers of pixels whose symbols have been searched, on any thread, which add up to the
-                picture's at efforts from 3 on; for a target again for each file that is tried.
+            progress: called with numbers of pixels that are done, on any thread, which add up to the picture's; for a target
+                again for each file that is tried.
 
         A target takes about three times as long, a PSNR five times. A RuntimeWarning says where it is missed: by a file that
         is more than 2 % smaller, or at the ends of the qualities.

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..coding.encoder import BandEncoder
 from ..coding.jobs import EncodeJob
-from ..errors import CaeError
+from ..errors import CaeError, SampleError
 from ..format import container
 from ..format.buffers import as_bytes
 from ..format.header import MODES, Kind
@@ -136,9 +136,11 @@ class PictureWriter:
 
     @contextlib.contextmanager
     def _errors_named(self) -> Iterator[None]:
-        """Turns errors of the file into CaeError, and puts its name before them."""
+        """Turns errors of the file into CaeError, and puts its name before them. Wrong samples are not the file's fault."""
         try:
             yield
+        except SampleError:
+            raise
         except CaeError as error:
             raise error.prefixed(self._name) from None
         except (OSError, ValueError) as error:  # the latter where the file is closed

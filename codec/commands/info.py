@@ -36,6 +36,8 @@ def main(words: list[str] | None = None) -> None:
     )
     parser.add_argument("--weights", type=Path, metavar="FILE", help="weights file for --bits (default: the installed ones)")
     arguments = parser.parse_args(words)
+    if arguments.weights is not None and not arguments.bits:
+        parser.error("--weights is for --bits, which is missing")
     with report_errors(parser.prog):
         if len(arguments.inputs) == 1:
             _describe_one(arguments.inputs[0], arguments)
@@ -84,14 +86,18 @@ def _read_facts(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _check_undamaged(name: str, facts: dict[str, Any]) -> None:
     if damaged := facts.get("damaged"):
-        parts = "1 part of the file is" if len(damaged) == 1 else f"{len(damaged)} parts of the file are"
-        raise CaeError(f"{name}: {parts} damaged; get the file again, or decode it with --keep-going")
+        # the colours and the alpha of a tile are named one by one, and the end is no tile
+        tiles = len({part.partition("tile ")[2] for part in damaged if "tile " in part})
+        what = "the end of the file is" if not tiles else "1 tile is" if tiles == 1 else f"{tiles} tiles are"
+        raise CaeError(f"{name}: {what} damaged; get the file again, or decode it with --keep-going")
 
 
 def _format_lines(facts: dict[str, Any]) -> str:
     """Formats facts for people, one a line, without parts that a file does not have."""
     shown = dict(facts)
     shown["bits_per_pixel"] = f"{facts['bits_per_pixel']:.4f}"
+    if shown.pop("lossless"):
+        shown["quality"] = "lossless"
     metadata = {name.strip(): size for name, size in facts["metadata"].items()}
     shown["metadata"] = _format_counts(metadata, "{0} {1} bytes")
     shown["kinds"] = _format_counts(facts["kinds"], "{1} {0}")

@@ -9,7 +9,7 @@ from ..errors import DamageError
 from . import container
 from .buffers import Buffer, as_bytes, drop_traceback
 from .container import Container
-from .header import HEADER_SIZE, Header, Kind, Plane
+from .header import HEADER_SIZE, NO_MODEL, Header, Kind, Plane
 from .payload import LENGTH_SIZE, lossless_length
 from .sources import ByteSource, MemorySource
 
@@ -19,6 +19,7 @@ class Info:
     """Facts of a file: sizes in pixels and bytes; `metadata` maps section names to the bytes that they
     take in the file, compressed.
 
+    `lossless` is True if the whole file was coded with `lossless`; then its quality is 100 and says nothing.
     `depth` are the bits of a sample, `kinds` the numbers of tiles of each kind. `parts` are the bytes of the header, of
     metadata with their names and checksums, of the index, of transform-coded and lossless parts, and of alpha; they add up
     to `bytes`.
@@ -29,6 +30,7 @@ class Info:
     mode: str
     depth: int
     quality: int
+    lossless: bool
     tile: int
     tiles: int
     model_id: str
@@ -107,6 +109,7 @@ class PayloadCounts:
             mode=header.mode,
             depth=header.depth,
             quality=header.quality,
+            lossless=header.model_id == NO_MODEL,
             tile=header.tile,
             tiles=header.tile_count,
             model_id=header.model_id.hex(),

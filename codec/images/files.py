@@ -16,14 +16,16 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from ..errors import CaeError, TooLargeError
 from ..format.limits import PIXELS_MAX, check_size
 from ..metadata import EXIF, EXIF_FORMATS, ICC_PROFILE, SECTIONS, XMP
+from ..options import WRITABLE_NAMED
 from ..runtime.atomic_write import atomic_write
 from .bit_depth import is_high_bit_depth
 from .high_bit_depth import read_high_bit_depth
 from .metadata import is_orientation_alone, metadata_for_pillow
-from .opening import describe_unknown, open_image, prepare_pixels
+from .opening import open_image, prepare_pixels
 from .orientation import upright
 from .picture import Picture, from_array, from_pillow, to_pillow
 from .samples import converted
+from .unreadable import describe_unreadable
 
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": "4:4:4"},
@@ -84,7 +86,7 @@ def reading_errors(path: Path) -> Iterator[None]:
     except Warning:  # where warnings are errors
         raise
     except UnidentifiedImageError:
-        raise CaeError(f"{path}: {describe_unknown(path)}") from None
+        raise CaeError(f"{path}: {describe_unreadable(path)}") from None
     except OSError as error:
         raise CaeError(f"{path}: {error.strerror or error}") from None
     except Image.DecompressionBombError:
@@ -112,7 +114,8 @@ def check_format(path: Path) -> str:
     """Returns the image format of a file's suffix; raises CaeError if there is none that keeps pictures as they are."""
     kind = Image.registered_extensions().get(path.suffix.lower(), "")
     if kind not in _FORMATS or kind not in Image.SAVE:
-        raise CaeError(f"{path}: {path.suffix or 'no suffix'} names no image format that keeps the picture as it is; use .png")
+        wrong = f"pictures cannot be written as {path.suffix}" if path.suffix else "no file suffix"
+        raise CaeError(f"{path}: {wrong}; use one of {WRITABLE_NAMED}")
     return kind
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..errors import CaeError
+from ..errors import CaeError, extra_advice
 from .bit_depth import bits_in_file
 from .metadata import read_metadata
 from .picture import Picture, from_array
@@ -31,7 +31,7 @@ def read_high_bit_depth(image: Image.Image, path: Path) -> Picture:
     try:
         import imagecodecs
     except ImportError:
-        advice = f"install it (pip install 'cae-codec[deep]'), or {advice}"
+        advice = f"{extra_advice('deep')}; or {advice}"
         raise CaeError(f"this {image.format} file has more than 8 bits a channel, which needs imagecodecs; {advice}") from None
     bits = bits_in_file(image)
     pixels = getattr(imagecodecs, name)(path.read_bytes())

@@ -5,17 +5,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import re
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from PIL import Image, ImageFile, UnidentifiedImageError
-
-from ..format.header import MAGIC
-
-_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
 def open_image(source: Path | BinaryIO, formats: Sequence[str] | None = None) -> ImageFile.ImageFile:
@@ -69,24 +64,6 @@ def _plugins(formats: Sequence[str] | None) -> Iterator[str]:
         for kind in (kind for kind in (formats or tuple(Image.ID)) if kind in Image.OPEN and kind not in tried):
             tried.add(kind)
             yield kind
-
-
-def describe_unknown(path: Path) -> str:
-    """Returns the error message for a file that no plugin takes."""
-    start = b""
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        start = file.read(256)
-    if start[4:8] == b"ftyp" and start[8:12] in _HEIC_BRANDS:
-        return "a HEIC image; install pillow-heif to read it (pip install pillow-heif)"
-    if start.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
-        return "a JPEG XL image; install pillow-jxl-plugin to read it (pip install pillow-jxl-plugin)"
-    if start.startswith(MAGIC):
-        return "a .cae file already; decode it with cae-decode"
-    if start.startswith(b"%PDF"):
-        return "a PDF document; convert its pages to images first"
-    if re.match(rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*|<!DOCTYPE svg[^>]*>\s*)*<svg\b", start, re.DOTALL):
-        return "an SVG drawing; convert it to PNG first"
-    return "not an image that Pillow can read"
 
 
 @functools.cache

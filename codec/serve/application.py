@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import html
 import itertools
+import re
 import string
 import urllib.parse
 from collections.abc import Callable, Sequence
@@ -27,7 +28,7 @@ from ..errors import CaeError
 from ..format import container
 from ..format.sources import open_source
 from . import levels
-from .library import Library, PictureFile
+from .library import Library, PictureFile, displayable
 from .store import OpenPicture, PictureStore
 
 STATIC_FOLDER = Path(__file__).with_name("static")
@@ -91,7 +92,7 @@ class Viewer:
             raise HTTPException(404)
         factor = levels.reduction(size, level)
         headers = {"ETag": f'"{picture.version}"', "Cache-Control": "no-cache"}
-        if request.headers.get("If-None-Match") == headers["ETag"]:
+        if _matches(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         png = await self._in_turn(request, lambda: self._store.tile(file.path, picture, region, factor))
         if png is None:
@@ -193,11 +194,20 @@ async def _report_http_error(_: Request, error: Exception) -> Response:
     return PlainTextResponse(error.detail, error.status_code, error.headers)
 
 
+def _matches(request: Request, tag: str) -> bool:
+    """Returns True if a request's If-None-Match is `*` or lists a tag, weak or strong."""
+    listed = ",".join(request.headers.getlist("If-None-Match"))
+    return listed.strip() == "*" or tag in re.findall('"[^"]*"', listed)
+
+
 def _index_page(files: dict[str, PictureFile]) -> str:
     entries = "\n".join(_entry(key, file) for key, file in itertools.islice(files.items(), LISTED_MAX))
     count = f"{len(files)} pictures" if len(files) <= LISTED_MAX else f"The first {LISTED_MAX} of {len(files)} pictures"
     page = string.Template((STATIC_FOLDER / "index.html").read_text(encoding="utf-8"))
-    return page.substitute(count=count if files else "There are no pictures here yet.", entries=entries)
+    return page.substitute(
+        count=count if files else "There are no .cae files here yet; cae-encode makes them.",
+        entries=entries,
+    )
 
 
 def _entry(key: str, file: PictureFile) -> str:
@@ -222,4 +232,4 @@ def _format_bytes(size: int) -> str:
 
 def _message_without_path(error: Exception, file: PictureFile) -> str:
     """Returns an error's message without the folders of the file."""
-    return str(error).replace(str(file.path), file.name)
+    return displayable(str(error).replace(str(file.path), file.name))

@@ -63,24 +63,15 @@ class PictureBar:
     def __init__(self, quiet: bool, delay: float = DELAY) -> None:
         self._quiet, self._delay = quiet, delay
 
-    def track_bands(self, bands: Iterable[np.ndarray], pixels: int, name: str, *, ahead: bool = False) -> Iterator[np.ndarray]:
-        """Passes on the bands and counts their pixels.
-
-        With `ahead`, the consumer takes several bands before it works on them. They count once it returns after a while.
-        """
-        taken = 0
+    def track_bands(self, bands: Iterable[np.ndarray], pixels: int, name: str) -> Iterator[np.ndarray]:
+        """Passes on the bands and counts their pixels."""
         with self._open(pixels, name) as bar:
             for band in bands:
-                taken += band.shape[0] * band.shape[1]
-                start = time.monotonic()
-                if not ahead:
-                    bar.update(taken / 1e6 - bar.n)
+                bar.update(band.shape[0] * band.shape[1] / 1e6)
                 yield band
-                if ahead and time.monotonic() - start > 0.1:
-                    bar.update(taken / 1e6 - bar.n)
 
     @contextlib.contextmanager
-    def track_search(self, pixels: int | None, name: str) -> Iterator[Callable[[float], None]]:
+    def track_work(self, pixels: int | None, name: str) -> Iterator[Callable[[float], None]]:
         """Gives a function that counts pixels, on any thread; `pixels` is None where the sum is unknown."""
         lock = threading.Lock()
 
