@@ -1,6 +1,7 @@
 """Image files that other programs got wrong, by every door: files in bands or whole, Pillow images, and Pillow's `save`."""
 
 import dataclasses
+import importlib.util
 import io
 import struct
 import warnings
@@ -400,6 +401,7 @@ def test_heic_is_read(tmp_path):
         (b"text", "not an image that Pillow can read"),
     ],
 )
-def test_files_that_no_plugin_reads_are_named(tmp_path, start, message):
+def test_files_that_no_plugin_reads_are_named(monkeypatch, tmp_path, start, message):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)  # as where no package for it is installed
     (tmp_path / "a").write_bytes(start)
     assert message in describe_unreadable(tmp_path / "a")
