@@ -43,10 +43,10 @@ _HIDDEN_BITS = 0.02
 """Bits that the transform takes for each hidden pixel, as measured for a plain ground at quality 50."""
 _WORTH_TRYING = 2.0
 """A whole tile is tried without loss up to so many times the transform's cost, by the estimate."""
-_FAITHFUL_FROM = 80
+_FAITHFUL_FROM = 90
 """Lowest quality at which a tile is coded without loss if the transform's error exceeds what the quality stands for."""
 _EXCESS = 1.25
-"""Factor by which it may be exceeded: 1 dB. Of Kodak's photographs at qualities 80 to 100 none has more than 0.85."""
+"""Factor by which it may be exceeded: 1 dB. Of 40 validation photographs 38 stay below it at qualities 90 to 100."""
 
 
 @dataclasses.dataclass(frozen=True)
