@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..cli.arguments import add_resource_arguments, create_parser
-from ..cli.messages import one_line, prefix_errors, report_errors
+from ..cli.messages import name_pixel_limit, one_line, prefix_errors, report_errors
 from ..errors import CaeError
 from ..options import DEFAULT_INSPECTION_QUALITY
 from ..runtime.atomic_write import check_target
@@ -150,7 +150,8 @@ class _Inspector:
     def _trace(self, path: Path, maps: Sequence[str]) -> tuple[Picture, CodingMaps]:
         from ..images.files import read_image
 
-        picture = read_image(path, self.pixels_max)
+        with name_pixel_limit():
+            picture = read_image(path, self.pixels_max)
         with prefix_errors(path):
             return picture, self.codec.inspect(picture.colour, self.quality, maps=maps)
 
