@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..cli.arguments import add_resource_arguments, create_parser
-from ..cli.messages import one_line, prefix_errors, report_errors
+from ..cli.messages import name_pixel_limit, one_line, prefix_errors, report_errors
 from ..cli.standard_streams import open_input
 from ..cli.values import parse_integer
 from ..errors import CaeError
@@ -174,7 +174,7 @@ class _Inspector:
     def _trace(self, path: Path, maps: Sequence[str]) -> tuple[Picture, CodingMaps]:
         from ..images.files import read_image
 
-        with open_input(str(path)) as file:
+        with open_input(str(path)) as file, name_pixel_limit():
             picture = read_image(file, self.pixels_max)
         with prefix_errors(path):
             return picture, self.codec.inspect(picture.colour, self.quality, maps=maps)
