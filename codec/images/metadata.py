@@ -11,6 +11,7 @@ from PIL.ImageFile import ImageFile
 
 from ..metadata import EXIF, ICC_PROFILE, SECTIONS, SECTIONS_BY_OPTION, XMP, MetadataSection
 from .bit_depth import reopened
+from .colour_space import profile_of_gamma
 
 _ORIENTATION_TAG = 274
 _IFD_TAGS = (34665, 34853)
@@ -69,6 +70,7 @@ def as_section(content: object) -> bytes:
 
 def _read_profile(image: Image.Image) -> bytes:
     profile = as_section(image.info.get(ICC_PROFILE.pillow_key)) or _raw_profile(image, "icc") or _raw_profile(image, "icm")
+    profile = profile or profile_of_gamma(image)
     # pixels are converted to RGB, which a profile for another colour space does not fit
     is_converted = image.mode in ("CMYK", "LAB") or (image.mode in ("YCbCr", "HSV") and profile[16:20] != b"RGB ")
     return b"" if is_converted else profile
@@ -166,7 +168,8 @@ def select_metadata(metadata: Mapping[str, bytes], options: Collection[str]) -> 
     """
     selected = {
         section.name: metadata[section.name]
-        for option, section in SECTIONS_BY_OPTION.items()
+        for option, sections in SECTIONS_BY_OPTION.items()
+        for section in sections
         if option in options and section.name in metadata
     }
     if EXIF.name not in selected and (turned := orientation(metadata)) != 1:
