@@ -21,7 +21,7 @@ from .bit_depth import is_high_bit_depth
 from .colour_space import with_avif_code_points, with_png_chunks
 from .high_bit_depth import read_high_bit_depth
 from .metadata import is_orientation_alone, metadata_for_pillow
-from .opening import describe_unknown, open_image, prepare_pixels
+from .opening import describe_unknown, icon_sizes, open_image, prepare_pixels
 from .orientation import upright
 from .picture import Picture, from_array, from_pillow, to_pillow
 from .samples import converted
@@ -56,6 +56,9 @@ def read_image(path: Path, pixels_max: int = PIXELS_MAX, advice: str = "") -> Pi
     Raises:
         CaeError: for files that are no images, damaged or too large.
     """
+    with reading_errors(path):
+        for size in icon_sizes(path):
+            check_size(*size, pixels_max, advice)
     with reading_errors(path), open_image(path) as image:
         return read_opened(image, path, pixels_max, advice)
 
