@@ -466,3 +466,19 @@ def test_gamma_and_chromaticities_become_a_profile(tmp_path, bits, channels):
     assert np.abs(np.array(shown.getpixel((0, 0))) - 128).max() <= 3  # 55 of 255 in linear light
     if channels == 3:
         assert profile.profile.red_primary[1][:2] == pytest.approx((0.68, 0.32), abs=0.03)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+@pytest.mark.parametrize("kind", ["png", "jpg", "tif", "bmp"])
+@pytest.mark.parametrize("dots", [(300, 300), (600, 200), (72, 72)])
+def test_resolution_is_kept(tmp_path, kind, suffix, dots):
+    Image.new("RGB", (16, 16)).save(tmp_path / f"a.{kind}", dpi=dots)
+    with streams.open_picture(tmp_path / f"a.{kind}") as source:
+        metadata = dict(source.metadata)
+        picture = dataclasses.replace(from_array(np.concatenate(list(source.bands))), metadata=metadata)
+    streams.write_picture(tmp_path / f"b.{suffix}", picture)
+    with Image.open(tmp_path / f"b.{suffix}") as image:
+        if dots == (72, 72):  # as programs write where they know none
+            assert metadata == {}
+        else:
+            assert image.info["dpi"] == pytest.approx(dots, abs=0.1)

@@ -20,7 +20,7 @@ from ..runtime.atomic_write import atomic_write
 from .bit_depth import is_high_bit_depth
 from .colour_space import with_avif_code_points, with_png_chunks
 from .high_bit_depth import read_high_bit_depth
-from .metadata import is_orientation_alone, metadata_for_pillow
+from .metadata import is_orientation_alone, metadata_for_pillow, resolution
 from .opening import describe_unknown, icon_sizes, open_image, prepare_pixels
 from .orientation import upright
 from .picture import Picture, from_array, from_pillow, to_pillow
@@ -247,6 +247,8 @@ def _save(path: Path, image: Image.Image, kind: str, metadata: dict[str, bytes],
 
 def _save_options(path: Path, kind: str, metadata: dict[str, bytes]) -> dict[str, Any]:
     options = _SAVE_OPTIONS.get(kind, {}) | metadata
+    if dots_per_inch := resolution({EXIF.name: metadata.get(EXIF.pillow_key, b"")}):
+        options["dpi"] = dots_per_inch
     if kind == "JPEG2000" and path.suffix.lower() in _CODESTREAMS:
         options["no_jp2"] = True
     if kind == "JPEG" and len(metadata.get(ICC_PROFILE.pillow_key, b"")) > _JPEG_PROFILE_MAX:
