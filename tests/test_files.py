@@ -121,8 +121,8 @@ def test_sixteen_bits_are_rounded_with_a_word_where_a_format_holds_eight(cat, tm
 def test_pixels_survive_a_lossless_file_or_are_refused(cat, tmp_path, suffix, mode):
     picture = from_pillow(cat.convert(mode))
     if picture.alpha is not None:
-        alpha = np.where(picture.colour[..., :1] > 128, picture.colour[..., :1], 0)
-        picture = dataclasses.replace(picture, pixels=np.concatenate([picture.colour, alpha], -1))
+        alpha = np.where(picture.colour[..., 0] > 128, picture.colour[..., 0], 0)
+        picture = dataclasses.replace(picture, pixels=np.dstack([picture.colour, alpha]))
     path = tmp_path / f"cat.{suffix}"
     try:
         write_image(path, picture)

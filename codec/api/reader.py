@@ -103,7 +103,7 @@ class PictureReader:
 
     @property
     def metadata(self) -> dict[str, bytes]:
-        """ICC profile, EXIF block and XMP packet under `iccp`, `exif` and `xmp `; those that the file has."""
+        """The metadata that the file has, by the names that `codec.encode` takes: `iccp`, `exif`, `xmp ` and others."""
         return dict(self._file.metadata)
 
     @property

@@ -18,7 +18,7 @@ _LEVELS = {"1": 2, "L;2": 4, "L;4": 16}
 def refuse_signed(image: Image.Image) -> None:
     """Raises CaeError for a TIFF image of signed samples, whose -1 Pillow hands out as 255."""
     if image.format == "TIFF" and _SIGNED in _tag(image, _SAMPLE_FORMAT, ()):
-        raise CaeError("its samples are signed numbers; save them as unsigned integers of 8 or 16 bits")
+        raise CaeError("its samples are signed or complex numbers; save them as unsigned integers of 8 or 16 bits")
 
 
 def gray_of_16_bits(image: Image.Image) -> np.ndarray:

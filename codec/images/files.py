@@ -15,13 +15,14 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from ..errors import CaeError, TooLargeError
 from ..format.limits import PIXELS_MAX, check_size
-from ..metadata import EXIF, EXIF_FORMATS, ICC_PROFILE, SECTIONS, XMP
+from ..metadata import CICP, COLOUR_SPACE, COLOUR_SPACE_FORMATS, EXIF, EXIF_FORMATS, ICC_PROFILE, SECTIONS, XMP
 from ..options import WRITABLE_NAMED
 from ..runtime.atomic_write import atomic_write
 from .bit_depth import is_high_bit_depth
+from .colour_space import with_avif_code_points, with_png_chunks
 from .high_bit_depth import read_high_bit_depth
-from .metadata import is_orientation_alone, metadata_for_pillow
-from .opening import open_image, prepare_pixels
+from .metadata import is_orientation_alone, metadata_for_pillow, resolution
+from .opening import icon_sizes, open_image, prepare_pixels
 from .orientation import upright
 from .picture import Picture, from_array, from_pillow, to_pillow
 from .samples import converted
@@ -57,6 +58,9 @@ def read_image(path: Path, pixels_max: int = PIXELS_MAX, advice: str = "") -> Pi
     Raises:
         CaeError: for files that are no images, damaged or too large.
     """
+    with reading_errors(path):
+        for size in icon_sizes(path):
+            check_size(*size, pixels_max, advice)
     with reading_errors(path), open_image(path) as image:
         return read_opened(image, path, pixels_max, advice)
 
@@ -196,6 +200,10 @@ def _selections(metadata: dict[str, bytes], mode: str, kind: str) -> Iterator[di
         # Pillow would leave them out in silence
         yield {}
         return
+    elsewhere = {section.pillow_key for section in COLOUR_SPACE if section not in COLOUR_SPACE_FORMATS.get(kind, ())}
+    if kind == "AVIF" and ICC_PROFILE.pillow_key in metadata:
+        elsewhere.add(CICP.pillow_key)  # Pillow writes one of them
+    metadata = {key: content for key, content in metadata.items() if key not in elsewhere}
     yield metadata
     accepted = {}
     for key, content in metadata.items():
@@ -211,8 +219,21 @@ def _selections(metadata: dict[str, bytes], mode: str, kind: str) -> Iterator[di
 def _save(path: Path, image: Image.Image, kind: str, metadata: dict[str, bytes], file: BinaryIO) -> None:
     """Writes an image to an open file; raises _RefusedError if the format cannot hold it."""
     try:
+        colour_space = {
+            section.name: metadata[section.pillow_key] for section in COLOUR_SPACE if section.pillow_key in metadata
+        }
+        metadata = {key: content for key, content in metadata.items() if key not in colour_space}
         options = _save_options(path, kind, metadata)
-        if kind == "JPEG2000":
+        if colour_space:
+            buffer = io.BytesIO()
+            image.save(buffer, kind, **options)
+            data = buffer.getvalue()
+            if kind == "PNG":
+                data = with_png_chunks(data, colour_space)
+            elif (data := with_avif_code_points(data, colour_space[CICP.name])) is None:
+                raise ValueError("it has no place for the colour space")
+            file.write(data)
+        elif kind == "JPEG2000":
             # its encoder never ends where writing fails
             buffer = io.BytesIO()
             image.save(buffer, kind, **options)
@@ -229,6 +250,8 @@ def _save(path: Path, image: Image.Image, kind: str, metadata: dict[str, bytes],
 
 def _save_options(path: Path, kind: str, metadata: dict[str, bytes]) -> dict[str, Any]:
     options = _SAVE_OPTIONS.get(kind, {}) | metadata
+    if dots_per_inch := resolution({EXIF.name: metadata.get(EXIF.pillow_key, b"")}):
+        options["dpi"] = dots_per_inch
     if kind == "JPEG2000" and path.suffix.lower() in _CODESTREAMS:
         options["no_jp2"] = True
     if kind == "JPEG" and len(metadata.get(ICC_PROFILE.pillow_key, b"")) > _JPEG_PROFILE_MAX:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from ..errors import CaeError, extra_advice
 from .bit_depth import bits_in_file
+from .colour_space import read_colour_space
 from .metadata import read_metadata
 from .picture import Picture, from_array
 from .samples import scaled
@@ -38,4 +39,4 @@ def read_high_bit_depth(image: Image.Image, path: Path) -> Picture:
     if pixels.dtype != np.uint16 or pixels.shape[:2] != (image.height, image.width):
         raise CaeError(f"this {image.format} file holds {pixels.dtype} {pixels.shape}; {advice}")
     picture = from_array(scaled(np.minimum(pixels, 2**bits - 1), 2**bits - 1, 16))
-    return dataclasses.replace(picture, metadata=read_metadata(image), own_depth=bits)
+    return dataclasses.replace(picture, metadata=read_metadata(image) | read_colour_space(image), own_depth=bits)

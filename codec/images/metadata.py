@@ -11,8 +11,11 @@ from PIL.ImageFile import ImageFile
 
 from ..metadata import EXIF, ICC_PROFILE, SECTIONS, SECTIONS_BY_OPTION, XMP, MetadataSection
 from .bit_depth import reopened
+from .colour_space import profile_of_gamma
 
 _ORIENTATION_TAG = 274
+_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
+_INCH, _CENTIMETRE = 2, 3
 _IFD_TAGS = (34665, 34853)
 # tags that describe the picture; TIFF files mix them with tags that describe how pixels are stored
 _PICTURE_TAGS = (270, 271, 272, 274, 305, 306, 315, 33432, *_IFD_TAGS)
@@ -69,6 +72,7 @@ def as_section(content: object) -> bytes:
 
 def _read_profile(image: Image.Image) -> bytes:
     profile = as_section(image.info.get(ICC_PROFILE.pillow_key)) or _raw_profile(image, "icc") or _raw_profile(image, "icm")
+    profile = profile or profile_of_gamma(image)
     # pixels are converted to RGB, which a profile for another colour space does not fit
     is_converted = image.mode in ("CMYK", "LAB") or (image.mode in ("YCbCr", "HSV") and profile[16:20] != b"RGB ")
     return b"" if is_converted else profile
@@ -132,6 +136,27 @@ def read_bmp_profile(image: Image.Image) -> bytes:
         return profile if len(profile) == size else b""
 
 
+def resolution(metadata: Mapping[str, bytes]) -> tuple[float, float] | None:
+    """Returns the dots per inch that an EXIF block gives across and down; None for none, and for those that say nothing."""
+    tags = Image.Exif()
+    try:
+        tags.load(metadata.get(EXIF.name, b""))
+        dots = float(tags[_X_RESOLUTION]), float(tags[_Y_RESOLUTION])
+        unit = tags.get(_RESOLUTION_UNIT, _INCH)
+    except Exception:  # a damaged block, or one without them
+        return None
+    dots = tuple(2.54 * value for value in dots) if unit == _CENTIMETRE else dots
+    return dots if unit in (_INCH, _CENTIMETRE) and _says_something(dots) else None
+
+
+def _says_something(dots_per_inch: object) -> bool:
+    """Returns True for a resolution other than those that programs write where they know none."""
+    if not isinstance(dots_per_inch, tuple) or len(dots_per_inch) != 2:
+        return False
+    across, down = (float(value) for value in dots_per_inch)
+    return min(across, down) > 1 and (round(across), round(down)) not in ((72, 72), (96, 96))
+
+
 def metadata_for_pillow(metadata: Mapping[str, bytes]) -> dict[str, bytes]:
     """Returns metadata by their keys in the `info` of a Pillow image."""
     return {section.pillow_key: metadata[section.name] for section in SECTIONS if section.name in metadata}
@@ -166,7 +191,8 @@ def select_metadata(metadata: Mapping[str, bytes], options: Collection[str]) -> 
     """
     selected = {
         section.name: metadata[section.name]
-        for option, section in SECTIONS_BY_OPTION.items()
+        for option, sections in SECTIONS_BY_OPTION.items()
+        for section in sections
         if option in options and section.name in metadata
     }
     if EXIF.name not in selected and (turned := orientation(metadata)) != 1:
@@ -183,4 +209,6 @@ def _collect_exif(image: Image.Image) -> bytes:
     for tag in _PICTURE_TAGS:
         if tag in tags:
             collected[tag] = tags.get_ifd(tag) if tag in _IFD_TAGS else tags[tag]
+    if _says_something(resolution := image.info.get("dpi")):
+        collected[_X_RESOLUTION], collected[_Y_RESOLUTION], collected[_RESOLUTION_UNIT] = *resolution, _INCH
     return collected.tobytes() if len(collected) else b""

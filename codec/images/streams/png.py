@@ -14,6 +14,7 @@ from PIL import Image
 
 from ...errors import CaeError
 from ...format.limits import PIXELS_MAX, check_size
+from ..colour_space import read_png_colour_space
 from ..files import warn_of_frames
 from ..metadata import read_metadata
 from ..opening import open_image
@@ -91,9 +92,9 @@ def open_bands(path: Path, file: BinaryIO, image: Image.Image) -> BandSource:
     small += [whole for name, after, whole in others if not after and name != b"IHDR"]
     small += [make_chunk(b"IDAT", zlib.compress(bytes(1 + max(1, _CHANNELS[colour] * bits // 8))))]
     small += [whole for _, after, whole in others if after]
-    with open_image(io.BytesIO(b"".join(small)), ("PNG",)) as one:
+    with open_image(one_file := io.BytesIO(b"".join(small)), ("PNG",)) as one:
         one.load()
-        channels, metadata = len(mode_for(one)), read_metadata(one)
+        channels, metadata = len(mode_for(one)), read_metadata(one) | read_png_colour_space(one_file)
     palette = b"".join(whole for name, _, whole in others if name in (b"PLTE", b"tRNS"))
     row_format = _RowFormat(width, bits, colour, palette)
     if bits == _HIGH_BIT_DEPTH:
