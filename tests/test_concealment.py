@@ -71,7 +71,9 @@ def test_bytes_behind_the_end(tiny, chelsea, tmp_path, capsys):
     words = [str(path), str(tmp_path / "a.png"), "--weights", str(TINY)]
     with pytest.raises(SystemExit, match=r"longer\.cae: 4 bytes follow the last tile; .*--keep-going"):
         main(words)
-    main([*words, "--keep-going"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        main([*words, "--keep-going"])
     assert f"{path}: 4 bytes follow the last tile, left out" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="1 part of the file is damaged"):
         info.main([str(path), "--check"])
@@ -183,10 +185,10 @@ def test_nothing_but_damage(tiny, chelsea):
     data = tiny.encode(chelsea[:256, :448], 50, tile=64)
     pixels, (said,) = filled(tiny, damaged(data, *((tile, Plane.COLOUR) for tile in range(28))))
     assert pixels.shape == (256, 448, 3)
-    assert said.count("tile") == 28
+    assert said.startswith("28 tiles are damaged") and said.count("tile ") == 5
     pieces = tiny.encode(np.zeros((64 * 11, 64 * 11), np.uint8), 1, tile=64)
     _, (said,) = filled(tiny, damaged(pieces, *((tile, Plane.COLOUR) for tile in range(121))))
-    assert said.count("tile") == 100 and "and 21 more are damaged" in said
+    assert said.startswith("121 tiles are damaged") and said.count("tile ") == 5
 
 
 def test_the_first_damaged_tile_ends_a_decode(tiny, chelsea):
