@@ -9,7 +9,6 @@ import re
 import string
 import urllib.parse
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from starlette.applications import Starlette
@@ -27,11 +26,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..errors import CaeError
 from ..format import container
 from ..format.sources import open_source
+from ..runtime.resources import package_folder
 from . import levels
 from .library import Library, PictureFile, displayable
 from .store import OpenPicture, PictureStore
 
-STATIC_FOLDER = Path(__file__).with_name("static")
+STATIC_FOLDER = package_folder("serve/static")
 DECODING_MAX = 2
 """Requests that decode at the same time."""
 WAITING_MAX = 64
