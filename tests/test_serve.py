@@ -213,7 +213,6 @@ def test_answers_are_kept_only_as_long_as_the_file(folder, get):
     assert get(at.replace("0_0", "9_9"), If_None_Match=tag).status == 404
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "[", ""])
 @pytest.mark.parametrize(
     ("header", "status"),
     [("{0}", 304), ("W/{0}", 304), ('"x", {0}', 304), ('W/"x",W/{0}', 304), ("*", 304), ('"x"', 200), ("", 200)],
@@ -245,6 +244,7 @@ def test_names_that_are_not_utf8(tmp_path, folder):
         assert end(process)[0] == ""
 
 
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "[", ""])
 def test_foreign_names_are_refused(get, host):
     assert get("/", Host=host).status in (400, 421)
 
