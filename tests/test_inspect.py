@@ -211,6 +211,17 @@ def test_a_heat_map_is_turned_as_the_picture_is(files):
         assert heat.size == (SIDE, 64) and heat.getexif()[0x0112] == 6
 
 
+@pytest.mark.parametrize("gray", [0, 128, 255])
+def test_plain_pictures_are_not_above_plain_samples(tmp_path, capsys, gray):
+    """A picture that equals its samples has their score, 0."""
+    (tmp_path / "good").mkdir()
+    for number in range(6):
+        Image.new("L", (SIDE, SIDE), gray).save(tmp_path / "good" / f"{number}.png")
+    good = tmp_path / "good"
+    inspect.main([str(TINY), str(good / "0.png"), str(tmp_path / "heat.png"), "--good", str(good), "--check", "--json"])
+    assert json.loads(capsys.readouterr().out)["above"] is False
+
+
 @pytest.mark.parametrize("options", [("heats",), ("-o", "heats")])
 def test_folders_of_pictures(files, monkeypatch, capsys, options):
     """Heat maps go to a folder, which need not exist, with the names and the tree of the pictures."""

@@ -19,7 +19,7 @@ from PIL import Image
 
 import codec
 from codec.commands import serve
-from codec.serve import levels, library
+from codec.serve import levels, library, store
 from codec.serve.overview import Overview
 
 from .conftest import TINY
@@ -118,6 +118,23 @@ def test_tiles_are_what_decode_gives(tiny, folder, get, name):
                     tile, whole[max(0, 512 * row - 1) : 512 * row + 513, max(0, 512 * column - 1) : 512 * column + 513]
                 )
     assert pixels_of(get(f"{at}/picture_files/0/0_0.png")).shape[:2] == (1, 1)
+
+
+def test_transparent_pictures_are_shown_on_a_checkerboard(tiny, folder, get):
+    """The page's tiles are opaque, so that those of coarser levels do not shine through; squares of neighbours meet."""
+    at = f"/pictures/{keys(folder)['below/alpha.cae']}"
+    assert b'data-tiles="opaque"' in get(f"{at}/").body
+    assert b'data-tiles="picture"' in get(f"/pictures/{keys(folder)['wide.cae']}/").body
+    assert get(f"{at}/opaque.dzi").body == get(f"{at}/picture.dzi").body
+    for level in (8, 9):
+        whole = pixels_of(get(f"{at}/picture_files/{level}/0_0.png"))
+        shown = pixels_of(get(f"{at}/opaque_files/{level}/0_0.png"))
+        rows, columns = np.indices(shown.shape[:2]) // 8
+        checks, share = np.where((rows + columns) % 2, 102, 153)[..., None], whole[..., 3:] / 255
+        assert np.abs(shown - (share * whole[..., :3] + (1 - share) * checks)).max() <= 0.5 + 1e-9
+    assert pixels_of(get(f"{at}/overview.png")).shape[2] == 3
+    picture = np.random.default_rng(0).integers(0, 256, (40, 40, 2), np.uint8)
+    assert np.array_equal(store.put_on_checks(picture, (0, 0))[11:, 13:], store.put_on_checks(picture[11:, 13:], (13, 11)))
 
 
 def test_tiles_that_are_not_there(folder, get):

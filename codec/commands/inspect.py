@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ..images.picture import Picture
     from ..inspection import CodingMaps, Statistics
 
+DIGITS = 4
+"""Decimals of scores that count."""
 _MAP_CHOICES = ("error", "surprise", "distance", "all")
 
 
@@ -162,8 +164,9 @@ class _Inspector:
             threshold = statistics.threshold(maps)
         heat_map = from_array(draw_heat_map(heat, picture.colour, threshold))
         write_image(target, dataclasses.replace(heat_map, metadata=select_metadata(picture.metadata, ())))
-        above = threshold is not None and score > threshold
-        facts = {"input": str(source), "output": str(target), "score": round(score, 4), "threshold": threshold}
+        # as they are shown: two computations of the same value differ in their last bits
+        above = threshold is not None and round(score, DIGITS) > round(threshold, DIGITS)
+        facts = {"input": str(source), "output": str(target), "score": round(score, DIGITS), "threshold": threshold}
         if arguments.json:
             print(json.dumps(facts | {"above": above if threshold is not None else None}), flush=True)
         else:

@@ -9,7 +9,6 @@ import re
 import string
 import urllib.parse
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from starlette.applications import Starlette
@@ -27,11 +26,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..errors import CaeError
 from ..format import container
 from ..format.sources import open_source
+from ..runtime.resources import package_folder
 from . import levels
 from .library import Library, PictureFile, displayable
 from .store import OpenPicture, PictureStore
 
-STATIC_FOLDER = Path(__file__).with_name("static")
+STATIC_FOLDER = package_folder("serve/static")
 DECODING_MAX = 2
 """Requests that decode at the same time."""
 WAITING_MAX = 64
@@ -76,6 +76,7 @@ class Viewer:
         self._store.request_overview(picture)
         width, height = picture.reader.size
         values = {"name": file.name, "width": width, "height": height, "degrees": picture.degrees}
+        values["tiles"] = "opaque" if len(picture.reader.mode) in (2, 4) else "picture"
         back = '<a href="../../">All pictures</a>\n' if len(self._library) > 1 else ""
         page = string.Template((STATIC_FOLDER / "viewer.html").read_text(encoding="utf-8"))
         return HTMLResponse(page.substitute({key: html.escape(str(value)) for key, value in values.items()}, back=back))
@@ -84,7 +85,7 @@ class Viewer:
         _, picture = await self._find(request)
         return Response(levels.descriptor(picture.reader.size), media_type="application/xml")
 
-    async def tile(self, request: Request) -> Response:
+    async def tile(self, request: Request, *, on_checks: bool = False) -> Response:
         file, picture = await self._find(request)
         size, level = picture.reader.size, request.path_params["level"]
         region = levels.tile_region(size, level, request.path_params["column"], request.path_params["row"])
@@ -94,10 +95,14 @@ class Viewer:
         headers = {"ETag": f'"{picture.version}"', "Cache-Control": "no-cache"}
         if _matches(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
-        png = await self._in_turn(request, lambda: self._store.tile(file.path, picture, region, factor))
+        png = await self._in_turn(request, lambda: self._store.tile(file.path, picture, region, factor, on_checks=on_checks))
         if png is None:
             raise HTTPException(503, "the overview is not ready yet", {"Retry-After": "1"})
         return Response(png, media_type="image/png", headers=headers)
+
+    async def opaque_tile(self, request: Request) -> Response:
+        """Answers with a tile on a checkerboard: pages draw tiles of several levels over each other."""
+        return await self.tile(request, on_checks=True)
 
     async def overview(self, request: Request) -> Response:
         _, picture = await self._find(request)
@@ -159,6 +164,8 @@ def create_application(library: Library, store: PictureStore, hosts: Sequence[st
             Route(f"{picture}/", viewer.page),
             Route(f"{picture}/picture.dzi", viewer.descriptor),
             Route(f"{picture}/picture_files/{{level:short}}/{{column:short}}_{{row:short}}.png", viewer.tile),
+            Route(f"{picture}/opaque.dzi", viewer.descriptor),
+            Route(f"{picture}/opaque_files/{{level:short}}/{{column:short}}_{{row:short}}.png", viewer.opaque_tile),
             Route(f"{picture}/overview.png", viewer.overview),
             Route(f"{picture}/progress.json", viewer.progress),
             Route(f"{picture}/thumbnail.png", viewer.thumbnail),
