@@ -20,7 +20,7 @@ from PIL import Image
 import codec
 from codec.commands import serve
 from codec.serve import levels, library, store
-from codec.serve.overview import Overview
+from codec.serve.overview import Overview, reduce_repeatedly
 
 from .conftest import TINY
 
@@ -279,6 +279,17 @@ def test_wrong_arguments(capsys, tmp_path, folder):
             serve.main([str(argument) for argument in arguments])
         said = f"{ended.value.code}{capsys.readouterr().err}"
         assert message in said and said.strip().count("\n") == 0
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 255), (200,)])
+@pytest.mark.parametrize("factor", [2, 16, 64])
+def test_levels_show_no_hidden_colours(colour, factor):
+    pixels = np.full((70, 90, len(colour) + 1), [*colour, 255], np.uint8)
+    pixels[:, ::2] = [255] + [0] * len(colour)
+    pixels[:32, :40, -1] = 0
+    small = reduce_repeatedly(pixels, factor)
+    visible = small[..., -1] > 0
+    assert visible.any() and (small[visible][:, :-1] == colour).all()
 
 
 class Failing:
