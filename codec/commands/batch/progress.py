@@ -100,12 +100,13 @@ class PictureBar:
         return _open_bar(self._quiet, self._delay, total=total, desc=one_line(name), unit="MP", bar_format=bar_format)
 
 
-def _columns() -> int | None:
-    """Returns the width of a bar on a terminal that does not know its own, where tqdm would show nothing; else None."""
+def _shape() -> dict[str, int]:
+    """Returns tqdm's options for a terminal that does not know its size, where it would show nothing; else none."""
     try:
-        return None if os.get_terminal_size(sys.stderr.fileno()).columns else 80
+        known = os.get_terminal_size(sys.stderr.fileno()).columns > 0
     except (AttributeError, OSError, ValueError):  # standard error is no terminal, or no file
-        return None
+        known = True
+    return {} if known else {"ncols": 80, "nrows": 24}
 
 
 @contextlib.contextmanager
@@ -122,7 +123,7 @@ def _open_bar(quiet: bool, delay: float | None, **options: Any) -> Iterator[tqdm
             bar.refresh()
             pause = 1
 
-    with tqdm(delay=delay, disable=quiet or None, leave=False, ncols=_columns(), **options) as bar:
+    with tqdm(delay=delay, disable=quiet or None, leave=False, **_shape(), **options) as bar:
         if not bar.disable:
             threading.Thread(target=refresh, daemon=True).start()
         try:
