@@ -90,8 +90,8 @@ def _walk(root: Path) -> Iterator[PictureFile]:
 def displayable(name: str) -> str:
     """Replaces the bytes of a file name that are not UTF-8.
 
-    >>> displayable("caf\udce9.cae")
-    'caf�.cae'
+    >>> displayable("caf\\udce9.cae") == "caf\\ufffd.cae"
+    True
     """
     return os.fsencode(name).decode("utf-8", "replace")
 
