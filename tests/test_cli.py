@@ -350,13 +350,11 @@ def test_interrupts_at_the_start_are_quiet(tmp_path, photograph, delay):
         (b'<?xml version="1.0"?>\n<!-- a -->\n<svg xmlns="x">', "is an SVG drawing"),
         (b"\xef\xbb\xbf<svg>", "is an SVG drawing"),
         (b"\0\0\0\x18ftypheic", "pip install pillow-heif"),
-        (b"\xff\x0a", "pip install pillow-jxl-plugin"),
-        (b"\0\0\0\x0cJXL \r\n\x87\n", "pip install pillow-jxl-plugin"),
         (b"Dear reader", "not an image that Pillow can read"),
     ],
 )
 def test_inputs_of_other_kinds_are_named(tmp_path, monkeypatch, capsys, start, message):
-    """Where the packages for HEIC and JPEG XL are missing, they are named too."""
+    """Where the package for HEIC is missing, it is named too."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     (tmp_path / "a.png").write_bytes(start + bytes(100))
     assert message in refused(capsys, encode.main, tmp_path / "a.png", tmp_path / "a.cae")

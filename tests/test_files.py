@@ -198,7 +198,7 @@ def test_pictures_come_back_upright(tmp_path, cat, suffix):
 
 @pytest.mark.parametrize("suffix", ["gif", "ico", "icns", "pdf", "mpo", "cae", ""])
 def test_formats_that_change_pictures_are_refused(tmp_path, cat, suffix):
-    with pytest.raises(CaeError, match=r"use \.png"):
+    with pytest.raises(CaeError, match=r"use one of \.png"):
         write_image(tmp_path / f"out.{suffix}", from_pillow(cat))
 
 

@@ -269,7 +269,7 @@ def test_one_file_has_no_list(folder):
 
 def test_wrong_arguments(capsys, tmp_path, folder):
     for arguments, message in (
-        ([tmp_path / "none.cae"], "there is no such file"),
+        ([tmp_path / "none.cae"], "no such file or folder"),
         ([folder, "--port", "70000"], "70000 is out of range; use 0 to 65535"),
         ([folder, "--host", "no such host"], "cannot listen on"),
         ([folder, "--cache", "-1"], "-1 is out of range; use 0 or more"),

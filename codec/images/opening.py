@@ -44,12 +44,12 @@ def _open_by_plugins(file: BinaryIO, name: str, formats: Sequence[str] | None) -
         load_other_plugins()
     for kind in _plugins(formats):
         factory, accept = Image.OPEN[kind]
-        # a text says why the plugin does not take it
-        answer = accept is None or accept(prefix)
-        if isinstance(answer, str) or not answer:
-            continue
-        file.seek(0)
         try:
+            # a text says why the plugin does not take it
+            answer = accept is None or accept(prefix)
+            if isinstance(answer, str) or not answer:
+                continue
+            file.seek(0)
             return factory(file, name)
         except (SyntaxError, IndexError, TypeError, struct.error):  # the file is of another format
             continue

@@ -11,7 +11,7 @@ from ..format.header import MAGIC
 PLUGIN_SUFFIXES = frozenset({".heic", ".heif", ".hif", ".jxl"})
 """Suffixes of images that need another package."""
 _HEIF = re.compile(rb".{4}ftyp(heic|heix|heim|heis|hevc|hevx|mif1|msf1)", re.DOTALL)
-_SVG = re.compile(rb"\s*(<\?xml[^>]*>|<!--.*?-->|<!DOCTYPE[^>]*>|\s)*<svg[\s>]", re.DOTALL | re.IGNORECASE)
+_SVG = re.compile(rb"\s*(<\?xml[^>]*>|<!--.*?-->|<!DOCTYPE[^>]*>|\s)*<svg[\s>/]", re.DOTALL | re.IGNORECASE)
 
 
 def describe_unreadable(path: Path) -> str:
