@@ -14,7 +14,7 @@ import torch
 
 from codec.format import container
 from codec.format.container import Payload, length_min
-from codec.format.entropy_coder import encode, group_values
+from codec.entropy.coder import encode, group_values
 from codec.format.geometry import HYPER_STRIDE, LATENT_STRIDE, Rect
 from codec.format.header import Header, Kind
 from codec.networks.model import Model

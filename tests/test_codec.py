@@ -19,7 +19,7 @@ from codec.coding import decoder, encoder, windowed_transforms
 from codec.coding.settings import Job, Settings
 from codec.format import container
 from codec.format.geometry import Rect
-from codec.networks.entropy_networks import MEAN_BITS
+from codec.networks.entropy_networks import LATENT_BITS
 from codec.networks.model import Files, Model, load
 from codec.networks.transforms import receptive_field
 from codec.options import DecodeOptions, EncodeOptions
@@ -176,7 +176,7 @@ def test_pixels_agree_with_float64(default_model, default, no_layers, astronaut,
     for quality in (5, 50, 100):
         data = default.encode(picture, quality)
         decoded = default.decode(data)
-        y = latent(data, default_model)[None].double() / 2**MEAN_BITS / default_model.gain[quality - 1]
+        y = latent(data, default_model)[None].double() / 2**LATENT_BITS / default_model.gain[quality - 1]
         with torch.inference_mode():
             exact = synthesis(y, default_model.level(quality).double(), torch.float64)[0].add(0.5).mul(255).clamp(0, 255)
         exact = exact.round().to(torch.uint8).numpy()

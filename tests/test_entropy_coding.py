@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codec import CaeError
-from codec.format.entropy_coder import VALUE_LIMIT, Decoder, Table, encode, group_values
+from codec.entropy.coder import VALUE_LIMIT, Decoder, Table, encode, group_values
 from codec.training.calibration import frequencies, gaussian_mass
 
 TABLES = [Table(np.array([1, 900, 1, 1])), Table(np.array([10, 100, 700, 100, 10, 1])), Table(np.arange(1, 43))]

@@ -8,7 +8,7 @@ import pytest
 import codec
 from codec.format import container
 from codec.format.container import Payload
-from codec.format.entropy_coder import VALUE_LIMIT
+from codec.entropy.coder import VALUE_LIMIT
 from codec.format.geometry import Rect
 from codec.format.header import Header, Kind
 

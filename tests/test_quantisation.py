@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codec.format.entropy_coder import VALUE_LIMIT, Table
+from codec.entropy.coder import VALUE_LIMIT, Table
 from codec.networks.entropy_model import choose_straight_through
 from codec.networks.entropy_networks import pack, unpack
 from codec.networks.quantisation import COUPLED, COUPLING, COUPLING_FLAT, DISTORTION_WEIGHT, Quantiser

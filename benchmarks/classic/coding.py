@@ -17,7 +17,7 @@ from torch import Tensor
 
 from codec import CaeError
 from codec.format import entropy_coder
-from codec.format.entropy_coder import Table
+from codec.entropy.coder import Table
 from codec.training.calibration import frequencies, gaussian_mass, histogram
 
 from .network import LATENT, SIDE, VARIANTS, Classic, planes

@@ -11,6 +11,7 @@ from operator import itemgetter
 import numpy as np
 from torch import Tensor
 
+from ..entropy.symbols import PARTS
 from ..errors import CaeError, DamageError
 from ..format import container
 from ..format.container import Container
@@ -25,7 +26,7 @@ from ..options import DecodeOptions
 from ..runtime.heap import trim_heap
 from .concealment import Damage
 from .settings import WIDE, Job, with_fallback
-from .tile_coder import PARTS, decode_tile
+from .tile_coder import decode_tile
 from .tile_window import alphas_of, latents_of, layers_of, naming
 from .windowed_transforms import synthesise
 
@@ -182,7 +183,7 @@ def _decode_bands(
 
 
 def decode_latent(data: Source | Data, file: Container, job: Job) -> Tensor:
-    """The reconstructed latent (h, w, N) int32 of a whole picture, in units of 2**-MEAN_BITS quantisation steps.
+    """The reconstructed latent (h, w, N) int32 of a whole picture, in units of 2**-LATENT_BITS quantisation steps.
 
     It is exact on every machine, and zero where a tile is lossless.
     """
@@ -193,7 +194,7 @@ def decode_latent(data: Source | Data, file: Container, job: Job) -> Tensor:
 
 
 def transform_bits(data: Source | Data, file: Container, job: Job) -> Counter[str]:
-    """Bits that the parts of the transform-coded tiles take, by their names in `tiles.PARTS`; CaeError at a damaged one."""
+    """Bits that each of `entropy.symbols.PARTS` takes in the transform-coded tiles; CaeError at a damaged one."""
     bits = Counter(dict.fromkeys(PARTS, 0))
     for number in range(job.header.tile_count):
         if file.kind(number) is not Kind.LOSSLESS:

@@ -11,9 +11,10 @@ from torch import Tensor
 from ..format.geometry import LATENT_STRIDE, Rect, grid
 from ..inspection import MAPS, Traces
 from ..networks.config import FEATURE_STRIDE
+from ..networks.latent_coder import Quantised
 from ..runtime.threads import run_parallel
 from .settings import Job, with_fallback
-from .tile_coder import Symbols, tile_symbols
+from .tile_coder import hyper_latent, quantise
 from .windowed_transforms import analyse, features, synthesise
 
 
@@ -41,9 +42,9 @@ def _coded(pixels: np.ndarray, job: Job, *, with_error: bool) -> dict[str, np.nd
 
     def code(cell: tuple[int, Rect]) -> None:
         inside = cell[1].outward(LATENT_STRIDE).slices
-        symbols = with_fallback(lambda job: tile_symbols(latent[inside][None], job), job, windows=False)
-        decoded[inside] = symbols.latent()[0].cpu()
-        bits[inside] = _bits(symbols, job).cpu().numpy()
+        quantised = with_fallback(lambda job: _quantise(latent[inside], job), job, windows=False)
+        decoded[inside] = quantised.latent.cpu()
+        bits[inside] = job.model.coder.quantiser.bits_of(quantised.symbols).cpu().numpy()
 
     run_parallel(code, grid(bounds, job.header.tile), job.settings.threads)
     if not with_error:
@@ -53,11 +54,6 @@ def _coded(pixels: np.ndarray, job: Job, *, with_error: bool) -> dict[str, np.nd
     return {"bits": bits, "error": np.square(differences).mean(2)}
 
 
-@torch.inference_mode()
-def _bits(symbols: Symbols, job: Job) -> Tensor:
-    """Bits of a tile's latent positions (h, w)."""
-    first, second = (
-        job.model.quantiser.bits(values.float(), index.float()).sum(-1)
-        for values, index in zip(symbols.values, symbols.indices, strict=True)
-    )
-    return (first + second)[0]
+def _quantise(y: Tensor, job: Job) -> Quantised:
+    y = y.to(job.model.device)
+    return quantise(y, hyper_latent(y, job), job, rounding=False)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..format.container import Payload
 from ..format.geometry import LATENT_STRIDE, Rect, grid
-from ..networks.entropy_networks import MEAN_BITS
+from ..networks.latent_coder import LATENT_BITS
 from ..runtime.threads import run_parallel
 from .lossless import encode_colour
 from .screen_content import (
@@ -98,7 +98,7 @@ def _decoded(
     origin = band.outward(LATENT_STRIDE)
     known = torch.empty(latent.shape, dtype=torch.int32, device="cpu")
     for row, scaled in zip(known, latent, strict=True):  # row by row, for the sake of memory
-        row.copy_(scaled.mul(2**MEAN_BITS).round_())
+        row.copy_(scaled.mul(2**LATENT_BITS).round_())
 
     def decode(cell: tuple[int, Rect]) -> None:
         number, tile = cell

@@ -31,6 +31,7 @@ class Config:
     latent_channels: int = 320
     hyper_channels: int = 96
     entropy_channels: int = 192
+    priors: int = 64
     analysis_blocks: int = 5
     synthesis_blocks: int = 7
     analysis_wide_blocks: int = 0

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ..format.entropy_coder import VALUE_LIMIT, Table
-from .entropy_networks import NEIGHBOURS, SCALES
+from ..entropy.coder import VALUE_LIMIT, Table
+from ..entropy.scale_model import EDGES, SCALES
+from ..entropy.symbols import Priors, Symbols
 
 ESCAPE_BITS = 16.0
 ESCAPE_SLOPE = 0.1
@@ -34,6 +36,9 @@ Of 0.1, 0.2, 0.3 and 0.4 only 0.1 lowered the rate on validation photographs, by
 """
 COUPLING_FLAT = 0.25
 """The same in flat tiles, where all positions err alike; of 0 to 0.4, the best on eight plain colours and a gradient."""
+
+POSITIONS_AT_ONCE = 64
+"""Hyper-latent positions whose priors are compared at a time, for the sake of memory."""
 
 
 class Quantiser:
@@ -67,27 +72,40 @@ class Quantiser:
         # beyond the tables a few bits more for each doubling; the slope leads back to them
         return torch.lerp(*rows, index - below) + (magnitude - bounded) * ESCAPE_SLOPE
 
+    @torch.inference_mode()
+    def bits_of(self, symbols: Symbols) -> Tensor:
+        """Bits (h, w) float32 of a tile's latent positions; those of the hyper-latent are not among them."""
+        parts = (torch.from_numpy(part).to(self._bits.device, torch.float32) for part in (symbols.latent, symbols.index))
+        return self.bits(*parts).sum(-1)
+
+    def cheapest_priors(self, hyper: np.ndarray, priors: Priors, quality: int) -> np.ndarray:
+        """The prior (h, w) int32 that codes each position of a hyper-latent (h, w, Z) int32 with the fewest bits."""
+        bits = self._bits.numpy(force=True).reshape(-1, self.width)
+        positions = hyper.reshape(-1, 1, hyper.shape[-1])
+        cheapest = [
+            (bits[priors.index, np.abs(rows - priors.mean).clip(max=self.width - 1)].sum(-1) + priors.bits(quality)).argmin(1)
+            for rows in np.array_split(positions, -(-len(positions) // POSITIONS_AT_ONCE))
+        ]
+        return np.concatenate(cheapest).astype(np.int32).reshape(hyper.shape[:2])
+
     @staticmethod
-    def is_flat(index: Tensor) -> bool:
-        """Whether a tile is flat, by the scale indices (any shape, uint8) of its first pass.
+    def is_flat(index: np.ndarray) -> bool:
+        """True if a tile is flat, by the scale indices (any shape, uint8) of its first stage.
 
         All positions of such a tile give up the same symbol for the same few bits, and it takes on a tint.
         """
-        return int(index.count_nonzero()) <= FLAT_SHARE * index.numel()
+        return np.count_nonzero(index) <= FLAT_SHARE * index.size
 
     @staticmethod
-    def diffuse_error(deviation: Tensor, first: Tensor, symbols: Tensor, flat: bool) -> Tensor:
-        """Deviations of the second pass, changed in place to make up for the errors that the first leaves.
+    def diffuse_error(deviation: Tensor, errors: Tensor, flat: bool) -> Tensor:
+        """Deviations (h, w, N) of the non-anchors, changed in place to make up for the anchors' errors (h, w, N) around them.
 
-        `first` and `symbols` are the first pass's deviations and what was chosen for them; all are (B, h, w, N/2), packed.
+        The errors are zero elsewhere; a position's four neighbours are anchors in the channels in which it is not.
         """
-        leading = slice(COUPLED // 2)
-        _, h, w, _ = first.shape
-        errors = first[..., leading] - symbols[..., leading]
-        # column by column of the packed layouts, a position's four neighbours code the same channels in the other pass
-        padded = torch.nn.functional.pad(errors, (0, 0, 1, 1, 1, 1))
-        around = sum(padded[:, 1 + row : 1 + row + h, 1 + column : 1 + column + w] for row, column in NEIGHBOURS)
-        deviation[..., leading].add_(around, alpha=COUPLING_FLAT if flat else COUPLING)
+        h, w, _ = errors.shape
+        padded = torch.nn.functional.pad(errors[..., :COUPLED], (0, 0, 1, 1, 1, 1))
+        around = sum(padded[1 + row : 1 + row + h, 1 + column : 1 + column + w] for row, column in EDGES)
+        deviation[..., :COUPLED].add_(around, alpha=COUPLING_FLAT if flat else COUPLING)
         return deviation
 
     def rdo_quantise(
