@@ -6,37 +6,42 @@ import argparse
 import importlib
 import sys
 import warnings
+from types import ModuleType
 
 from codec import CaeError
 from codec.runtime import environment
 
 COMMANDS = {
-    "run": ("benchmarks.run", "measure codecs on images: rate-distortion points, BD-rates, CSV, JSON, plots and a page"),
-    "page": ("benchmarks.page", "show the results of a finished run as one HTML file that needs no network"),
-    "list": ("benchmarks.listing", "list the codecs, metrics and published curves, and say what is missing here"),
-    "check-jpeg": ("benchmarks.check_jpeg", "compare Pillow's JPEG on the Kodak images with the published JPEG curve"),
-    "speed": ("benchmarks.speed", "time encoding and decoding, and measure peak memory"),
-    "scaling": ("benchmarks.scaling", "measure memory and speed of the command lines on pictures of up to a gigapixel"),
-    "files": ("benchmarks.files", "measure pictures a second of whole folders, reading and writing counted"),
-    "dataset": ("benchmarks.dataset", "measure pictures a second that a PyTorch DataLoader takes from files, beside JPEG"),
-    "drawings": ("benchmarks.drawings", "measure codecs on pages, screens, diagrams, maps and patterns that are drawn here"),
-    "defects": ("benchmarks.defects", "find defects drawn on textures: areas under ROC curves of error, surprise and distance"),
-    "regions": ("benchmarks.regions", "time regions out of a large picture, cold and warm"),
-    "scales": ("benchmarks.scales", "decode at reduced sizes: quality and time beside decoding the whole and shrinking it"),
-    "overlap": ("benchmarks.overlap", "time reading, coding and writing apart and together, on one thread and on all"),
-    "effort": ("benchmarks.effort", "measure what the encoder's effort brings: bits at equal PSNR against processor time"),
-    "coding": ("benchmarks.coding", "compare real coded sizes with the entropy model's estimates"),
-    "classic": ("benchmarks.classic.command", "train a classic autoencoder of fixed size, and show its honest place"),
-    "denoising": ("benchmarks.denoising", "code noisy pictures: as they are, after non-local means, by a denoising encoder"),
-    "enlarging": ("benchmarks.enlarging", "double halved pictures: a decoder of its own, bicubic, Lanczos and SRCNN"),
-    "losses": ("benchmarks.losses", "measure what each loss must be multiplied by for the quality levels to keep their rates"),
-    "training-options": ("benchmarks.training_options", "screen options of training: loss against time, time to a given loss"),
-    "domains": ("benchmarks.domains", "make pictures of two narrow domains, photographed pages and the Earth, to fine-tune on"),
-    "upsampling": ("benchmarks.upsampling", "train with each way to enlarge: loss, speed, checkerboards on plain pictures"),
-    "panel": ("benchmarks.panel", "show the same part of several pictures side by side, for reports"),
-    "complexity": ("benchmarks.complexity", "count multiply-accumulates and parameters"),
+    "run": ("rate.run", "measure codecs on images: rate-distortion points, BD-rates, CSV, JSON, plots and a page"),
+    "page": ("page.page", "show the results of a finished run as one HTML file that needs no network"),
+    "list": ("rate.listing", "list the codecs, metrics and published curves, and say what is missing here"),
+    "check-jpeg": ("rate.check_jpeg", "compare Pillow's JPEG on the Kodak images with the published JPEG curve"),
+    "speed": ("speed.speed", "time encoding and decoding, and measure peak memory"),
+    "scaling": ("speed.scaling", "measure memory and speed of the command lines on pictures of up to a gigapixel"),
+    "files": ("speed.files", "measure pictures a second of whole folders, reading and writing counted"),
+    "dataset": ("speed.dataset", "measure pictures a second that a PyTorch DataLoader takes from files, beside JPEG"),
+    "drawings": ("rate.drawings", "measure codecs on pages, screens, diagrams, maps and patterns that are drawn here"),
+    "defects": ("quality.defects", "find defects drawn on textures: areas under ROC curves of error, surprise and distance"),
+    "regions": ("speed.regions", "time regions out of a large picture, cold and warm"),
+    "scales": ("quality.scales", "decode at reduced sizes: quality and time beside decoding the whole and shrinking it"),
+    "overlap": ("speed.overlap", "time reading, coding and writing apart and together, on one thread and on all"),
+    "effort": ("rate.effort", "measure what the encoder's effort brings: bits at equal PSNR against processor time"),
+    "coding": ("rate.coding", "compare real coded sizes with the entropy model's estimates"),
+    "classic": ("training.classic.command", "train a classic autoencoder of fixed size, and show its honest place"),
+    "denoising": ("quality.denoising", "code noisy pictures: as they are, after non-local means, by a denoising encoder"),
+    "enlarging": ("quality.enlarging", "double halved pictures: a decoder of its own, bicubic and Lanczos"),
+    "losses": ("training.losses", "measure what each loss must be multiplied by for the quality levels to keep their rates"),
+    "training-options": ("training.training_options", "screen options of training: loss against time, time to a given loss"),
+    "domains": ("training.domains", "make pictures of two narrow domains, photographed pages and the Earth, to fine-tune on"),
+    "upsampling": ("training.upsampling", "train with each way to enlarge: loss, speed, checkerboards on plain pictures"),
+    "panel": ("quality.panel", "show the same part of several pictures side by side, for reports"),
+    "complexity": ("speed.complexity", "count multiply-accumulates and parameters"),
 }
-"""Commands by name: the module, which has `add_arguments(parser)` and `run(arguments)`, and what it does."""
+"""Commands by name: the module, which has `add_arguments(parser)` and `run(arguments)`, and the help text."""
+
+
+def _module(command: str) -> ModuleType:
+    return importlib.import_module(f"benchmarks.{COMMANDS[command][0]}")
 
 
 def parser_for(given: list[str]) -> argparse.ArgumentParser:
@@ -48,10 +53,10 @@ def parser_for(given: list[str]) -> argparse.ArgumentParser:
         "Add --help after a command for its options.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
-    for name, (module, description) in COMMANDS.items():
+    for name, (_, description) in COMMANDS.items():
         command = commands.add_parser(name, help=description, description=description[0].upper() + description[1:] + ".")
         if given[:1] == [name]:
-            importlib.import_module(module).add_arguments(command)
+            _module(name).add_arguments(command)
     return parser
 
 
@@ -68,7 +73,7 @@ def main(given: list[str] | None = None) -> None:
         warnings.showwarning = show
         try:
             arguments = parser_for(given).parse_args(given)
-            importlib.import_module(COMMANDS[arguments.command][0]).run(arguments)
+            _module(arguments.command).run(arguments)
         except CaeError as error:
             sys.exit(f"{program}: {error}")
         except ModuleNotFoundError as error:

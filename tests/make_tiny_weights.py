@@ -7,8 +7,9 @@ import torch
 from codec.networks.config import Config
 from codec.networks.hyper_analysis import EntropyBlock
 from codec.networks.transforms import TransformBlock
-from codec.training.autoencoder import Autoencoder, start_from_components
-from codec.training.data import random_patches
+from codec.training.autoencoder import Autoencoder
+from codec.training.data.patches import random_patches
+from codec.training.initialisation import start_from_components
 
 CONFIG = Config(
     channels=32, latent_channels=48, hyper_channels=8, entropy_channels=24, analysis_blocks=2, synthesis_blocks=2,

@@ -11,11 +11,12 @@ from PIL import Image
 
 import codec
 from codec.training import command
-from codec.training.augmentation import JITTER_MOST, Augmentation
-from codec.training.data import random_patches
+from codec.training.data.augmentation import JITTER_MAX, Augmentation
+from codec.training.data.patches import random_patches
 from codec.training.options import AUGMENTATIONS, Options
-from codec.training.schedule import Schedule
-from codec.training.train import Run, train
+from codec.training.run import Run
+from codec.training.schedule import StepSchedule
+from codec.training.train import train
 
 from .make_tiny_weights import CONFIG
 
@@ -83,7 +84,7 @@ def test_drawn_patches():
 def test_jitter_is_bounded():
     gray = np.full((64, 64, 3), 100, np.uint8)
     values = patches(gray, dataclasses.replace(NONE, jitter=1.0))[:, 0, 0, 0] / 100
-    assert 1 - JITTER_MOST - 0.01 <= values.min() < 0.85 and 1.15 < values.max() <= 1 + JITTER_MOST + 0.01
+    assert 1 - JITTER_MAX - 0.01 <= values.min() < 0.85 and 1.15 < values.max() <= 1 + JITTER_MAX + 0.01
 
 
 @pytest.mark.parametrize(("overlap", "places"), [(0.0, {0, 64, 128, 192}), (0.5, {0, 32, 64, 96, 128, 160, 192})])
@@ -108,16 +109,16 @@ def test_reduced_pictures():
 
 
 def test_schedule():
-    schedule = Schedule.parse("64:10,128:30")
+    schedule = StepSchedule.parse("64:10,128:30")
     assert [schedule.at(step, 256) for step in (0, 9, 10, 29, 30, 999)] == [64, 64, 128, 128, 256, 256]
     for wrong in ("", "64", "64:0", "64:20,128:10", "a:1", "0:5", "1:2:3"):
         with pytest.raises(ValueError):
-            Schedule.parse(wrong)
+            StepSchedule.parse(wrong)
 
 
 def test_scheduled_training_resumes_as_if_it_had_not_stopped(folder, tmp_path):
     told = {"patch": 128, "batch": 2, "log_every": 1, "quiet": True, "overlap": 0.5, "augment": tuple(AUGMENTATIONS)}
-    told |= {"patch_schedule": Schedule.parse("64:2"), "resolution_schedule": Schedule.parse("2:1")}
+    told |= {"patch_schedule": StepSchedule.parse("64:2"), "resolution_schedule": StepSchedule.parse("2:1")}
     options = Options(folder, tmp_path / "whole", steps=3, **told)
     whole = train(options, CONFIG).average
     with open(tmp_path / "whole" / "log.csv", newline="") as file:
@@ -142,10 +143,10 @@ def test_scheduled_training_resumes_as_if_it_had_not_stopped(folder, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"patch_schedule": Schedule.parse("100:5")}, "multiples of 64"),
-        ({"patch_schedule": Schedule.parse("512:5")}, "up to --patch"),
-        ({"patch_schedule": Schedule.parse("128:5"), "loss": "ms-ssim"}, "ms-ssim needs patches of 192"),
-        ({"resolution_schedule": Schedule.parse("99:5")}, "at most 1/16"),
+        ({"patch_schedule": StepSchedule.parse("100:5")}, "multiples of 64"),
+        ({"patch_schedule": StepSchedule.parse("512:5")}, "up to --patch"),
+        ({"patch_schedule": StepSchedule.parse("128:5"), "loss": "ms-ssim"}, "ms-ssim needs patches of 192"),
+        ({"resolution_schedule": StepSchedule.parse("99:5")}, "at most 1/16"),
         ({"augment": ("shear",)}, "there are flip"),
         ({"overlap": 1.0}, "less than 1"),
         ({"overlap": float("nan")}, "less than 1"),
@@ -159,7 +160,7 @@ def test_bad_options(folder, tmp_path, changes, message):
 def test_the_command_takes_them(folder, tmp_path):
     given = ["--patch-schedule", "64:5", "--resolution-schedule", "2:5", "--augment", "flip,jitter", "--overlap", "0.25"]
     told = command.parser().parse_args([str(folder), str(tmp_path), "--steps", "1", *given])
-    assert told.augment == ("flip", "jitter") and told.patch_schedule == Schedule(((64, 5),)) and told.overlap == 0.25
+    assert told.augment == ("flip", "jitter") and told.patch_schedule == StepSchedule(((64, 5),)) and told.overlap == 0.25
     assert command.parser().parse_args([str(folder), str(tmp_path), "--steps", "1", "--augment", "none"]).augment == ()
     with pytest.raises(SystemExit):
         command.parser().parse_args([str(folder), str(tmp_path), "--steps", "1", "--patch-schedule", "64"])

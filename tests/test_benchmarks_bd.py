@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from scipy.interpolate import PchipInterpolator
 
-from benchmarks import bd, check_jpeg
-from benchmarks.curves import Curve, choose_published, image_curve, mean_curve, published
-from benchmarks.metrics import METRICS
-from benchmarks.store import Point
+from benchmarks.core import bd
+from benchmarks.core.curves import Curve, choose_published, image_curve, mean_curve, published
+from benchmarks.core.metrics import METRICS
+from benchmarks.core.store import Point
+from benchmarks.rate import check_jpeg
 from codec import CaeError
 
 PSNR = METRICS["psnr_rgb"]

@@ -9,14 +9,14 @@ import torch
 from PIL import Image
 
 from benchmarks import __main__ as command
-from benchmarks.classic import network
-from benchmarks.classic.coding import STEPS, ClassicCodec, _load
-from benchmarks.classic.network import VARIANTS, Classic, planes
-from benchmarks.classic.photographs import from_folder, from_stl10, read_stl10
-from benchmarks.classic.training import Settings, Trained, train
+from benchmarks.training.classic import network
+from benchmarks.training.classic.coding import STEPS, ClassicCodec, load_trained
+from benchmarks.training.classic.network import VARIANTS, Classic, planes
+from benchmarks.training.classic.photographs import from_folder, from_stl10, read_stl10
+from benchmarks.training.classic.training import ClassicSettings, Trained, train
 from codec import CaeError
 
-SETTINGS = Settings(epochs=2, batch=4, learning_rate=1e-3, seed=0, device="cpu")
+SETTINGS = ClassicSettings(epochs=2, batch=4, learning_rate=1e-3, seed=0, device="cpu")
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_files(small, folder, tmp_path):
     pixels = skimage.data.coffee()[:100, :200]
     files = [codec.encode(pixels, setting) for setting in STEPS]
     assert [len(data) for data in files] == sorted(len(data) for data in files)
-    held = _load(trained.path)
+    held = load_trained(trained.path)
     with torch.inference_mode():
         latents = held.network.encode(planes(torch.from_numpy(pixels[None, :96, :96].copy())))
         for setting, data in zip(STEPS, files, strict=True):
@@ -118,7 +118,7 @@ def test_files(small, folder, tmp_path):
 
 
 def test_command(small, folder, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("benchmarks.classic.command.BESIDE", ("jpeg",))
+    monkeypatch.setattr("benchmarks.training.classic.command.BESIDE", ("jpeg",))
     given = ["classic", str(folder), "--out", str(tmp_path), "--variants", "plain,dropout", "--epochs", "2", "--crops", "8"]
     given += ["--batch", "4"]
     command.main(given)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from benchmarks import bd
 from benchmarks.codecs import cae, compressai, pillow, registry
-from benchmarks.curves import Curve
-from benchmarks.metrics import METRICS, psnr_rgb
-from benchmarks.run import choose_codecs
+from benchmarks.core import bd
+from benchmarks.core.curves import Curve
+from benchmarks.core.metrics import METRICS, psnr_rgb
+from benchmarks.rate.run import choose_codecs
 from codec import CaeError
 
 # of our own efforts one will do

@@ -12,7 +12,7 @@ from PIL import Image
 from scipy import ndimage
 
 from benchmarks import __main__ as command
-from benchmarks import curves, images, runner
+from benchmarks.core import curves, images, runner
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +210,6 @@ def test_help_imports_little():
 
 
 def test_missing_module_is_one_line(monkeypatch):
-    monkeypatch.setitem(command.COMMANDS, "run", ("benchmarks.no_such_module", "x"))
+    monkeypatch.setitem(command.COMMANDS, "run", ("no_such_module", "x"))
     with pytest.raises(SystemExit, match="no_such_module is missing"):
         command.main(["run"])

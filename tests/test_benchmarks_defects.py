@@ -9,8 +9,8 @@ from PIL import Image
 from scipy.stats import mannwhitneyu
 
 from benchmarks import __main__ as command
-from benchmarks import defects
-from benchmarks.defective import DEFECTS, PLACES, SIDE, STEP, TEXTURES, crops, samples
+from benchmarks.quality import defects
+from benchmarks.quality.defective_textures import DEFECTS, PLACES, SIDE, STEP, TEXTURES, crops, samples
 
 from .conftest import TINY
 

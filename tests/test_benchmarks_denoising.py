@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import __main__ as command
-from benchmarks import denoising
+from benchmarks.quality import denoising
 from codec.networks.weights import DENOISING, ENCODER, Weights
 from codec.training.export import export_part, restore
 
@@ -78,7 +78,7 @@ def test_non_local_means(astronaut):
 
 def test_who_is_smaller_and_better():
     def row(way, quality, bpp, psnr):
-        return denoising.Row("a", "none", way, quality, bpp, psnr, psnr / 50)
+        return denoising.DenoisingRow("a", "none", way, quality, bpp, psnr, psnr / 50)
 
     ways = {denoising.BEFORE: 1.0, denoising.WITHIN: 0.8}
     rows = [

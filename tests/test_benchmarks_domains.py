@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import __main__ as command
-from benchmarks import domains
+from benchmarks.training import domains
 
 
 def test_pages_are_written_and_some_held_out(tmp_path, monkeypatch, capsys):

@@ -7,8 +7,9 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks.codecs import registry
-from benchmarks.drawings import ground_off, least_bytes, psnr
-from benchmarks.drawn import PICTURES
+from benchmarks.core.metrics import psnr_rgb
+from benchmarks.core.synthetic_pictures import PICTURES
+from benchmarks.rate.drawings import ground_off, least_bytes
 
 from .conftest import TINY
 
@@ -26,7 +27,7 @@ def test_least_bytes(chelsea):
     sizes = [least_bytes(jpeg, pixels, wanted) for wanted in (20, 30, 35, 60)]
     assert sizes[0] < sizes[1] < sizes[2] and sizes[3] is None
     quality = next(q for q in range(1, 96) if len(jpeg.encode(pixels, q)) == sizes[1])
-    reached = [psnr(pixels, jpeg.decode(jpeg.encode(pixels, q))) for q in (quality - 1, quality)]
+    reached = [psnr_rgb(pixels, jpeg.decode(jpeg.encode(pixels, q))) for q in (quality - 1, quality)]
     assert reached[0] < 30 <= reached[1]
 
 

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from benchmarks import __main__ as command
-from codec.training.enlarging import EnlargingDecoder, SrcnnAfter
+from codec.training.decoders.enlarging import EnlargingDecoder
+from codec.training.decoders.frozen_latent import export_beside
 from codec.training.export import restore
-from codec.training.frozen_latent_decoder import export_beside
 
 from .conftest import TINY, psnr
 
@@ -18,9 +18,8 @@ from .conftest import TINY, psnr
 @pytest.fixture
 def weights(tmp_path):
     torch.manual_seed(0)
-    path = tmp_path / "both.safetensors"
+    path = tmp_path / "enlarging.safetensors"
     export_beside(EnlargingDecoder(restore(TINY), 2), TINY, path, "{}")
-    export_beside(SrcnnAfter(restore(TINY), 2), path, path, "{}")
     return path
 
 
@@ -30,7 +29,7 @@ def test_ways_to_enlarge(weights, tmp_path, capsys, astronaut):
     given = ["enlarging", str(folder), "--weights", str(weights), "--qualities", "80"]
     command.main([*given, "--save", str(tmp_path / "pictures")])
     rows = re.findall(r"^\| 80 \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", capsys.readouterr().out, re.M)
-    assert [row[0] for row in rows] == ["bicubic", "Lanczos", "SRCNN", "decoder of its own"]
+    assert [row[0] for row in rows] == ["bicubic", "Lanczos", "decoder of its own"]
     assert len({row[1] for row in rows}) == 1 and 0 < float(rows[0][1]) < 3
     found = {path.stem.split(", ")[2]: np.asarray(Image.open(path)) for path in (tmp_path / "pictures").iterdir()}
     assert all(picture.shape == (150, 132, 3) for picture in found.values())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import images
+from benchmarks.core import images
 from codec import CaeError
 
 

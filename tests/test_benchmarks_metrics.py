@@ -9,7 +9,7 @@ from scipy import ndimage, signal
 from skimage.color import rgb2ycbcr
 from skimage.metrics import peak_signal_noise_ratio
 
-from benchmarks import metrics
+from benchmarks.core import metrics
 from codec import CaeError
 
 

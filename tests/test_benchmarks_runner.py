@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import images, runner
 from benchmarks.codecs import jpeg
-from benchmarks.store import Store
+from benchmarks.core import images, runner
+from benchmarks.core.store import Store
 from codec import CaeError
 
 

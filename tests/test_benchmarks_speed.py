@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import coding, complexity, scaling, speed
 from benchmarks.__main__ import main
+from benchmarks.core import images
+from benchmarks.rate import coding
+from benchmarks.speed import complexity, speed
 from codec import CaeError
 from codec.networks import products, registry
 from codec.networks.model import Files, Model, load
@@ -123,12 +125,12 @@ def test_scaling_command(capsys, tmp_path):
 
 
 def test_patchwork(astronaut):
-    bands = list(scaling.patchwork(700, 600, [astronaut]))
+    bands = list(images.patchwork(700, 600, [astronaut]))
     assert [band.shape for band in bands] == [(256, 700, 3), (256, 700, 3), (88, 700, 3)]
-    again = np.concatenate(list(scaling.patchwork(700, 600, [astronaut])))
+    again = np.concatenate(list(images.patchwork(700, 600, [astronaut])))
     assert np.array_equal(np.concatenate(bands), again)
     with pytest.raises(CaeError, match="256 x 256"):
-        next(scaling.patchwork(700, 600, [astronaut[:100]]))
+        next(images.patchwork(700, 600, [astronaut[:100]]))
 
 
 @pytest.mark.parametrize("size", ["100", "0x5", "axb", "1x2x3"])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.store import Point, Store
+from benchmarks.core.store import Point, Store
 
 POINT = Point("a", "0" * 64, 10, 20, "jpeg", "1", 50, 100, {"psnr_rgb": 30.0, "psnr_y": None}, 0.1, 0.2)
 

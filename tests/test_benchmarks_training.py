@@ -7,7 +7,8 @@ import skimage.data
 from PIL import Image
 
 from benchmarks import __main__ as command
-from benchmarks.training_options import Course, variants
+from benchmarks.training.courses import Course
+from benchmarks.training.training_options import variants
 from codec.networks import config
 
 from .make_tiny_weights import CONFIG

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks import training_log
-from benchmarks.training_log import read, section, smoothed
+from benchmarks.page import training_log
+from benchmarks.page.training_log import read, section, smoothed
 from codec import CaeError
 
 HEAD = "step,hours,loss,bpp,psnr,validation_loss\n"

@@ -9,9 +9,10 @@ import skimage.data
 import torch
 from PIL import Image
 
-from benchmarks import metrics, speed
 from benchmarks.__main__ import main
 from benchmarks.codecs import compressai as peers
+from benchmarks.core import metrics
+from benchmarks.speed import speed
 from codec import CaeError
 from codec.networks.entropy_model import SCALE_MIN, EntropyModel, LowerBound
 from codec.training.calibration import gaussian_mass
@@ -51,7 +52,7 @@ def test_untrained_models(name):
 
 
 def test_speed_of_an_untrained_model():
-    timing = speed.measure(speed.Job("mbt2018-mean", 1, (70, 130), 1, 1, "cpu"))
+    timing = speed.measure(speed.SpeedJob("mbt2018-mean", 1, (70, 130), 1, 1, "cpu"))
     # 5x5 convolutions at 1/2, 1/4, 1/8 and 1/16 dominate
     assert timing.macs is not None and 30_000 < min(timing.macs) < max(timing.macs) < 120_000
     assert len(timing.encode) == len(timing.decode) == 2 and timing.bpp > 0

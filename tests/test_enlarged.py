@@ -22,9 +22,9 @@ from codec.format.header import Kind, Plane
 from codec.images.upscale import MARGIN, enlarge, enlarge_bands, squares
 from codec.networks.weights import Weights
 from codec.options import DecodeOptions
-from codec.training.enlarging import EnlargingDecoder
+from codec.training.decoders.enlarging import EnlargingDecoder
+from codec.training.decoders.frozen_latent import export_beside
 from codec.training.export import restore
-from codec.training.frozen_latent_decoder import export_beside
 
 from .conftest import TINY, psnr
 from .forging import smallest_file

@@ -9,7 +9,7 @@ import torch
 
 from codec import CaeError
 from codec.training.autoencoder import Autoencoder
-from codec.training.data import random_patches
+from codec.training.data.patches import random_patches
 from codec.training.export import restore
 from codec.training.growth import grow
 

@@ -33,7 +33,7 @@ if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 from codec.commands import decode, encode
 {"encode": encode, "decode": decode}[sys.argv[2]].main(sys.argv[3:])
-from benchmarks.scaling import peak_memory
+from benchmarks.core.measuring import peak_memory
 print(peak_memory())
 """
 needs_linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")

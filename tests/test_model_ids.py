@@ -62,6 +62,16 @@ def test_configuration_matters(changed):
     assert changed(metadata={"config": json.dumps(config | {"levels_above": 0.25})}) != Weights.read(TINY).id
 
 
+def test_an_unknown_field_of_the_configuration_is_refused(tmp_path):
+    """A decoder that does not know the field would decode to something else."""
+    metadata = Weights.read(TINY).metadata
+    config = json.loads(metadata["config"]) | {"upsampling": "nearest"}
+    path = tmp_path / "other.safetensors"
+    save_file(load_file(TINY), path, metadata=metadata | {"config": json.dumps(config)})
+    with pytest.raises(codec.CaeError, match=r"not a weights file of this codec .*upsampling"):
+        codec.Codec(weights=path, device="cpu")
+
+
 def test_id_is_as_the_specification_says():
     """FORMAT.md's canonical form, written a second time."""
     digest = hashlib.sha256()

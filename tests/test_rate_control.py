@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import codec
-from benchmarks.drawn import PICTURES
+from benchmarks.core.synthetic_pictures import PICTURES
 from codec import CaeError
 from codec.coding.encoder import encode
 from codec.coding.secant_search import TRIES_MAX, best, secant_search

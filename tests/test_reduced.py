@@ -17,13 +17,14 @@ from codec.images.downscale import reduce
 from codec.networks import registry
 from codec.networks.config import Config
 from codec.networks.model import Files, load
-from codec.networks.reduced import ReducedSynthesis, start_from_synthesis
+from codec.networks.reduced import ReducedSynthesis
 from codec.networks.transforms import Synthesis
 from codec.networks.weights import Weights
+from codec.training.decoders.reduced import ReducedDecoder
 from codec.training.export import restore
-from codec.training.frozen_latent_decoder import export_sizes
+from codec.training.initialisation import initialise_reduced
+from codec.training.merge_sizes import main, merge_sizes
 from codec.training.options import Options
-from codec.training.reduction import ReducedDecoder
 from codec.training.train import train
 
 from .conftest import TINY, psnr
@@ -128,7 +129,7 @@ def test_the_start_is_the_linear_synthesis():
     y = torch.randn(1, 3, 2, 20)
     for factor in (2, 4, 8):
         network = ReducedSynthesis(config, factor)
-        start_from_synthesis(network, synthesis, level)
+        initialise_reduced(network, synthesis, level)
         with torch.inference_mode():
             whole = synthesis(y, level).permute(0, 3, 1, 2)
             expected = torch.nn.functional.avg_pool2d(whole, factor).permute(0, 2, 3, 1)
@@ -158,7 +159,7 @@ def shipped(tmp_path, weights, monkeypatch):
     monkeypatch.setattr(registry, "WEIGHTS_FOLDER", tmp_path)
     monkeypatch.setattr(registry, "DEFAULT", "tiny")
     shutil.copy(TINY, tmp_path)
-    export_sizes([TINY, weights], tmp_path / "tiny-sizes.safetensors")
+    merge_sizes([TINY, weights], tmp_path / "tiny-sizes.safetensors")
     return tmp_path
 
 
@@ -173,9 +174,9 @@ def test_files_of_their_own_are_joined(shipped, weights):
     """What such a file holds may be collected again, beside what was trained since."""
     sizes = shipped / "tiny-sizes.safetensors"
     before = sizes.read_bytes()
-    export_sizes([sizes, weights], sizes)
+    merge_sizes([sizes, weights], sizes)
     assert sizes.read_bytes() == before
-    export_sizes([sizes], shipped / "again.safetensors")
+    main([str(sizes), str(shipped / "again.safetensors")])
     assert (shipped / "again.safetensors").read_bytes() == before
 
 
@@ -196,12 +197,14 @@ def test_a_damaged_file_of_their_own_matters_to_other_sizes_alone(shipped, tiny,
 
 def test_files_of_sizes_are_of_one_model(tmp_path, weights):
     with pytest.raises(codec.CaeError, match="holds no decoder"):
-        export_sizes([TINY], tmp_path / "made.safetensors")
+        merge_sizes([TINY], tmp_path / "made.safetensors")
+    with pytest.raises(SystemExit, match=r"merge_sizes: .*of one model"):
+        main([str(weights), str(BASE), str(tmp_path / "made.safetensors")])
     with pytest.raises(codec.CaeError, match="of one model"):
-        export_sizes([weights, BASE], tmp_path / "made.safetensors")
+        merge_sizes([weights, BASE], tmp_path / "made.safetensors")
     (cut := tmp_path / "cut.safetensors").write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(codec.CaeError, match="not a whole weights file"):
-        export_sizes([cut], tmp_path / "made.safetensors")
+        merge_sizes([cut], tmp_path / "made.safetensors")
     assert list(tmp_path.iterdir()) == [cut]
 
 

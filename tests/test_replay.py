@@ -12,22 +12,22 @@ from skimage import data
 
 from codec.errors import CaeError
 from codec.networks.weights import Weights
-from codec.training import train as train_module
+from codec.training import run as run_module
+from codec.training.decoders.reduced import ReducedDecoder
 from codec.training.export import restore
-from codec.training.loss import Objective, coded, distortion_of_coded, rate_distortion
+from codec.training.loss import Objective, code_patches, measure_coded_losses, measure_losses
 from codec.training.options import Options
-from codec.training.reduction import ReducedDecoder
-from codec.training.replay import Coded, Replay
-from codec.training.schedule import Schedule
+from codec.training.replay import CodedPatches, Replay
+from codec.training.schedule import StepSchedule
 from codec.training.train import train
 
 from .conftest import TINY
 
 
-def numbered(*numbers: int) -> Coded:
+def numbered(*numbers: int) -> CodedPatches:
     """Patches that are but their numbers."""
     values = torch.tensor(numbers, dtype=torch.float32)
-    return Coded(values[:, None], values, values, values[:, None])
+    return CodedPatches(values[:, None], values, values, values[:, None])
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=8), st.integers(4, 9), st.integers(1, 12))
@@ -55,9 +55,9 @@ def test_what_was_coded_is_measured_as_if_it_were_coded_now(choose):
     noise = [torch.Generator().manual_seed(0) for _ in range(2)]
     with torch.no_grad():
         wanted = held(x, level, torch.Generator().manual_seed(0), choose=choose)[0].clamp(0, 1)
-    now = rate_distortion(*told, wanted=wanted, noise=noise[0], compute_dtype=torch.float32)
-    kept = coded(*told, noise=noise[1], compute_dtype=torch.float32)
-    again = distortion_of_coded(model, kept, objective, compute_dtype=torch.float32)
+    now = measure_losses(*told, target=wanted, noise=noise[0], compute_dtype=torch.float32)
+    kept = code_patches(*told, noise=noise[1], compute_dtype=torch.float32)
+    again = measure_coded_losses(model, kept, objective, compute_dtype=torch.float32)
     for ours, theirs in zip(again, now, strict=True):
         assert torch.equal(ours, theirs)
     parameters = list(model.parameters())
@@ -91,9 +91,9 @@ def test_each_batch_is_coded_once_for_several_steps(options, monkeypatch):
 
 def test_schedules_count_steps_not_batches(options, monkeypatch):
     asked = []
-    cut = train_module.random_patches
-    monkeypatch.setattr(train_module, "random_patches", lambda *told: asked.append(told[-1]) or cut(*told))
-    train(options(steps=9, resolution_schedule=Schedule.parse("2:5")), Weights.read(TINY).config)
+    cut = run_module.random_patches
+    monkeypatch.setattr(run_module, "random_patches", lambda *told: asked.append(told[-1]) or cut(*told))
+    train(options(steps=9, resolution_schedule=StepSchedule.parse("2:5")), Weights.read(TINY).config)
     assert asked[:3] == [2, 2, 1]
 
 
@@ -101,7 +101,7 @@ def test_schedules_count_steps_not_batches(options, monkeypatch):
     ("more", "said"),
     [
         ({"replay": 0}, "replay 0"),
-        ({"patch": 128, "patch_schedule": Schedule.parse("64:2")}, "of one size"),
+        ({"patch": 128, "patch_schedule": StepSchedule.parse("64:2")}, "of one size"),
     ],
 )
 def test_what_cannot_be(options, more, said):

@@ -11,18 +11,19 @@ from PIL import Image
 
 import codec
 from benchmarks import __main__ as command
-from benchmarks.metrics import ms_ssim_rgb
+from benchmarks.core.metrics import ms_ssim_rgb
 from codec.commands import encode
 from codec.networks import registry
 from codec.networks.weights import Weights
-from codec.training.distortions import DISTORTIONS
+from codec.training.distortions import DISTORTIONS, chroma_error, luma_error, squared_error
 from codec.training.export import restore
 from codec.training.freezing import freeze
 from codec.training.gradients import Gradients
-from codec.training.loss import Objective, rate_distortion
+from codec.training.loss import Objective, measure_losses
 from codec.training.options import Options
 from codec.training.processes import Processes
-from codec.training.train import Run, train
+from codec.training.run import Run
+from codec.training.train import train
 
 from .conftest import TINY, psnr
 
@@ -35,7 +36,7 @@ def tuned(folder, run, steps=3, **more) -> Run:
 @pytest.mark.parametrize("name", DISTORTIONS)
 def test_distances(name):
     """Zero for equal pictures, more for worse ones, and a gradient even where nothing is alike."""
-    measure = DISTORTIONS[name].measure
+    measure = DISTORTIONS[name].distance
     x = torch.from_numpy(skimage.data.astronaut()[None, :192, :192].copy()).float() / 255
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
     equal, near, far = (measure(x + amount * noise, x) for amount in (0, 0.02, 0.1))
@@ -45,7 +46,7 @@ def test_distances(name):
     assert gradient.isfinite().all()
 
 
-LOSSES = pytest.mark.parametrize(("loss", "patch"), [("mae", 64), ("ssim", 64), ("ms-ssim", 192)])
+LOSSES = pytest.mark.parametrize(("loss", "patch"), [("mae", 64), ("ssim", 64), ("ms-ssim", 192), ("eye", 64)])
 
 
 @LOSSES
@@ -68,7 +69,33 @@ def test_the_chosen_loss_is_logged(folder, tmp_path, loss, patch):
     tuned(folder, tmp_path, 2, loss=loss, patch=patch, validate_every=1)
     with open(tmp_path / "log.csv", newline="") as file:
         for row in csv.DictReader(file):
-            assert 0 < float(row["distortion"]) < 1 and float(row["loss"]) > 0 and float(row["validation_loss"]) > 0
+            assert (
+                0 < float(row["distortion"]) < (100 if loss == "eye" else 1)
+                and float(row["loss"]) > 0
+                and float(row["validation_loss"]) > 0
+            )
+
+
+def test_the_terms_of_a_loss_add_up(astronaut):
+    """Each with its own exponent of lambda; without weights, the first stands for all."""
+    x = torch.from_numpy(astronaut[None, :64, :64].copy()).float() / 255
+    decoded, eye = (x + 0.05 * torch.rand(x.shape)).clamp(0, 1), DISTORTIONS["eye"]
+    low, high = torch.tensor([0.01]), torch.tensor([0.04])
+    expected = sum(term.factor * high**term.exponent * term.measure(decoded, x) for term in eye.terms)
+    weighted, distance = eye.weighted(decoded, x, high)
+    assert torch.allclose(weighted, expected) and distance == eye.distance(decoded, x) == eye.terms[0].measure(decoded, x)
+    assert 4**0.76 < (weighted / eye.weighted(decoded, x, low)[0]).item() < 4
+
+
+def test_luma_and_colour_are_told_apart():
+    """A gray error is of luma alone, and a local one counts more than a spread one."""
+    x = torch.full((1, 64, 64, 3), 0.5)
+    gray, colour, spot = x + 0.05, x + torch.tensor([0.05, 0.0, 0.0]), x.clone()
+    spot[:, :8, :8] += 0.4
+    assert chroma_error(gray, x).item() == pytest.approx(0, abs=1e-9) < chroma_error(colour, x).item()
+    assert luma_error(gray, x).item() == pytest.approx(0.05**2, rel=1e-4)
+    assert squared_error(spot, x).item() == pytest.approx(squared_error(gray, x).item(), rel=1e-4)
+    assert luma_error(spot, x) > 2 * luma_error(gray, x)
 
 
 def test_a_run_keeps_its_loss(folder, tmp_path):
@@ -80,7 +107,7 @@ def test_a_run_keeps_its_loss(folder, tmp_path):
 
 def test_states_of_before_there_were_losses_go_on(folder, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "aim", {})
+        patch.setattr(Run, "identity", {})
         tuned(folder, tmp_path, 1)
     assert tuned(folder, tmp_path, 2).step == 2
     with pytest.raises(codec.CaeError, match="run with freeze None, not encoder"):
@@ -136,7 +163,12 @@ LAST = ("synthesis", "hyper_synthesis", "first_head", "second_head", "log_gain",
 
 @pytest.mark.parametrize(
     ("frozen", "trained"),
-    [("encoder", {"synthesis"}), ("decoder", {"analysis", "hyper_analysis"}), ("analysis", set(LAST))],
+    [
+        ("encoder", {"synthesis"}),
+        ("decoder", {"analysis", "hyper_analysis"}),
+        ("analysis", set(LAST)),
+        ("entropy", {"analysis", "hyper_analysis", "synthesis"}),
+    ],
 )
 def test_what_is_frozen_stays(folder, tmp_path, frozen, trained):
     before, after = restore(TINY).state_dict(), tuned(folder, tmp_path, freeze=frozen).average.state_dict()
@@ -167,7 +199,7 @@ def test_chosen_symbols_take_fewer_bits(astronaut):
         for choose in (False, True):
             noise = torch.Generator().manual_seed(0)
             real, trained = (
-                rate_distortion(model, x, level, Objective(choose=choose), noise=random, compute_dtype=torch.float32)
+                measure_losses(model, x, level, Objective(choose=choose), noise=random, compute_dtype=torch.float32)
                 for random in (None, noise)
             )
             assert real.mse == trained.mse
@@ -184,7 +216,7 @@ def test_chosen_symbols_take_fewer_bits(astronaut):
         ({"loss": "lpips"}, "there are mse"),
         ({"loss": "ms-ssim"}, "patches of 192"),
         ({"loss": "ms-ssim", "patch": 320, "reduced": 2}, "patches of 384"),
-        ({"freeze": "entropy"}, "encoder, decoder, analysis"),
+        ({"freeze": "all"}, "encoder, decoder, analysis, entropy"),
         ({"freeze": "encoder", "reduced": 2}, "without --grow and --reduced"),
         ({"freeze": "encoder", "start_from": None}, "--start-from"),
     ],
@@ -205,6 +237,6 @@ def test_weights_of_the_losses_are_measured(tmp_path, capsys):
     given = ["losses", str(tmp_path), "--weights", str(TINY), "--side", "192"]
     command.main(given)
     table = capsys.readouterr().out.split("\n")
-    assert table[0] == "| lambda | bpp | mse | mae | ssim | ms-ssim |" and "mse: 6.502e+04 * lambda ** 1.000" in table[5]
+    assert table[0] == "| lambda | bpp | mse | mae | ssim | ms-ssim | eye |" and "mse: 6.502e+04 * lambda ** 1.000" in table[5]
     with pytest.raises(SystemExit, match="squares of 161"):
         command.main([*given[:-1], "64"])

@@ -35,7 +35,7 @@ class Codec(Protocol):
         ...
 
     def available(self) -> str | None:
-        """What is missing to run it, or None."""
+        """The reason why it cannot run here, or None."""
         ...
 
     def encode(self, pixels: np.ndarray, setting: float) -> bytes:

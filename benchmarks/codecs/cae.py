@@ -55,7 +55,7 @@ class Cae:
         return f"{codec.__version__}, weights {digest[:16]}{effort}"
 
     def available(self) -> str | None:
-        """What is missing, or None."""
+        """The reason why it cannot run, or None."""
         if importlib.util.find_spec("torch") is None:
             return "needs the package torch: pip install torch"
         path = self._path()

@@ -1,7 +1,7 @@
 """CompressAI's models: from checkpoints on disk, or untrained, for speed alone.
 
-The setting is a checkpoint's place in the list, from 1. The file that is counted is the model's strings behind a header of
-our own (the image's size, and of each string its length), since CompressAI defines none that names no enumerated model.
+The setting is a checkpoint's place in the list, from 1. A file is the model's strings behind a header of our own, with the size
+of the image and the lengths of the strings. CompressAI defines only headers for its enumerated models.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class CompressAi:
         return f"compressai {importlib.metadata.version('compressai')}, checkpoints {state.hexdigest()[:16]}"
 
     def available(self) -> str | None:
-        """What is missing, or None."""
+        """The reason why it cannot run, or None."""
         if importlib.util.find_spec("compressai") is None:
             return "needs the package compressai: pip install 'cae-codec[compressai]'"
         missing = [str(path) for path in self.paths if not path.is_file()]

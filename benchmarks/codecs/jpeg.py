@@ -6,7 +6,7 @@ _QUALITIES = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
 _FEATURE = "libjpeg_turbo"
 
 DEFAULT = PillowCodec("jpeg", "JPEG 4:2:0", "JPEG", _QUALITIES, feature=_FEATURE)
-"""As Pillow saves it when told nothing but the quality: 4:2:0, baseline, standard Huffman tables."""
+"""Pillow's default options: 4:2:0, baseline, standard Huffman tables."""
 
 CODECS = (
     DEFAULT,

@@ -1,4 +1,4 @@
-"""What the codecs behind Pillow share."""
+"""Codecs behind Pillow."""
 
 from __future__ import annotations
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ..options import QUALITIES
 
 Number = TypeVar("Number")
-UPSAMPLINGS = ("pixel-shuffle", "transposed", "nearest")
-"""Ways in which a synthesis can enlarge: see `upsampling`."""
 FEATURE_STRIDE = 8
 """Pixels per position of the transforms' features."""
 
@@ -24,7 +22,7 @@ class Config:
 
     The transforms have `…_blocks` blocks of `channels` features at 1/8 scale, and `…_wide_blocks` of as many features as
     the latent has channels, at its scale of 1/16. The `…_expansion` is how many times as wide a feed-forward part is. Decoders
-    of reduced sizes have `reduced_blocks` of `channels` features or more at 1/16. The synthesis enlarges as `upsampling` says.
+    of reduced sizes have `reduced_blocks` of `channels` features or more at 1/16.
     """
 
     channels: int = 128
@@ -47,7 +45,6 @@ class Config:
     levels_above: float = 0.5
     lambda_min: float = 0.0007
     lambda_max: float = 0.25
-    upsampling: str = UPSAMPLINGS[0]
 
     def level(self, quality: float) -> float:
         """Position of a quality in 1 to 100 on the scale of gain levels."""
@@ -65,14 +62,6 @@ LAMBDAS, LEVELS_BEYOND = (1e-6, 1e3), (-2.0, 2.0)
 """Ranges of the lambdas, and of the levels beyond the first and the last, within which no power of them overflows."""
 
 
-def described(config: Config) -> dict[str, Any]:
-    """A configuration for a weights file. What not all files have is left out where it is usual, so that ids stay."""
-    fields = dataclasses.asdict(config)
-    if config.upsampling == UPSAMPLINGS[0]:
-        del fields["upsampling"]
-    return fields
-
-
 def checked(config: Config) -> Config:
     """The same configuration; ValueError where a file asks for sizes that would take memory or time without end."""
     for field in dataclasses.fields(config):
@@ -81,9 +70,6 @@ def checked(config: Config) -> Config:
             largest = SIDE_MAX if field.name.endswith("channels") else NUMBER_MAX
             if type(value) is not int or not 0 <= value <= largest:
                 raise ValueError(f"{field.name} {value!r} is not in 0 to {largest}")
-        elif field.name == "upsampling":
-            if value not in UPSAMPLINGS:
-                raise ValueError(f"upsampling {value!r} is none of {', '.join(UPSAMPLINGS)}")
         else:
             least, most = LAMBDAS if field.name.startswith("lambda") else LEVELS_BEYOND
             if type(value) not in (int, float) or not least <= value <= most:

@@ -44,6 +44,23 @@ class Pointwise(nn.Linear):
         return out.permute(0, 2, 3, 1).reshape(*shape, -1)
 
 
+class PixelShuffle(Pointwise):
+    """Enlarges a grid of features by one matrix product per position (Shi et al., 2016, arXiv:1609.05158).
+
+    (B, h, w, inputs) to (B, h * factor, w * factor, outputs). `reach` is how many positions to each side of its own an output
+    depends on.
+    """
+
+    reach = 0
+
+    def __init__(self, inputs: int, outputs: int, factor: int) -> None:
+        super().__init__(inputs, outputs * factor**2)
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return depth_to_space(super().forward(x), self.factor)
+
+
 class Depthwise(nn.Conv2d):
     """3x3 depthwise convolution of a channels-last tensor, zero-padded to keep its size."""
 

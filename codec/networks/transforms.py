@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from ..format.geometry import LATENT_STRIDE
 from .config import FEATURE_STRIDE, Config
-from .layers import Depthwise, Pointwise, interpolate_levels, space_to_depth
-from .upsampling import KINDS, Nearest, PixelShuffle, Transposed, upsampler
+from .layers import Depthwise, PixelShuffle, Pointwise, interpolate_levels, space_to_depth
 
 SLICE_ROWS = 16
 """Rows of features that a feed-forward takes at a time on a CPU, so that they stay in the cache."""
@@ -70,7 +69,6 @@ class TransformBlock(nn.Module):
 def receptive_field(network: nn.Module) -> int:
     """Pixels to each side of a latent position's that reach it through a transform, in whole latent positions' worth."""
     reach = sum(block.stride * block.reach for block in network.modules() if isinstance(block, TransformBlock))
-    reach += sum(layer.input_stride * layer.reach for layer in network.modules() if isinstance(layer, tuple(KINDS.values())))
     return -(-reach // LATENT_STRIDE) * LATENT_STRIDE
 
 
@@ -98,8 +96,11 @@ def apply_blocks(blocks: nn.Sequential, x: Tensor, halo: Halo, later: int = 0) -
     return x, tuple(later if shrinks else side for side, shrinks in zip(halo, shrinking, strict=True))
 
 
-def enlarge(layer: PixelShuffle | Transposed | Nearest, x: Tensor, halo: Halo, later: int = 0) -> tuple[Tensor, Halo]:
-    """As `apply_blocks`, for a layer that enlarges: `halo` and `later` count in positions before it, the rest after it."""
+def enlarge(layer: nn.Module, x: Tensor, halo: Halo, later: int = 0) -> tuple[Tensor, Halo]:
+    """As `apply_blocks`, for a layer with a `reach` that enlarges by its `factor`.
+
+    `halo` and `later` count in positions before it, the halo that is left in positions after it.
+    """
     need = later + layer.reach
     shrinking = tuple(side >= need for side in halo)
     x = layer(crop(x, tuple(side - need if shrinks else 0 for side, shrinks in zip(halo, shrinking, strict=True))))
@@ -166,10 +167,10 @@ class Synthesis(nn.Module):
         self.wide_blocks = wide_blocks(config, config.synthesis_wide_blocks, config.synthesis_wide_expansion)
         if len(self.wide_blocks):
             self.log_wide_gain = nn.Parameter(torch.zeros(config.levels, n))
-        self.from_latent = upsampler(config, n, c, 2, LATENT_STRIDE)
+        self.from_latent = PixelShuffle(n, c, 2)
         self.log_feature_gain = nn.Parameter(torch.zeros(config.levels, c))
         self.blocks = narrow_blocks(config, config.synthesis_blocks, config.synthesis_expansion)
-        self.patch_out = upsampler(config, c, 3, FEATURE_STRIDE, FEATURE_STRIDE)
+        self.patch_out = PixelShuffle(c, 3, FEATURE_STRIDE)
 
     def forward(
         self, y: Tensor, level: Tensor, compute_dtype: torch.dtype = torch.float32, halo: Halo = (0, 0, 0, 0)
@@ -183,7 +184,7 @@ class Synthesis(nn.Module):
         dtype = y.dtype
         if len(self.wide_blocks):
             f = y * interpolate_levels(self.log_wide_gain, level).exp()
-            y, halo = apply_blocks(self.wide_blocks, f, halo, later + self.from_latent.reach)
+            y, halo = apply_blocks(self.wide_blocks, f, halo, later)
         with torch.autocast(y.device.type, enabled=False):
             f, halo = enlarge(self.from_latent, y, halo, later)
             f = f * interpolate_levels(self.log_feature_gain, level).exp()

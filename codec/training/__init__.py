@@ -1,1 +1,1 @@
-"""Training: data, loss, loop, checkpoints, and the export of weights. Nothing outside imports this package."""
+"""Training: data, losses, loop, checkpoints, and the export of weights. Nothing else in the package imports it."""

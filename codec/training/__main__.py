@@ -1,4 +1,4 @@
-"""`python -m codec.training`, as `cae-train`; torchrun starts it in several processes."""
+"""`python -m codec.training`: the same as `cae-train`, for torchrun, which starts it in several processes."""
 
 from .command import main
 

@@ -15,7 +15,7 @@ from ..networks.config import Config
 from ..networks.latent_coder import LatentCoder
 from ..networks.layers import interpolate_levels
 from .autoencoder import Autoencoder
-from .data import whole_blocks
+from .data.patches import whole_blocks
 
 TABLE_TOTAL = 2**20
 TAIL_DEVIATIONS = 5.0

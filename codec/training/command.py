@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -10,18 +9,19 @@ from pathlib import Path
 from ..commands.arguments import Parser
 from ..commands.common import one_line, reporting
 from ..errors import CaeError
-from ..networks.config import MODELS, UPSAMPLINGS
+from ..networks.config import MODELS
 from ..runtime.environment import prepare
 from .distortions import DISTORTIONS
-from .options import AUGMENTATIONS, ENLARGED, ENLARGER_NAMES, FREEZABLE, Options
-from .schedule import UNCHANGED, Schedule
+from .options import AUGMENTATIONS, FREEZABLE, Options
+from .schedule import UNCHANGED, StepSchedule
 
 
 def parser() -> Parser:
+    """The command's parser; its options are the fields of `Options`, and --model and --json."""
     p = Parser(
         "cae-train",
-        description="Train a model on a folder of images. The run's folder keeps the state and a CSV log; the same "
-        "command goes on where it stopped, and a larger budget continues a finished run.",
+        description="Train a model on a folder of images. The run's folder keeps the state and a CSV log. The same command "
+        "resumes where it stopped, and a larger budget continues a finished run.",
     )
     p.add_argument("images", type=Path, help="folder of images, searched with its subfolders")
     p.add_argument("run", type=Path, help="folder for the run's state and log")
@@ -29,24 +29,19 @@ def parser() -> Parser:
     budget.add_argument("--steps", type=int, help="total number of steps")
     budget.add_argument("--minutes", type=float, help="total training time")
     p.add_argument("--model", choices=MODELS, help="sizes of a model that starts afresh or grows (default: default)")
-    p.add_argument(
-        "--upsampling",
-        choices=UPSAMPLINGS,
-        help=f"how the decoder of a model that starts afresh enlarges (default: {UPSAMPLINGS[0]})",
-    )
     p.add_argument("--validation", type=Path, help="folder of images that are only measured")
     p.add_argument("--batch", type=int, default=8, help="patches per step (default: 8; a GPU has room for many more)")
     p.add_argument("--patch", type=int, default=256, help="side of a patch, a multiple of 64 (default: 256)")
     p.add_argument(
         "--patch-schedule",
-        type=Schedule.parse,
+        type=StepSchedule.parse,
         default=UNCHANGED,
         metavar="SIDE:STEP,…",
         help="smaller patches before these steps, as 64:1000,128:3000, and --patch after them",
     )
     p.add_argument(
         "--resolution-schedule",
-        type=Schedule.parse,
+        type=StepSchedule.parse,
         default=UNCHANGED,
         metavar="N:STEP,…",
         help="pictures of 1/N of their size before these steps, as 4:1000,2:3000, and of the full size after them",
@@ -56,7 +51,7 @@ def parser() -> Parser:
         type=lambda text: tuple(name for name in text.split(",") if name != "none"),
         default=Options.augment,
         metavar="NAME,…",
-        help=f"what is done to patches, of {', '.join(AUGMENTATIONS)}, or none (default: {','.join(Options.augment)})",
+        help=f"augmentations of patches, of {', '.join(AUGMENTATIONS)}, or none (default: {','.join(Options.augment)})",
     )
     p.add_argument(
         "--overlap",
@@ -65,7 +60,7 @@ def parser() -> Parser:
         help="cut patches from a grid, neighbours overlapping by this part of a side (default: at any position)",
     )
     p.add_argument(
-        "--learning-rate", type=float, help="peak learning rate (default: 1e-3; 5e-4 with --start-from, but for --reduced)"
+        "--learning-rate", type=float, help="peak learning rate (default: 1e-3; 5e-4 with --start-from, except with --reduced)"
     )
     p.add_argument(
         "--decay",
@@ -82,72 +77,60 @@ def parser() -> Parser:
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--memory-gib", type=float, default=6, help="images to hold in memory (default: 6)")
     p.add_argument(
-        "--start-from", metavar="FILE|default", help="weights to fine-tune, a file or those installed (default: start afresh)"
+        "--start-from",
+        metavar="FILE|default",
+        help="weights to fine-tune: a file, or the installed ones (default: start afresh)",
     )
     p.add_argument("--grow", action="store_true", help="with --start-from: keep what the model has room for, add the rest")
     p.add_argument(
         "--reduced",
         type=int,
         metavar="2|4|8",
-        help="with --start-from: train but a decoder for 1/2, 1/4 or 1/8 of the size, which --export adds to the weights",
+        help="with --start-from: train only a decoder for 1/2, 1/4 or 1/8 of the size, which --export adds to the weights",
     )
     p.add_argument(
         "--enlarge",
         type=int,
         metavar="2",
-        help="with --start-from: train but a decoder that doubles the size, on pictures that were halved, which --export adds "
-        "to the weights",
-    )
-    p.add_argument(
-        "--enlarge-by",
-        default=ENLARGED,
-        choices=ENLARGER_NAMES,
-        help="a decoder of its own, or SRCNN on the ordinary one's pictures, to compare with (default: %(default)s)",
+        help="with --start-from: train only a decoder that doubles the size, on pictures that were halved; --export adds it to "
+        "the weights",
     )
     p.add_argument(
         "--replay",
         type=int,
         default=Options.replay,
         metavar="STEPS",
-        help="with --reduced: steps for each batch that is coded, on any of the last 2048 patches (default: %(default)s)",
+        help="with --reduced: steps per coded batch, each on any of the last 2048 patches (default: %(default)s)",
     )
     p.add_argument(
         "--freeze",
         choices=FREEZABLE,
-        help="with --start-from: leave the encoder or the decoder as it is and train but the other, which --export writes as a "
-        "file for --decoder or --encoder; the entropy networks stay, and so do model id and files. analysis: train all but the "
-        "analysis transforms",
+        help="with --start-from: encoder or decoder: train only the other one, which --export writes as a file for --decoder "
+        "or --encoder; the entropy model and the model id stay, and so do coded files. analysis: train all but the analysis "
+        "transforms. entropy: train all but the entropy model",
     )
     p.add_argument(
         "--choose-symbols",
         action="store_true",
-        help="train on the symbols that an encoder chooses, by bits and error, not on the nearest",
+        help="train on the symbols that an encoder chooses by bits and error, not on the nearest",
     )
     p.add_argument(
         "--denoise",
         action="store_true",
-        help="with --freeze decoder: train an encoder that leaves noise out, on patches with noise of many strengths, which "
-        "are compared with the clean ones; without the noise of --augment",
+        help="with --freeze decoder: train an encoder that leaves noise out, on patches with noise of many strengths, compared "
+        "with clean ones; without the noise of --augment",
     )
     p.add_argument(
         "--loss",
         default="mse",
         choices=DISTORTIONS,
-        help="distance to the original that training lowers, beside the rate (default: mse)",
-    )
-    p.add_argument(
-        "--adversarial",
-        type=float,
-        default=0.0,
-        metavar="SHARE",
-        help="with --freeze encoder or --enlarge: a network that tells decoded pictures from photographs is trained beside, "
-        "and what it thinks counts this share of the distortion",
+        help="distortion that training lowers beside the rate; eye: SSIMULACRA 2 with errors of luma and colour (default: mse)",
     )
     p.add_argument("--export", type=Path, metavar="FILE", help="weights file (.safetensors) to write when the budget is used")
     p.add_argument(
         "--licence",
         default="MIT",
-        help="licence of the weights, for their metadata (default: MIT; those that --reduced and --enlarge add to keep theirs)",
+        help="licence of the weights, for their metadata (default: MIT; --reduced and --enlarge leave the licence as it is)",
     )
     p.add_argument("--quiet", action="store_true", help="no progress bar")
     p.add_argument("--json", action="store_true", help="print a line of JSON at the end")
@@ -155,10 +138,11 @@ def parser() -> Parser:
 
 
 def main() -> None:
+    """Runs the command; errors are one line on stderr, and an interrupted run ends with the signal's status."""
     p = parser()
     arguments = p.parse_args()
-    told = vars(arguments)
-    name, upsampling, as_json = (told.pop(option) for option in ("model", "upsampling", "json"))
+    options = vars(arguments)
+    name, as_json = (options.pop(option) for option in ("model", "json"))
     prepare()
     with reporting(p.prog, "use smaller patches or batches, or less --memory-gib"):
         from ..networks import registry
@@ -168,12 +152,11 @@ def main() -> None:
         if arguments.start_from is not None:
             arguments.start_from = registry.find_model(arguments.start_from)
         fixed = arguments.start_from is not None and not arguments.grow
-        if fixed and (name or upsampling):
-            raise CaeError("--model and --upsampling are of models that start afresh or grow, not of finished weights")
-        afresh = dataclasses.replace(MODELS[name or "default"], upsampling=upsampling or UPSAMPLINGS[0])
-        config = Weights.read(arguments.start_from).config if fixed else afresh
+        if fixed and name:
+            raise CaeError("--model is for a model that starts afresh or grows, not for finished weights")
+        config = Weights.read(arguments.start_from).config if fixed else MODELS[name or "default"]
         try:
-            run = train(Options(**told), config)
+            run = train(Options(**options), config)
         except Interrupted as stop:
             print(f"{p.prog}: stopped; its state is saved, and the same command goes on", file=sys.stderr)
             sys.exit(128 + stop.number)

@@ -1,4 +1,4 @@
-"""The distances between pictures that training can lower. Imports no torch, so that a command's help is quick."""
+"""Distortions that training can lower. Imports no torch, so that a command's help is quick."""
 
 from __future__ import annotations
 
@@ -13,21 +13,36 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Distortion:
+class Term:
     """A distance between pictures (B, H, W, 3) float32 in [0, 1], one for each (B,), zero where they are equal.
 
-    It counts `factor` * lambda ** `exponent` bits per pixel, so that the quality levels, whose lambdas are meant for the
-    mean squared error, keep about their rates. Pictures need sides of at least `side` pixels.
+    It counts `factor` * lambda ** `exponent` bits per pixel.
     """
 
     measure: Callable[[Tensor, Tensor], Tensor]
     factor: float
     exponent: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Distortion:
+    """A weighted sum of distances. Pictures need sides of at least `side` pixels.
+
+    The factors and exponents keep the rates of the quality levels, whose lambdas are meant for the mean squared error.
+    """
+
+    terms: tuple[Term, ...]
     side: int = 1
 
-    def weight(self, rate_weight: Tensor) -> Tensor:
-        """What the distance is multiplied by, for lambdas of any shape."""
-        return self.factor * rate_weight**self.exponent
+    def distance(self, decoded: Tensor, target: Tensor) -> Tensor:
+        """The first term's distance, without its weight (B,)."""
+        return self.terms[0].measure(decoded, target)
+
+    def weighted(self, decoded: Tensor, target: Tensor, rate_weight: Tensor) -> tuple[Tensor, Tensor]:
+        """The weighted sum in bits per pixel for lambdas (B,), and the first term's distance without its weight (B,)."""
+        distances = [term.measure(decoded, target) for term in self.terms]
+        weights = [term.factor * rate_weight**term.exponent for term in self.terms]
+        return sum(weight * distance for weight, distance in zip(weights, distances, strict=True)), distances[0]
 
 
 def squared_error(a: Tensor, b: Tensor) -> Tensor:
@@ -63,10 +78,54 @@ def _library():
     return pytorch_msssim
 
 
+def ssimulacra2_loss(decoded: Tensor, target: Tensor) -> Tensor:
+    """About 100 - SSIMULACRA 2 of the decoded pictures: see `ssimulacra2.loss`."""
+    from . import ssimulacra2
+
+    return ssimulacra2.loss(target, decoded)
+
+
+def luma_error(a: Tensor, b: Tensor) -> Tensor:
+    """Squared error of luma (BT.601): half its mean, half its root mean square over squares of 8 x 8 pixels.
+
+    The second half is owned by the worst squares. Sides must be multiples of 8.
+    """
+    squared = _luma(a - b).square()
+    n, h, w = squared.shape
+    squares = squared.reshape(n, h // 8, 8, w // 8, 8).mean((2, 4))
+    # the slope of the root has no bound at zero
+    return 0.5 * squared.mean((1, 2)) + 0.5 * (squares.square().mean((1, 2)) + 1e-16).sqrt()
+
+
+def chroma_error(a: Tensor, b: Tensor) -> Tensor:
+    """Mean squared error of what remains when the luma is subtracted from each channel."""
+    error = a - b
+    return (error - _luma(error)[..., None]).square().mean((1, 2, 3))
+
+
+def _luma(x: Tensor) -> Tensor:
+    return x @ x.new_tensor((0.299, 0.587, 0.114))
+
+
+EYE_LUMA = 0.4
+"""Share of the squared error of luma in the loss for the eye; the rest is SSIMULACRA 2's."""
 DISTORTIONS = {
-    "mse": Distortion(squared_error, 255**2),
-    "mae": Distortion(absolute_error, 1080, 0.69),
-    "ssim": Distortion(ssim_loss, 195, 0.77, 11),
-    "ms-ssim": Distortion(ms_ssim_loss, 1250, 0.945, 161),
+    "mse": Distortion((Term(squared_error, 255**2),)),
+    "mae": Distortion((Term(absolute_error, 1080, 0.69),)),
+    "ssim": Distortion((Term(ssim_loss, 195, 0.77),), side=11),
+    "ms-ssim": Distortion((Term(ms_ssim_loss, 1250, 0.945),), side=161),
+    "eye": Distortion(
+        (
+            Term(ssimulacra2_loss, (1 - EYE_LUMA) * 0.313, 0.76),
+            Term(luma_error, EYE_LUMA * 255**2),
+            Term(chroma_error, 255**2),
+        ),
+        side=64,
+    ),
 }
-"""By name; `python -m benchmarks losses` measures factors and exponents, and docs/experiments.md has the measurement."""
+"""By name; `python -m benchmarks losses` measures factors and exponents, and docs/experiments.md has the measurement.
+
+"eye" is for people who look at the pictures. SSIMULACRA 2 agrees with their judgements more closely than PSNR or SSIM. Alone it
+would let errors grow to which it is blind. Errors of luma, above all those of the worst places, and errors of colour keep the
+decoder near to the original.
+"""

@@ -1,26 +1,21 @@
-"""Training of a part of a finished model."""
+"""Training of a part of a finished model, with the rest frozen."""
 
 from __future__ import annotations
 
 from ..networks.weights import DECODER, ENCODER
 from .autoencoder import Autoencoder
 
-OTHER = {ENCODER: DECODER, DECODER: ENCODER}
-"""What is trained where one of them is frozen, for files that stay readable whichever of them is used."""
-ANALYSIS = "analysis"
+TRAINED_ROLE = {ENCODER: DECODER, DECODER: ENCODER}
+"""The role that is trained where the other one is frozen; it becomes a weights file of its own. Coded files stay readable."""
 
 
-def freeze(model: Autoencoder, role: str) -> None:
-    """Leaves of a model's parameters only the decoder's to be trained ("encoder" is frozen), or only the encoder's.
+def freeze(model: Autoencoder, part: str) -> None:
+    """Freezes a part of a model, one of `options.FREEZABLE`.
 
-    The gains and the networks that predict symbols are neither's: files depend on them. With "analysis", all is trained but
-    the analysis and the hyper analysis.
+    "encoder" leaves the synthesis to be trained, "decoder" the analysis and hyper analysis: neither changes what coded files
+    depend on. "analysis" leaves all but analysis and hyper analysis, "entropy" these two and the synthesis.
     """
-    encoder = (model.analysis, model.entropy.hyper_analysis)
-    trained = {ENCODER: (model.synthesis,), DECODER: encoder, ANALYSIS: (model,)}[role]
-    model.requires_grad_(False)
-    for network in trained:
-        network.requires_grad_(True)
-    if role == ANALYSIS:
-        for network in encoder:
-            network.requires_grad_(False)
+    model.requires_grad_(part == "analysis")
+    for network in (model.analysis, model.entropy.hyper_analysis):
+        network.requires_grad_(part in (DECODER, "entropy"))
+    model.synthesis.requires_grad_(part != DECODER)

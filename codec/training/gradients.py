@@ -3,34 +3,45 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..options import QUALITIES
 from ..runtime.threads import use_in_this_thread
-from .adversary import Adversary
 from .autoencoder import Autoencoder
-from .denoising import degraded
-from .frozen_latent_decoder import FrozenLatentDecoder
-from .loss import LOSS_LIMIT, PLAIN, Measured, Objective, coded, distortion_of_coded, rate_distortion
+from .data.noise import add_noise
+from .decoders.frozen_latent import FrozenLatentDecoder
+from .decoders.reduced import ReducedDecoder
+from .loss import LOSS_LIMIT, PLAIN, Losses, Objective, code_patches, measure_coded_losses, measure_losses
 from .processes import Processes
-from .reduction import ReducedDecoder
 from .replay import CAPACITY, Replay
 
-MEANS = 5
-"""How many means a step measures, before the gradients."""
 NORM_LIMIT = 1.0
 """Largest norm of a step's gradient."""
+
+
+class StepMeans(NamedTuple):
+    """Means over the whole batch of a step (see `Losses`), and the norm of its gradient before it was bounded."""
+
+    loss: float
+    bpp: float
+    mse: float
+    distance: float
+    norm: float
+
+
+_MEANS = len(StepMeans._fields) - 1
 
 
 class Gradients:
     """Differentiates a model's loss; each call leaves the gradients with the parameters.
 
-    On the CPU each thread takes a part of the patches: a third faster on two cores than sharing each operation. The
-    random numbers belong to the parts, so that processes give what as many parts in one process give.
+    On the CPU each thread takes a part of the patches: on two cores a third faster than sharing each operation. Random numbers
+    belong to the parts, so that several processes compute the same as one process with as many parts.
 
-    The steps of a small decoder are taken on any of the patches that were coded last.
+    A small decoder's steps are taken on any of the patches that were coded last.
     """
 
     def __init__(
@@ -41,10 +52,9 @@ class Gradients:
         compute_dtype: torch.dtype,
         processes: Processes,
         objective: Objective = PLAIN,
-        adversary: Adversary | None = None,
     ) -> None:
         self.model, self.batch, self.seed, self.compute_dtype, self.processes = model, batch, seed, compute_dtype, processes
-        self.objective, self.adversary = objective, adversary
+        self.objective = objective
         self.parameters: list[Tensor] = [parameter for parameter in model.parameters() if parameter.requires_grad]
         threads = torch.get_num_threads()
         self.parts = 1 if self.parameters[0].is_cuda else min(threads, batch // processes.count)
@@ -54,11 +64,11 @@ class Gradients:
         self.pool = ThreadPoolExecutor(self.parts, initializer=use_in_this_thread, initargs=(threads // self.parts,))
 
     def __call__(self, x: Tensor | None, step: int) -> Tensor:
-        """Gradients of this process's patches x (B, P, P, 3) in [0, 1], summed over all processes and bounded in norm.
+        """Differentiates the loss of this process's patches x (B, P, P, 3) in [0, 1].
 
-        For a small decoder, x is coded and kept, if there is an x, and the gradients are those of patches that were kept.
-        Returns loss, bits per pixel, mean squared error, distortion, the adversary's loss (0 without one) and gradient norm of
-        the whole step (6,), without waiting for a GPU. An adversary takes its own step at once.
+        Gradients are summed over all processes and bounded in norm. For a small decoder, x is coded and kept, if there is an x,
+        and the gradients are those of patches from the buffer. Returns the fields of `StepMeans` (5,) on the device, so that a
+        GPU need not be waited for.
         """
         level = self._levels(step)[list(self.processes.share(self.batch))]
         level = level.to(self.parameters[0].device, non_blocking=True)
@@ -67,51 +77,42 @@ class Gradients:
         results = list(self.pool.map(lambda *part: self._differentiate(step, *part), *parts))
         # one tensor for the sum over processes, the norm and its bound
         flat = results[0]
-        for more in results[1:]:
-            flat += more
+        for result in results[1:]:
+            flat += result
         flat = self.processes.sum(flat)
         sizes = [parameter.numel() for parameter in self.parameters]
-        means, gradients, others = flat.split([MEANS, sum(sizes), flat.numel() - MEANS - sum(sizes)])
+        means, gradients = flat.split([_MEANS, sum(sizes)])
         norm = gradients.norm()
         # a step that is not finite is left out
         gradients = torch.where(norm.isfinite(), gradients * (NORM_LIMIT / norm).clamp_max(1), 0)
         for parameter, gradient in zip(self.parameters, gradients.split(sizes), strict=True):
             parameter.grad = gradient.view_as(parameter)
-        if self.adversary is not None:
-            others = torch.where(others.isfinite().all(), others, 0)
-            self.adversary.step(others.split([parameter.numel() for parameter in self.adversary.parameters]))
         return torch.cat([means, norm[None]])
 
-    def _measured(self, step: int, part: int, x: Tensor | None, level: Tensor) -> Measured:
-        """What is known of a part of the patches, or of as many that were kept."""
+    def _differentiate(self, step: int, part: int, x: Tensor | None, level: Tensor) -> Tensor:
+        """Sums over a part of the patches, in one tensor: the means, then the gradient."""
+        measured = self._measure(step, part, x, level)
+        loss = measured.loss
+        # patches that cannot be coded well must not own the gradient
+        bounded = loss * (LOSS_LIMIT / loss.detach()).clamp_max(1)
+        gradients = torch.autograd.grad(bounded.sum() / self.batch, self.parameters)
+        means = torch.stack([loss, measured.bpp, measured.mse, measured.distance]).detach().sum(1) / self.batch
+        return torch.cat([means, *(gradient.flatten() for gradient in gradients)])
+
+    def _measure(self, step: int, part: int, x: Tensor | None, level: Tensor) -> Losses:
+        """Losses of a part of the patches; for a small decoder, of as many patches from the buffer."""
         number = 1 + self.parts * self.processes.rank + part
         noise = self._random(step, number, level.device)
         if isinstance(self.model, ReducedDecoder):
             if x is not None:
-                fresh = coded(self.model, x, level, self.objective, noise=noise, compute_dtype=self.compute_dtype)
+                fresh = code_patches(self.model, x, level, self.objective, noise=noise, compute_dtype=self.compute_dtype)
                 self.replays[part].add(fresh)
             drawn = self.replays[part].draw(len(level), self._random(step, number))
-            return distortion_of_coded(self.model, drawn, self.objective, compute_dtype=self.compute_dtype)
-        x, wanted = degraded(x, noise) if self.objective.denoise else (x, x)
-        return rate_distortion(
-            self.model, x, level, self.objective, wanted=wanted, noise=noise, compute_dtype=self.compute_dtype
+            return measure_coded_losses(self.model, drawn, self.objective, compute_dtype=self.compute_dtype)
+        x, target = add_noise(x, noise) if self.objective.denoise else (x, x)
+        return measure_losses(
+            self.model, x, level, self.objective, target=target, noise=noise, compute_dtype=self.compute_dtype
         )
-
-    def _differentiate(self, step: int, part: int, x: Tensor | None, level: Tensor) -> Tensor:
-        """Sums over a part of the patches, in one tensor: the means of all, the gradient, that of the adversary's loss."""
-        made = self._measured(step, part, x, level)
-        loss, judged = made.loss, torch.zeros_like(level)
-        gradients: list[Tensor] = []
-        if self.adversary is not None:
-            place = level / self.model.config.levels
-            loss = loss + self.adversary.share * made.distortion.detach() * self.adversary.deceived(made.decoded, place)
-            judged = self.adversary.loss(made.decoded, made.wanted, place)
-            gradients += torch.autograd.grad(judged.sum() / self.batch, self.adversary.parameters)
-        # what cannot be coded well must not own the gradient
-        bounded = loss * (LOSS_LIMIT / loss.detach()).clamp_max(1)
-        gradients = [*torch.autograd.grad(bounded.sum() / self.batch, self.parameters), *gradients]
-        means = torch.stack([loss, made.bpp, made.mse, made.distance, judged]).detach().sum(1) / self.batch
-        return torch.cat([means, *(gradient.flatten() for gradient in gradients)])
 
     def _levels(self, step: int) -> Tensor:
         """The gain level of each patch of the whole batch: one from each of as many equal parts of the range."""
@@ -121,6 +122,6 @@ class Gradients:
         return torch.lerp(lowest, highest, fraction)
 
     def _random(self, step: int, number: int, device: torch.device | str = "cpu") -> torch.Generator:
-        """A step's source of random numbers, of several."""
+        """One of a step's random generators."""
         seed = (self.seed * 1_000_003 + step) * 1_000 + number
         return torch.Generator(device).manual_seed(seed % 2**63)

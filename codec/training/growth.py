@@ -1,4 +1,4 @@
-"""A larger model, or one of other proportions, that starts from a model's training."""
+"""Growth: a larger model, or one of other proportions, that starts from a trained one."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ from torch import Tensor, nn
 from ..errors import CaeError
 from ..networks.config import Config
 from ..networks.transforms import TransformBlock
-from .autoencoder import Autoencoder, scale_wide_features
+from .autoencoder import Autoencoder
+from .initialisation import scale_wide_features
 
 BLOCKS = ("analysis.blocks", "synthesis.blocks")
 
 
 def grow(model: Autoencoder, config: Config, patches: Tensor) -> Autoencoder:
-    """A model of another configuration with all of a model's tensors that it has room for; new blocks are the identity.
+    """Makes a model of another configuration that keeps all tensors for which it has room; new blocks are the identity.
 
-    Where blocks at 1/8 have less room in their feed-forward part, the units go that move the least on uint8 patches
-    (P, H, W, 3), H and W multiples of 64; where there are fewer blocks, the middle ones go. If the model has no wide blocks
-    yet, their features get as unit the square root of the latent's deviation on these patches.
+    Where feed-forward parts at 1/8 have less room, the units that move least on uint8 patches (P, H, W, 3) are dropped; H and W
+    are multiples of 64. Where there are fewer blocks, the middle ones are dropped. The features of first wide blocks are scaled
+    by the square root of the latent's deviation on these patches.
+
+    Raises CaeError where the configurations differ in more than the transforms' blocks.
     """
     model = copy.deepcopy(model).requires_grad_(False)
     levels = torch.linspace(0, config.levels - 1, len(patches))
@@ -45,7 +48,7 @@ def grow(model: Autoencoder, config: Config, patches: Tensor) -> Autoencoder:
 
 
 def _thin(model: Autoencoder, config: Config, pixels: Tensor, levels: Tensor) -> None:
-    """Leaves in each narrow block of the synthesis as many units of the feed-forward part as the configuration has."""
+    """Reduces the feed-forward parts of the synthesis' narrow blocks to as many units as the configuration has."""
     units = config.synthesis_expansion * config.channels
     layers = [block.down for block in model.synthesis.blocks if block.down.in_features > units]
     moments = {layer: torch.zeros(2, layer.in_features) for layer in layers}
@@ -67,11 +70,11 @@ def _thin(model: Autoencoder, config: Config, pixels: Tensor, levels: Tensor) ->
 
 
 def _keep_units(block: TransformBlock, mean: Tensor, deviation: Tensor, count: int) -> None:
-    """Keeps the units whose deviation moves a block's output most; the others' mean goes into the bias."""
+    """Keeps the `count` units whose deviation moves a block's output most; the others' mean goes into the bias."""
     order = (deviation * block.down.weight.norm(dim=0)).argsort(descending=True)
-    kept, gone = order[:count].sort().values, order[count:]
+    kept, dropped = order[:count].sort().values, order[count:]
     rows = torch.cat([kept, kept + len(order)])
     up, down = block.up, block.down
-    down.bias += down.weight[:, gone] @ mean[gone]
+    down.bias += down.weight[:, dropped] @ mean[dropped]
     up.weight, up.bias = nn.Parameter(up.weight[rows]), nn.Parameter(up.bias[rows])
     down.weight = nn.Parameter(down.weight[:, kept])

@@ -1,4 +1,4 @@
-"""What training lowers: the rate-distortion loss, balanced over the range of qualities."""
+"""The rate-distortion loss, balanced over the range of qualities."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from torch import Tensor
 
 from ..networks.config import Config
 from .autoencoder import Autoencoder
-from .data import whole_blocks
-from .denoising import degraded
+from .data.noise import add_noise
+from .data.patches import whole_blocks
+from .decoders.frozen_latent import FrozenLatentDecoder
+from .decoders.reduced import ReducedDecoder
 from .distortions import DISTORTIONS, Distortion, squared_error
-from .frozen_latent_decoder import FrozenLatentDecoder
-from .reduction import ReducedDecoder
-from .replay import Coded
+from .replay import CodedPatches
 
 RATE_BALANCE = 0.45
 """Exponent that weighs each sample's loss by (mean lambda / lambda): without it the highest rates own the gradient."""
 LOSS_LIMIT = 4.0
-"""Balanced loss beyond which a sample's gradient grows no more; photographs hardly reach it."""
+"""Balanced loss beyond which a sample's gradient grows no further. Photographs hardly reach it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """What is lowered beside the rate: the distortion; to `denoise`, of what comes of noisy pictures, against clean ones.
+    """The distortion to lower beside the rate, and what is coded.
 
-    To `choose`, on the symbols that an encoder chooses; else on the nearest.
+    With `denoise`, noisy pictures are coded and compared with clean ones. With `choose`, symbols are those that an encoder
+    chooses by bits and error; otherwise the nearest.
     """
 
     distortion: Distortion = DISTORTIONS["mse"]
@@ -38,13 +39,14 @@ class Objective:
 
 
 PLAIN = Objective()
+"""Mean squared error."""
 
 
-class Measured(NamedTuple):
-    """What is known of each image of a batch (B,), and the pictures that were compared (B, h, w, 3) in [0, 1].
+class Losses(NamedTuple):
+    """Losses of a batch of pictures, each (B,).
 
-    `rate` and `distortion` are the parts of the balanced loss; `bpp` bits per pixel; `mse` the mean squared error; `distance`
-    the objective's distortion, not weighed.
+    `rate` and `distortion` are the parts of the balanced loss. `bpp` is in bits per pixel, `mse` the mean squared error, and
+    `distance` the first distance of the objective, without its weight.
     """
 
     rate: Tensor
@@ -52,8 +54,6 @@ class Measured(NamedTuple):
     bpp: Tensor
     mse: Tensor
     distance: Tensor
-    decoded: Tensor
-    wanted: Tensor
 
     @property
     def loss(self) -> Tensor:
@@ -61,61 +61,62 @@ class Measured(NamedTuple):
         return self.distortion + self.rate
 
 
-def rate_distortion(
+def measure_losses(
     model: Autoencoder | FrozenLatentDecoder,
     x: Tensor,
     level: Tensor,
     objective: Objective,
     *,
-    wanted: Tensor | None = None,
+    target: Tensor | None = None,
     noise: torch.Generator | None = None,
     compute_dtype: torch.dtype,
-) -> Measured:
-    """Measures images x (B, H, W, 3) in [0, 1] at gain levels `level` (B,).
+) -> Losses:
+    """Codes pictures x (B, H, W, 3) in [0, 1] at gain levels `level` (B,) and compares them with `target`, or with x itself.
 
-    The reconstruction is compared with `wanted`, or with x itself. A decoder of a reduced size is measured against the averages
-    of the image's areas.
+    With a generator, its uniform noise replaces rounding in the rate. A decoder of a reduced size is compared with averages
+    over areas of the target.
     """
-    with _cast(x, compute_dtype):
+    with _autocast(x, compute_dtype):
         decoded, bits_y, bits_z = model(x, level, noise, compute_dtype, objective.choose)
     bpp = (bits_y + bits_z) / (x.shape[1] * x.shape[2])
-    target = x if wanted is None else wanted
-    return _measured(model.config, objective, level, bpp, decoded.float(), reduced(target, x.shape[1] // decoded.shape[1]))
+    target = average_areas(x if target is None else target, x.shape[1] // decoded.shape[1])
+    return _losses(model.config, objective, level, bpp, decoded.float(), target)
 
 
-def coded(
+def code_patches(
     model: ReducedDecoder, x: Tensor, level: Tensor, objective: Objective, *, noise: torch.Generator, compute_dtype: torch.dtype
-) -> Coded:
-    """Images x (B, H, W, 3) in [0, 1] as a small decoder's model codes and shows them, to be learnt any number of times."""
-    with _cast(x, compute_dtype):
+) -> CodedPatches:
+    """Codes pictures x (B, H, W, 3) in [0, 1] by a small decoder's model, whose own reduced pictures become the target."""
+    with _autocast(x, compute_dtype):
         latent, bits_y, bits_z = model.latent(x, level, noise, compute_dtype, objective.choose)
-        whole = model.whole(latent, level, compute_dtype)
+        whole = model.decode_whole(latent, level, compute_dtype)
     bpp = (bits_y + bits_z) / (x.shape[1] * x.shape[2])
-    return Coded(latent, level, bpp, reduced(whole, model.reduction))
+    return CodedPatches(latent, level, bpp, average_areas(whole, model.reduction))
 
 
-def distortion_of_coded(model: ReducedDecoder, coded: Coded, objective: Objective, *, compute_dtype: torch.dtype) -> Measured:
-    """Measures what a small decoder makes of images that were coded before."""
-    with _cast(coded.latent, compute_dtype):
-        decoded = model.decoded(coded.latent, coded.level, compute_dtype)
-    return _measured(model.config, objective, coded.level, coded.bpp, decoded.float(), coded.wanted)
+def measure_coded_losses(
+    model: ReducedDecoder, coded: CodedPatches, objective: Objective, *, compute_dtype: torch.dtype
+) -> Losses:
+    """Decodes coded patches by a small decoder and compares the pictures with their target."""
+    with _autocast(coded.latent, compute_dtype):
+        decoded = model.decode(coded.latent, coded.level, compute_dtype)
+    return _losses(model.config, objective, coded.level, coded.bpp, decoded.float(), coded.target)
 
 
-def _cast(x: Tensor, compute_dtype: torch.dtype) -> torch.autocast:
-    # each weight is cast once: a cache would only be shared, and emptied, by several threads
+def _autocast(x: Tensor, compute_dtype: torch.dtype) -> torch.autocast:
+    # each weight is cast once, so a cache would gain nothing, and several threads would share and empty it
     return torch.autocast(x.device.type, torch.bfloat16, enabled=compute_dtype is torch.bfloat16, cache_enabled=False)
 
 
-def _measured(config: Config, objective: Objective, level: Tensor, bpp: Tensor, decoded: Tensor, wanted: Tensor) -> Measured:
-    mse, distance = squared_error(decoded, wanted), objective.distortion.measure(decoded, wanted)
-    lam = config.rate_weight(level)
-    middle = math.sqrt(config.lambda_min * config.lambda_max)
-    balance = (middle / lam) ** RATE_BALANCE
-    return Measured(bpp * balance, objective.distortion.weight(lam) * distance * balance, bpp, mse, distance, decoded, wanted)
+def _losses(config: Config, objective: Objective, level: Tensor, bpp: Tensor, decoded: Tensor, target: Tensor) -> Losses:
+    rate_weight = config.rate_weight(level)
+    weighted, distance = objective.distortion.weighted(decoded, target, rate_weight)
+    balance = (math.sqrt(config.lambda_min * config.lambda_max) / rate_weight) ** RATE_BALANCE
+    return Losses(bpp * balance, weighted * balance, bpp, squared_error(decoded, target), distance)
 
 
-def reduced(x: Tensor, factor: int) -> Tensor:
-    """Averages (B, H/factor, W/factor, 3) over squares of images (B, H, W, 3)."""
+def average_areas(x: Tensor, factor: int) -> Tensor:
+    """Averages over squares of pictures (B, H, W, 3): (B, H/factor, W/factor, 3)."""
     if factor == 1:
         return x
     b, h, w, c = x.shape
@@ -129,19 +130,19 @@ def validate(
     compute_dtype: torch.dtype,
     objective: Objective = PLAIN,
 ) -> float:
-    """Mean balanced loss with real rounding over four levels of every image.
+    """Mean balanced loss with real rounding over four levels of every image (H, W, 3) uint8.
 
-    Where it is to denoise, each image is given noise of its own, the same every time.
+    For denoising, each image is given its own noise, the same every time.
     """
     losses = []
     factor = model.factor if isinstance(model, FrozenLatentDecoder) else 1
     with torch.inference_mode():
         for number, image in enumerate(images):
             x = whole_blocks(image, factor)
-            pair = degraded(x, torch.Generator().manual_seed(number)) if objective.denoise else (x, x)
-            x, wanted = (picture.to(device) for picture in pair)
-            for level in np.linspace(0, model.config.levels - 1, 4):
-                at = torch.tensor([level], dtype=torch.float32, device=device)
-                made = rate_distortion(model, x, at, objective, wanted=wanted, compute_dtype=compute_dtype)
-                losses.append(made.loss.item())
+            pair = add_noise(x, torch.Generator().manual_seed(number)) if objective.denoise else (x, x)
+            x, target = (picture.to(device) for picture in pair)
+            for position in np.linspace(0, model.config.levels - 1, 4):
+                level = torch.tensor([position], dtype=torch.float32, device=device)
+                measured = measure_losses(model, x, level, objective, target=target, compute_dtype=compute_dtype)
+                losses.append(measured.loss.item())
     return float(np.mean(losses))

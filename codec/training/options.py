@@ -1,9 +1,10 @@
-"""What a training run can be told."""
+"""Options of a training run and their defaults."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import CaeError
@@ -11,27 +12,26 @@ from ..format.geometry import HYPER_STRIDE
 from ..options import REDUCTIONS
 from ..runtime.atomic_write import check_target
 from .distortions import DISTORTIONS, Distortion
-from .schedule import UNCHANGED, Schedule
+from .schedule import UNCHANGED, StepSchedule
 
 AUGMENTATIONS = {"flip": 0.5, "rotate": 1.0, "rescale": 0.2, "noise": 0.08, "plain": 0.05, "drawn": 0.04, "jitter": 0.5}
-"""Names of what may be done to patches, and to which share of them (rotation: by 0 to 3 right angles).
+"""Augmentations by name, each with its usual share of the patches (rotation: by 0 to 3 right angles).
 
-Noise: photographs alone leave networks free to do anything on noise, screens and dithering. What is cut
-out before a plain ground, or drawn on, is rare among them, and common among people's pictures.
+Photographs alone leave networks free to do anything on noise, screens and dithering, so some patches are noisy. Objects before
+a plain ground and drawings are rare among photographs, and common among people's pictures.
 """
-REDUCTION_MAX = 16
+RESOLUTION_REDUCTION_MAX = 16
 ENLARGEMENT = 2
-FREEZABLE = ("encoder", "decoder", "analysis")
-ENLARGED, SRCNN = ENLARGER_NAMES = ("enlarged", "srcnn")
-"""What may enlarge: a decoder of its own, or SRCNN after the ordinary one. So their tensors' group is called, too."""
+FREEZABLE = ("encoder", "decoder", "analysis", "entropy")
+"""Parts of a model that can be frozen: see `freezing.freeze`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What `cae-train` can be told; the run's folder holds its state and its log.
+    """Options of `cae-train`; the run's folder holds its state and its log.
 
-    Left to itself, the learning rate is 1e-3 for what is new and 5e-4 for what was trained before, and falls over the last 25 %
-    of a training from nothing, 80 % of one that starts from weights.
+    By default the learning rate is 1e-3 for new networks and 5e-4 for trained ones. It falls over the last 25 % of a training
+    from nothing, and over the last 80 % of one that starts from weights.
     """
 
     images: Path
@@ -47,22 +47,21 @@ class Options:
     device: str = "cpu"
     workers: int = 1
     compile: bool = False
+    compiler: str = "inductor"
     seed: int = 0
     start_from: Path | None = None
     grow: bool = False
     reduced: int | None = None
     replay: int = 16
     enlarge: int | None = None
-    enlarge_by: str = ENLARGED
     freeze: str | None = None
     denoise: bool = False
     choose_symbols: bool = False
-    adversarial: float = 0.0
     loss: str = "mse"
     augment: tuple[str, ...] = ("flip", "rotate", "rescale", "noise", "plain", "drawn")
     overlap: float | None = None
-    patch_schedule: Schedule = UNCHANGED
-    resolution_schedule: Schedule = UNCHANGED
+    patch_schedule: StepSchedule = UNCHANGED
+    resolution_schedule: StepSchedule = UNCHANGED
     export: Path | None = None
     licence: str = "MIT"
     log_every: int = 100
@@ -77,96 +76,93 @@ class Options:
         if self.decay is None:
             object.__setattr__(self, "decay", 0.25 if self.start_from is None else 0.8)
         if self.denoise:
-            # this noise is in what is to be learnt, too
+            # noise of augmentation would be in the clean pictures, too
             object.__setattr__(self, "augment", tuple(name for name in self.augment if name != "noise"))
 
     @property
     def distortion(self) -> Distortion:
-        """What the loss measures."""
+        """The distortion that the loss names."""
         return DISTORTIONS[self.loss]
 
     @property
-    def least_side(self) -> int:
-        """Pixels that the loss needs of a picture's short side: a multiple of `step`."""
-        return -(-self.distortion.side * (self.reduced or 1) // self.step) * self.step
+    def starts_from_finished(self) -> bool:
+        """True if the run trains finished weights as they are, not a new or a grown model."""
+        return self.start_from is not None and not self.grow
 
     @property
-    def step(self) -> int:
-        """Of so many pixels the sides of patches are multiples."""
+    def side_step(self) -> int:
+        """Pixels of which the sides of patches are multiples."""
         return HYPER_STRIDE * (self.enlarge or 1)
 
+    @property
+    def side_min(self) -> int:
+        """Pixels that the loss needs of a picture's short side: a multiple of `side_step`."""
+        return -(-self.distortion.side * (self.reduced or 1) // self.side_step) * self.side_step
+
     def check(self) -> None:
-        """CaeError for values that cannot be."""
-        if (self.steps is None) == (self.minutes is None):
-            raise CaeError("training needs either a number of steps or of minutes")
-        if not all(map(math.isfinite, (self.minutes or 0, self.learning_rate, self.memory_gib))):
-            raise CaeError("minutes, learning rate and memory must be numbers")
-        if self.enlarge is not None:
-            self._check_enlarging()
-        elif self.enlarge_by != ENLARGED:
-            raise CaeError(f"{self.enlarge_by} needs to be told by how much it enlarges (--enlarge {ENLARGEMENT})")
-        if self.patch < self.step or self.patch % self.step:
-            raise CaeError(f"patches of {self.patch} pixels: use a multiple of {self.step}")
-        if (
-            self.batch < 1
-            or self.workers < 1
-            or not 0 < self.decay <= 1
-            or self.learning_rate <= 0
-            or self.memory_gib <= 0
-            or (self.steps or self.minutes or 0) <= 0
-        ):
-            raise CaeError(
-                "batch, workers, budget, learning rate and memory must be positive, the decay more than 0 and at most 1"
-            )
-        if self.grow and self.start_from is None:
-            raise CaeError("growing needs weights to start from (--start-from)")
-        if self.reduced is not None:
-            if self.reduced not in REDUCTIONS[1:]:
-                raise CaeError(f"reduced {self.reduced}: there are decoders of 1/2, 1/4 and 1/8 of the size")
-            if self.start_from is None or self.grow:
-                raise CaeError("a decoder of a reduced size belongs to finished weights (--start-from, without --grow)")
-            if self.replay < 1:
-                raise CaeError(f"replay {self.replay}: each batch that is coded serves at least 1 step")
-            if self.patch_schedule != UNCHANGED:
-                raise CaeError("a decoder of a reduced size learns from patches of one size (without --patch-schedule)")
-        if self.freeze is not None:
-            if self.freeze not in FREEZABLE:
-                raise CaeError(f"freeze {self.freeze!r}: there are {', '.join(FREEZABLE)}")
-            if self.start_from is None or self.grow or self.reduced is not None:
-                raise CaeError("a frozen part is one of finished weights (--start-from, without --grow and --reduced)")
-        if self.denoise and self.freeze != "decoder":
-            raise CaeError("denoising is learnt by an encoder alone (--freeze decoder)")
-        if not 0 <= self.adversarial < math.inf:
-            raise CaeError(f"adversarial {self.adversarial}: use 0 or more, as a share of the distortion")
-        if self.adversarial and self.freeze != "encoder" and self.enlarge is None:
-            raise CaeError("an adversary judges a decoder alone (--freeze encoder or --enlarge)")
-        if self.loss not in DISTORTIONS:
-            raise CaeError(f"loss {self.loss!r}: there are {', '.join(DISTORTIONS)}")
-        for side in (*self.patch_schedule.values, self.patch):
-            if side % self.step or side > self.patch:
-                raise CaeError(f"patches of {side} pixels: use multiples of {self.step} up to --patch")
-            if side < self.least_side:
-                raise CaeError(f"the loss {self.loss} needs patches of {self.least_side} pixels or more")
-        for reduction in self.resolution_schedule.values:
-            if reduction > REDUCTION_MAX:
-                raise CaeError(f"pictures of 1/{reduction} of the size: use at most 1/{REDUCTION_MAX}")
-        for name in self.augment:
-            if name not in AUGMENTATIONS:
-                raise CaeError(f"augmentation {name!r}: there are {', '.join(AUGMENTATIONS)}")
-        if self.overlap is not None and not 0 <= self.overlap < 1:
-            raise CaeError(f"patches that overlap by {self.overlap} of a side: use 0 or more, and less than 1")
-        if self.seed < 0:
-            raise CaeError(f"seed {self.seed}: use 0 or more")
+        """Raises CaeError for the first rule that the options break."""
+        for broken, message in self._rules():
+            if broken:
+                raise CaeError(message)
         if self.export is not None:
             check_target(self.export)
 
-    def _check_enlarging(self) -> None:
-        """CaeError for values that a decoder that enlarges cannot have."""
-        if self.enlarge != ENLARGEMENT:
-            raise CaeError(f"enlarge {self.enlarge}: there is a decoder of {ENLARGEMENT} times the size")
-        if self.enlarge_by not in ENLARGER_NAMES:
-            raise CaeError(f"enlarge by {self.enlarge_by!r}: there are {' and '.join(ENLARGER_NAMES)}")
-        if self.start_from is None or self.grow or self.reduced is not None or self.freeze is not None:
-            raise CaeError(
-                "a decoder that enlarges belongs to finished weights (--start-from, without other kinds of training)"
+    def _rules(self) -> Iterator[tuple[bool, str]]:
+        """Yields each rule: True if it is broken, and the message."""
+        yield (self.steps is None) == (self.minutes is None), "training needs either a number of steps or of minutes"
+        numbers = (self.minutes or 0, self.learning_rate, self.memory_gib)
+        yield not all(map(math.isfinite, numbers)), "minutes, learning rate and memory must be numbers"
+        if self.enlarge is not None:
+            yield self.enlarge != ENLARGEMENT, f"enlarge {self.enlarge}: there is a decoder of {ENLARGEMENT} times the size"
+            yield (
+                not self.starts_from_finished or self.reduced is not None or self.freeze is not None,
+                "a decoder that enlarges belongs to finished weights (--start-from, without other kinds of training)",
             )
+        yield (
+            self.patch < self.side_step or self.patch % self.side_step != 0,
+            f"patches of {self.patch} pixels: use a multiple of {self.side_step}",
+        )
+        positive = (self.batch, self.workers, self.learning_rate, self.memory_gib, self.steps or self.minutes or 0, self.decay)
+        yield (
+            min(positive) <= 0 or self.decay > 1,
+            "batch, workers, budget, learning rate and memory must be positive, the decay more than 0 and at most 1",
+        )
+        yield self.grow and self.start_from is None, "growing needs weights to start from (--start-from)"
+        if self.reduced is not None:
+            yield (
+                self.reduced not in REDUCTIONS[1:],
+                f"reduced {self.reduced}: there are decoders of 1/2, 1/4 and 1/8 of the size",
+            )
+            yield (
+                not self.starts_from_finished,
+                "a decoder of a reduced size belongs to finished weights (--start-from, without --grow)",
+            )
+            yield self.replay < 1, f"replay {self.replay}: each batch that is coded serves at least 1 step"
+            yield (
+                self.patch_schedule != UNCHANGED,
+                "a decoder of a reduced size learns from patches of one size (without --patch-schedule)",
+            )
+        if self.freeze is not None:
+            yield self.freeze not in FREEZABLE, f"freeze {self.freeze!r}: there are {', '.join(FREEZABLE)}"
+            yield (
+                not self.starts_from_finished or self.reduced is not None,
+                "a frozen part is one of finished weights (--start-from, without --grow and --reduced)",
+            )
+        yield self.denoise and self.freeze != "decoder", "denoising is learnt by an encoder alone (--freeze decoder)"
+        yield self.loss not in DISTORTIONS, f"loss {self.loss!r}: there are {', '.join(DISTORTIONS)}"
+        for side in (*self.patch_schedule.values, self.patch):
+            yield (
+                side % self.side_step != 0 or side > self.patch,
+                f"patches of {side} pixels: use multiples of {self.side_step} up to --patch",
+            )
+            yield side < self.side_min, f"the loss {self.loss} needs patches of {self.side_min} pixels or more"
+        for reduction in self.resolution_schedule.values:
+            most = RESOLUTION_REDUCTION_MAX
+            yield reduction > most, f"pictures of 1/{reduction} of the size: use at most 1/{most}"
+        for name in self.augment:
+            yield name not in AUGMENTATIONS, f"augmentation {name!r}: there are {', '.join(AUGMENTATIONS)}"
+        yield (
+            self.overlap is not None and not 0 <= self.overlap < 1,
+            f"patches that overlap by {self.overlap} of a side: use 0 or more, and less than 1",
+        )
+        yield self.seed < 0, f"seed {self.seed}: use 0 or more"

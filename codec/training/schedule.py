@@ -1,4 +1,4 @@
-"""Values that change at given steps of a training run. Knows no torch."""
+"""Numbers that change at given steps of a training run. Imports no torch."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import itertools
 
 
 @dataclasses.dataclass(frozen=True)
-class Schedule:
-    """Numbers, each with the step before which it holds, in the order of these steps."""
+class StepSchedule:
+    """Numbers, each with the step before which it holds, by ascending steps."""
 
     stages: tuple[tuple[int, int], ...] = ()
 
     @classmethod
-    def parse(cls, text: str) -> Schedule:
-        """From "VALUE:STEP,VALUE:STEP,…"; ValueError where that is none.
+    def parse(cls, text: str) -> StepSchedule:
+        """Parses "VALUE:STEP,VALUE:STEP,…"; raises ValueError for other text.
 
-        >>> Schedule.parse("64:1000,128:3000").at(2000, 256)
+        >>> StepSchedule.parse("64:1000,128:3000").at(2000, 256)
         128
         """
         stages = [tuple(map(int, stage.split(":"))) for stage in text.split(",")]
@@ -29,13 +29,13 @@ class Schedule:
 
     @property
     def values(self) -> list[int]:
-        """Its numbers."""
+        """The numbers of all stages."""
         return [value for value, _ in self.stages]
 
     def at(self, step: int, after: int) -> int:
-        """What holds at a step: a number of the schedule, or `after` once that is over."""
+        """The number that holds at a step; `after` once the schedule has ended."""
         return next((value for value, end in self.stages if step < end), after)
 
 
-UNCHANGED = Schedule()
-"""Without numbers of its own."""
+UNCHANGED = StepSchedule()
+"""A schedule without stages."""

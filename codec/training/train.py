@@ -1,21 +1,12 @@
-"""The training loop: rate-distortion loss over the whole range of qualities at once, resumable at any step."""
+"""The training loop, from pictures to exported weights."""
 
 from __future__ import annotations
 
 import contextlib
-import copy
-import csv
-import dataclasses
-import io
-import itertools
 import json
-import math
 import signal
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,327 +14,140 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..errors import CaeError
 from ..networks.config import Config
-from ..networks.weights import DENOISING, LOSS, Weights
-from ..runtime import devices
-from ..runtime.atomic_write import atomic_write
-from ..runtime.threads import use_in_this_thread
-from . import checkpoint
-from .adversary import Adversary
-from .augmentation import Augmentation
-from .autoencoder import Autoencoder, start_from_components
-from .data import find_images, load_images, random_patches
-from .enlarging import ENLARGERS
-from .export import export, export_part, restore
-from .freezing import OTHER, freeze
-from .frozen_latent_decoder import FrozenLatentDecoder, export_beside
-from .gradients import Gradients
-from .growth import grow
-from .loss import Objective, validate
+from ..networks.weights import DENOISING, LOSS
+from .autoencoder import Autoencoder
+from .data.images import find_images, load_images
+from .decoders.frozen_latent import FrozenLatentDecoder, export_beside
+from .export import export, export_part
+from .freezing import TRAINED_ROLE
+from .log import Meter, TrainingLog
 from .options import Options
-from .processes import Processes
-from .reduction import ReducedDecoder
-from .soap import BatchedSOAP
+from .run import Run
 
-AIM = ("loss", "freeze", "denoise", "choose_symbols", "adversarial")
-"""Options that a run cannot change on its way; nor the model that it trains a part for."""
 CALIBRATION_IMAGES = 64
-GROWTH_PATCHES = 64
-COMPILER = "inductor"
-"""Of `Options.compile`, as torch.compile calls it."""
-COLUMNS = ("step", "hours", "learning_rate", "loss", "bpp", "psnr", "gradient_norm", "validation_loss", "megapixels_per_second")
-
-
-class Run:
-    """One training run in a folder: its newest state, `state.safetensors`, and `log.csv`."""
-
-    def __init__(self, options: Options, config: Config) -> None:
-        options.check()
-        device = devices.choose(options.device)
-        self.processes = Processes.join(device)
-        if self.processes.count > 1:
-            if options.steps is None or options.batch % self.processes.count:
-                count = self.processes.count
-                raise CaeError(f"{count} processes need a budget of --steps, and a batch that is a multiple of {count}")
-            device = device if device.type == "cpu" else torch.device("cuda", self.processes.local_rank)
-        self.options = options = dataclasses.replace(options, device=str(device))
-        self.compute_dtype = torch.bfloat16 if devices.fast_bf16(device) else torch.float32
-        torch.manual_seed(options.seed)
-        fixed = options.start_from is not None and not options.grow
-        model: Autoencoder | FrozenLatentDecoder = restore(options.start_from) if fixed else Autoencoder(config)
-        if options.reduced is not None:
-            model = ReducedDecoder(model, options.reduced)
-        if options.enlarge is not None:
-            model = ENLARGERS[options.enlarge_by](model, options.enlarge)
-        if options.freeze is not None:
-            freeze(model, options.freeze)
-        if isinstance(model, FrozenLatentDecoder):
-            model.resume(options.start_from)
-        part = isinstance(model, FrozenLatentDecoder) or options.freeze in OTHER
-        self.owner = Weights.read(options.start_from).id if part else None
-        self.model = model.to(options.device)
-        self.average = copy.deepcopy(self.model).requires_grad_(False)
-        self.optimizer = BatchedSOAP((p for p in self.model.parameters() if p.requires_grad), options.learning_rate)
-        self.objective = Objective(options.distortion, options.denoise, options.choose_symbols)
-        self.adversary = Adversary(options.adversarial, device) if options.adversarial else None
-        told = (options.seed, self.compute_dtype, self.processes, self.objective, self.adversary)
-        self.gradients = Gradients(self.model, options.batch, *told)
-        if options.compile:
-            alone = isinstance(self.model, FrozenLatentDecoder)
-            for transform in (self.model.network,) if alone else (self.model.analysis, self.model.synthesis):
-                transform.compile(dynamic=False, backend=COMPILER)
-        self.step, self.seconds = 0, 0.0
-        try:
-            options.run.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CaeError(f"{options.run}: cannot be the run's folder: {error.strerror or error}") from None
-        self.state = options.run / "state.safetensors"
-
-    def progress(self) -> float:
-        """How much of the budget is used, 0 to 1."""
-        if self.options.minutes is not None:
-            return self.seconds / (60 * self.options.minutes)
-        return self.step / (self.options.steps or 1)
-
-    def learning_rate(self) -> float:
-        """Warm-up, constant, then linear decay to zero over the last part of the budget.
-
-        A finished run goes on from its decayed weights, at the rate that its larger budget gives, which is soon ahead of
-        going on from before the decay (WSD-S: Wen et al., 2024, arXiv:2410.05192).
-        """
-        left = (1 - self.progress()) / self.options.decay
-        return self.options.learning_rate * min(1, (self.step + 1) / 200, max(left, 0.002))
-
-    @property
-    def aim(self) -> dict[str, str | bool | float | None]:
-        """The values of those options, and the id of that model."""
-        owner = {} if self.owner is None else {"model": self.owner.hex()}
-        return {name: getattr(self.options, name) for name in AIM} | owner
-
-    def start(self, images: list[Tensor]) -> None:
-        """Resumes where the folder holds a state; else starts from the weights that the options name, or from components."""
-        if self.state.exists():
-            progress = checkpoint.load(self.state, self.model, self.average, self.optimizer, self.adversary)
-            self.step, self.seconds = progress["step"], progress["seconds"]
-            for name, now in self.aim.items():
-                before = progress.get(name, getattr(Options, name, None))
-                if before != now:
-                    raise CaeError(f"{self.state}: is of a run with {name} {before}, not {now}; use another folder")
-            return
-        rng = np.random.default_rng(self.options.seed)
-        if self.options.start_from is None:
-            start_from_components(self.model, random_patches(images, 6000, 16, [rng] * 6000).cpu())
-        elif self.options.grow:
-            patches = random_patches(images, GROWTH_PATCHES, 256, [rng] * GROWTH_PATCHES).cpu()
-            self.model.load_state_dict(grow(restore(self.options.start_from), self.model.config, patches).state_dict())
-        self.average.load_state_dict(self.model.state_dict())
-
-    def save(self) -> None:
-        if not self.processes.is_first:
-            return
-        progress = {"step": self.step, "seconds": self.seconds}
-        checkpoint.save(self.state, self.model, self.average, self.optimizer, progress | self.aim, self.adversary)
-
-    def validate(self, held_out: list[np.ndarray]) -> float:
-        """The averaged model's validation loss, to five digits."""
-        return round(validate(self.average, held_out, self.options.device, self.compute_dtype, self.objective), 5)
-
-    def batches(self, images: list[Tensor]) -> Iterator[Tensor | None]:
-        """Endless batches of this process's patches (B, P, P, 3) in [0, 1], made ahead by threads.
-
-        Each patch is a function of the seed, the step and its number in the batch of all processes. A small decoder has none
-        for the steps that it takes on patches of before.
-        """
-        options = self.options
-        numbers = self.processes.share(options.batch)
-        apart = 1 if options.reduced is None else options.replay
-        augmentation = Augmentation.named(options.augment, options.overlap)
-
-        def make(step: int) -> Tensor:
-            rngs = (np.random.default_rng([options.seed, step, number]) for number in numbers)
-            side = options.patch_schedule.at(step, options.patch)
-            reduction = options.resolution_schedule.at(step, 1)
-            return random_patches(images, len(numbers), side, rngs, augmentation, reduction)
-
-        with ThreadPoolExecutor(options.workers, initializer=use_in_this_thread, initargs=(1,)) as pool:
-            upcoming = deque(pool.submit(make, self.step + apart * ahead) for ahead in range(2 * options.workers))
-            following = self.step + apart * len(upcoming)
-            while True:
-                patches = upcoming.popleft().result()
-                upcoming.append(pool.submit(make, following))
-                following += apart
-                yield patches.to(options.device).float() / 255
-                yield from itertools.repeat(None, apart - 1)
-
-    def train_step(self, x: Tensor | None) -> Tensor:
-        """One update by this process's patches x (B, P, P, 3) in [0, 1]; without any, by patches of before.
-
-        Returns loss, bits per pixel, mean squared error, distortion, the adversary's loss and gradient norm of the whole step
-        (6,), on its device.
-        """
-        rate = self.learning_rate()
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        measured = self.gradients(x, self.step)
-        self.optimizer.step()
-        decay = min(self.options.average, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
-        return measured
+RECORDED_OPTIONS = ("batch", "patch", "learning_rate", "decay", "average", "seed", "augment", "overlap")
+"""Options in the training record of exported weights, beside those that a run cannot change."""
 
 
 class Interrupted(Exception):
-    """The process was asked to end; the run's state is saved. `number` is the signal's."""
+    """The process was asked to end by a signal, of this `number`. The run's state is saved."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
 
 
-def train(options: Options, config: Config) -> Run:
+def train(options: Options, config: Config, initial: Autoencoder | None = None) -> Run:
     """Trains until the budget is used; with `options.export`, writes the weights then.
+
+    A new model starts from a copy of `initial`, or from principal components of the images.
 
     Raises:
         CaeError: for bad options, images or states.
         Interrupted: for SIGINT or SIGTERM.
     """
-    run = Run(options, config)
-    quiet = options.quiet or not run.processes.is_first
+    run = Run(options, config, initial)
+    is_first = run.processes.is_first
+    quiet = options.quiet or not is_first
     pictures = load_images(find_images(options.images), options.patch, int(options.memory_gib * 2**30), quiet=quiet)
     held_out = []
-    if options.validation is not None and run.processes.is_first:
-        held_out = load_images(find_images(options.validation), options.least_side, 2**30, quiet=quiet)
+    if options.validation is not None and is_first:
+        held_out = load_images(find_images(options.validation), options.side_min, 2**30, quiet=quiet)
     # on a GPU, patches are cut there
     images = [torch.from_numpy(picture).to(run.options.device) for picture in pictures]
     run.start(images)
-    with _signals_noted() as stop:
-        score = _loop(run, images, held_out, stop)
-    if stop:
-        raise Interrupted(stop[0])
-    if options.export is not None and run.processes.is_first:
-        record: dict[str, Any] = {"steps": run.step, "hours": round(run.seconds / 3600, 2), "images": len(pictures)}
-        record["optimizer"] = type(run.optimizer).__name__
-        told = ("batch", "patch", "learning_rate", "decay", "average", "seed", "augment", "overlap")
-        record |= {name: getattr(options, name) for name in told} | run.aim
-        if held_out:
-            record["validation_loss"] = run.validate(held_out) if score is None else score
-        if isinstance(run.average, FrozenLatentDecoder):
-            export_beside(run.average, options.start_from, options.export, json.dumps(record))
-            return run
-        described = {"licence": options.licence, "training": json.dumps(record)}
-        if options.freeze in OTHER:
-            if options.denoise:
-                described[DENOISING] = "true"
-            if options.loss != Options.loss:
-                described[LOSS] = options.loss
-            export_part(run.average, OTHER[options.freeze], run.owner, options.export, described)
-            return run
-        chosen = pictures[:: max(1, len(pictures) // CALIBRATION_IMAGES)]
-        export(run.average, chosen, options.export, described, held_out)
+    with _signals_collected() as signals:
+        validation_loss = _loop(run, images, held_out, signals)
+    if signals:
+        raise Interrupted(signals[0])
+    if options.export is not None and is_first:
+        if held_out and validation_loss is None:
+            validation_loss = run.validate(held_out)
+        _export(run, pictures, held_out, validation_loss)
     return run
 
 
+def _export(run: Run, pictures: list[np.ndarray], held_out: list[np.ndarray], validation_loss: float | None) -> None:
+    """Writes the averaged model, or the part that was trained, with a record of the training."""
+    options = run.options
+    record: dict[str, Any] = {"steps": run.step, "hours": round(run.seconds / 3600, 2), "images": len(pictures)}
+    record["optimizer"] = type(run.optimizer).__name__
+    record |= {name: getattr(options, name) for name in RECORDED_OPTIONS} | run.identity
+    if validation_loss is not None:
+        record["validation_loss"] = validation_loss
+    if isinstance(run.average, FrozenLatentDecoder):
+        export_beside(run.average, options.start_from, options.export, json.dumps(record))
+        return
+    metadata = {"licence": options.licence, "training": json.dumps(record)}
+    if options.freeze in TRAINED_ROLE:
+        if options.denoise:
+            metadata[DENOISING] = "true"
+        if options.loss != Options.loss:
+            metadata[LOSS] = options.loss
+        export_part(run.average, TRAINED_ROLE[options.freeze], run.owner, options.export, metadata)
+        return
+    chosen = pictures[:: max(1, len(pictures) // CALIBRATION_IMAGES)]
+    export(run.average, chosen, options.export, metadata, held_out)
+
+
 @contextlib.contextmanager
-def _signals_noted() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM in a list instead of dying of them, so that the state can be saved first."""
-    noted: list[int] = []
-    previous = {number: signal.signal(number, lambda n, _: noted.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
+def _signals_collected() -> Iterator[list[int]]:
+    """Collects SIGINT and SIGTERM in a list, so that the state can be saved before the process ends."""
+    numbers: list[int] = []
+    previous = {number: signal.signal(number, lambda n, _: numbers.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield noted
+        yield numbers
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
 
 
-def _loop(run: Run, images: list[Tensor], held_out: list[np.ndarray], stop: list[int]) -> float | None:
-    """Steps, log lines, validation and saved states, until the budget is used or `stop` holds a signal.
+def _loop(run: Run, images: list[Tensor], held_out: list[np.ndarray], signals: list[int]) -> float | None:
+    """Takes steps, logs, validates and saves states, until the budget is used or a signal has come.
 
-    Returns the validation loss after the last step, where that was measured.
+    Returns the validation loss after the last step, where it was measured.
     """
     options = run.options
-    shown = run.processes.is_first
-    # the distortion is what the PSNR does not tell
-    more = {"distortion": options.loss != "mse", "adversary": run.adversary is not None}
-    columns = (*COLUMNS, *(name for name, wanted in more.items() if wanted))
+    is_first = run.processes.is_first
+    path = options.run / "log.csv" if is_first else None
     bar_format = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
     with (
-        _Log(options.run / "log.csv" if shown else None, columns, run.step) as log,
-        tqdm(total=1.0, bar_format=bar_format, disable=options.quiet or not shown) as bar,
+        TrainingLog(path, run.step, with_distortion=options.loss != "mse") as log,
+        tqdm(total=1.0, bar_format=bar_format, disable=options.quiet or not is_first) as bar,
     ):
-        rows: list[Tensor] = []
-        pixels = taken = 0
+        meter = Meter(run.seconds)
+        pixels = 0
         last = saved = time.monotonic()
-        since = run.seconds
-        score: float | None = None
+        validation_loss: float | None = None
         for x in run.batches(images):
             if run.progress() >= 1:
                 break
-            if run.processes.any(bool(stop), run.step):
-                if not stop:
-                    # another process was asked
-                    stop.append(signal.SIGTERM)
+            if run.processes.any(bool(signals), run.step):
+                if not signals:
+                    # another process got one
+                    signals.append(signal.SIGTERM)
                 break
-            measured = run.train_step(x)
-            if shown:
-                rows.append(measured)
             if x is not None:
-                taken = run.processes.count * x[..., 0].numel()
-            pixels += taken
+                pixels = run.processes.count * x[..., 0].numel()
+            means = run.train_step(x)
+            if is_first:
+                meter.add(means, pixels)
             bar.update(min(1, run.progress()) - bar.n)
             now = time.monotonic()
             run.step, run.seconds, last = run.step + 1, run.seconds + now - last, now
             ends = run.progress() >= 1
-            score = None
-            if shown and (ends or run.step % options.log_every == 0):
-                loss, bpp, mse, distortion, judged, norm = torch.stack(rows).mean(0).tolist()
-                pace = pixels / 1e6 / max(1e-9, run.seconds - since)
+            validation_loss = None
+            if is_first and (ends or run.step % options.log_every == 0):
+                averages, speed = meter.read(run.seconds)
                 if held_out and (ends or run.step % options.validate_every == 0):
-                    score = run.validate(held_out)
-                rows.clear()
-                since, pixels = run.seconds, 0
-                text = "" if score is None else f"{score:.5f}"
-                values = (f"{loss:.5f}", f"{bpp:.4f}", f"{-10 * math.log10(mse):.3f}", f"{norm:.3f}", text, f"{pace:.2f}")
-                told = {"distortion": f"{distortion:.6f}", "adversary": f"{judged:.4f}"}
-                values = (*values, *(told[name] for name in columns[len(COLUMNS) :]))
-                log.write((run.step, f"{run.seconds / 3600:.4f}", f"{run.learning_rate():.2e}", *values))
-                bar.set_postfix_str(
-                    f"step {run.step}, loss {loss:.4f}, {bpp:.3f} bpp, validation {text or '-'}, {pace:.1f} MP/s"
-                )
+                    validation_loss = run.validate(held_out)
+                log.write(run.step, run.seconds, run.learning_rate(), averages, validation_loss, speed)
+                validation = "-" if validation_loss is None else f"{validation_loss:.5f}"
+                text = f"step {run.step}, loss {averages.loss:.4f}, {averages.bpp:.3f} bpp, validation {validation}"
+                bar.set_postfix_str(f"{text}, {speed:.1f} MP/s")
             if now - saved > 60 * options.save_every_minutes:
                 run.save()
                 saved = now
     run.save()
-    return score
-
-
-class _Log:
-    """A CSV file that lines are added to, from a step on; without a path, nothing."""
-
-    def __init__(self, path: Path | None, columns: Sequence[str], step: int) -> None:
-        self._path, self._columns, self._step = path, columns, step
-
-    def __enter__(self) -> _Log:
-        if self._path is not None:
-            text = io.StringIO(newline="")
-            csv.writer(text).writerows((self._columns, *self._kept()))
-            with atomic_write(self._path) as file:
-                file.write(text.getvalue().encode())
-            self._file = open(self._path, "a", newline="")
-        return self
-
-    def _kept(self) -> list[list[str]]:
-        """The lines up to the step that the state is of: one that was killed had gone further."""
-        if not self._path.exists():
-            return []
-        with open(self._path, newline="") as file:
-            rows = list(csv.reader(file))[1:]
-        return [row for row in rows if len(row) == len(self._columns) and row[0].isdigit() and int(row[0]) <= self._step]
-
-    def write(self, row: Sequence[object]) -> None:
-        csv.writer(self._file).writerow(row)
-        self._file.flush()
-
-    def __exit__(self, *_: object) -> None:
-        if self._path is not None:
-            self._file.close()
+    return validation_loss

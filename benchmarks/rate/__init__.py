@@ -1,0 +1,1 @@
+"""Commands that measure rates and distortions of codecs."""

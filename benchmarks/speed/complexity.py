@@ -1,0 +1,71 @@
+"""Multiply-accumulates per pixel, parameters and file size of a weights file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from safetensors import safe_open
+
+from codec.format.geometry import HYPER_STRIDE, LATENT_STRIDE
+from codec.networks.config import FEATURE_STRIDE, Config
+from codec.networks.registry import default_path
+from codec.networks.weights import Weights
+
+ENCODER_ONLY = ("analysis", "hyper analysis")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--weights", type=Path, default=default_path(), help="weights file (default: the package's)")
+
+
+def parameters(path: Path) -> int:
+    """Learned numbers in a weights file: weights and biases, not tables and not derived values."""
+    total = 0
+    with safe_open(path, "np") as file:
+        for name in file.keys():  # noqa: SIM118
+            learned = name.startswith("levels/") or name.endswith((".weight", ".bias", "log_feature_gain"))
+            if learned:
+                count = 1
+                for side in file.get_slice(name).get_shape():
+                    count *= side
+                total += count
+    return total
+
+
+def macs_per_pixel(config: Config) -> dict[str, float]:
+    """Multiply-accumulates per pixel of each network, as the encoder and decoder run them."""
+    c, n, z, h = config.channels, config.latent_channels, config.hyper_channels, config.entropy_channels
+    narrow_block = lambda expansion: ((2 + 3 * expansion) * c + 9) * c  # noqa: E731
+    wide_block = lambda expansion: ((2 + 3 * expansion) * n + 9) * n  # noqa: E731
+    entropy_block = lambda width: 6 * width * width + 9 * width  # noqa: E731
+    feature, latent, hyper = FEATURE_STRIDE**2, LATENT_STRIDE**2, HYPER_STRIDE**2
+    middle = (HYPER_STRIDE // 2) ** 2
+    return {
+        "analysis": (192 * c + config.analysis_blocks * narrow_block(2)) / feature
+        + (4 * c * n + config.analysis_wide_blocks * wide_block(config.analysis_wide_expansion)) / latent,
+        "hyper analysis": (n * h + entropy_block(h)) / latent + (4 * h * z + entropy_block(z)) / middle + 4 * z * z / hyper,
+        "hyper synthesis": 4 * z * z / hyper + (entropy_block(z) + 4 * z * h) / middle + entropy_block(h) / latent,
+        # each pass predicts a mean and a scale for half of the latents, and the second reads the other half
+        "first pass": (entropy_block(h) + h * n) / latent,
+        "second pass": (n // 2 * h + config.context_blocks * entropy_block(h) + h * n + 2 * config.leading_channels) / latent,
+        "synthesis": (4 * n * c + config.synthesis_wide_blocks * wide_block(config.synthesis_wide_expansion)) / latent
+        + (config.synthesis_blocks * narrow_block(config.synthesis_expansion) + 192 * c) / feature,
+    }
+
+
+def encoder_and_decoder(config: Config) -> tuple[float, float]:
+    """Multiply-accumulates per pixel of all networks that the encoder runs, and of those that the decoder runs."""
+    counts = macs_per_pixel(config)
+    encoder = sum(count for name, count in counts.items() if name != "synthesis")
+    return encoder, sum(count for name, count in counts.items() if name not in ENCODER_ONLY)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    config = Weights.read(arguments.weights).config
+    for name, count in macs_per_pixel(config).items():
+        print(f"{name:<16}{count / 1000:8.3f} kMAC/px")
+    encoder, decoder = encoder_and_decoder(config)
+    print(f"{'encoder':<16}{encoder / 1000:8.3f} kMAC/px\n{'decoder':<16}{decoder / 1000:8.3f} kMAC/px")
+    print(f"{'parameters':<16}{parameters(arguments.weights) / 1e6:8.3f} million")
+    print(f"{'weights file':<16}{arguments.weights.stat().st_size / 1e6:8.3f} MB")

@@ -1,0 +1,1 @@
+"""Decoders to other sizes, trained for the latents of a finished model."""

@@ -1,0 +1,139 @@
+"""SSIMULACRA 2.1 as a differentiable score (Jon Sneyers, Cloudinary, 2023; BSD-3-Clause).
+
+The error is a weighted sum over six scales and the three planes of the colour space XYB. Each plane contributes three errors:
+the structural one (1 - SSIM), edges that the distorted picture adds, and edges that it loses. Each counts as a mean and as a
+norm of the fourth power. Constants are those of the reference implementation, borders those of the package `ssimulacra2`.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch import Tensor
+
+SCALE_COUNT = 6
+SCALE_SIDE_MIN = 8
+"""Pixels of the short side below which a scale is left out."""
+BLUR_SIGMA, BLUR_RADIUS = 1.5, 5
+OPSIN = ((0.30, 0.622, 0.078), (0.23, 0.692, 0.078), (0.24342268924547819, 0.20476744424496821, 0.5518098665095536))
+"""Linear RGB to the responses of the three kinds of cones."""
+OPSIN_BIAS = 0.0037930732552754493
+SSIM_C2 = 0.0009
+POLYNOMIAL = (2.326765642916932, -0.020884521182843837, 6.248496625763138e-05)
+ERROR_GAIN = 0.9562382616834844
+SCORE_EXPONENT = 0.6276336467831387
+SOFTENING = 0.1
+"""Added to the error before the last power, whose slope has no bound at zero."""
+NORM_SOFTENING = 1e-24
+"""Added to the mean of fourth powers before the root."""
+# per plane (X, Y, B), per scale: SSIM, added edges, lost edges by their means; then the same by their fourth powers
+WEIGHTS = (
+    (
+        (0.0, 0.0007376606707406586, 0.0, 0.0, 0.0007793481682867309, 0.0),
+        (0.0, 0.0004371155730107379, 0.0, 1.1041726426657346, 0.00066284834129271, 0.00015231632783718752),
+        (0.0, 0.0016406437456599754, 0.0, 1.8422455520539298, 11.441172603757666, 0.0),
+        (0.0007989109436015163, 0.000176816438078653, 0.0, 1.8787594979546387, 10.94906990605142, 0.0),
+        (0.0007289346991508072, 0.9677937080626833, 0.0, 0.00014003424285435884, 0.9981766977854967, 0.00031949755934435053),
+        (0.0004550992113792063, 0.0, 0.0, 0.0013648766163243398, 0.0, 0.0),
+    ),
+    (
+        (0.0, 0.0, 0.0, 7.466890328078848, 0.0, 17.445833984131262),
+        (0.0006235601634041466, 0.0, 0.0, 6.683678146179332, 0.00037724407979611296, 1.027889937768264),
+        (225.20515300849274, 0.0, 0.0, 19.213238186143016, 0.0011401524586618361, 0.001237755635509985),
+        (176.39317598450694, 0.0, 0.0, 24.43300999870476, 0.28520802612117757, 0.0004485436923833408),
+        (0.0, 0.0, 0.0, 34.77906344483772, 44.835625328877896, 0.0),
+        (0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    ),
+    (
+        (0.0, 0.0008680556573291698, 0.0, 0.0, 0.0, 0.0),
+        (0.0, 0.0005313191874358747, 0.0, 0.00016533814161379112, 0.0, 0.0),
+        (0.0, 0.0, 0.0, 0.0004179171803251336, 0.0017290828234722833, 0.0),
+        (0.0020827005846636437, 0.0, 0.0, 8.826982764996862, 23.19243343998926, 0.0),
+        (
+            95.1080498811086,
+            0.9863978034400682,
+            0.9834382792465353,
+            0.0012286405048278493,
+            171.2667255897307,
+            0.9807858872435379,
+        ),
+        (0.0, 0.0, 0.0, 0.0005130064588990679, 0.0, 0.00010854057858411537),
+    ),
+)
+
+
+def score(original: Tensor, distorted: Tensor) -> Tensor:
+    """Scores distorted pictures (B, H, W, 3) in [0, 1], sRGB, against their originals: (B,), 100 where they are equal."""
+    return 100 - 10 * error(original, distorted).clamp_min(0) ** SCORE_EXPONENT
+
+
+def loss(original: Tensor, distorted: Tensor) -> Tensor:
+    """About 100 - `score`, with a bounded slope where pictures are nearly equal: (B,), zero where they are equal."""
+    softened = (error(original, distorted).clamp_min(0) + SOFTENING) ** SCORE_EXPONENT
+    return 10 * (softened - SOFTENING**SCORE_EXPONENT)
+
+
+def error(original: Tensor, distorted: Tensor) -> Tensor:
+    """The weighted error (B,) of pictures (B, H, W, 3), before the power that makes it a score."""
+    pictures = [_linear(picture.permute(0, 3, 1, 2)) for picture in (original, distorted)]
+    weights = torch.tensor(WEIGHTS, dtype=torch.float32, device=original.device)
+    total = torch.zeros(len(original), device=original.device)
+    for scale in range(SCALE_COUNT):
+        if min(pictures[0].shape[2:]) < SCALE_SIDE_MIN:
+            break
+        if scale:
+            pictures = [torch.nn.functional.avg_pool2d(picture, 2, ceil_mode=True) for picture in pictures]
+        total = total + (_plane_errors(*map(_xyb, pictures)) * weights[:, scale]).sum((1, 2))
+    total = ERROR_GAIN * total
+    first, second, third = POLYNOMIAL
+    return total * (first + total * (second + total * third))
+
+
+def _linear(x: Tensor) -> Tensor:
+    """sRGB values to linear ones; values below 0 become 0."""
+    x = x.clamp_min(0)
+    return torch.where(x <= 0.04045, x / 12.92, ((x.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4)
+
+
+def _xyb(linear: Tensor) -> Tensor:
+    """Linear RGB (B, 3, H, W) in JPEG XL's colour space XYB, shifted and scaled so that all planes are positive."""
+    matrix = torch.tensor(OPSIN, dtype=linear.dtype, device=linear.device)
+    mixed = torch.einsum("ij,bjhw->bihw", matrix, linear) + OPSIN_BIAS
+    root = mixed.clamp_min(1e-6) ** (1 / 3) - OPSIN_BIAS ** (1 / 3)
+    long, middle, short = root.unbind(1)
+    y = 0.5 * (long + middle)
+    return torch.stack([7 * (long - middle) + 0.42, y + 0.01, short - y + 0.55], 1)
+
+
+def _plane_errors(a: Tensor, b: Tensor) -> Tensor:
+    """Errors (B, 3, 6) of one scale's planes (B, 3, H, W), in the order of the weights."""
+    blurred = _blur(torch.cat([a, b, a * a, b * b, a * b], 1))
+    mean_a, mean_b, aa, bb, ab = blurred.chunk(5, 1)
+    luminance = 1 - (mean_a - mean_b).square()
+    structure = (2 * (ab - mean_a * mean_b) + SSIM_C2) / (aa - mean_a.square() + bb - mean_b.square() + SSIM_C2)
+    dissimilarity = (1 - luminance * structure).clamp_min(0)
+    edges = (1 + (b - mean_b).abs()) / (1 + (a - mean_a).abs()) - 1
+    maps = torch.stack([dissimilarity, edges.clamp_min(0), (-edges).clamp_min(0)], 2)
+    # the slope of the fourth root has no bound at zero
+    norm = (maps.square().square().mean((3, 4)) + NORM_SOFTENING) ** 0.25 - NORM_SOFTENING**0.25
+    return torch.cat([maps.mean((3, 4)), norm], 2)
+
+
+def _blur(x: Tensor) -> Tensor:
+    """Gaussian blur of planes (B, C, H, W): mirrored above and below, zero at the left and right."""
+    rows, columns = (_blur_matrix(side, mirrored).to(x) for side, mirrored in ((x.shape[2], True), (x.shape[3], False)))
+    return rows @ x @ columns.T
+
+
+@functools.lru_cache(maxsize=32)
+def _blur_matrix(side: int, mirrored: bool) -> Tensor:
+    """The blur of one axis as a matrix (side, side), since processors are best at products of dense matrices."""
+    offsets = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1)
+    kernel = torch.exp(-0.5 * (offsets / BLUR_SIGMA).double() ** 2)
+    kernel = kernel / kernel.sum()
+    places = torch.arange(side)[:, None] + offsets
+    inside = (places >= 0) & (places < side)
+    places = torch.where(places < 0, -1 - places, torch.where(places >= side, 2 * side - 1 - places, places))
+    values = kernel.expand(side, -1) * (torch.ones_like(inside) if mirrored else inside)
+    return torch.zeros(side, side, dtype=torch.float64).scatter_add_(1, places.clamp(0, side - 1), values).float()
