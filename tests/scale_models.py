@@ -16,7 +16,7 @@ def scale_tensors(rng: np.random.Generator, largest: int = 127) -> dict[str, np.
         return rng.integers(-largest, largest, shape, endpoint=True).astype(np.int8)
 
     return {
-        "map.weight": weights(16 * LATENT, HYPER),
+        "map.weight": weights(16 * LATENT, 4 * HYPER),
         "map.shift": rng.integers(0, 8, 16 * LATENT).astype(np.uint8),
         "bias": rng.integers(-300, 900, (100, LATENT)).astype(np.int32),
         **{f"{name}.weight": weights(LATENT, LATENT) for name in ("own", "edge", "diagonal")},
@@ -42,6 +42,4 @@ def scale_tables() -> list[Table]:
 def entropy_tables(seed: int = 0) -> EntropyTables:
     """A whole random model of symbols."""
     rng = np.random.default_rng(seed)
-    return EntropyTables(
-        ScaleModel(scale_tensors(rng), LATENT, HYPER), Priors(prior_tensors(rng), HYPER), scale_tables()
-    )
+    return EntropyTables(ScaleModel(scale_tensors(rng), LATENT, HYPER), Priors(prior_tensors(rng), HYPER), scale_tables())

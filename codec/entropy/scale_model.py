@@ -1,9 +1,9 @@
 """The integer scale model: which probability table codes each symbol, the same on every machine. Knows no torch.
 
-The scales of a tile come from its rounded hyper-latent by one linear map. Its symbols are coded in four stages, and what the
-earlier ones show of the magnitudes around a symbol corrects its scale, by a second linear map. All operands are integers of at
-most 8 bits and all sums stay below 2**24: products in float32 are exact in any order of summation, and so are products in
-bfloat16 that are summed in float32.
+The scales of a tile come from its rounded hyper-latent, by one linear map of the nearest 2 x 2 positions. Its symbols are
+coded in four stages. What the earlier ones show of the magnitudes around a symbol corrects its scale, by a second linear map.
+All operands are integers of at most 8 bits and all sums stay below 2**24. So products in float32 are exact in any order of
+summation, and so are products in bfloat16 that are summed in float32.
 
 To draw the line between integers and floating point at the scales follows JPEG AI (ISO/IEC 6048-1) and PULSE
 (arXiv:2609.18602), from which the bank of priors comes as well; that coded magnitudes select the tables follows the context
@@ -37,6 +37,8 @@ MAGNITUDE_UNIT = 24
 """Integer value of one doubling of 1 + magnitude in the context."""
 STAGES = 4
 """Number of stages in which the symbols of a tile are coded."""
+QUADRANTS = ((-1, -1), (-1, 1), (1, -1), (1, 1))
+"""Directions (row, column) in which the quadrants of a hyper-latent position see its neighbours."""
 EDGES = ((-1, 0), (0, -1), (0, 1), (1, 0))
 """Offsets (row, column) of the neighbours beside a position."""
 DIAGONALS = ((-1, -1), (-1, 1), (1, -1), (1, 1))
@@ -83,7 +85,7 @@ class ScaleModel:
     def __init__(self, tensors: Arrays, latent_channels: int, hyper_channels: int) -> None:
         n, z = latent_channels, hyper_channels
         shapes = {
-            "map.weight": (HYPER_UPSCALE**2 * n, z),
+            "map.weight": (HYPER_UPSCALE**2 * n, len(QUADRANTS) * z),
             "map.shift": (HYPER_UPSCALE**2 * n,),
             "bias": (len(QUALITIES), n),
             "own.weight": (n, n),
@@ -93,11 +95,13 @@ class ScaleModel:
             "expected": (SCALES,),
         }
         arrays = {name: _integers(tensors[name], name, shape) for name, shape in shapes.items()}
-        if n % STAGES or OPERAND_MAX**2 * max(z, 2 * n) >= SUM_LIMIT:
+        if n % STAGES or OPERAND_MAX**2 * max(len(QUADRANTS) * z, 2 * n) >= SUM_LIMIT:
             raise ValueError(f"{n} latent and {z} hyper-latent channels: no multiple of {STAGES}, or too many for exact sums")
         self.channels = n
-        self._map, self._bias = arrays["map.weight"].astype(np.float32).T.copy(), arrays["bias"]
-        self._map_shift, self._shift = arrays["map.shift"], arrays["context.shift"]
+        self._bias, self._shift = arrays["bias"], arrays["context.shift"]
+        # by quadrant, which has 2 x 2 of the latent positions
+        self._map = arrays["map.weight"].astype(np.float32).reshape(2, 2, 2, 2, n, -1).swapaxes(1, 2).reshape(4, 4 * n, -1)
+        self._map_shift = arrays["map.shift"].reshape(2, 2, 2, 2, n).swapaxes(1, 2).reshape(4, 4 * n)
         weights = {name: arrays[f"{name}.weight"].astype(np.float32) for name in ("own", "edge", "diagonal")}
         self._context = {
             (outputs.start, *inputs): np.concatenate(
@@ -116,10 +120,15 @@ class ScaleModel:
 
     def base(self, hyper: np.ndarray, quality: int, height: int, width: int) -> np.ndarray:
         """Scales (height, width, N) int32, in 2**-SCALE_BITS of an index, from the hyper-latent (h, w, Z) int32 alone."""
-        rows, columns, _ = hyper.shape
-        operands = hyper.clip(-OPERAND_MAX, OPERAND_MAX).reshape(rows * columns, -1).astype(np.float32)
-        out = _shifted(operands @ self._map, self._map_shift).reshape(rows, columns, HYPER_UPSCALE, HYPER_UPSCALE, -1)
-        out = out.swapaxes(1, 2).reshape(rows * HYPER_UPSCALE, columns * HYPER_UPSCALE, -1)[:height, :width]
+        h, w, _ = hyper.shape
+        around = np.pad(hyper.clip(-OPERAND_MAX, OPERAND_MAX).astype(np.float32), ((1, 1), (1, 1), (0, 0)), mode="edge")
+        out = np.empty((h, 2, 2, w, 2, 2, self.channels), np.int32)
+        for (row, column), weights, shift in zip(QUADRANTS, self._map, self._map_shift, strict=True):
+            near = [around[1 + i : 1 + i + h, 1 + j : 1 + j + w] for i in (0, row) for j in (0, column)]
+            products = np.concatenate(near, -1).reshape(h * w, -1) @ weights.T
+            part = _shifted(products, shift).reshape(h, w, 2, 2, -1).swapaxes(1, 2)
+            out[:, (row + 1) // 2, :, :, (column + 1) // 2] = part
+        out = out.reshape(h * HYPER_UPSCALE, w * HYPER_UPSCALE, -1)[:height, :width]
         return out + self._bias[quality - 1]
 
     def coding(self, hyper: np.ndarray, quality: int, height: int, width: int) -> TileScales:

@@ -27,7 +27,7 @@ def trainable(config: Config, groups: Mapping[str, Mapping[str, Tensor]]) -> Ent
         "log_gain": groups["levels"]["log_gain"],
         "prior.mean": priors["mean"],
         "prior.log_scale": priors["index"].double() * SCALE_STEP + math.log(SCALE_MIN),
-        "scales.map.weight": scales["map.weight"] * 2.0 ** -scales["map.shift"].double()[:, None] / UNIT,
+        "scales.map": scales["map.weight"] * 2.0 ** -scales["map.shift"].double()[:, None] / UNIT,
         **{f"scales.{name}": scales[f"{name}.weight"] * context for name in ("own", "edge", "diagonal")},
         "scales.expected": scales["expected"].double() / MAGNITUDE_UNIT,
         **{name: groups["training"][name] for name in TRAINED},

@@ -20,6 +20,7 @@ from ..entropy.scale_model import (
     EDGES,
     HYPER_UPSCALE,
     MAGNITUDES,
+    QUADRANTS,
     SCALE_MIN,
     SCALE_STEP,
     SCALES,
@@ -133,17 +134,25 @@ class Scales(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         n = config.latent_channels
-        self.map = nn.Linear(config.hyper_channels, HYPER_UPSCALE**2 * n, bias=False)
+        self.map = nn.Parameter(0.05 * torch.randn(HYPER_UPSCALE**2 * n, len(QUADRANTS) * config.hyper_channels))
         self.bias = nn.Parameter(torch.zeros(config.levels, n))
         self.own, self.edge, self.diagonal = (nn.Parameter(torch.zeros(n, n)) for _ in range(3))
         magnitudes = 1 + 0.8 * SCALE_MIN * torch.exp(SCALE_STEP * torch.arange(SCALES))
         self.expected = nn.Parameter(magnitudes.log2().clamp(max=math.log2(MAGNITUDES)))
-        with torch.no_grad():
-            self.map.weight.mul_(0.1)
 
     def forward(self, z_hat: Tensor, level: Tensor, log_gain: Tensor, height: int, width: int) -> Tensor:
         """Logarithms (B, height, width, N) of the scales, in quantisation steps, from the hyper-latent (B, h, w, Z)."""
-        mapped = depth_to_space(self.map(z_hat).float(), HYPER_UPSCALE)[:, :height, :width]
+        around = F.pad(z_hat.permute(0, 3, 1, 2), (1, 1, 1, 1), mode="replicate").permute(0, 2, 3, 1)
+        b, h, w, _ = z_hat.shape
+        n = self.bias.shape[1]
+        weights = self.map.unflatten(0, (2, 2, 2, 2, n)).transpose(1, 2).flatten(0, 1).flatten(1, 3)
+        rows = []
+        for (row, column), weight in zip(QUADRANTS, weights, strict=True):
+            near = [around[:, 1 + i : 1 + i + h, 1 + j : 1 + j + w] for i in (0, row) for j in (0, column)]
+            rows.append(F.linear(torch.cat(near, -1), weight).float().reshape(b, h, w, 2, 2, n))
+        # quadrants of 2 x 2 positions to 4 x 4
+        mapped = torch.stack(rows, 3).reshape(b, h, w, 2, 2, 2, 2, n).permute(0, 1, 3, 5, 2, 4, 6, 7)
+        mapped = mapped.reshape(b, h * HYPER_UPSCALE, w * HYPER_UPSCALE, n)[:, :height, :width]
         return mapped + interpolate_levels(self.bias, level) + log_gain
 
     def corrected(self, log_scale: Tensor, symbols: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ NAME_TOTAL = 2**16
 def integer_scales(model: EntropyModel) -> dict[str, Tensor]:
     """Tensors of `ScaleModel`, of which each output's weights have as many fractional bits as 8 bits leave room for."""
     scales = model.scales
-    mapped, map_shift = _rows(scales.map.weight.double() * UNIT)
+    mapped, map_shift = _rows(scales.map.double() * UNIT)
     context, context_shift = _rows(torch.cat([scales.own, scales.edge, scales.diagonal], 1).double() * (UNIT / MAGNITUDE_UNIT))
     own, edge, diagonal = context.chunk(3, 1)
     bias = (_of_qualities(model, scales.bias) + _of_qualities(model, model.log_gain) - math.log(SCALE_MIN)) * UNIT
