@@ -437,7 +437,7 @@ def test_bad_input_to_encode(tmp_path, photograph, capsys):
     assert "weights" in refused(capsys, encode.main, photograph, out, "--weights", photograph)
     assert "device 'tpu' is unknown" in refused(capsys, encode.main, photograph, out, "--device", "tpu")
     assert "folder" in refused(capsys, encode.main, photograph, tmp_path)
-    assert "its own source" in refused(capsys, encode.main, photograph, photograph)
+    assert "its own source" in refused(capsys, encode.main, photograph, photograph, "--force")
     assert "does not exist" in refused(capsys, encode.main, photograph, tmp_path / "none" / "out.cae")
     assert "limit of 1000 (--max-pixels)" in refused(capsys, encode.main, photograph, out, "--max-pixels", 1000)
     assert set(tmp_path.iterdir()) == before

@@ -49,7 +49,9 @@ class Encoding:
     suffix = ".cae"
 
     def check_output(self, name: str) -> None:
-        """Raises UsageError if a file's name does not end in .cae, without --force."""
+        """Raises UsageError if a name is that of a folder, or does not end in .cae without --force."""
+        if Path(name).is_dir():
+            raise UsageError(f"{name}: is a folder; name a .cae file, or pass -o {name}")
         # `cae-encode *.png` of two files would replace the second
         if not self.arguments.force and not name.lower().endswith(self.suffix):
             raise UsageError(f"{name}: does not end in .cae; name a .cae file, or pass --force to write to it")
