@@ -9,6 +9,7 @@ import warnings
 from types import ModuleType
 
 from codec import CaeError
+from codec.errors import extra_advice
 from codec.runtime import environment
 
 COMMANDS = {
@@ -77,7 +78,7 @@ def main(given: list[str] | None = None) -> None:
         except CaeError as error:
             sys.exit(f"{program}: {error}")
         except ModuleNotFoundError as error:
-            sys.exit(f"{program}: the module {error.name} is missing; install the extra: pip install 'cae-codec[bench]'")
+            sys.exit(f"{program}: the module {error.name} is missing; {extra_advice('bench')}")
         except OSError as error:
             sys.exit(f"{program}: {f'{error.filename}: ' if error.filename else ''}{error.strerror or error}")
         except MemoryError:

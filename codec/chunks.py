@@ -13,11 +13,14 @@ import codec
 
 from .errors import CaeError
 from .format.header import NO_MODEL, Header
+from .metadata import BYTE_ORDER
 from .options import DEFAULT_QUALITY, EncodeOptions, integer
 
 ARGUMENTS: dict[str, Any] = {"threads": 1}
 """Arguments of `codec.Codec` for all chunks, such as `device`. One thread each, since Zarr has threads of its own."""
 DTYPES = ("uint8", "uint16")
+_BIG_ENDIAN = b"B"
+"""Content of the section `BYTE_ORDER`."""
 _DEFAULTS = dataclasses.asdict(EncodeOptions())
 
 
@@ -69,12 +72,16 @@ class ChunkCoding:
         return axis
 
     def encode(self, chunk: np.ndarray) -> bytes:
-        """Codes a chunk to a `.cae` file's bytes; CaeError where it holds no picture."""
+        """Codes a chunk to a `.cae` file's bytes; CaeError where it holds no picture.
+
+        The file notes big-endian samples, for `decode_as_stored`.
+        """
         check_dtype(chunk.dtype)
         axis = self.axis_of(chunk.shape)
         planes = chunk[..., None] if axis is None else np.moveaxis(chunk, axis, -1)
         picture = planes.reshape(-1, *planes.shape[-2:])
-        return codec.encode(picture, **dataclasses.asdict(self.options), **ARGUMENTS)
+        metadata = {BYTE_ORDER: _BIG_ENDIAN} if chunk.dtype.newbyteorder(">") == chunk.dtype and chunk.itemsize > 1 else None
+        return codec.encode(picture, metadata=metadata, **dataclasses.asdict(self.options), **ARGUMENTS)
 
     def decode(self, data: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Decodes a chunk; CaeError where the file is damaged or holds no chunk of this shape and type."""
@@ -88,7 +95,16 @@ class ChunkCoding:
             if (picture.depth > 8) != (dtype.itemsize > 1):
                 raise CaeError(f"a picture of {picture.depth} bits a sample is no chunk of {dtype}")
             pixels = picture.read().reshape(planes)
-        return pixels[..., 0] if axis is None else np.ascontiguousarray(np.moveaxis(pixels, -1, axis))
+        chunk = pixels[..., 0] if axis is None else np.ascontiguousarray(np.moveaxis(pixels, -1, axis))
+        return chunk.astype(dtype, copy=False)
+
+
+def decode_as_stored(data: Any) -> np.ndarray:
+    """Decodes a chunk of unknown shape to an array in the byte order that it had; CaeError where the file is damaged."""
+    with codec.open(data, **ARGUMENTS) as picture:
+        pixels = picture.read()
+        is_big_endian = picture.metadata.get(BYTE_ORDER) == _BIG_ENDIAN
+    return pixels.astype(pixels.dtype.newbyteorder(">")) if is_big_endian else pixels
 
 
 def check_dtype(dtype: np.dtype) -> None:

@@ -14,6 +14,14 @@ class CaeError(Exception):
         return type(self)(f"{prefix}{self}")
 
 
+class UsageError(CaeError):
+    """A command line or options that contradict each other or the command; no file is at fault."""
+
+
+class SampleError(CaeError):
+    """Samples of a picture that do not fit the bit depth named for them."""
+
+
 class AdvisableError(CaeError):
     """A fact and advice; callers replace the advice by their own, in terms of their options."""
 
@@ -32,12 +40,21 @@ class CutOffError(AdvisableError):
     """A file ends before its last tile does."""
 
 
+class ExcessError(AdvisableError):
+    """Bytes follow the end of a file's last tile."""
+
+
 class DamageError(AdvisableError):
     """One part of one tile is damaged, and no other is affected."""
 
 
 class TooLargeError(AdvisableError):
     """A picture, or the work that a region takes, has more pixels than the limit."""
+
+
+def extra_advice(extra: str) -> str:
+    """Returns how to install an extra of this package, which no registry has."""
+    return f"install the extra from a checkout of cae-codec: pip install '.[{extra}]'"
 
 
 def advised(error: CaeError, advice: Mapping[type[AdvisableError], str]) -> CaeError:

@@ -77,7 +77,7 @@ def cae_decode(
     Args:
         index: 0 or None, as there is one picture.
         numthreads: CPU threads; None takes all processors.
-        out: an array of the same shape and type for the pixels; it is returned.
+        out: an array of the same shape and type, in any byte order, for the pixels; it is returned.
         options: as `codec.decode` has them, such as `region` or `device`.
 
     Raises:
@@ -88,7 +88,7 @@ def cae_decode(
     pixels = codec.decode(data, threads=numthreads, **options)
     if out is None:
         return pixels
-    if (out.shape, out.dtype) != (pixels.shape, pixels.dtype):
+    if (out.shape, out.dtype.newbyteorder("=")) != (pixels.shape, pixels.dtype):
         raise CaeError(f"out is {out.dtype} {out.shape}, but the picture is {pixels.dtype} {pixels.shape}")
     out[...] = pixels
     return out

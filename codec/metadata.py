@@ -27,10 +27,24 @@ class MetadataSection:
 ICC_PROFILE = MetadataSection("iccp", "icc", "icc_profile", "ICC profile", 34675)
 EXIF = MetadataSection("exif", "exif", "exif", "EXIF block")
 XMP = MetadataSection("xmp ", "xmp", "xmp", "XMP packet", 700)
-SECTIONS = (ICC_PROFILE, EXIF, XMP)
+CICP = MetadataSection("cicp", "icc", "cicp", "colour space (CICP)")
+MASTERING = MetadataSection("mdcv", "icc", "mdcv", "mastering display")
+LIGHT_LEVEL = MetadataSection("clli", "icc", "clli", "content light level")
+COLOUR_SPACE = (CICP, MASTERING, LIGHT_LEVEL)
+"""Sections that go with the ICC profile."""
+SECTIONS = (ICC_PROFILE, EXIF, XMP, *COLOUR_SPACE)
 """All sections, in the order in which they are read from an image."""
 SECTION_NAMES = tuple(section.name for section in SECTIONS)
-SECTIONS_BY_OPTION = {section.option: section for section in sorted(SECTIONS, key=lambda section: section.option)}
-"""Sections by their names in --keep, in alphabetical order, which is their order in files of `cae-encode`."""
+BYTE_ORDER = "ordr"
+"""Name of the section that `codec.numcodecs` adds for an array whose samples are in the other byte order."""
+KNOWN_NAMES = (*SECTION_NAMES, BYTE_ORDER)
+"""Names of all sections that the format knows."""
+SECTIONS_BY_OPTION = {
+    option: tuple(section for section in SECTIONS if section.option == option)
+    for option in sorted({section.option for section in SECTIONS})
+}
+"""Sections by the names in --keep, in alphabetical order, which is their order in files of `cae-encode`."""
+COLOUR_SPACE_FORMATS = {"AVIF": (CICP,), "PNG": COLOUR_SPACE}
+"""The sections of colour spaces that image formats hold."""
 EXIF_FORMATS = ("AVIF", "JPEG", "PNG", "TIFF", "WEBP")
 """Image formats, by Pillow's names, that hold an EXIF block, and so the picture's orientation."""

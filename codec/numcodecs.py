@@ -18,10 +18,9 @@ from numcodecs.abc import Codec
 from numcodecs.compat import ndarray_copy
 from numcodecs.registry import register_codec
 
-import codec
-
 from . import chunks
 from .errors import CaeError
+from .format.buffers import as_bytes
 
 
 class Cae(Codec):
@@ -44,7 +43,10 @@ class Cae(Codec):
         return self._coding.encode(chunk)
 
     def decode(self, buf: Any, out: Any = None) -> Any:
-        return ndarray_copy(codec.decode(buf, **chunks.ARGUMENTS), out)
+        pixels = chunks.decode_as_stored(as_bytes(buf))
+        if isinstance(out, np.ndarray) and out.dtype.newbyteorder() == pixels.dtype:
+            pixels = pixels.astype(out.dtype)  # `ndarray_copy` would copy bytes, and swap them
+        return ndarray_copy(pixels, out)
 
 
 register_codec(Cae)

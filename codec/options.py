@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import numbers
 import operator
+import re
 from fractions import Fraction
 from typing import Literal, TypedDict
 
-from .errors import CaeError
+from .errors import CaeError, SampleError
 
 QUALITIES = range(1, 101)
 DEPTHS = range(8, 17)
@@ -36,6 +37,12 @@ DECODE_SCALES = (*(Fraction(factor) for factor in ENLARGEMENTS), *(Fraction(1, f
 """Sizes of a decode, in sizes of the picture, from the largest."""
 SCALES_NAMED = " or ".join(", ".join(map(str, DECODE_SCALES)).rsplit(", ", 1))
 
+WRITABLE_SUFFIXES = tuple(
+    f".{name}" for name in ("png", "tif", "webp", "avif", "jpg", "jp2", "bmp", "ppm", "pgm", "pcx", "sgi", "tga", "npy")
+)
+"""Suffixes of the image files that can be written, one or two for each format."""
+WRITABLE_NAMED = f"{', '.join(WRITABLE_SUFFIXES[:-1])} or {WRITABLE_SUFFIXES[-1]}"
+
 Region = tuple[int, int, int, int]
 """x, y, width and height in pixels."""
 OnError = Literal["raise", "fill"]
@@ -50,6 +57,11 @@ def integer(name: str, value: object) -> int:
         return operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         raise CaeError(f"{name} {value!r} is not an integer") from None
+
+
+def is_device_name(text: str) -> bool:
+    """Returns True for "auto", "cpu", "cuda", and "cuda:1" with any number."""
+    return re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", text) is not None
 
 
 class StreamKeywords(TypedDict, total=False):
@@ -115,12 +127,12 @@ class EncodeOptions:
             object.__setattr__(self, name, integer(name, value) if name == "target_size" else float(value))
 
     def depth_of(self, bits: int) -> int:
-        """Bits to code of samples that are stored in 8 or 16; CaeError where the chosen depth is for others."""
+        """Bits to code of samples that are stored in 8 or 16; SampleError where the chosen depth is for others."""
         if self.depth is None:
             return bits
         if (self.depth > 8) != (bits > 8):
             what = "pictures of 8 bits have no other" if bits == 8 else "the picture has 16 bits; convert it to 8 first"
-            raise CaeError(f"depth {self.depth}: {what}")
+            raise SampleError(f"depth {self.depth}: {what}")
         return self.depth
 
     def likely_depth(self, largest: int, depth: int) -> int | None:

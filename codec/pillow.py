@@ -2,7 +2,8 @@
 
 Opening and verifying import no torch; the picture is decoded when its pixels are asked for, by `thumbnail` or after `draft`
 at a reduced size. Of more than 8 bits a sample, gray is in mode I;16 and colours are rounded to 8, as Pillow has no such
-mode for them. `save` takes the options of `codec.encode`, and `exif`, `icc_profile` and `xmp` (default: the image's own).
+mode for them. `save` takes the options of `codec.encode`, and `exif`, `icc_profile` and `xmp`. By default these are the
+image's own, with what `getexif()` has been changed to.
 
 >>> import io, codec.pillow
 >>> from PIL import Image
@@ -28,8 +29,7 @@ from .format import container
 from .format.header import MAGIC
 from .format.limits import PIXELS_MAX
 from .format.sources import Seekable
-from .images.metadata import metadata_for_pillow
-from .images.picture import refuse_high_bit_depth
+from .images.metadata import as_section, metadata_for_pillow, read_metadata
 from .images.samples import converted
 from .metadata import SECTIONS
 from .options import REDUCTIONS, DecodeOptions, EncodeOptions
@@ -64,8 +64,7 @@ class CaeImageFile(ImageFile.ImageFile):
     def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
         """Chooses to decode the picture at 1/2, 1/4 or 1/8 of its size: the least that covers `size`.
 
-        The mode stays as it is. Pictures with alpha keep their size, since reducing averages the colours of transparent
-        pixels with the others.
+        The mode stays as it is. Pictures with alpha keep their size, and Pillow reduces them itself.
 
         Returns:
             The mode, and where the picture lies in the reduced one: (0, 0, right, bottom), in fractions of its pixels. None
@@ -131,15 +130,18 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
         options = dataclasses.asdict(EncodeOptions(**{name: keywords[name] for name in _OPTIONS if name in keywords}))
     except CaeError as error:
         raise ValueError(str(error)) from None
-    saved = image.copy()
-    for section in SECTIONS:
-        value = keywords.get(section.pillow_key, image.info.get(section.pillow_key))
-        saved.info[section.pillow_key] = value.tobytes() if isinstance(value, Image.Exif) else value
+    metadata = None  # the image's own
+    given = [section for section in SECTIONS if section.pillow_key in keywords]
+    if given:
+        metadata = read_metadata(image)
+        for section in given:
+            try:
+                metadata[section.name] = as_section(keywords[section.pillow_key])
+            except ValueError as error:
+                raise ValueError(f"{section.pillow_key} is {error}") from None
+        metadata = {name: content for name, content in metadata.items() if content}
     try:
-        # Pillow has loaded it, and a copy does not show what file it comes from
-        if not image.mode.startswith("I;16"):
-            refuse_high_bit_depth(image)
-        data = codec.encode(saved, **options, **{"pixels_max": _pixels_max(image)} | ARGUMENTS)
+        data = codec.encode(image, **options, metadata=metadata, **{"pixels_max": _pixels_max(image)} | ARGUMENTS)
     except CaeError as error:
         raise OSError(f"cannot write mode {image.mode} as CAE: {error}") from error
     file.write(data)

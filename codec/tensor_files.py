@@ -16,7 +16,7 @@ def read_regular(path: Path, most: int, what: str) -> bytes:
         found = path.stat()
         # a pipe would be waited for, a device read for ever
         if not stat.S_ISREG(found.st_mode):
-            raise CaeError(f"{path}: is no regular file; name a {what} file")
+            raise CaeError(f"{path}: is not a regular file; name a {what} file")
         if found.st_size > most:
             raise CaeError(f"{path}: has {found.st_size} bytes, more than any {what} file of this codec")
         return path.read_bytes()

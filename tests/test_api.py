@@ -6,7 +6,6 @@ import inspect
 import io
 import mmap
 import multiprocessing
-import os
 import pickle
 import shutil
 import subprocess
@@ -247,16 +246,6 @@ def test_pickled(chelsea, protocol):
 def test_sent_to_a_spawned_process(tiny):
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         assert np.array_equal(pool.submit(tiny.decode, FILE).result(timeout=200), tiny.decode(FILE))
-
-
-def test_unpickling_prepares_the_environment(tiny, tmp_path):
-    """As the first use of `codec` does: it must come before torch."""
-    state = tmp_path / "codec.pickle"
-    state.write_bytes(pickle.dumps(tiny))
-    code = f"import os, pickle; pickle.load(open({str(state)!r}, 'rb')); print(os.environ['GOMP_SPINCOUNT'])"
-    environment = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
-    done = subprocess.run([sys.executable, "-c", code], cwd=DATA.parents[1], env=environment, capture_output=True, text=True)
-    assert (done.stdout, done.returncode) == ("3000\n", 0), done.stderr
 
 
 def test_pickled_weights_must_be_there(tmp_path, monkeypatch):

@@ -1,10 +1,12 @@
 """The command lines as a user runs them: files in, files out, one line for every mistake."""
 
+import argparse
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,9 +16,11 @@ import skimage.data
 from PIL import Image, PngImagePlugin
 from safetensors.numpy import load_file, save_file
 
-from codec.cli import messages
-from codec.commands import decode, encode, info
+from codec.cli import messages, values
+from codec.commands import decode, encode, info, serve
+from codec.images import streams
 from codec.networks.weights import Weights
+from codec.options import WRITABLE_SUFFIXES
 from codec.runtime.atomic_write import atomic_write
 
 from .conftest import TINY, psnr
@@ -74,7 +78,8 @@ def test_answers_without_torch(encoded, command):
 @pytest.mark.parametrize(("given", "expected"), [({}, "3000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "x"}, "")])
 def test_waiting_threads_do_not_spin_for_long(given, expected):
     """Else two processes on the same processors slow each other down many times; what the user set stays."""
-    code = "import os, codec; codec.encode; print(os.environ.get('GOMP_SPINCOUNT', ''))"
+    code = "import os; from codec.cli.messages import report_errors\n"
+    code += "with report_errors('x'): print(os.environ.get('GOMP_SPINCOUNT', ''))"
     others = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=others | given)
     assert result.stdout.strip() == expected
@@ -192,7 +197,7 @@ def test_only_cae_files_are_replaced(tmp_path, photograph, capsys):
     for name, options in (("out.CAE", ()), (".cae", ()), ("photo2.png", ("--force",)), ("out", ("--force",))):
         encode.main([str(photograph), str(tmp_path / name), "--weights", str(TINY), *options])
         assert (tmp_path / name).read_bytes()[:4] == (tmp_path / "out.CAE").read_bytes()[:4]
-    assert "image format" in refused(capsys, decode.main, tmp_path / "out.CAE", tmp_path / "other.cae")
+    assert "cannot be written as .cae; use" in refused(capsys, decode.main, tmp_path / "out.CAE", tmp_path / "other.cae")
 
 
 def test_read_only_outputs(tmp_path, photograph, encoded, capsys):
@@ -220,6 +225,20 @@ def test_read_only_outputs(tmp_path, photograph, encoded, capsys):
         ("cae-decode a.cae b.png --device\n", "--device"),
         ("cae-decode a.cae b.png --region 1,2", "x,y,width,height"),
         ("cae-decode a.cae b.png --scale 1/0", "1/2, 1/4 or 1/8"),
+        ("cae-encode a.png b.cae -q 0", "0 is out of range; use 1 to 100"),
+        ("cae-encode a.png b.cae -e 10", "10 is out of range; use 1 to 9"),
+        ("cae-encode a.png b.cae --depth 7", "7 is out of range; use 8 to 16"),
+        ("cae-encode a.png b.cae --tile 100", "multiple of 64"),
+        ("cae-encode a.png b.cae -j 0", "0 is out of range; use 1 or more"),
+        ("cae-encode a.png b.cae --device tpu", "device 'tpu' is unknown"),
+        ("cae-encode a.png b.cae --target-bpp nan", "not a number above 0"),
+        ("cae-encode a.png b.cae --target-size 20x", "'20x' is not a size; write 200000, 200k or 1.5M"),
+        ("cae-encode a.png b.cae --max-pixels 0", "'0' is not a number of pixels"),
+        ("cae-encode a.png b.cae --scheduler tcp://x:1", "many files"),
+        ("cae-encode a.png - -o folder/", "standard streams"),
+        ("cae-inspect default a.png b.png --quality 0", "0 is out of range"),
+        ("cae-info a.cae --weights w.safetensors", "--bits"),
+        ("cae-train images run --steps -1", "budget"),
         ("cae-info", "FILE"),
         ("cae-train images run", "--steps --minutes"),
         ("cae-train images run --steps many", "steps"),
@@ -231,6 +250,123 @@ def test_errors_of_arguments_are_one_line(command, message):
     assert (result.returncode, result.stdout) == (2, "")
     assert len(result.stderr.splitlines()) == 1 and result.stderr.endswith("\n")
     assert message in result.stderr and result.stderr.startswith(f"{name}: ") and f"{name} --help" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--lossless -q 50",  # 50 is the default
+        "-q 50 --lossless",
+        "-q 50 --target-size 10k",
+        "-q 30 --target-bpp 1",
+        "--target-psnr 36 -q 50",
+        "--lossless --target-size 10k",
+        "--lossless -e 3",
+        "--lossless --tune ms-ssim",
+        "--lossless --denoise",
+        "--lossless --encoder x.safetensors",
+        "--lossless -e 3 --tune ms-ssim",
+        "--tune ms-ssim -e 3",
+        "--denoise -e 9",
+        "--denoise --target-psnr 36",
+        "--denoise --tune ms-ssim",
+        "--strip --keep exif,icc,xmp",  # all are the default
+        "-v --quiet",
+    ],
+)
+def test_options_that_contradict_each_other(capsys, options):
+    with pytest.raises(SystemExit) as stop:
+        encode.main(["a.png", "b.cae", *options.split()])
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "not allowed with" in line or "exclude each other" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    {
+        "200000": 200_000,
+        "20k": 20_000,
+        "20K": 20_000,
+        "20kb": 20_000,
+        "20 kB": 20_000,
+        "20KiB": 20_480,
+        "20ki": 20_480,
+        "1.5m": 1_500_000,
+        "2G": 2 * 10**9,
+        "7b": 7,
+        "0": None,
+        "-1": None,
+        "1e3": None,
+        "k": None,
+    }.items(),
+)
+def test_sizes(text, size):
+    for parse in (values.parse_bytes, values.parse_pixels):
+        written = text.replace("b", "px").replace("B", "P") if parse is values.parse_pixels else text
+        if size is None:
+            with pytest.raises(argparse.ArgumentTypeError, match="is not a"):
+                parse(written)
+        else:
+            assert parse(written) == size
+
+
+def test_extras_are_advised_as_a_checkout_has_them(tmp_path, monkeypatch, capsys):
+    """No registry has the package."""
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert "pip install '.[serve]'" in refused(capsys, serve.main, tmp_path)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    (tmp_path / "a.png").touch()
+    line = refused(capsys, encode.main, tmp_path, "-o", tmp_path / "out", "--scheduler", "tcp://127.0.0.1:1")
+    assert "pip install '.[dask]'" in line
+
+
+@pytest.mark.parametrize("name", ["numpy", "PIL", "torch"])
+def test_missing_modules_are_named(tmp_path, photograph, name):
+    code = f"import runpy, sys; sys.modules['{name}'] = None; sys.argv = sys.argv[1:]\n"
+    code += "runpy.run_path(sys.argv[0], run_name='__main__')"
+    arguments = [BIN / "cae-encode", photograph, tmp_path / "out.cae"]
+    result = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"cae-encode: the module {name}") and len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has other signals")
+@pytest.mark.parametrize("delay", [0.08, 0.2, 0.5])
+def test_interrupts_at_the_start_are_quiet(tmp_path, photograph, delay):
+    command = [sys.executable, BIN / "cae-encode", photograph, tmp_path / "out.cae", "--weights", TINY]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert str(BIN) not in errors  # a traceback of Python's own start, before any code of ours, cannot be helped
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (b"\x89CAE\x01", "is a .cae file already; decode it with cae-decode"),
+        (b"%PDF-1.7", "is a PDF document"),
+        (b'<?xml version="1.0"?>\n<!-- a -->\n<svg xmlns="x">', "is an SVG drawing"),
+        (b"\xef\xbb\xbf<svg>", "is an SVG drawing"),
+        (b"\0\0\0\x18ftypheic", "pip install pillow-heif"),
+        (b"Dear reader", "not an image that Pillow can read"),
+    ],
+)
+def test_inputs_of_other_kinds_are_named(tmp_path, monkeypatch, capsys, start, message):
+    """Where the package for HEIC is missing, it is named too."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    (tmp_path / "a.png").write_bytes(start + bytes(100))
+    assert message in refused(capsys, encode.main, tmp_path / "a.png", tmp_path / "a.cae")
+
+
+def test_formats_are_listed_in_the_help(capsys):
+    for main, names in ((decode.main, WRITABLE_SUFFIXES), (encode.main, ("HEIC", "pillow-heif", "pillow-jxl-plugin"))):
+        with pytest.raises(SystemExit):
+            main(["--help"])
+        text = capsys.readouterr().out
+        assert all(name in text for name in names)
+    assert all(streams.check_format(Path(f"a{suffix}")) for suffix in WRITABLE_SUFFIXES)
 
 
 def test_names_do_not_break_messages(tmp_path, photograph, capsys):
@@ -295,13 +431,13 @@ def test_bad_input_to_encode(tmp_path, photograph, capsys):
         assert any(part in line for part in message.split("|")), line
         assert str(tmp_path / source) in line
     tiny = ("--weights", TINY)
-    assert "quality 0" in refused(capsys, encode.main, photograph, out, "-q", 0, *tiny)
+    assert "0 is out of range; use 1 to 100" in refused(capsys, encode.main, photograph, out, "-q", 0, *tiny)
     assert "tile size 100" in refused(capsys, encode.main, photograph, out, "--tile", 100, *tiny)
-    assert "threads" in refused(capsys, encode.main, photograph, out, "-j", 0, *tiny)
+    assert "--threads: 0" in refused(capsys, encode.main, photograph, out, "-j", 0, *tiny)
     assert "weights" in refused(capsys, encode.main, photograph, out, "--weights", photograph)
     assert "device 'tpu' is unknown" in refused(capsys, encode.main, photograph, out, "--device", "tpu")
     assert "folder" in refused(capsys, encode.main, photograph, tmp_path)
-    assert "its own source" in refused(capsys, encode.main, photograph, photograph)
+    assert "its own source" in refused(capsys, encode.main, photograph, photograph, "--force")
     assert "does not exist" in refused(capsys, encode.main, photograph, tmp_path / "none" / "out.cae")
     assert "limit of 1000 (--max-pixels)" in refused(capsys, encode.main, photograph, out, "--max-pixels", 1000)
     assert set(tmp_path.iterdir()) == before
@@ -337,8 +473,8 @@ def test_bad_input_to_decode(tmp_path, photograph, encoded, capsys):
     assert "needs the weights" in refused(capsys, decode.main, encoded, out)
     assert "region" in refused(capsys, decode.main, encoded, out, "--region", "400,0,100,100", *tiny)
     assert "x,y,width,height" in refused(capsys, decode.main, encoded, out, "--region", "1,2,3", *tiny)
-    assert "image format" in refused(capsys, decode.main, encoded, tmp_path / "out.xyz", *tiny)
-    assert "image format" in refused(capsys, decode.main, encoded, tmp_path / "out", *tiny)
+    assert "written as .xyz; use one of .png, .tif," in refused(capsys, decode.main, encoded, tmp_path / "out.xyz", *tiny)
+    assert "no file suffix; use one of .png, .tif," in refused(capsys, decode.main, encoded, tmp_path / "out", *tiny)
     assert "empty" in refused(capsys, info.main, tmp_path / "empty.cae")
     assert set(tmp_path.iterdir()) == before
 

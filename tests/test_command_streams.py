@@ -2,10 +2,13 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import skimage.data
 from PIL import Image
@@ -83,6 +86,44 @@ def test_what_standard_streams_refuse(monkeypatch, capsys, photograph):
     assert "output is a terminal" in refused(capsys, encode.main, photograph, "-", *SMALL)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no named pipes")
+def test_named_pipes(tmp_path, photograph, encoded, capsys):
+    """As inputs, also of many, and as outputs."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    def feed(data: bytes) -> None:
+        threading.Thread(target=pipe.write_bytes, args=(data,), daemon=True).start()
+
+    feed(photograph.read_bytes())
+    encode.main([str(pipe), str(tmp_path / "one.cae"), *SMALL])
+    feed(photograph.read_bytes())
+    encode.main([str(pipe), "-o", f"{tmp_path}/many/", *SMALL])
+    assert (tmp_path / "one.cae").read_bytes() == (tmp_path / "many" / "pipe.cae").read_bytes() == encoded.read_bytes()
+    feed(encoded.read_bytes())
+    decode.main([str(pipe), str(tmp_path / "out.png"), *SMALL])
+    feed(encoded.read_bytes())
+    info.main([str(pipe)])
+    assert "80" in capsys.readouterr().out
+    feed(b"no picture")
+    assert refused(capsys, encode.main, pipe, tmp_path / "bad.cae", *SMALL).startswith(f"cae-encode: {pipe}: not an image")
+    received = []
+    reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()))
+    reader.start()
+    encode.main([str(photograph), str(pipe), *SMALL])
+    reader.join(60)
+    assert received == [encoded.read_bytes()]
+
+
+@pytest.mark.skipif(not Path("/dev/stdin").exists(), reason="has no /dev/stdin")
+def test_system_names_of_standard_streams(photograph, encoded):
+    for names in (("/dev/stdin", "/dev/stdout"), ("/dev/fd/0", "-")):
+        done = subprocess.run(
+            [sys.executable, BIN / "cae-encode", *names, *SMALL], input=photograph.read_bytes(), capture_output=True
+        )
+        assert (done.stdout, done.stderr) == (encoded.read_bytes(), b"")
+
+
 def test_names_after_two_dashes(monkeypatch, tmp_path, photograph):
     monkeypatch.chdir(tmp_path)
     photograph.rename("-q.png")
@@ -137,6 +178,27 @@ def test_what_is_told(tmp_path, capsys, photograph, encoded):
     with pytest.raises(SystemExit):
         encode.main([str(tmp_path / "none.png"), str(out), "--json", *SMALL])
     assert "No such file" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_lossless_files_have_no_quality(tmp_path, capsys, photograph):
+    """They are told apart from files of quality 100, in all reports."""
+    out = tmp_path / "out.cae"
+    for options, lossless in ((["--lossless"], True), (["-q", "100"], False)):
+        encode.main([str(photograph), str(out), "--json", "-v", *options, *SMALL])
+        told = capsys.readouterr()
+        assert json.loads(told.out)["lossless"] is lossless and ("RGB, lossless," in told.err) is lossless
+        assert codec.info(out.read_bytes()).lossless is lossless
+        info.main([str(out)])
+        assert ("quality         lossless" in capsys.readouterr().out) is lossless
+
+
+@pytest.mark.parametrize("options", [(), ("--target-size", "1k")])
+def test_samples_beyond_the_depth_are_the_inputs_fault(tmp_path, capsys, options):
+    np.save(tmp_path / "deep.npy", np.full((20, 30), 60_000, np.uint16))
+    np.save(tmp_path / "eight.npy", np.full((20, 30), 200, np.uint8))
+    for name, message in (("deep.npy", "a sample is 60000"), ("eight.npy", "depth 12: pictures of 8 bits")):
+        line = refused(capsys, encode.main, tmp_path / name, tmp_path / "out.cae", "--depth", 12, *options, *SMALL)
+        assert line.startswith(f"cae-encode: {tmp_path / name}: {message}") and "out.cae" not in line
 
 
 @pytest.mark.filterwarnings("default")

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import struct
 import zlib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -128,8 +129,8 @@ def test_refused_headers(changes, message):
         container.read(forged(**changes))
 
 
-def with_section(name: bytes, data: bytes = b"data") -> bytes:
-    start = struct.pack("<4sI", name, len(data))
+def with_section(name: bytes, data: bytes = b"data", storage: int = 0) -> bytes:
+    start = struct.pack("<4sI", name, storage << 30 | len(data))
     section = start + struct.pack("<I", zlib.crc32(start + data)) + data
     empty = one_tile([Payload(Kind.TRANSFORM, b"word")])
     fixed = empty[:18] + struct.pack("<H", 1) + empty[20:28]
@@ -147,6 +148,36 @@ def test_unknown_sections():
         container.read(with_section(b"Soon"))
     with pytest.raises(CaeError, match="bad name"):
         container.read(with_section(b"\xff000"))
+
+
+def test_metadata_are_stored_in_the_shortest_way():
+    """Compressed, or by name, where that is smaller; and they come back byte for byte."""
+    srgb = Path(container.__file__).with_name("srgb.icc").read_bytes()
+    contents = {"iccp": srgb, "exif": b"II*\0", "xmp ": b"<x>" + b" " * 3000 + b"</x>"}
+    file = container.read(container.write(Header(1, 1, 3, 1, 64, b"model id"), contents, [Payload(Kind.TRANSFORM, b"word")]))
+    assert file.metadata == contents
+    assert file.sizes["iccp"] == 4 and file.sizes["exif"] == 4 and file.sizes["xmp "] < 50
+    other = srgb[:-1] + b"?"
+    file = container.write(Header(1, 1, 3, 1, 64, b"model id"), {"iccp": other}, [Payload(Kind.TRANSFORM, b"word")])
+    assert container.read(file).metadata == {"iccp": other} and info(file).metadata["iccp"] < len(other)
+    assert sum(info(file).parts.values()) == len(file)
+
+
+@pytest.mark.parametrize(
+    ("storage", "data", "message"),
+    [
+        (1, b"text", "'exif' does not unpack"),
+        (1, zlib.compress(b"text")[:-1], "'exif' does not unpack: its data end too early or too late"),
+        (1, zlib.compress(b"text") + b"x", "'exif' does not unpack: its data end too early or too late"),
+        (1, zlib.compress(bytes(2**24 + 1)), "'exif' unpacks to more than 16777216 bytes"),
+        (2, b"Adobe", "'exif' names the unknown content b'Adobe'"),
+        (3, b"text", "'exif' is stored in the unknown way 3"),
+    ],
+)
+def test_refused_storage(storage, data, message):
+    with pytest.raises(CaeError, match=message):
+        container.read(with_section(b"exif", data, storage))
+    assert container.read(with_section(b"soon", data, storage)).metadata == {}
 
 
 @pytest.mark.parametrize(

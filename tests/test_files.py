@@ -95,7 +95,9 @@ def test_damaged_exif_does_not_take_the_rest_along(cat, tmp_path, suffix):
         warnings.simplefilter("always")
         write_image(path, picture)
     assert all("EXIF block, which is left out" in str(warning.message) for warning in told)
-    assert read_image(path).metadata["xmp "].strip(b"\0") == b"<x:xmpmeta/>"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the block that a file got as it stands
+        assert read_image(path).metadata["xmp "].strip(b"\0") == b"<x:xmpmeta/>"
 
 
 def test_a_picture_that_a_format_refuses_is_not_blamed_on_metadata(cat, tmp_path):
@@ -119,8 +121,8 @@ def test_sixteen_bits_are_rounded_with_a_word_where_a_format_holds_eight(cat, tm
 def test_pixels_survive_a_lossless_file_or_are_refused(cat, tmp_path, suffix, mode):
     picture = from_pillow(cat.convert(mode))
     if picture.alpha is not None:
-        alpha = np.where(picture.colour[..., :1] > 128, picture.colour[..., :1], 0)
-        picture = dataclasses.replace(picture, pixels=np.concatenate([picture.colour, alpha], -1))
+        alpha = np.where(picture.colour[..., 0] > 128, picture.colour[..., 0], 0)
+        picture = dataclasses.replace(picture, pixels=np.dstack([picture.colour, alpha]))
     path = tmp_path / f"cat.{suffix}"
     try:
         write_image(path, picture)
@@ -167,7 +169,7 @@ def test_the_limit_is_ours_not_pillows(tmp_path, monkeypatch, limit):
     cat.save(tmp_path / "cat.tif", compression="tiff_lzw")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     assert np.array_equal(read_image(tmp_path / "cat.tif").colour, np.asarray(cat))
-    with pytest.raises(CaeError, match=f"limit of {limit}"):
+    with pytest.raises(CaeError, match=f"limit of {limit}$"):
         read_image(tmp_path / "cat.tif", limit)
     assert Image.MAX_IMAGE_PIXELS == 1000
 
@@ -196,7 +198,7 @@ def test_pictures_come_back_upright(tmp_path, cat, suffix):
 
 @pytest.mark.parametrize("suffix", ["gif", "ico", "icns", "pdf", "mpo", "cae", ""])
 def test_formats_that_change_pictures_are_refused(tmp_path, cat, suffix):
-    with pytest.raises(CaeError, match=r"use \.png"):
+    with pytest.raises(CaeError, match=r"use one of \.png"):
         write_image(tmp_path / f"out.{suffix}", from_pillow(cat))
 
 

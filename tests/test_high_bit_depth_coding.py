@@ -91,7 +91,7 @@ def test_all_ways_give_the_same(tiny, deep, channels, lossless, tmp_path):
         assert np.array_equal(np.concatenate(list(picture.bands())), whole)
         for x, y, tile in picture.tiles():
             assert np.array_equal(tile, whole[y : y + 64, x : x + 64])
-        expected = reduce(whole.reshape(pixels.shape), 4)
+        expected = reduce(whole.reshape(pixels.shape), 4, has_alpha="A" in mode)
         assert np.array_equal(picture.read(scale=1 / 4).reshape(expected.shape), expected)
     facts = codec.info(data)
     assert (facts.depth, facts.mode, facts.kinds["mixed"]) == (16, mode, 0)
@@ -145,7 +145,7 @@ def test_the_commands_hint_names_its_option(tmp_path, capsys, colour, hinted, ta
         warnings.simplefilter("always")
         encode.main([str(tmp_path / "a.npy"), str(tmp_path / "a.cae"), "--weights", str(TINY), "--device", "cpu", *target])
     told = capsys.readouterr().err
-    assert told.count("a.cae: no sample of its colours is above 4095 of 65535; if they have 12 bits, say --depth 12") == hinted
+    assert told.count("a.npy: no sample of its colours is above 4095 of 65535; if they have 12 bits, pass --depth 12") == hinted
     assert "depth=" not in told
 
 

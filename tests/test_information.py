@@ -71,6 +71,6 @@ def test_the_command(data, tmp_path, capsys):
     spent = sum(facts["transform_bits"].values()) / 8
     assert 0.98 * facts["parts"]["transform"] < spent + 4 * 2 <= facts["parts"]["transform"]
     path.write_bytes(damaged(data, (0, Plane.COLOUR)))
-    with pytest.raises(SystemExit, match="1 part of a tile is damaged"):
+    with pytest.raises(SystemExit, match="1 tile is damaged"):
         command.main([str(path), "--check", "--json"])
     assert json.loads(capsys.readouterr().out)["damaged"] == ["tile 0 (x 0, y 0, 128 x 128)"]

@@ -155,7 +155,7 @@ def test_statistics_that_are_forged(tmp_path, tiny, known):
     with pytest.raises(CaeError, match="more than any"):
         Statistics.load(path)
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(CaeError, match="no regular file"):
+    with pytest.raises(CaeError, match="not a regular file"):
         Statistics.load(tmp_path / "pipe")
     less = Statistics.from_samples(
         [dataclasses.replace(t, features=t.features[..., :20]) for t in map(tiny.inspect, map(sample, range(4)))]
@@ -211,6 +211,32 @@ def test_a_heat_map_is_turned_as_the_picture_is(files):
         assert heat.size == (SIDE, 64) and heat.getexif()[0x0112] == 6
 
 
+@pytest.mark.parametrize("gray", [0, 128, 255])
+def test_plain_pictures_are_not_above_plain_samples(tmp_path, capsys, gray):
+    """A picture that equals its samples has their score, 0."""
+    (tmp_path / "good").mkdir()
+    for number in range(6):
+        Image.new("L", (SIDE, SIDE), gray).save(tmp_path / "good" / f"{number}.png")
+    good = tmp_path / "good"
+    inspect.main([str(TINY), str(good / "0.png"), str(tmp_path / "heat.png"), "--good", str(good), "--check", "--json"])
+    assert json.loads(capsys.readouterr().out)["above"] is False
+
+
+@pytest.mark.parametrize("options", [("heats",), ("-o", "heats")])
+def test_folders_of_pictures(files, monkeypatch, capsys, options):
+    """Heat maps go to a folder, which need not exist, with the names and the tree of the pictures."""
+    monkeypatch.chdir(files)
+    (files / "in" / "sub").mkdir(parents=True)
+    for name in ("whole.png", "sub/hole.png"):
+        Image.fromarray(sample(20)).save(files / "in" / name)
+    (files / "in" / "notes.txt").touch()
+    inspect.main([str(TINY), "in", "-r", *options, "--map", "error"])
+    assert capsys.readouterr().out.count(": score ") == 2
+    assert sorted(str(path.relative_to("heats")) for path in (files / "heats").rglob("*.png")) == ["sub/hole.png", "whole.png"]
+    inspect.main([str(TINY), "whole.png", "new", "--map", "error"])
+    assert (files / "new" / "whole.png").exists()
+
+
 def test_command_without_good_samples(files, capsys):
     inspect.main([str(TINY), str(files / "hole.png"), str(files / "heat.png"), "--map", "all"])
     assert "threshold" not in capsys.readouterr().out and (files / "heat.png").exists()
@@ -219,14 +245,14 @@ def test_command_without_good_samples(files, capsys):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["hole.png", "heat.xyz"], "names no image format"),
+        (["hole.png", "heat.xyz"], "pictures cannot be written as .xyz"),
         (["hole.png", "hole.png"], "own source"),
         (["hole.png", "whole.png"], "may be a picture"),
-        (["hole.png", "heat.png", "--threshold", "nan"], "no finite number"),
-        (["hole.png", "heat.png", "--good", "nowhere"], "is no folder"),
+        (["hole.png", "heat.png", "--threshold", "nan"], "not a finite number"),
+        (["hole.png", "heat.png", "--good", "nowhere"], "is not a folder"),
         (["hole.png", "heat.png", "--statistics", "hole.png"], "no statistics of good samples"),
         (["hole.png", "heat.png", "--statistics", "nowhere"], "No such file"),
-        (["hole.png", "heat.png", "--quality", "0"], "quality 0"),
+        (["hole.png", "heat.png", "--quality", "0"], "0 is out of range"),
         (["nowhere.png", "heat.png"], "No such file"),
         (["hole.png"], "required"),
         (["hole.png", "heat.png", "--check"], "needs a threshold"),

@@ -1,5 +1,6 @@
 """The command lines on pictures that are read and written by pieces: memory, signals, full disks, progress."""
 
+import contextlib
 import io
 import os
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
+from PIL import Image
 
 from codec.commands import decode, encode
 from codec.commands.batch.progress import PictureBar
@@ -177,11 +179,10 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize("ahead", [False, True])
-def test_progress_on_a_terminal(monkeypatch, ahead):
+def test_progress_on_a_terminal(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
     bands = [np.zeros((1000, 1000, 3), np.uint8)] * 10
-    for number, band in enumerate(PictureBar(False, delay=0.3).track_bands(bands, 10**7, "a\ncat.tif", ahead=ahead)):
+    for number, band in enumerate(PictureBar(False, delay=0.3).track_bands(bands, 10**7, "a\ncat.tif")):
         assert band is bands[number]
         if number == 1:
             assert sys.stderr.getvalue() == ""
@@ -191,13 +192,35 @@ def test_progress_on_a_terminal(monkeypatch, ahead):
 
 
 @pytest.mark.parametrize("pixels", [150_000, None])
-def test_a_search_on_a_terminal(monkeypatch, pixels):
+def test_work_on_a_terminal(monkeypatch, pixels):
     """Parts whose sum comes out above the whole, as floats have it, are no cause for a warning; nor is no known whole."""
     monkeypatch.setattr(sys, "stderr", Terminal())
-    with PictureBar(False, delay=0.0).track_search(pixels, "cat.tif") as count:
+    with PictureBar(False, delay=0.0).track_work(pixels, "cat.tif") as count:
         for _ in range(3):
             count(50_000.0001)
     assert "cat.tif" in sys.stderr.getvalue()
+
+
+def test_bars_move_within_pictures_that_are_held_whole(tmp_path, monkeypatch):
+    """By tiles and rows of tiles, for every kind of encode, and for decodes to formats that are written whole."""
+    counted: list[float] = []
+
+    @contextlib.contextmanager
+    def track_work(self, pixels, name):
+        counted.clear()
+        yield lambda count: counted.append(count) if count else None
+
+    monkeypatch.setattr(PictureBar, "track_work", track_work)
+    monkeypatch.setattr(decode, "PIECES_FROM", 0)
+    source, coded, area = tmp_path / "a.png", tmp_path / "a.cae", 1300 * 150
+    Image.fromarray(np.tile(skimage.data.chelsea()[:150, :100], (1, 13, 1)).swapaxes(0, 1)).save(source)
+    for options, tries in ((), 1), (("--lossless",), 1), (("--target-size", "9k"), 2), (("-e", "1"), 1):
+        encode.main([str(source), str(coded), "--tile", "128", *options, *TINY_ON_CPU])
+        assert sum(counted) >= tries * area - 1 and max(counted) <= area / 10
+        assert tries > 1 or sum(counted) == pytest.approx(area)
+    for options, share in ((), 1), (("--scale", "1/2"), 1 / 4), (("--region", "0,0,100,1200"), 120_000 / area):
+        decode.main([str(coded), str(tmp_path / "b.png"), *options, *TINY_ON_CPU])
+        assert sum(counted) == pytest.approx(share * area) and len(counted) > 1
 
 
 def test_no_progress_elsewhere(capsys):

@@ -18,7 +18,6 @@ import skimage.data
 from PIL import Image
 
 import codec
-from codec import CaeError
 from codec.commands import decode, encode
 from codec.commands.batch.plan import make_plan
 from codec.commands.batch.pool import PixelBudget, TaskPool
@@ -95,7 +94,9 @@ def test_goes_on_after_bad_files(tmp_path, photographs, capsys):
     assert tree(out) == ["a.cae", "sub/deep/c.cae"]
     told = capsys.readouterr()
     lines = told.err.splitlines()
-    assert sum("as well" in line for line in lines) == 2
+    (clash,) = (line for line in lines if "would all be written to" in line)
+    assert clash.endswith("; pass --keep-suffix") and "b.png" in clash and "b.jpg" in clash
+    assert lines[-1].startswith("cae-encode: 2 files, ") and lines[-1].endswith(" s; 1 other file ignored")
     assert f"cae-encode: {photographs / 'bad.png'}: not an image that Pillow can read" in lines
     assert f"cae-encode: {tmp_path / 'none.png'}: No such file or directory" in lines
     facts = [json.loads(line) for line in told.out.splitlines()]
@@ -121,11 +122,19 @@ def test_update_and_no_overwrite(tmp_path, photographs, capsys):
 
 def test_what_many_refuse(tmp_path, photographs, capsys):
     a = photographs / "a.png"
-    assert "is a file" in fails(encode.main, a, photographs / "sub" / "b.jpg", "-o", a)
-    assert "standard streams" in fails(encode.main, a, "-", "-o", tmp_path / "out")
-    assert fails(encode.main, a, a, a) == 2
+
+    def misused(*arguments: object) -> str:
+        assert fails(encode.main, *arguments) == 2
+        return capsys.readouterr().err
+
+    assert "is a file" in misused(a, photographs / "sub" / "b.jpg", "-o", a)
+    assert "standard streams" in misused(a, "-", "-o", tmp_path / "out")
+    assert "several inputs need" in misused(a, a, a)
+    for name in ("y.cae", "y.png"):
+        assert "names a file" in misused(a, tmp_path / "x.cae", "-o", tmp_path / name)
+        assert "names a file" in misused(photographs, "-o", tmp_path / name)
     (tmp_path / "in the way").touch()
-    assert "is a file" in fails(encode.main, photographs, "-o", tmp_path / "in the way")
+    assert "is a file" in misused(photographs, "-o", tmp_path / "in the way")
     assert "1 of 1 files" in fails(encode.main, photographs, "-o", tmp_path / "in the way" / "out")
     assert f"{tmp_path / 'in the way' / 'out'}: Not a directory" in capsys.readouterr().err
     assert "no files to read (--recursive" in fails(decode.main, photographs, "-o", tmp_path / "out")
@@ -238,7 +247,68 @@ def test_pictures_by_their_names():
     assert not {".pdf", ".eps", ".mpg", ".cae", ".h5", ".txt"} & streams.suffixes()
 
 
-def test_a_folder_that_vanishes_is_an_error(tmp_path):
+@pytest.mark.parametrize("name", ["new", "2026.11", "new.cae/"])
+def test_one_file_into_a_new_folder(tmp_path, photographs, name):
+    """As `cae-encode *.png -o new` has it, whether there is one file or two."""
+    encode.main([str(photographs / "a.png"), "-o", f"{tmp_path}/{name}", *SMALL])
+    assert tree(tmp_path / name) == ["a.cae"]
+    decode.main([str(tmp_path / name / "a.cae"), "-o", f"{tmp_path}/decoded", *SMALL])
+    assert tree(tmp_path / "decoded") == ["a.png"]
+
+
+def test_missing_inputs_are_named(tmp_path, photographs, capsys):
+    assert fails(encode.main, tmp_path / "none", "-o", tmp_path / "out") == "cae-encode: 1 of 1 files failed"
+    assert f"{tmp_path / 'none'}: No such file or directory" in capsys.readouterr().err
+    assert "none: No such file or directory" in fails(encode.main, tmp_path / "none", tmp_path / "out")
+    assert "is a directory; name an output folder" in fails(encode.main, photographs, tmp_path / "out")
+
+
+def test_both_of_two_names_that_differ_by_their_suffix(tmp_path, photographs):
+    (photographs / "a.jpg").write_bytes((photographs / "sub" / "b.jpg").read_bytes())
+    encode.main([str(photographs), "-o", str(tmp_path / "out"), "--keep-suffix", *SMALL])
+    assert tree(tmp_path / "out") == ["a.jpg.cae", "a.png.cae"]
+    decode.main([str(tmp_path / "out"), "-o", str(tmp_path / "back"), *SMALL])
+    assert tree(tmp_path / "back") == ["a.jpg.png", "a.png.png"]
+
+
+def test_the_line_at_the_end(tmp_path, photographs, capsys):
+    def last(*options: str) -> list[str]:
+        encode.main([str(photographs), "-r", "-o", str(tmp_path / "out"), *options, *SMALL])
+        return capsys.readouterr().err.splitlines()
+
+    (line,) = last()
+    before = sum((photographs / name).stat().st_size for name in ("a.png", "sub/b.jpg", "sub/deep/c.npy"))
+    assert line.startswith(f"cae-encode: 3 files, {before / 1000:.1f} kB -> ") and line.endswith("; 1 other file ignored")
+    (line,) = last("--update")
+    assert line.startswith("cae-encode: 0 files") and "; 3 skipped: it is up to date; 1 other" in line
+    assert last("--quiet") == []
+
+
+def test_formats_that_cannot_be_written_are_refused_once(tmp_path, photographs, capsys):
+    encode.main([str(photographs), "-r", "-o", str(tmp_path / "out"), *SMALL])
+    capsys.readouterr()
+    for arguments in (("--format", "gif", "-o", "new"), ("-o", "new.gif"), ("--format", "webp", "-o", "one.png")):
+        source = tmp_path / "out" if "new" in arguments else tmp_path / "out" / "a.cae"
+        assert fails(decode.main, source, *arguments[:-1], tmp_path / arguments[-1]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_folder_that_cannot_be_read(tmp_path, photographs, capsys, monkeypatch):
+    """The files of the others are coded all the same."""
+    scan = os.scandir
+
+    def scandir(path):
+        if Path(os.fsdecode(path)).name == "deep":
+            raise PermissionError(13, "Permission denied", os.fsdecode(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert fails(encode.main, photographs, "-r", "-o", tmp_path / "out") == "cae-encode: 1 of 3 files failed"
+    assert f"{photographs / 'sub' / 'deep'}: Permission denied" in capsys.readouterr().err
+    assert tree(tmp_path / "out") == ["a.cae", "sub/b.cae"]
+
+
+def test_a_folder_that_vanishes_is_named(tmp_path):
     (tmp_path / "in" / "sub").mkdir(parents=True)
     (tmp_path / "in" / "a.png").touch()
 
@@ -246,5 +316,6 @@ def test_a_folder_that_vanishes_is_an_error(tmp_path):
         path.with_name("sub").rmdir()
         return True
 
-    with pytest.raises(CaeError, match="No such file"):
-        make_plan([str(tmp_path / "in")], str(tmp_path / "out"), ".cae", accepts, recursive=True)
+    plan = make_plan([str(tmp_path / "in")], str(tmp_path / "out"), ".cae", accepts, recursive=True)
+    assert [task.source.name for task in plan.tasks] == ["a.png"]
+    assert [refusal.message for refusal in plan.refused] == [f"{tmp_path / 'in' / 'sub'}: No such file or directory"]

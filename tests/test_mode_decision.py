@@ -279,3 +279,19 @@ def test_colours_left_out_are_transparent(chelsea):
     shown = np.indices(chelsea.shape[:2])[0] > 100
     found = decode_colour(encode_colour(chelsea, shown), 451, 300)
     assert np.array_equal(found[..., 3] == 255, shown) and np.array_equal(found[shown][:, :3], chelsea[shown])
+
+
+def test_high_qualities_show_what_they_stand_for(default, chelsea):
+    """From quality 90 on, noise that the transform cannot show is exact, tile by tile; photographs are not, nor are targets."""
+    pixels = chelsea[:128, :256].copy()
+    pixels[:, 128:] = np.random.default_rng(0).integers(0, 256, (128, 128, 3))
+    for quality, kind in ((89, Kind.TRANSFORM), (90, Kind.LOSSLESS), (100, Kind.LOSSLESS)):
+        data = default.encode(pixels, quality, tile=128)
+        assert kinds_of(data) == [Kind.TRANSFORM, kind]
+        decoded = default.decode(data)
+        assert np.array_equal(decoded[:, 128:], pixels[:, 128:]) == (kind is Kind.LOSSLESS)
+        assert psnr(decoded[:, :120], pixels[:, :120]) > 34
+    deep = pixels.astype(np.uint16) * 257
+    assert kinds_of(default.encode(deep, 90, tile=128)) == [Kind.TRANSFORM, Kind.LOSSLESS]
+    size = len(default.encode(pixels, 89, tile=128))
+    assert len(default.encode(pixels, target_size=size + 1000, tile=128)) <= size + 1000

@@ -44,10 +44,10 @@ def test_psnr_is_met(default, astronaut):
 @pytest.mark.parametrize(
     ("target", "quality", "message"),
     [
-        ({"target_size": 60}, 1, "quality 1 gives no less"),
-        ({"target_size": 10**6}, 100, "quality 100 gives no more"),
+        ({"target_size": 60}, 1, "quality 1 is the minimum"),
+        ({"target_size": 10**6}, 100, "quality 100 is the maximum"),
         ({"target_psnr": 99}, 100, "target of 99.0 dB is not met: .* dB in .* quality 100"),
-        ({"target_bpp": 1e-3}, 1, "bits per pixel is not met.* quality 1 gives no less"),
+        ({"target_bpp": 1e-3}, 1, "bits per pixel is not met.* quality 1 is the minimum"),
     ],
 )
 def test_what_cannot_be_reached_is_said(tiny, chelsea, target, quality, message):

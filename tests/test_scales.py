@@ -29,7 +29,7 @@ def test_reduction_is_the_rounded_average(factor, shape):
 def test_reduced_sizes(tiny, chelsea, scale, channels):
     pixels = np.tile(np.dstack([chelsea, chelsea[..., 1]]), (1, 3, 1))[..., :channels]
     data, factor = tiny.encode(pixels, 60, tile=192), round(1 / scale)
-    whole = reduce(tiny.decode(data).reshape(300, 1353, channels), factor)
+    whole = reduce(tiny.decode(data).reshape(300, 1353, channels), factor, has_alpha=channels == 4)
     whole = whole[..., 0] if channels == 1 else whole
     assert np.array_equal(tiny.decode(data, scale=scale), whole)
     assert np.array_equal(np.asarray(tiny.decode_image(data, scale=scale)), whole)
@@ -73,4 +73,45 @@ def test_what_is_seen_of_a_layer_covers_a_reduced_picture(factor):
     large = pixels.repeat(factor, 0).repeat(factor, 1)[:21, :30]
     expected = reduce(np.where(seen, layer, large), factor)
     cover(pixels, layer, seen, factor)
+    assert np.array_equal(pixels, expected)
+
+
+@pytest.mark.parametrize("scale", [2, 1 / 2, 1 / 4, 1 / 8])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [2, 4])
+def test_hidden_colours_do_not_show(tiny, scale, dtype, channels):
+    """Visible pixels of one colour keep it at any size, whatever colour lies beneath transparent ones beside them."""
+    largest = np.iinfo(dtype).max
+    pixels = np.zeros((48, 64, channels), dtype)
+    pixels[..., -2], pixels[..., -1] = largest, largest
+    pixels[:, ::3] = [largest] * (channels == 4) + [0] * (channels - 1)  # red, or black, and alpha 0
+    pixels[40:, :16, -1] = 0
+    shown = tiny.decode(tiny.encode(pixels, lossless=True), scale=scale)
+    seen = shown[..., -1] > 0
+    assert seen.mean() > 0.5 and (shown[seen][:, -2] == largest).all() and (shown[seen][:, :-2] == 0).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_reduction_weights_colours_by_alpha(dtype):
+    largest = np.iinfo(dtype).max
+    pixels = (np.random.default_rng(3).random((17, 21, 4)) * largest).astype(dtype)
+    pixels[:8, :8, 3] = 0
+    for factor in (2, 8):
+        reduced = reduce(pixels, factor, has_alpha=True)
+        for y, x in np.ndindex(reduced.shape[:2]):
+            square = pixels[y * factor : (y + 1) * factor, x * factor : (x + 1) * factor].reshape(-1, 4).astype(float)
+            weights = square[:, 3:] if square[:, 3].any() else np.ones((len(square), 1))
+            expected = np.floor((square[:, :3] * weights).sum(0) / weights.sum() + 0.5)
+            assert np.array_equal(reduced[y, x, :3], expected) and reduced[y, x, 3] == np.floor(square[:, 3].mean() + 0.5)
+
+
+def test_layers_are_weighted_by_alpha():
+    """A layer's hidden pixels do not show in a reduced picture, nor do those beneath it that its visible ones replace."""
+    rng = np.random.default_rng(4)
+    layer, seen = rng.integers(0, 256, (21, 30, 3)).astype(np.uint8), rng.random((21, 30, 1)) < 0.5
+    alpha = rng.integers(0, 3, (21, 30, 1)).astype(np.uint8) * np.uint8(127)
+    pixels = rng.integers(0, 256, reduce(layer, 4).shape).astype(np.uint8)
+    large = pixels.repeat(4, 0).repeat(4, 1)[:21, :30]
+    expected = reduce(np.concatenate([np.where(seen, layer, large), alpha], -1), 4, has_alpha=True)[..., :3]
+    cover(pixels, layer, seen, 4, alpha)
     assert np.array_equal(pixels, expected)

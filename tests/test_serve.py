@@ -5,6 +5,7 @@ import functools
 import http.client
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -18,8 +19,8 @@ from PIL import Image
 
 import codec
 from codec.commands import serve
-from codec.serve import levels, library
-from codec.serve.overview import Overview
+from codec.serve import levels, library, store
+from codec.serve.overview import Overview, reduce_repeatedly
 
 from .conftest import TINY
 
@@ -119,6 +120,23 @@ def test_tiles_are_what_decode_gives(tiny, folder, get, name):
     assert pixels_of(get(f"{at}/picture_files/0/0_0.png")).shape[:2] == (1, 1)
 
 
+def test_transparent_pictures_are_shown_on_a_checkerboard(tiny, folder, get):
+    """The page's tiles are opaque, so that those of coarser levels do not shine through; squares of neighbours meet."""
+    at = f"/pictures/{keys(folder)['below/alpha.cae']}"
+    assert b'data-tiles="opaque"' in get(f"{at}/").body
+    assert b'data-tiles="picture"' in get(f"/pictures/{keys(folder)['wide.cae']}/").body
+    assert get(f"{at}/opaque.dzi").body == get(f"{at}/picture.dzi").body
+    for level in (8, 9):
+        whole = pixels_of(get(f"{at}/picture_files/{level}/0_0.png"))
+        shown = pixels_of(get(f"{at}/opaque_files/{level}/0_0.png"))
+        rows, columns = np.indices(shown.shape[:2]) // 8
+        checks, share = np.where((rows + columns) % 2, 102, 153)[..., None], whole[..., 3:] / 255
+        assert np.abs(shown - (share * whole[..., :3] + (1 - share) * checks)).max() <= 0.5 + 1e-9
+    assert pixels_of(get(f"{at}/overview.png")).shape[2] == 3
+    picture = np.random.default_rng(0).integers(0, 256, (40, 40, 2), np.uint8)
+    assert np.array_equal(store.put_on_checks(picture, (0, 0))[11:, 13:], store.put_on_checks(picture[11:, 13:], (13, 11)))
+
+
 def test_tiles_that_are_not_there(folder, get):
     at = f"/pictures/{keys(folder)['wide.cae']}/picture_files"
     for place in (
@@ -195,6 +213,37 @@ def test_answers_are_kept_only_as_long_as_the_file(folder, get):
     assert get(at.replace("0_0", "9_9"), If_None_Match=tag).status == 404
 
 
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [("{0}", 304), ("W/{0}", 304), ('"x", {0}', 304), ('W/"x",W/{0}', 304), ("*", 304), ('"x"', 200), ("", 200)],
+)
+def test_tags_in_all_their_forms(folder, get, header, status):
+    at = f"/pictures/{keys(folder)['wide.cae']}/picture_files/8/0_0.png"
+    assert get(at, If_None_Match=header.format(get(at).headers["ETag"])).status == status
+
+
+def test_a_folder_without_files_says_what_is_missing(tmp_path):
+    Image.new("L", (5, 5)).save(tmp_path / "a.png")
+    process, port = start(tmp_path)
+    assert b"no .cae files here yet" in ask(port, "/").body
+    assert f"no .cae files in {tmp_path} yet" in end(process)[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs file names of any bytes")
+def test_names_that_are_not_utf8(tmp_path, folder):
+    """They are shown with a replacement character, also where the file is damaged."""
+    for name, data in ((b"caf\xe9.cae", (folder / "wide.cae").read_bytes()), (b"\xff.cae", b"not a picture")):
+        (tmp_path / os.fsdecode(name)).write_bytes(data)
+    process, port = start(tmp_path)
+    try:
+        page = ask(port, "/")
+        assert page.status == 200 and page.body.decode().count("\ufffd") >= 2
+        for key in keys(tmp_path).values():
+            assert "\ufffd" in ask(port, f"/pictures/{key}/").body.decode()
+    finally:
+        assert end(process)[0] == ""
+
+
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "[", ""])
 def test_foreign_names_are_refused(get, host):
     assert get("/", Host=host).status in (400, 421)
@@ -220,16 +269,27 @@ def test_one_file_has_no_list(folder):
 
 def test_wrong_arguments(capsys, tmp_path, folder):
     for arguments, message in (
-        ([tmp_path / "none.cae"], "there is no such file"),
-        ([folder, "--port", "70000"], "port 70000 is not"),
+        ([tmp_path / "none.cae"], "no such file or folder"),
+        ([folder, "--port", "70000"], "70000 is out of range; use 0 to 65535"),
         ([folder, "--host", "no such host"], "cannot listen on"),
-        ([folder, "--cache", "-1"], "--cache -1"),
+        ([folder, "--cache", "-1"], "-1 is out of range; use 0 or more"),
         ([], "required"),
     ):
         with pytest.raises(SystemExit) as ended:
             serve.main([str(argument) for argument in arguments])
         said = f"{ended.value.code}{capsys.readouterr().err}"
         assert message in said and said.strip().count("\n") == 0
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 255), (200,)])
+@pytest.mark.parametrize("factor", [2, 16, 64])
+def test_levels_show_no_hidden_colours(colour, factor):
+    pixels = np.full((70, 90, len(colour) + 1), [*colour, 255], np.uint8)
+    pixels[:, ::2] = [255] + [0] * len(colour)
+    pixels[:32, :40, -1] = 0
+    small = reduce_repeatedly(pixels, factor)
+    visible = small[..., -1] > 0
+    assert visible.any() and (small[visible][:, :-1] == colour).all()
 
 
 class Failing:

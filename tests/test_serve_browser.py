@@ -114,6 +114,14 @@ def test_tools_and_keys(browser, served):
     until(browser, "return location.hash.split(',').length === 3")
 
 
+def test_full_size_of_a_picture_smaller_than_the_window(browser, served):
+    browser.get(served[1])
+    browser.find_element("partial link text", "small.cae").click()
+    until(browser, f"{LOADED}.getFullyLoaded()")
+    browser.find_element("id", "full-size").click()
+    until(browser, "return document.getElementById('place').textContent.startsWith('100 %')")
+
+
 def test_a_telephone(browser, served):
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}

@@ -131,7 +131,7 @@ def test_what_cannot_be_read(tmp_path, path):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_named_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(CaeError, match="pipe: is no regular file"):
+    with pytest.raises(CaeError, match="pipe: is not a regular file"):
         open_source(tmp_path / "pipe")
 
 

@@ -83,7 +83,7 @@ def test_a_larger_budget_goes_on_from_the_end_at_the_constant_rate(folder, tmp_p
     assert rates[7] < 0.5 * rates[3] < 0.5 * rates[8]
 
 
-def test_training_lowers_the_loss_and_exports(folder, tmp_path):
+def test_training_lowers_the_loss_and_exports(folder, tmp_path, no_layers):
     path = tmp_path / "weights.safetensors"
     told = options(folder, tmp_path, 200, validation=folder, validate_every=50, export=path)
     train(dataclasses.replace(told, batch=4), CONFIG)

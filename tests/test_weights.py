@@ -1,5 +1,11 @@
 """Weights files that are none, are not whole, or were forged."""
 
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -63,3 +69,24 @@ def test_forged_operands_are_refused(tmp_path, name, change):
     save_file(tensors, tmp_path / "forged.safetensors", metadata=Weights.read(TINY).metadata)
     with pytest.raises(codec.CaeError, match="weights file"):
         codec.Codec(weights=tmp_path / "forged.safetensors", device="cpu")
+
+
+def test_a_zipped_package(tmp_path):
+    """It has its weights and pages, and leaves no copies behind."""
+    archive = tmp_path / "codec.zip"
+    package = Path(codec.__file__).parent
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in package.rglob("*"):
+            if path.is_file() and path.suffix in (".py", ".safetensors", ".html", ".js", ".css"):
+                file.write(path, path.relative_to(package.parent))
+    code = f"import sys; sys.path.insert(0, {str(archive)!r})\n"
+    code += "import codec, numpy as np\n"
+    code += "from codec.serve.application import STATIC_FOLDER\n"
+    code += "pixels = np.zeros((20, 30, 3), np.uint8)\n"
+    code += "assert np.array_equal(codec.decode(codec.encode(pixels, lossless=True)), pixels)\n"
+    code += "codec.decode(codec.encode(pixels))\n"
+    code += "print(codec.__file__, (STATIC_FOLDER / 'viewer.html').exists())"
+    command, environment = [sys.executable, "-c", code], os.environ | {"TMPDIR": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert done.stderr == "" and done.stdout.split() == [str(archive / "codec" / "__init__.py"), "True"]
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("cae-")] == []

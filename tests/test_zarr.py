@@ -172,3 +172,26 @@ def test_entry_points():
     assert loaded == {"zarr.codecs": CaeCodec, "numcodecs.codecs": Cae}
     code = "import codec, sys; assert not {'zarr', 'numcodecs', 'imageio', 'torch'} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("dtype", ["<u2", ">u2", "u1"])
+@pytest.mark.parametrize("shape", [(64, 64), (64, 64, 3)])
+def test_byte_order(dtype, shape):
+    """Numbers come back as they were in any byte order, from Zarr 2 and 3, shards, and numcodecs with `out` or without."""
+    pixels = (np.arange(np.prod(shape)).reshape(shape) % 251 + 1).astype(dtype)
+    coder = Cae(lossless=True)
+    second = zarr.create_array({}, data=pixels, chunks=shape, zarr_format=2, compressors=coder)
+    third = stored(pixels, shape, lossless=True)
+    sharded = zarr.create_array({}, data=pixels, chunks=(32, 32, *shape[2:]), shards=shape, compressors=None,
+                                serializer=CaeCodec(lossless=True))  # fmt: skip
+    for array in (second, third, sharded):
+        assert array.dtype == pixels.dtype and np.array_equal(array[...], pixels)
+    data = coder.encode(pixels)
+    plain = coder.decode(data)
+    assert np.array_equal(plain, pixels) and plain.tobytes() == pixels.tobytes()
+    for order in "<>":
+        out = np.zeros(shape, pixels.dtype.newbyteorder(order))
+        assert coder.decode(data, out) is out and np.array_equal(out, pixels)
+    as_bytes = np.zeros(pixels.nbytes, np.uint8)
+    assert coder.decode(data, as_bytes).tobytes() == pixels.tobytes()
+    assert np.array_equal(codec.decode(data), pixels)

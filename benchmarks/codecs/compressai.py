@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from codec import CaeError
+from codec.errors import extra_advice
 
 ARCHITECTURES = ("bmshj2018-factorized", "bmshj2018-hyperprior", "mbt2018-mean", "mbt2018", "cheng2020-anchor")
 """That run untrained."""
@@ -111,7 +112,7 @@ class CompressAi:
     def available(self) -> str | None:
         """The reason why it cannot run, or None."""
         if importlib.util.find_spec("compressai") is None:
-            return "needs the package compressai: pip install 'cae-codec[compressai]'"
+            return f"needs the package compressai; {extra_advice('compressai')}"
         missing = [str(path) for path in self.paths if not path.is_file()]
         return f"no such checkpoint: {', '.join(missing)}" if missing else None
 

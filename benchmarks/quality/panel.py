@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from codec import CaeError
-from codec.cli.arguments import parse_region
+from codec.cli.values import parse_region
 from codec.images.files import read_image
 from codec.images.samples import converted
 

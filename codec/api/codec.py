@@ -153,10 +153,10 @@ class Codec:
             target_psnr: likewise, the PSNR in dB of the visible colours, which the picture reaches within 0.05 dB.
             depth: bits of uint16 samples, 9 to 16 (None: 16), so that 2**depth - 1 is white. Name it for cameras of 12 bits,
                 say: errors count as shares of white.
-            metadata: replaces the ICC profile, EXIF block and XMP packet of a Pillow image, under `iccp`, `exif` and `xmp `
-                (None: its own).
-            progress: called with numbers of pixels whose symbols have been searched, on any thread, which add up to the
-                picture's at efforts from 3 on; for a target again for each file that is tried.
+            metadata: replaces the metadata of a Pillow image (None: its own): ICC profile, EXIF block, XMP packet, CICP,
+                mastering display and light level under `iccp`, `exif`, `xmp `, `cicp`, `mdcv` and `clli`.
+            progress: called with numbers of pixels that are done, on any thread, which add up to the picture's; for a target
+                again for each file that is tried.
 
         A target takes about three times as long, a PSNR five times. A RuntimeWarning says where it is missed: by a file that
         is more than 2 % smaller, or at the ends of the qualities.

@@ -17,7 +17,7 @@ from ..coding.concealment import Damage
 from ..coding.decoder import check_payloads, decode, decode_bands, transform_bits
 from ..coding.jobs import DecodeJob
 from ..coding.settings import Settings
-from ..errors import CaeError, CutOffError, DamageError, TooLargeError, advised
+from ..errors import CaeError, CutOffError, DamageError, ExcessError, TooLargeError, advised
 from ..format import container
 from ..format.buffers import Buffer
 from ..format.header import NO_MODEL, Header
@@ -33,6 +33,7 @@ Item = TypeVar("Item")
 File = str | PathLike[str] | BinaryIO | Buffer
 _ADVICE = {
     CutOffError: "; get the file again, or have damaged tiles filled (on_error='fill')",
+    ExcessError: "; get the file again, or have it taken without them (on_error='fill')",
     DamageError: "; get the file again, decode a region without it, or have damaged tiles filled (on_error='fill')",
     TooLargeError: "; decode it region by region, or raise the limit (pixels_max)",
 }
@@ -59,10 +60,12 @@ class PictureReader:
         self._source = open_source(file)
         try:
             with self._errors_named():
-                self._file = container.read(self._source, cut_off=on_error == "fill")
+                self._file = container.read(self._source, wrong_end=on_error == "fill")
         except BaseException:
             self._source.close()
             raise
+        if self._file.excess:
+            warn(f"{self._name}{container.count_bytes(self._file.excess)} the last tile, left out")
 
     @property
     def size(self) -> tuple[int, int]:
@@ -100,7 +103,7 @@ class PictureReader:
 
     @property
     def metadata(self) -> dict[str, bytes]:
-        """ICC profile, EXIF block and XMP packet under `iccp`, `exif` and `xmp `; those that the file has."""
+        """The metadata that the file has, by the names that `codec.encode` takes: `iccp`, `exif`, `xmp ` and others."""
         return dict(self._file.metadata)
 
     @property

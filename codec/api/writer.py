@@ -14,13 +14,13 @@ import numpy as np
 
 from ..coding.encoder import BandEncoder
 from ..coding.jobs import EncodeJob
-from ..errors import CaeError
+from ..errors import CaeError, SampleError
 from ..format import container
 from ..format.buffers import as_bytes
 from ..format.header import MODES, Kind
 from ..format.info import Info, PayloadCounts
 from ..format.payload import lossless_length
-from ..metadata import SECTION_NAMES
+from ..metadata import KNOWN_NAMES, SECTION_NAMES
 from ..options import integer
 from ..runtime.atomic_write import atomic_write
 from ..runtime.forking import fork_safe
@@ -47,7 +47,7 @@ class PictureWriter:
             self._file = self._ending.enter_context(atomic_write(Path(file)))
         else:
             self._file = _seekable(file)
-        self._header, self._metadata = job.header, metadata
+        self._header = job.header
         self._counts = PayloadCounts(job.header)
         self._info: Info | None = None
         self._encoder = BandEncoder(job)
@@ -113,7 +113,7 @@ class PictureWriter:
             raise
         self._ended = True
         self._ending.close()
-        self._info = self._counts.info(self._metadata, self._writer.metadata_bytes, self._writer.size)
+        self._info = self._counts.info(self._writer.sizes, self._writer.metadata_bytes, self._writer.size)
 
     def abandon(self) -> None:
         """Leaves no file at its path. Does nothing if the file is finished or abandoned already."""
@@ -136,9 +136,11 @@ class PictureWriter:
 
     @contextlib.contextmanager
     def _errors_named(self) -> Iterator[None]:
-        """Turns errors of the file into CaeError, and puts its name before them."""
+        """Turns errors of the file into CaeError, and puts its name before them. Wrong samples are not the file's fault."""
         try:
             yield
+        except SampleError:
+            raise
         except CaeError as error:
             raise error.prefixed(self._name) from None
         except (OSError, ValueError) as error:  # the latter where the file is closed
@@ -181,7 +183,7 @@ def checked_metadata(metadata: Mapping[str, bytes] | None) -> dict[str, bytes]:
     """Returns metadata by section name as bytes; CaeError for names that the format does not know."""
     checked = {}
     for name, content in (metadata or {}).items():
-        if name not in SECTION_NAMES:
+        if name not in KNOWN_NAMES:
             raise CaeError(f"metadata {name!r} is unknown; there are {', '.join(map(repr, SECTION_NAMES))}")
         try:
             checked[name] = bytes(as_bytes(content))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,8 @@ from .. import __version__
 from ..format.limits import PIXELS_MAX
 from ..metadata import SECTIONS_BY_OPTION
 from .messages import one_line, report_errors
+from .standard_streams import STREAM, input_name, output_name
+from .values import parse_device, parse_integer, parse_pixels
 
 _FILES = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}
 """Names of each shell's function that completes file names."""
@@ -54,14 +55,6 @@ def create_parser(name: str, description: str) -> Parser:
     return parser
 
 
-def parse_region(text: str) -> tuple[int, ...]:
-    """Parses "x,y,width,height"; raises ArgumentTypeError for any other text."""
-    parts = text.split(",")
-    if len(parts) != 4 or not all(re.fullmatch(" *[0-9]{1,10} *", part) for part in parts):
-        raise argparse.ArgumentTypeError(f"{text!r} is not x,y,width,height")
-    return tuple(int(part) for part in parts)
-
-
 def add_file_arguments(parser: argparse.ArgumentParser, source: str, target: str) -> None:
     """Adds the inputs, the output, the metadata to keep, and the options for reports.
 
@@ -72,16 +65,21 @@ def add_file_arguments(parser: argparse.ArgumentParser, source: str, target: str
     parser.usage = "%(prog)s [options] IN OUT\n       %(prog)s [options] IN … -o OUT|FOLDER"
     parser.add_argument("inputs", nargs="*", metavar="IN", help=f"{source}, or a folder of them; - is standard input")
     parser.add_argument(
-        "-o", "--output", metavar="OUT", help=f"{target}, or the folder to write many files to; - is standard output"
+        "-o", "--output", metavar="OUT", help=f"{target}, or the output folder for several inputs; - is standard output"
     )
-    parser.add_argument("-r", "--recursive", action="store_true", help="search folders with their subfolders")
-    parser.add_argument("--update", action="store_true", help="skip files whose output is newer than they are")
+    parser.add_argument("-r", "--recursive", action="store_true", help="search subfolders too")
+    parser.add_argument(
+        "--keep-suffix",
+        action="store_true",
+        help="in an output folder, add the new suffix to the input's: a.png.cae, so that a.png and a.jpg both have room",
+    )
+    parser.add_argument("--update", action="store_true", help="skip outputs newer than their source")
     parser.add_argument(
         "--scheduler",
         metavar="ADDRESS",
-        help="process many files on the workers of a Dask cluster that see the same files: tcp://HOST:8786",
+        help="process many files on the workers of a Dask cluster, which must see the same files: tcp://HOST:8786",
     )
-    parser.add_argument("--no-overwrite", action="store_true", help="leave existing files as they are")
+    parser.add_argument("--no-overwrite", action="store_true", help="keep existing outputs")
     metadata = parser.add_mutually_exclusive_group()
     metadata.add_argument(
         "--keep",
@@ -90,9 +88,7 @@ def add_file_arguments(parser: argparse.ArgumentParser, source: str, target: str
         metavar="PARTS",
         help=f"metadata to keep, of {','.join(SECTIONS_BY_OPTION)} (default: all)",
     )
-    metadata.add_argument(
-        "--strip", action="store_const", dest="keep", const=(), help="keep no metadata except the picture's orientation"
-    )
+    metadata.add_argument("--strip", action="store_const", dest="keep", const=(), help="drop all metadata except orientation")
     reports = parser.add_mutually_exclusive_group()
     reports.add_argument("-v", "--verbose", action="store_true", help="report each file")
     reports.add_argument("--quiet", action="store_true", help="show no progress and no warnings")
@@ -102,18 +98,22 @@ def add_file_arguments(parser: argparse.ArgumentParser, source: str, target: str
 def add_resource_arguments(parser: argparse.ArgumentParser, *, weights: bool = True) -> None:
     """Adds the options for device, threads, weights (if wanted) and the limit of pixels."""
     parser.add_argument(
-        "--device", metavar="auto|cpu|cuda[:N]", default="auto", help="where to run (default: auto, CUDA if it works)"
+        "--device",
+        type=parse_device,
+        metavar="auto|cpu|cuda[:N]",
+        default="auto",
+        help="where to run (default: auto, CUDA if it works)",
     )
-    parser.add_argument("-j", "--threads", type=int, metavar="N", help="CPU threads (default: all processors)")
+    parser.add_argument("-j", "--threads", type=parse_integer(1), metavar="N", help="CPU threads (default: all processors)")
     if weights:
         parser.add_argument(
             "--weights", type=Path, metavar="FILE", help="weights file (default: the one that comes with the codec)"
         )
     parser.add_argument(
         "--max-pixels",
-        type=int,
+        type=parse_pixels,
         metavar="N",
-        help="refuse larger pictures, which may be forged to exhaust memory "
+        help="refuse larger pictures (10M), which may be forged to exhaust memory "
         f"(default: {PIXELS_MAX} for pictures held whole, and for a band of the others)",
     )
 
@@ -134,7 +134,9 @@ def parse_files(parser: argparse.ArgumentParser, arguments: Sequence[str] | None
         parser.error(f"{', '.join(parsed.inputs[2:])}: several inputs need an output folder (-o FOLDER)")
     elif not parsed.inputs:
         parser.error("the following arguments are required: IN")
-    if parsed.output == "-" and parsed.json:
+    parsed.inputs = [input_name(name) for name in parsed.inputs]
+    parsed.output = output_name(parsed.output)
+    if parsed.output == STREAM and parsed.json:
         parser.error("--json and the file would both go to standard output; name a file")
     return parsed
 

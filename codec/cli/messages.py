@@ -14,13 +14,14 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from ..errors import AdvisableError, CaeError, TooLargeError, advised
+from ..errors import AdvisableError, CaeError, TooLargeError, UsageError, advised
+from ..runtime import environment
 
-_CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def one_line(text: str) -> str:
-    """Escapes line breaks and other control characters, which file names may hold.
+    """Escapes line breaks, other control characters, and bytes that are not UTF-8, which file names may hold.
 
     >>> print(one_line("two\\nlines"))
     two\\nlines
@@ -42,9 +43,10 @@ def print_message(line: str) -> None:
 def report_errors(
     program: str, out_of_memory_advice: str = "use fewer threads (-j 1), smaller tiles, or --region", *, quiet: bool = False
 ) -> Iterator[None]:
-    """Turns errors and warnings into one line on standard error each.
+    """Turns errors and warnings into one line on standard error each, for a command that has the process to itself.
 
-    An error ends the program with status 1. SIGTERM and SIGHUP end it as Ctrl-C does, so that no partial file stays behind.
+    It prepares the environment for torch as well. An error ends the program with status 1, a UsageError with 2. SIGTERM and
+    SIGHUP end it as Ctrl-C does, so that no partial file stays behind.
 
     Args:
         program: the command's name, with which each line begins.
@@ -62,12 +64,16 @@ def report_errors(
     def end(number: int, _frame: FrameType | None) -> None:
         sys.exit(128 + number)
 
+    environment.prepare()
     with warnings.catch_warnings(), _handle_termination(end):
         warnings.showwarning = show_warning
         try:
             yield
             if sys.stdout is not None:
                 sys.stdout.flush()
+        except UsageError as error:
+            print_message(one_line(f"{program}: {error}; see {program} --help"))
+            sys.exit(2)
         except CaeError as error:
             fail(error)
         except OSError as error:
@@ -78,6 +84,10 @@ def report_errors(
             if isinstance(error, BrokenPipeError):
                 sys.exit(128 + signal.SIGPIPE)
             fail(error)
+        except ModuleNotFoundError as error:
+            if (error.name or __package__).partition(".")[0] == __package__.partition(".")[0]:
+                raise
+            fail(f"the module {error.name} is missing; install the package with what it needs: pip install . in its checkout")
         except (MemoryError, RuntimeError) as error:
             # torch raises a plain RuntimeError when the CPU's memory is exhausted
             if not isinstance(error, MemoryError) and not re.search("(out of|allocate) memory", str(error)):
@@ -97,6 +107,8 @@ def _handle_termination(handler: Callable[[int, FrameType | None], None]) -> Ite
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # Windows has no SIGHUP
         numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, handler) for number in numbers}
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as scripts set it while they import
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:

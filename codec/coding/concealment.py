@@ -11,8 +11,8 @@ from torch import Tensor
 from ..errors import DamageError
 from ..format.header import Header, Plane
 
-NAMED_MAX = 100
-"""Most damaged parts that a warning names; it counts the others."""
+NAMED_MAX = 5
+"""Most damaged parts that a warning names; of more it counts the tiles."""
 
 
 class Damage:
@@ -32,7 +32,7 @@ class Damage:
         return (tile, plane) in self._parts
 
     def unreported(self) -> str | None:
-        """A message that names the damaged parts, and where they are, that no earlier one has named; None for none."""
+        """A message of the damaged parts that no earlier one was about, with the places of the first; None for none."""
         new = sorted(self._parts - self._reported, key=lambda part: (part[0], part[1] is Plane.ALPHA))
         if not new:
             return None
@@ -41,9 +41,10 @@ class Damage:
         for tile, plane in new[:NAMED_MAX]:
             place = self._header.place(tile)
             named.append(f"{plane.value} {tile} (x {place.left}, y {place.top}, {place.width} x {place.height})")
-        more = f" and {len(new) - NAMED_MAX} more" if len(new) > NAMED_MAX else ""
-        verb = "is" if len(new) == 1 else "are"
-        return f"{self._file}{', '.join(named)}{more} {verb} damaged and filled in"
+        if len(new) > NAMED_MAX:
+            count = len({tile for tile, _ in new})
+            return f"{self._file}{count} tiles are damaged and filled in; the first are {', '.join(named)}"
+        return f"{self._file}{', '.join(named)} {'is' if len(new) == 1 else 'are'} damaged and filled in"
 
 
 def conceal(number: int, header: Header, unit: int, decode: Callable[[int], Tensor | None]) -> Tensor | None:

@@ -170,17 +170,22 @@ def _decode_bands(
 
         # bands begin where reduced pixels do
         pixels = with_fallback(attempt, job)
-        layers.move(shown)
-        layers.paint(pixels, shown, job.synthesis_scale)
-        pixels = reduce(pixels, job.scale.denominator // job.synthesis_scale.denominator)
+        alpha = None
         if header.has_alpha:
             around = shown.grow(alpha_margin, header.bounds)
             alphas.move(around)
             alpha = alphas.gather(around)[..., None]
+        layers.move(shown)
+        layers.paint(pixels, shown, job.synthesis_scale, alpha if job.synthesis_scale < 1 else None)
+        left = job.scale.denominator // job.synthesis_scale.denominator
+        if alpha is None:
+            pixels = reduce(pixels, left)
+        else:
             if job.scale > 1:
                 marked = alpha, layers.mask(around)
                 alpha = enlarge(marked, shown.relative_to(around), job.scale.numerator, header.largest, has_alpha=True)
-            pixels = np.concatenate([pixels, reduce(alpha, job.scale.denominator)], -1)
+            alpha = reduce(alpha, job.synthesis_scale.denominator)
+            pixels = reduce(np.concatenate([pixels, alpha], -1), left, has_alpha=True)
         yield pixels, layers.mask(shown) if marking else None
         del pixels
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
-from ..errors import CaeError
+from ..errors import CaeError, SampleError
 from ..format import container
 from ..format.geometry import LATENT_STRIDE, Rect, bands, grid
 from ..format.header import NO_MODEL, Header, Kind
@@ -103,14 +103,16 @@ def _encode_band(pixels: np.ndarray, place: Rect, band: Rect, job: EncodeJob) ->
 
         def encode_lossless(cell: tuple[int, Rect]) -> tuple[int, LosslessLayer]:
             number, tile = cell
-            return number, LosslessLayer(None, encode_colour(colour[tile.relative_to(place).slices], depth=header.depth))
+            layer = LosslessLayer(None, encode_colour(colour[tile.relative_to(place).slices], depth=header.depth))
+            job.count(tile.height * tile.width / 2)
+            return number, layer
 
         layers = dict(run_parallel(encode_lossless, cells, threads))
     else:
         if header.has_alpha and (hidden := pixels[..., -1] == 0).any():
             colour = fill_hidden(colour, hidden, header.largest // 2 + 1)  # invisible, so they should cost little
         latent = _analyse(colour, place, band, job)
-        coded = _encode_tiles(latent, band, cells, job)
+        coded = _encode_tiles(latent, band, cells, job, counts=not job.options.searches)
         _trim_heap_if_wide(band)
         layers = choose_layers(colour, place, band, latent, [coded[number] for number, _ in cells], job)
         rest = [cell for cell in cells if cell[0] not in layers or layers[cell[0]].mask is not None]
@@ -129,7 +131,9 @@ def _encode_band(pixels: np.ndarray, place: Rect, band: Rect, job: EncodeJob) ->
         return Payload(Kind.LOSSLESS, encode_gray(pixels[..., -1][cell[1].relative_to(place).slices], header.depth))
 
     alphas = run_parallel(encode_alpha, cells, threads) if header.has_alpha else []
-    for number, _ in cells:
+    for number, tile in cells:
+        if not job.options.searches:
+            job.count(tile.height * tile.width / 2)
         if number not in layers:
             yield coded[number]
         elif layers[number].mask is None:
@@ -185,11 +189,17 @@ class _Original:
 
 
 def _encode_tiles(
-    latent: Tensor, region: Rect, cells: Sequence[tuple[int, Rect]], job: EncodeJob, original: _Original | None = None
+    latent: Tensor,
+    region: Rect,
+    cells: Sequence[tuple[int, Rect]],
+    job: EncodeJob,
+    original: _Original | None = None,
+    *,
+    counts: bool = False,
 ) -> dict[int, Payload]:
     """Transform-coded payloads of tiles, by number, from the latent of a region that holds them.
 
-    With the original, symbols are searched as the job's effort says.
+    With the original, symbols are searched as the job's effort says. With `counts`, each tile counts as half done.
     """
     origin = region.outward(LATENT_STRIDE)
 
@@ -201,7 +211,10 @@ def _encode_tiles(
             here = tile.relative_to(original.place).slices
             visible = original.visible[here]
             target = SearchTarget.of(original.colour[here], None if visible.all() else visible, latent, inside)
-        return number, with_fallback(lambda job: encode_tile(latent[inside.slices], tile, job, target), job, windows=False)
+        payload = with_fallback(lambda job: encode_tile(latent[inside.slices], tile, job, target), job, windows=False)
+        if counts:
+            job.count(tile.height * tile.width / 2)
+        return number, payload
 
     return dict(run_parallel(code, cells, job.settings.threads))
 
@@ -231,7 +244,7 @@ class _RowBuffer:
             if most > self._header.largest:
                 what = "a sample" if most == self.largest else "a sample of the alpha"
                 reach = f"those of {self._header.depth} bits reach {self._header.largest}"
-                raise CaeError(f"{what} is {most}, but {reach}; leave the depth out where a file names its own")
+                raise SampleError(f"{what} is {most}, but {reach}; leave the depth out where a file names its own")
         if self.bottom + len(rows) > height:
             raise CaeError(f"more rows than the picture's height of {height}")
         if len(rows):

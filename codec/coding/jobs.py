@@ -77,7 +77,7 @@ class EncodeJob:
     Args:
         distortion_weight: see `Quantiser.rdo_quantise`.
         cache: lossless codes of parts of the picture, from one encode of it to the next.
-        progress: counts pixels as the search for their symbols goes on.
+        progress: counts pixels as they are coded, or as the search for their symbols goes on.
     """
 
     model: Model
@@ -115,7 +115,7 @@ class EncodeJob:
         return cls(model, settings, header, options, progress=progress)
 
     def count(self, pixels: float) -> None:
-        """Counts pixels whose symbols have been searched."""
+        """Counts pixels that have been coded, or searched."""
         if self.progress:
             self.progress(pixels)
 

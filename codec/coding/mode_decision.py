@@ -1,8 +1,12 @@
-"""Mode decision: the tiles of a band, or parts of them, that cost less in bits and errors without loss."""
+"""Mode decision: the tiles of a band, or parts of them, that cost less in bits and errors without loss.
+
+At high qualities also tiles that the transform cannot show as well as the quality promises, such as noise.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -39,6 +43,10 @@ _HIDDEN_BITS = 0.02
 """Bits that the transform takes for each hidden pixel, as measured for a plain ground at quality 50."""
 _WORTH_TRYING = 2.0
 """A whole tile is tried without loss up to so many times the transform's cost, by the estimate."""
+_FAITHFUL_FROM = 90
+"""Lowest quality at which a tile is coded without loss if the transform's error exceeds what the quality stands for."""
+_EXCESS = 1.25
+"""Factor by which it may be exceeded: 1 dB. Of 40 validation photographs 38 stay below it at qualities 90 to 100."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,29 +74,54 @@ def choose_layers(
     """
     if job.model.denoises:  # without loss the noise would come back
         return {}
-    cells = [
-        (number, tile)
-        for number, tile in grid(band, job.header.tile)
+    cells = list(grid(band, job.header.tile))
+    drawn = {
+        number
+        for number, tile in cells
         if looks_like_screen_content(pixels[tile.relative_to(place).slices], job.header.largest)
-    ]
+    }
+    error_max = _error_max(job)
+    if error_max == math.inf:
+        cells = [cell for cell in cells if cell[0] in drawn]
     if not cells:
         return {}
     decoded, around = _decode(band, latent, coded, cells, job)
 
     def choose(cell: tuple[int, Rect]) -> LosslessLayer | None:
         number, tile = cell
-        inside = tile.outward(LATENT_STRIDE).relative_to(band.outward(LATENT_STRIDE))
-        return _choose_layer(
-            tile,
-            pixels[tile.relative_to(place).slices],
-            decoded[tile.relative_to(around).slices],
-            latent[inside.slices],
-            8 * len(coded[number].data),
-            job,
-        )
+        original, shown = pixels[tile.relative_to(place).slices], decoded[tile.relative_to(around).slices]
+        layer = None
+        if number in drawn:
+            inside = tile.outward(LATENT_STRIDE).relative_to(band.outward(LATENT_STRIDE))
+            layer = _choose_layer(tile, original, shown, latent[inside.slices], 8 * len(coded[number].data), job)
+        if error_max < math.inf and _error(original, shown, layer, job) > error_max:
+            return LosslessLayer(None, encode_colour(original, depth=job.header.depth))
+        return layer
 
     chosen = run_parallel(choose, cells, job.settings.threads)
     return {number: layer for (number, _), layer in zip(cells, chosen, strict=True) if layer}
+
+
+def _error_max(job: EncodeJob) -> float:
+    """The mean squared error of a tile, in levels of 8 bits, up to which the transform may code it at the job's quality.
+
+    It is that of ideal quantisation of three channels, where the rate falls by 3 / (2 ln 2) bits for each unit of the error's
+    logarithm, and where a unit of error is worth the quality's lambda in bits. Infinite where no limit holds: below
+    `_FAITHFUL_FROM`, for targets, which a file of the next quality may meet, and for encoders that are tuned for a measure of
+    their own.
+    """
+    if job.header.quality < _FAITHFUL_FROM or job.options.has_target or job.model.tuned:
+        return math.inf
+    config = job.model.config
+    return _EXCESS * 3 / (2 * math.log(2)) / config.rate_weight(config.level(job.header.quality))
+
+
+def _error(original: np.ndarray, shown: np.ndarray, layer: LosslessLayer | None, job: EncodeJob) -> float:
+    """The mean squared error of a tile's pixels, in levels of 8 bits; those of a layer have none."""
+    if layer is not None and layer.mask is None:
+        return 0.0
+    errors = np.square((original.astype(np.float32) - shown) * (255 / job.header.largest)).mean(-1)
+    return float((errors if layer is None else errors * ~layer.mask).mean())
 
 
 def _decode(

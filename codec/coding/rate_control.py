@@ -152,8 +152,8 @@ def _miss(
     below = [quality for quality in values if values[quality] <= goal.high]
     if values[chosen] > goal.high:
         nearest = max(below, key=lambda quality: values[quality], default=None)
-        why = "quality 1 gives no less" if nearest is None else f"the next below would have {describe(nearest)}"
+        why = "quality 1 is the minimum" if nearest is None else f"the next below would have {describe(nearest)}"
     else:
         nearest = min(above, key=lambda quality: values[quality], default=None)
-        why = "quality 100 gives no more" if nearest is None else f"the next above would have {describe(nearest)}"
+        why = "quality 100 is the maximum" if nearest is None else f"the next above would have {describe(nearest)}"
     return f"the target of {target} {unit} is not met: the file has {describe(chosen)}, {why}"

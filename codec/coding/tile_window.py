@@ -101,13 +101,17 @@ class TileWindow(Generic[Part]):
 class LosslessWindow(TileWindow[np.ndarray]):
     """Lossless layers of tiles: (h, w, 4), alpha 0 where the transform's pixels are seen."""
 
-    def paint(self, pixels: np.ndarray, shown: Rect, scale: Fraction) -> None:
-        """Puts the layers over pixels (h, w, 1 or 3) that show a rectangle at a scale."""
+    def paint(self, pixels: np.ndarray, shown: Rect, scale: Fraction, alpha: np.ndarray | None = None) -> None:
+        """Puts the layers over pixels (h, w, 1 or 3) that show a rectangle at a scale.
+
+        Where that is smaller, they are weighted by the rectangle's alpha, (h, w, 1) of the full size, if there is any.
+        """
         chosen = slice(1, 2) if pixels.shape[2] == 1 else slice(3)
         for place, part in self.parts(shown):
             beneath = pixels[place.at(scale).relative_to(shown.at(scale)).slices]
             part = squares(part, scale.numerator)
-            cover(beneath, part[..., chosen], part[..., 3:] > 0, scale.denominator)
+            weights = None if alpha is None else alpha[place.relative_to(shown).slices]
+            cover(beneath, part[..., chosen], part[..., 3:] > 0, scale.denominator, weights)
 
     def mask(self, shown: Rect) -> np.ndarray | None:
         """Marks the pixels of a rectangle that the layers cover, (h, w, 1) bool; None for none."""

@@ -7,15 +7,16 @@ import dataclasses
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..cli.arguments import add_file_arguments, add_resource_arguments, create_parser, parse_files, parse_region
+from ..cli.arguments import add_file_arguments, add_resource_arguments, create_parser, parse_files
 from ..cli.messages import advise, name_pixel_limit, prefix_errors, report_errors
-from ..errors import CutOffError, DamageError, TooLargeError
-from ..options import SCALES_NAMED, DecodeOptions
+from ..cli.values import parse_region
+from ..errors import CaeError, CutOffError, DamageError, ExcessError, TooLargeError, UsageError
+from ..options import SCALES_NAMED, WRITABLE_NAMED, DecodeOptions
 from ..runtime.atomic_write import check_target
 from .batch.run import run
 from .batch.task import Summary, Task, Tools
@@ -23,7 +24,14 @@ from .batch.task import Summary, Task, Tools
 if TYPE_CHECKING:
     import numpy as np
 
+    from ..api.reader import PictureReader
+
+DEFAULT_FORMAT = "png"
+"""Suffix of files that are not named by the user."""
+PIECES_FROM = 2**20
+"""Pixels from which a picture that is written whole is decoded in pieces, so that progress can be shown."""
 _ADVICE = {
+    ExcessError: "; get the file again, or have it taken without them (--keep-going)",
     CutOffError: "; get the file again, or have damaged tiles filled (--keep-going)",
     DamageError: "; get the file again, decode a region without it, or have damaged tiles filled (--keep-going)",
     TooLargeError: "; decode it region by region, or raise the limit (--max-pixels)",
@@ -39,7 +47,21 @@ class Decoding:
     @property
     def suffix(self) -> str:
         """Suffix of the image files."""
-        return f".{self.arguments.format}"
+        return f".{self.arguments.format or DEFAULT_FORMAT}"
+
+    def check_output(self, name: str) -> None:
+        """Raises UsageError if a file's suffix names no format that can be written, or another one than --format."""
+        from ..images import streams
+
+        try:
+            streams.check_format(Path(name))
+        except CaeError as error:
+            message = str(error)
+            if self.arguments.format is not None:
+                message = f"--format {self.arguments.format}: {message.partition(': ')[2]}"
+            raise UsageError(message) from None
+        if self.arguments.format is not None and Path(name).suffix.lower() != self.suffix:
+            raise UsageError(f"{name}: has another suffix than --format {self.arguments.format}; leave --format out")
 
     def accepts(self, path: Path) -> bool:
         """Returns True if a file is a coded one, by its name."""
@@ -61,13 +83,11 @@ class Decoding:
         from ..api.codec import Codec, open_lazily
         from ..format.limits import PIXELS_MAX
         from ..images import streams
-        from ..images.files import write_image
         from ..images.metadata import select_metadata
         from ..images.picture import from_array
 
         arguments = self.arguments
         check_target(task.target, task.source)
-        streams.check_format(task.target)
         options = DecodeOptions(arguments.region, "fill" if arguments.keep_going else "raise", arguments.scale)
 
         def make_codec() -> Codec:
@@ -88,12 +108,34 @@ class Decoding:
                 bands = tools.monitor.track_bands(bands, size[0] * size[1], task.source.name)
                 streams.write_bands(*output[:-1], bands, tools.threads or os.cpu_count() or 1, depth)
             else:
-                pixels = reader.read(options.region, options.scale)
-                write_image(task.target, dataclasses.replace(from_array(pixels, depth), metadata=metadata))
+                area = size[0] * size[1]
+                with tools.monitor.track_work(area, task.source.name) as progress:
+                    pixels = _read_whole(reader, options, progress) if area > PIECES_FROM else _read(reader, options)
+                    streams.write_picture(task.target, dataclasses.replace(from_array(pixels, depth), metadata=metadata))
+                    progress(area / 5)
             summary: Summary = {"width": size[0], "height": size[1], "mode": reader.mode, "depth": depth}
             if options.scale != 1:
                 summary["resized_by"] = "decoder" if options.scale in reader.scales else "filter"
         return summary | {"bytes": task.target.stat().st_size}
+
+
+def _read(reader: PictureReader, options: DecodeOptions) -> np.ndarray:
+    return reader.read(options.region, options.scale)
+
+
+def _read_whole(reader: PictureReader, options: DecodeOptions, progress: Callable[[float], None]) -> np.ndarray:
+    """Returns the pixels as `_read` does; counts four fifths of them, band by band."""
+    import numpy as np
+
+    width, height = options.size_of(*reader.size)
+    pixels, top = None, 0
+    for rows in reader.bands(options.region, options.scale):
+        if pixels is None:
+            pixels = np.empty((height, *rows.shape[1:]), rows.dtype)
+        pixels[top : top + len(rows)] = rows
+        top += len(rows)
+        progress(len(rows) * width * 4 / 5)
+    return pixels
 
 
 def _with_channels(bands: Iterator[np.ndarray], channels: int) -> Iterator[np.ndarray]:
@@ -105,23 +147,22 @@ def main(words: list[str] | None = None) -> None:
     """Runs `cae-decode` with the words of a command line (None: the process's own)."""
     parser = create_parser(
         "cae-decode",
-        "Decode a .cae file, or a region of it, to an image or .npy file; the suffix names the format. "
+        f"Decode a .cae file, or a region of it, to an image or .npy file; the suffix names the format: {WRITABLE_NAMED}. "
         "Large TIFF, PNG, PPM and .npy files are written in bands.",
     )
     add_file_arguments(parser, ".cae file", "image file to write, such as picture.png")
     parser.add_argument(
         "--format",
-        default="png",
         type=_parse_suffix,
         metavar="SUFFIX",
-        help="format of standard output and of many files (default: png)",
+        help=f"format of standard output and of many files (default: {DEFAULT_FORMAT})",
     )
     parser.add_argument("--region", type=parse_region, metavar="x,y,w,h", help="decode only these pixels (of the full size)")
     parser.add_argument("--scale", type=_parse_scale, default=1, metavar="2|1/2|1/4|1/8", help="decode to another size")
     parser.add_argument(
         "--keep-going",
         action="store_true",
-        help="fill tiles that are damaged, or missing at the end of a truncated file, from their neighbours, and name them",
+        help="fill damaged tiles, and tiles missing from a truncated file, from their neighbours, and name them",
     )
     parser.add_argument(
         "--decoder", metavar="NAME|FILE", help="another decoder for the weights: an installed one, or a .safetensors file"
@@ -141,5 +182,5 @@ def _parse_scale(text: str) -> Fraction:
 
 def _parse_suffix(text: str) -> str:
     if not re.fullmatch(r"\.?[A-Za-z0-9]{1,8}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no suffix such as png")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a suffix such as png")
     return text.removeprefix(".").lower()

@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
-import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..cli.arguments import add_file_arguments, add_resource_arguments, create_parser, parse_files
 from ..cli.messages import name_pixel_limit, prefix_errors, report_errors
-from ..errors import CaeError
-from ..options import DEFAULT_EFFORT, DEFAULT_QUALITY, DEFAULT_TILE, DENOISE, TARGETS, TUNES, EncodeOptions
+from ..cli.values import parse_bytes, parse_integer, parse_positive, parse_tile
+from ..errors import SampleError, UsageError
+from ..options import (
+    DEFAULT_EFFORT,
+    DEFAULT_QUALITY,
+    DEFAULT_TILE,
+    DENOISE,
+    DEPTHS,
+    EFFORTS,
+    QUALITIES,
+    SEARCHED_FROM,
+    TARGETS,
+    TUNES,
+    EncodeOptions,
+)
 from ..runtime.atomic_write import atomic_write, check_target
 from .batch.run import run
 from .batch.task import Summary, Task, Tools
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..api.codec import Codec
     from ..format.info import Info
     from ..images.streams.bands import BandSource
 
-_SUMMARY = ("width", "height", "mode", "depth", "quality", "tile", "bytes", "bits_per_pixel")
+_SUMMARY = ("width", "height", "mode", "depth", "quality", "lossless", "tile", "bytes", "bits_per_pixel")
 """Facts of a written file that reports show."""
 
 
@@ -35,11 +48,21 @@ class Encoding:
     arguments: argparse.Namespace
     suffix = ".cae"
 
+    def check_output(self, name: str) -> None:
+        """Raises UsageError if a name is that of a folder, or does not end in .cae without --force."""
+        if Path(name).is_dir():
+            raise UsageError(f"{name}: is a folder; name a .cae file, or pass -o {name}")
+        # `cae-encode *.png` of two files would replace the second
+        if not self.arguments.force and not name.lower().endswith(self.suffix):
+            raise UsageError(f"{name}: does not end in .cae; name a .cae file, or pass --force to write to it")
+
     def accepts(self, path: Path) -> bool:
         """Returns True if a file is an image file, by its name."""
         from ..images import streams
+        from ..images.unreadable import PLUGIN_SUFFIXES
 
-        return path.suffix.lower() in streams.suffixes()
+        # without their packages, HEIC and JPEG XL are refused with the packages' names
+        return path.suffix.lower() in streams.suffixes() | PLUGIN_SUFFIXES
 
     def count_pixels(self, path: Path) -> int:
         """Returns the pixels of an image file."""
@@ -56,9 +79,6 @@ class Encoding:
 
         arguments = self.arguments
         check_target(task.target, task.source)
-        if not arguments.force and not task.target.name.lower().endswith(self.suffix):
-            # `cae-encode *.png` of two files would replace the second
-            raise CaeError(f"{task.target}: does not end in .cae; name a .cae file, or pass --force to write to it")
         targets = {name: getattr(arguments, name) for name in TARGETS}
         options = EncodeOptions(
             arguments.quality, arguments.tile, arguments.effort, arguments.lossless, depth=arguments.depth, **targets
@@ -72,18 +92,23 @@ class Encoding:
                     check_size(source.width, source.height, pixels_max, advice, source.depth)
             codec = tools.codec(encoder=arguments.encoder, pixels_max=pixels_max)
             bands, pixels, name = read_ahead(source.bands), source.width * source.height, task.source.name
-            with contextlib.ExitStack() as stack:
-                progress = None
-                if options.searches:
-                    # nobody knows how many files are tried for a target
-                    pixels = None if options.has_target else pixels
-                    progress = stack.enter_context(tools.monitor.track_search(pixels, name))
-                else:
-                    bands = tools.monitor.track_bands(bands, pixels, name, ahead=True)
+            # nobody knows how many files are tried for a target
+            with tools.monitor.track_work(None if options.has_target else pixels, name) as progress:
+                bands = _counting(bands, progress)
                 metadata = select_metadata(source.metadata, arguments.keep)
                 source = dataclasses.replace(source, bands=bands, metadata=metadata)
-                info = encode_file(task.target, source, codec, options, progress)
+                try:
+                    info = encode_file(task.target, source, codec, options, progress, task.source)
+                except SampleError as error:
+                    raise error.prefixed(f"{task.source}: ") from None
         return {name: getattr(info, name) for name in _SUMMARY}
+
+
+def _counting(bands: Iterator[np.ndarray], progress: Callable[[float], None]) -> Iterator[np.ndarray]:
+    """Yields the bands; counts no pixels at each, where a command that ends is stopped."""
+    for band in bands:
+        progress(0)
+        yield band
 
 
 def encode_file(
@@ -92,6 +117,7 @@ def encode_file(
     codec: Codec,
     options: EncodeOptions,
     progress: Callable[[float], None] | None = None,
+    source_path: Path | None = None,
 ) -> Info:
     """Encodes a picture to a file; for a target, as a whole in memory.
 
@@ -101,6 +127,7 @@ def encode_file(
         codec: the codec.
         options: the options, whose depth may be None.
         progress: called with numbers of pixels searched, as `Codec.encode` does.
+        source_path: the file that the picture comes from, for messages.
 
     Returns:
         The facts of the file.
@@ -126,8 +153,8 @@ def encode_file(
                 writer.write(rows)
         largest, info = writer.largest_sample, writer.info
     if bits := options.likely_depth(largest, depth):
-        message = f"{path}: no sample of its colours is above {largest} of 65535; if they have {bits} bits, say --depth {bits}"
-        warnings.warn(f"{message} for a finer picture", RuntimeWarning, stacklevel=2)
+        message = f"{source_path or path}: no sample of its colours is above {largest} of 65535; if they have {bits} bits"
+        warnings.warn(f"{message}, pass --depth {bits} for a finer picture", RuntimeWarning, stacklevel=2)
     return info
 
 
@@ -135,31 +162,31 @@ def main(words: list[str] | None = None) -> None:
     """Runs `cae-encode` with the words of a command line (None: the process's own)."""
     parser = create_parser(
         "cae-encode",
-        "Encode an image file (PNG, JPEG, TIFF, WebP, AVIF, …) or a .npy file of uint8 or uint16 to a .cae file; "
-        "large TIFF, PNG, PPM and .npy files are read in bands.",
+        "Encode an image file (PNG, JPEG, TIFF, WebP, AVIF, GIF, BMP, JPEG 2000 and what else Pillow reads; HEIC with "
+        "pillow-heif, JPEG XL with pillow-jxl-plugin) or a .npy file of uint8 or uint16 to a .cae file. Large TIFF, PNG, PPM "
+        "and .npy files are read in bands.",
     )
     add_file_arguments(parser, "image file", "file to write, whose name ends in .cae")
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument(
         "-q",
         "--quality",
-        type=int,
-        default=DEFAULT_QUALITY,
+        type=parse_integer(QUALITIES[0], QUALITIES[-1]),
         metavar="Q",
-        help="1 (smallest file) to 100 (default: %(default)s)",
+        help=f"1 (smallest file) to 100 (default: {DEFAULT_QUALITY})",
     )
     rate.add_argument("--lossless", action="store_true", help="keep every pixel exactly")
     rate.add_argument(
         "--target-size",
-        type=_parse_bytes,
+        type=parse_bytes,
         metavar="BYTES",
         help="choose the quality at which the file takes at most so many bytes (200k, 1.5M)",
     )
-    rate.add_argument("--target-bpp", type=float, metavar="B", help="likewise, at most so many bits per pixel")
-    rate.add_argument("--target-psnr", type=float, metavar="DB", help="likewise, a PSNR of so many dB")
+    rate.add_argument("--target-bpp", type=parse_positive, metavar="B", help="likewise, at most so many bits per pixel")
+    rate.add_argument("--target-psnr", type=parse_positive, metavar="DB", help="likewise, a PSNR of so many dB")
     parser.add_argument(
         "--tile",
-        type=int,
+        type=parse_tile,
         default=DEFAULT_TILE,
         metavar="N",
         help="side of a tile in pixels, a multiple of 64 (default: %(default)s)",
@@ -167,13 +194,18 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument(
         "-e",
         "--effort",
-        type=int,
+        type=parse_integer(EFFORTS[0], EFFORTS[-1]),
         default=DEFAULT_EFFORT,
         metavar="E",
-        help="1 (fastest) to 9 (smallest): from 3 on symbols are searched for, which takes 14 times as long as 2, "
+        help="1 (fastest) to 9 (smallest); from 3 on the encoder searches for symbols, which takes 14 times as long as 2, "
         "and each further effort 2 to 3 times longer (default: %(default)s)",
     )
-    parser.add_argument("--depth", type=int, metavar="BITS", help="bits of the samples in a file of 16, such as a camera's 12")
+    parser.add_argument(
+        "--depth",
+        type=parse_integer(DEPTHS[0], DEPTHS[-1]),
+        metavar="BITS",
+        help="bits of a sample, such as a camera's 12, where the file has 16",
+    )
     parser.add_argument("--force", action="store_true", help="write to OUT even if its name does not end in .cae")
     encoder = parser.add_mutually_exclusive_group()
     encoder.add_argument(
@@ -184,7 +216,7 @@ def main(words: list[str] | None = None) -> None:
         dest="encoder",
         action="store_const",
         const=DENOISE,
-        help="remove noise, with the encoder for that, if it is installed",
+        help="remove noise, by the encoder for that, if it is installed",
     )
     encoder.add_argument(
         "--tune",
@@ -194,13 +226,24 @@ def main(words: list[str] | None = None) -> None:
     )
     add_resource_arguments(parser)
     arguments = parse_files(parser, words)
+    if contradiction := _find_contradiction(arguments):
+        parser.error(contradiction)
+    # argparse takes the default of an exclusive option for one that was not named
+    arguments.quality = DEFAULT_QUALITY if arguments.quality is None else arguments.quality
     with report_errors(parser.prog, quiet=arguments.quiet):
         run(Encoding(arguments), parser.prog)
 
 
-def _parse_bytes(text: str) -> int:
-    match = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)([kMG]?)i?B?", text)
-    if not match:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of bytes such as 200000, 200k or 1.5M")
-    unit = 1024 if "i" in text else 1000
-    return int(float(match[1]) * unit ** " kMG".index(match[2] or " "))
+def _find_contradiction(arguments: argparse.Namespace) -> str | None:
+    """Returns a message if options contradict each other; None if they agree."""
+    searches, encoder = arguments.effort >= SEARCHED_FROM, arguments.encoder
+    option = "--denoise" if encoder == DENOISE else f"--tune {encoder}" if encoder in TUNES else "--encoder"
+    if arguments.lossless and encoder is not None:
+        return f"--lossless and {option} exclude each other: a lossless file needs no encoder"
+    if arguments.lossless and searches:
+        return f"--lossless and --effort {arguments.effort} exclude each other: a lossless file has nothing to search for"
+    if encoder == DENOISE and arguments.target_psnr is not None:
+        return "--denoise and --target-psnr exclude each other: the PSNR is measured against the noisy picture"
+    if searches and (encoder == DENOISE or encoder in TUNES):
+        return f"{option} and --effort {arguments.effort} exclude each other; use --effort 1 or 2"
+    return None

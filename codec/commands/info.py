@@ -11,11 +11,16 @@ from typing import Any
 from ..cli.arguments import create_parser
 from ..cli.messages import advise, one_line, prefix_errors, print_message, report_errors
 from ..cli.standard_streams import open_input
-from ..errors import CaeError, CutOffError
+from ..errors import CaeError, CutOffError, ExcessError
 from ..format.info import damaged_parts, describe
 from ..format.sources import open_source
 
-_ADVICE = {CutOffError: "; get the file again, or have damaged tiles filled (cae-decode --keep-going)"}
+_ADVICE = {
+    CutOffError: "; get the file again, or have damaged tiles filled (cae-decode --keep-going)",
+    ExcessError: "; get the file again, or have it taken without them (cae-decode --keep-going)",
+}
+_NAMED_MAX = 5
+"""Most damaged parts that are named for people; JSON has all of them."""
 
 
 def main(words: list[str] | None = None) -> None:
@@ -31,6 +36,8 @@ def main(words: list[str] | None = None) -> None:
     )
     parser.add_argument("--weights", type=Path, metavar="FILE", help="weights file for --bits (default: the installed ones)")
     arguments = parser.parse_args(words)
+    if arguments.weights is not None and not arguments.bits:
+        parser.error("--weights is for --bits, which is missing")
     with report_errors(parser.prog):
         if len(arguments.inputs) == 1:
             _describe_one(arguments.inputs[0], arguments)
@@ -66,7 +73,7 @@ def _describe_many(arguments: argparse.Namespace, program: str) -> None:
 def _read_facts(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     with open_input(name) as path:
         with open_source(path) as source, prefix_errors(path), advise(_ADVICE):
-            facts = dataclasses.asdict(describe(source, cut_off=arguments.check))
+            facts = dataclasses.asdict(describe(source, wrong_end=arguments.check))
             if arguments.check:
                 facts["damaged"] = list(damaged_parts(source))
         if arguments.bits:
@@ -79,14 +86,18 @@ def _read_facts(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _check_undamaged(name: str, facts: dict[str, Any]) -> None:
     if damaged := facts.get("damaged"):
-        parts = "1 part of a tile is" if len(damaged) == 1 else f"{len(damaged)} parts of tiles are"
-        raise CaeError(f"{name}: {parts} damaged; get the file again, or decode it with --keep-going")
+        # the colours and the alpha of a tile are named one by one, and the end is no tile
+        tiles = len({part.partition("tile ")[2] for part in damaged if "tile " in part})
+        what = "the end of the file is" if not tiles else "1 tile is" if tiles == 1 else f"{tiles} tiles are"
+        raise CaeError(f"{name}: {what} damaged; get the file again, or decode it with --keep-going")
 
 
 def _format_lines(facts: dict[str, Any]) -> str:
     """Formats facts for people, one a line, without parts that a file does not have."""
     shown = dict(facts)
     shown["bits_per_pixel"] = f"{facts['bits_per_pixel']:.4f}"
+    if shown.pop("lossless"):
+        shown["quality"] = "lossless"
     metadata = {name.strip(): size for name, size in facts["metadata"].items()}
     shown["metadata"] = _format_counts(metadata, "{0} {1} bytes")
     shown["kinds"] = _format_counts(facts["kinds"], "{1} {0}")
@@ -94,7 +105,8 @@ def _format_lines(facts: dict[str, Any]) -> str:
     if "transform_bits" in facts:
         shown["transform_bits"] = _format_counts(facts["transform_bits"], "{0} {1}")
     if "damaged" in facts:
-        shown["damaged"] = ", ".join(facts["damaged"]) or "none: all checksums match"
+        named, more = facts["damaged"][:_NAMED_MAX], len(facts["damaged"]) - _NAMED_MAX
+        shown["damaged"] = ", ".join(named) + f" and {more} more" * (more > 0) or "none: all checksums match"
     return "\n".join(f"{name.replace('_', ' '):<15} {value}" for name, value in shown.items())
 
 

@@ -12,16 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..cli.arguments import add_resource_arguments, create_parser
-from ..cli.messages import one_line, prefix_errors, report_errors
+from ..cli.messages import name_pixel_limit, one_line, prefix_errors, report_errors
+from ..cli.standard_streams import open_input
+from ..cli.values import parse_integer
 from ..errors import CaeError
-from ..options import DEFAULT_INSPECTION_QUALITY
+from ..options import DEFAULT_INSPECTION_QUALITY, QUALITIES
 from ..runtime.atomic_write import check_target
+from .batch.plan import has_many, make_plan
+from .batch.progress import FilesBar
 
 if TYPE_CHECKING:
     from ..api.codec import Codec
     from ..images.picture import Picture
     from ..inspection import CodingMaps, Statistics
 
+DIGITS = 4
+"""Decimals of scores that count."""
 _MAP_CHOICES = ("error", "surprise", "distance", "all")
 
 
@@ -31,7 +37,7 @@ def main(words: list[str] | None = None) -> None:
         "cae-inspect", "Show where pictures depart from pictures without fault: heat maps, and a score for each picture."
     )
     parser.usage = (
-        "%(prog)s [options] WEIGHTS PICTURE HEAT.png\n       %(prog)s [options] WEIGHTS PICTURE … FOLDER\n"
+        "%(prog)s [options] WEIGHTS PICTURE HEAT.png\n       %(prog)s [options] WEIGHTS PICTURE|FOLDER … HEATS\n"
         "       %(prog)s WEIGHTS --good FOLDER --save FILE"
     )
     parser.add_argument(
@@ -39,7 +45,15 @@ def main(words: list[str] | None = None) -> None:
         metavar="WEIGHTS",
         help="weights file, best fine-tuned on good samples, or 'default', the codec's own",
     )
-    parser.add_argument("files", nargs="*", metavar="PICTURE … HEAT", help="pictures, and the heat map or a folder for them")
+    parser.add_argument(
+        "files",
+        nargs="*",
+        metavar="PICTURE … HEAT",
+        help="pictures or folders of them, and last the heat map or a folder for heat maps",
+    )
+    parser.add_argument("-o", "--output", metavar="HEAT", help="the heat map or a folder for them, in place of the last file")
+    parser.add_argument("-r", "--recursive", action="store_true", help="search subfolders too")
+    parser.add_argument("--keep-suffix", action="store_true", help="name heat maps after whole file names, a.jpg.png")
     samples = parser.add_mutually_exclusive_group()
     samples.add_argument("--good", type=Path, metavar="FOLDER", help="pictures without fault, of the size of those to inspect")
     samples.add_argument("--statistics", type=Path, metavar="FILE", help="statistics that --save has written")
@@ -51,7 +65,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--check", action="store_true", help="exit with 1 if a picture is above the threshold")
     parser.add_argument(
         "--quality",
-        type=int,
+        type=parse_integer(QUALITIES[0], QUALITIES[-1]),
         metavar="N",
         help=f"quality to code at (default: {DEFAULT_INSPECTION_QUALITY}, or the statistics')",
     )
@@ -59,7 +73,9 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--force", action="store_true", help="replace an existing HEAT, which may be a picture")
     add_resource_arguments(parser, weights=False)
     arguments = parser.parse_intermixed_args(words)
-    if len(arguments.files) == 1 or (not arguments.files and not arguments.save):
+    if arguments.output is None and len(arguments.files) > 1:
+        arguments.output = arguments.files.pop()
+    if bool(arguments.files) != (arguments.output is not None) or not (arguments.files or arguments.save):
         parser.error("the following arguments are required: PICTURE, HEAT")
     if arguments.save and not arguments.good:
         parser.error("--save writes the statistics of good samples; name them (--good FOLDER)")
@@ -78,7 +94,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from ..inspection import Statistics
     from ..networks import registry
 
-    targets = _plan([Path(name) for name in arguments.files], arguments.force)
+    targets = _plan(arguments)
     if arguments.save:
         check_target(arguments.save)
     pixels_max = PIXELS_MAX if arguments.max_pixels is None else arguments.max_pixels
@@ -97,7 +113,12 @@ def _run(arguments: argparse.Namespace) -> int:
         statistics = inspector.learn(arguments.good)
         if arguments.save:
             statistics.save(arguments.save)
-    return sum(inspector.inspect(source, target, statistics, arguments) for source, target in targets)
+    above = 0
+    with FilesBar(len(targets), quiet=False) as bar:
+        for source, target in targets:
+            above += inspector.inspect(source, target, statistics, arguments)
+            bar.add_file()
+    return above
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,11 +135,16 @@ class _Inspector:
         from ..inspection import Statistics
 
         if not folder.is_dir():
-            raise CaeError(f"{folder}: is no folder; name one of pictures without fault")
+            raise CaeError(f"{folder}: is not a folder; name one of pictures without defects")
         paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in streams.suffixes())
         if not paths:
             raise CaeError(f"{folder}: holds no pictures")
-        return Statistics.from_samples([self._trace(path, _MAP_CHOICES[:-1])[1] for path in paths])
+        samples = []
+        with FilesBar(len(paths), quiet=False) as bar:
+            for path in paths:
+                samples.append(self._trace(path, _MAP_CHOICES[:-1])[1])
+                bar.add_file()
+        return Statistics.from_samples(samples)
 
     def inspect(self, source: Path, target: Path, statistics: Statistics | None, arguments: argparse.Namespace) -> bool:
         """Writes a picture's heat map and prints its score; returns True if that is above the threshold."""
@@ -138,8 +164,9 @@ class _Inspector:
             threshold = statistics.threshold(maps)
         heat_map = from_array(draw_heat_map(heat, picture.colour, threshold))
         write_image(target, dataclasses.replace(heat_map, metadata=select_metadata(picture.metadata, ())))
-        above = threshold is not None and score > threshold
-        facts = {"input": str(source), "output": str(target), "score": round(score, 4), "threshold": threshold}
+        # as they are shown: two computations of the same value differ in their last bits
+        above = threshold is not None and round(score, DIGITS) > round(threshold, DIGITS)
+        facts = {"input": str(source), "output": str(target), "score": round(score, DIGITS), "threshold": threshold}
         if arguments.json:
             print(json.dumps(facts | {"above": above if threshold is not None else None}), flush=True)
         else:
@@ -150,31 +177,42 @@ class _Inspector:
     def _trace(self, path: Path, maps: Sequence[str]) -> tuple[Picture, CodingMaps]:
         from ..images.files import read_image
 
-        picture = read_image(path, self.pixels_max)
+        with open_input(str(path)) as file, name_pixel_limit():
+            picture = read_image(file, self.pixels_max)
         with prefix_errors(path):
             return picture, self.codec.inspect(picture.colour, self.quality, maps=maps)
 
 
-def _plan(files: Sequence[Path], force: bool) -> list[tuple[Path, Path]]:
+def _plan(arguments: argparse.Namespace) -> list[tuple[Path, Path]]:
     """Returns the pictures with their heat maps' paths; raises CaeError where a heat map cannot be written."""
+    from ..images import streams
     from ..images.files import check_format
 
-    *sources, output = files or [Path()]
-    if len(sources) > 1 or output.is_dir():
-        targets = [(source, output / f"{source.stem}.png") for source in sources]
-        if len({target for _, target in targets}) < len(targets):
-            raise CaeError(f"{output}: several pictures have the same name but for their suffix; inspect them one by one")
-        if targets:
+    if not arguments.files:
+        return []
+    if has_many(arguments.files, arguments.output):
+        plan = make_plan(
+            arguments.files,
+            arguments.output,
+            ".png",
+            lambda path: path.suffix.lower() in streams.suffixes(),
+            recursive=arguments.recursive,
+            keep_suffix=arguments.keep_suffix,
+        )
+        for refusal in plan.refused:
+            raise CaeError(refusal.message)
+        targets = [(task.source, task.target) for task in plan.tasks]
+        for folder in {target.parent for _, target in targets}:
             try:
-                output.mkdir(parents=True, exist_ok=True)
+                folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise CaeError(f"{output}: {error.strerror or error}") from None
+                raise CaeError(f"{folder}: {error.strerror or error}") from None
     else:
-        targets = [(source, output) for source in sources]
+        targets = [(Path(arguments.files[0]), Path(arguments.output))]
     for source, target in targets:
         check_format(target)
         check_target(target, source)
-        if target.exists() and not force:
+        if target.exists() and not arguments.force:
             raise CaeError(
                 f"{target}: exists already, and may be a picture; name another file for the heat map, or pass --force"
             )
@@ -184,5 +222,5 @@ def _plan(files: Sequence[Path], force: bool) -> list[tuple[Path, Path]]:
 def _finite(text: str) -> float:
     """Parses a finite number; raises ArgumentTypeError or ValueError for any other text."""
     if not math.isfinite(value := float(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no finite number")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
     return value

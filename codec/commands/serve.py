@@ -10,8 +10,9 @@ import socket
 from pathlib import Path
 
 from ..cli.arguments import add_resource_arguments, create_parser
-from ..cli.messages import report_errors
-from ..errors import CaeError
+from ..cli.messages import one_line, print_message, report_errors
+from ..cli.values import parse_integer
+from ..errors import CaeError, extra_advice
 
 DEFAULT_PORT = 8000
 DEFAULT_CACHE_MB = 256
@@ -25,11 +26,14 @@ def main(words: list[str] | None = None) -> None:
         "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, which other machines cannot reach)"
     )
     parser.add_argument(
-        "--port", type=int, default=DEFAULT_PORT, help=f"port to listen on, 0 for any free one (default: {DEFAULT_PORT})"
+        "--port",
+        type=parse_integer(0, 2**16 - 1),
+        default=DEFAULT_PORT,
+        help=f"port to listen on, 0 for any free one (default: {DEFAULT_PORT})",
     )
     parser.add_argument(
         "--cache",
-        type=int,
+        type=parse_integer(0),
         default=DEFAULT_CACHE_MB,
         metavar="MB",
         help=f"memory for finished tiles (default: {DEFAULT_CACHE_MB})",
@@ -47,14 +51,12 @@ def _serve(arguments: argparse.Namespace) -> None:
 
         from ..serve.application import create_application
     except ModuleNotFoundError as error:
-        raise CaeError(f"the module {error.name} is missing; install the extra: pip install 'cae-codec[serve]'") from None
+        raise CaeError(f"the module {error.name} is missing; {extra_advice('serve')}") from None
     from .. import Codec
     from ..format.limits import PIXELS_MAX
     from ..serve.library import Library
     from ..serve.store import PictureStore
 
-    if arguments.cache < 0:
-        raise CaeError(f"--cache {arguments.cache} is not at least 0")
     library = Library(arguments.inputs)
     with _listen(arguments.host, arguments.port) as listener:
         codec = Codec(
@@ -71,6 +73,9 @@ def _serve(arguments: argparse.Namespace) -> None:
         count = len(library.scan())
         line = f"{count} picture{'s' if count != 1 else ''} at {url}"
         print(json.dumps({"url": url, "pictures": count}) if arguments.json else line, flush=True)
+        if not count:
+            names = ", ".join(map(str, arguments.inputs))
+            print_message(one_line(f"cae-serve: no .cae files in {names} yet; make some with cae-encode, and reload the page"))
         # few connections and small requests, whoever asks
         config = uvicorn.Config(
             application,
@@ -93,8 +98,6 @@ def _serve(arguments: argparse.Namespace) -> None:
 
 def _listen(host: str, port: int) -> socket.socket:
     """Opens a listening socket; raises CaeError where the address is taken or invalid."""
-    if not 0 <= port < 2**16:
-        raise CaeError(f"port {port} is not within 0 to 65535")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)

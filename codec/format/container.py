@@ -9,17 +9,16 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 
-from ..errors import CaeError, CutOffError, DamageError
-from ..metadata import SECTION_NAMES
+from ..errors import CaeError, CutOffError, DamageError, ExcessError
+from ..metadata import KNOWN_NAMES
 from .header import HEADER_SIZE, Header, Kind, Plane
 from .index import ENTRY, Index, IndexChecker
 from .payload import Payload
+from .sections import SECTION, SECTION_BYTES_MAX, pack, split_length, unpack
 from .sources import ByteSource, Data, ReadAheadSource, as_source
 
-SECTION_BYTES_MAX = 2**26
 ENTRIES_AT_ONCE = 2**16
 """Entries of the index that are read and checked at a time."""
-_SECTION = struct.Struct("<4sII")
 _CRC = struct.Struct("<I")
 _BYTES_AT_ONCE = 2**20
 _AGAIN = "; get the file again"
@@ -27,11 +26,17 @@ _AGAIN = "; get the file again"
 
 @dataclasses.dataclass(frozen=True)
 class Container:
-    """A parsed file: header, metadata by section name, and the index, each tile's planes one after the other."""
+    """A parsed file: header, metadata by section name, and the index, each tile's planes one after the other.
+
+    `sizes` are the bytes of the sections in the file, which are fewer where it has them compressed. `excess` is the number of
+    bytes behind the last tile, which do not belong to the file.
+    """
 
     header: Header
     metadata: Mapping[str, bytes]
     index: Index
+    sizes: Mapping[str, int]
+    excess: int = 0
 
     def kind(self, tile: int) -> Kind:
         """The kind of a tile's colours."""
@@ -71,11 +76,12 @@ class Writer:
 
     def __init__(self, file: BinaryIO, header: Header, metadata: Mapping[str, bytes]) -> None:
         parts = [header.pack(len(metadata))]
-        for name, data in metadata.items():
-            if len(data) > SECTION_BYTES_MAX:
-                raise CaeError(f"metadata {name!r} of {len(data)} bytes: at most {SECTION_BYTES_MAX} are allowed; leave it out")
-            start = struct.pack("<4sI", name.encode("ascii"), len(data))
-            parts += [start, _CRC.pack(zlib.crc32(data, zlib.crc32(start))), data]
+        self.sizes: dict[str, int] = {}
+        """Bytes of the metadata sections in the file, by their names."""
+        for name, content in metadata.items():
+            start, stored = pack(name, content)
+            parts += [start, stored]
+            self.sizes[name] = len(stored)
         self._file, self._header = file, header
         self._payloads = header.tile_count * len(header.planes)
         self._index_start = sum(map(len, parts))
@@ -114,16 +120,27 @@ class Writer:
         self._file.seek(self._end)
 
 
-def read(data: ByteSource | Data, *, cut_off: bool = False, entries_at_once: int = ENTRIES_AT_ONCE) -> Container:
+def read(data: ByteSource | Data, *, wrong_end: bool = False, entries_at_once: int = ENTRIES_AT_ONCE) -> Container:
     """Parses a file and checks all of it but the payloads' CRCs; CaeError says which rule of FORMAT.md it breaks.
 
-    Only what stands before the payloads is read of a source. With `cut_off` the file may end among these.
+    Only what stands before the payloads is read of a source. With `wrong_end` the file may end among these, or have bytes
+    behind them.
     """
     source = ReadAheadSource(as_source(data))
     header, count = _read_header(source)
-    metadata, offset = _read_sections(source, count)
-    index = _read_index(source, header, offset, cut_off, entries_at_once)
-    return Container(header, metadata, index)
+    metadata, sizes, offset = _read_sections(source, count)
+    index, end = _read_index(source, header, offset, entries_at_once)
+    excess = max(0, source.size - end)
+    if excess and not wrong_end:
+        raise ExcessError(f"{count_bytes(excess)} the last tile", _AGAIN)
+    if end > source.size and not wrong_end:
+        raise CutOffError(f"the file is cut off: {source.size} of {end} bytes", _AGAIN)
+    return Container(header, metadata, index, sizes, excess)
+
+
+def count_bytes(excess: int) -> str:
+    """Begins a message about bytes behind the end: "1 byte follows" or "4 bytes follow"."""
+    return "1 byte follows" if excess == 1 else f"{excess} bytes follow"
 
 
 def read_beginning(data: ByteSource | Data) -> tuple[Header, dict[str, bytes]]:
@@ -162,16 +179,19 @@ def _read_header(source: ByteSource) -> tuple[Header, int]:
     return Header.parse(source.read(0, min(source.size, HEADER_SIZE)))
 
 
-def _read_sections(source: ByteSource, count: int) -> tuple[dict[str, bytes], int]:
+def _read_sections(source: ByteSource, count: int) -> tuple[dict[str, bytes], dict[str, int], int]:
+    """Reads metadata sections; returns their contents, their bytes in the file, and where the last one ends."""
     metadata: dict[str, bytes] = {}
+    sizes: dict[str, int] = {}
     names = set()
     offset = HEADER_SIZE
     for number in range(count):
-        if offset + _SECTION.size > source.size:
+        if offset + SECTION.size > source.size:
             raise CaeError(f"the file is cut off in metadata section {number}")
-        start = bytes(source.read(offset, _SECTION.size))
-        name, length, expected = _SECTION.unpack(start)
-        offset += _SECTION.size
+        start = bytes(source.read(offset, SECTION.size))
+        name, field, expected = SECTION.unpack(start)
+        storage, length = split_length(field)
+        offset += SECTION.size
         if length > SECTION_BYTES_MAX:
             raise CaeError(f"metadata section {number} claims {length} bytes: at most {SECTION_BYTES_MAX} are allowed")
         if offset + length > source.size:
@@ -181,7 +201,7 @@ def _read_sections(source: ByteSource, count: int) -> tuple[dict[str, bytes], in
         crc = zlib.crc32(start[: -_CRC.size])
         for piece in _pieces(source, offset, length, _BYTES_AT_ONCE):
             crc = zlib.crc32(piece, crc)
-            if text in SECTION_NAMES:
+            if text in KNOWN_NAMES:
                 content += piece
         if crc != expected:
             raise CaeError(f"metadata section {number} is damaged: its CRC does not match")
@@ -190,12 +210,16 @@ def _read_sections(source: ByteSource, count: int) -> tuple[dict[str, bytes], in
         if text in names:
             raise CaeError(f"metadata section {text!r} occurs twice")
         names.add(text)
-        if text in SECTION_NAMES:
-            metadata[text] = bytes(content)
+        if text in KNOWN_NAMES:
+            try:
+                metadata[text] = unpack(storage, bytes(content))
+            except CaeError as error:
+                raise CaeError(f"metadata section {text!r} {error}") from None
+            sizes[text] = length
         elif text[0].isupper():
             raise CaeError(f"the file needs the unknown critical section {text!r}; a newer release may read it")
         offset += length
-    return metadata, offset
+    return metadata, sizes, offset
 
 
 def _pieces(source: ByteSource, offset: int, length: int, at_once: int) -> Iterator[bytes | memoryview]:
@@ -204,7 +228,8 @@ def _pieces(source: ByteSource, offset: int, length: int, at_once: int) -> Itera
         yield source.read(start, min(at_once, offset + length - start))
 
 
-def _read_index(source: ByteSource, header: Header, offset: int, cut_off: bool, entries_at_once: int) -> Index:
+def _read_index(source: ByteSource, header: Header, offset: int, entries_at_once: int) -> tuple[Index, int]:
+    """Reads the index of a file whose index begins at an offset; returns it, and where its last payload ends."""
     size = index_size(header) - _CRC.size
     end = offset + size + _CRC.size
     if end > source.size:
@@ -223,8 +248,4 @@ def _read_index(source: ByteSource, header: Header, offset: int, cut_off: bool, 
         raise CaeError("the tile index is damaged: its CRC does not match")
     if broken:
         raise broken
-    if checked.end > source.size and not cut_off:
-        raise CutOffError(f"the file is cut off: {source.size} of {checked.end} bytes", _AGAIN)
-    if checked.end < source.size:
-        raise CaeError(f"{source.size - checked.end} bytes follow the last tile")
-    return Index(bytes(checked.entries))
+    return Index(bytes(checked.entries)), checked.end

@@ -9,15 +9,17 @@ from ..errors import DamageError
 from . import container
 from .buffers import Buffer, as_bytes, drop_traceback
 from .container import Container
-from .header import HEADER_SIZE, Header, Kind, Plane
+from .header import HEADER_SIZE, NO_MODEL, Header, Kind, Plane
 from .payload import LENGTH_SIZE, lossless_length
 from .sources import ByteSource, MemorySource
 
 
 @dataclasses.dataclass(frozen=True)
 class Info:
-    """Facts of a file: sizes in pixels and bytes; `metadata` maps section names to their sizes in bytes.
+    """Facts of a file: sizes in pixels and bytes; `metadata` maps section names to the bytes that they
+    take in the file, compressed.
 
+    `lossless` is True if the whole file was coded with `lossless`; then its quality is 100 and says nothing.
     `depth` are the bits of a sample, `kinds` the numbers of tiles of each kind. `parts` are the bytes of the header, of
     metadata with their names and checksums, of the index, of transform-coded and lossless parts, and of alpha; they add up
     to `bytes`.
@@ -28,6 +30,7 @@ class Info:
     mode: str
     depth: int
     quality: int
+    lossless: bool
     tile: int
     tiles: int
     model_id: str
@@ -53,12 +56,12 @@ def info(data: Buffer, /) -> Info:
     return describe(MemorySource(as_bytes(data)))
 
 
-def describe(source: ByteSource, *, cut_off: bool = False) -> Info:
+def describe(source: ByteSource, *, wrong_end: bool = False) -> Info:
     """Like `info`, but reads only what stands before the tiles, and the lengths in mixed ones.
 
-    With `cut_off` the file may end among its tiles; their parts count as they were.
+    With `wrong_end` the file may end among its tiles, whose parts count as they were, or have bytes behind them.
     """
-    return info_of(source, container.read(source, cut_off=cut_off))
+    return info_of(source, container.read(source, wrong_end=wrong_end))
 
 
 def info_of(source: ByteSource, file: Container) -> Info:
@@ -70,7 +73,7 @@ def info_of(source: ByteSource, file: Container) -> Info:
             lossless = lossless_length(source.read(entry.offset, LENGTH_SIZE))
         counts.add(entry.kind, entry.length, lossless)
     metadata_bytes = file.index[0].offset - container.index_size(file.header) - HEADER_SIZE
-    return counts.info(file.metadata, metadata_bytes, source.size)
+    return counts.info(file.sizes, metadata_bytes, source.size)
 
 
 class PayloadCounts:
@@ -96,7 +99,7 @@ class PayloadCounts:
         self._bytes["lossless"] += exact
         self._bytes["transform"] += length - exact
 
-    def info(self, metadata: Mapping[str, bytes], metadata_bytes: int, size: int) -> Info:
+    def info(self, metadata: Mapping[str, int], metadata_bytes: int, size: int) -> Info:
         """Facts of a file of so many bytes, whose metadata take `metadata_bytes` with their names and checksums."""
         header = self._header
         before = {"header": HEADER_SIZE, "metadata": metadata_bytes, "index": container.index_size(header)}
@@ -106,12 +109,13 @@ class PayloadCounts:
             mode=header.mode,
             depth=header.depth,
             quality=header.quality,
+            lossless=header.model_id == NO_MODEL,
             tile=header.tile,
             tiles=header.tile_count,
             model_id=header.model_id.hex(),
             bytes=size,
             bits_per_pixel=size * 8 / (header.width * header.height),
-            metadata={name: len(content) for name, content in metadata.items()},
+            metadata=dict(metadata),
             kinds={kind.name.lower(): count for kind, count in self._kinds.items()},
             parts=before | self._bytes,
         )
@@ -120,10 +124,12 @@ class PayloadCounts:
 def damaged_parts(source: ByteSource) -> Iterator[str]:
     """Yields the names of parts of tiles that are missing or whose checksums do not match; nothing is decoded.
 
+    Bytes behind the last tile are named last.
+
     Raises:
         CaeError: where it is no `.cae` file, or damaged before its tiles.
     """
-    file = container.read(source, cut_off=True)
+    file = container.read(source, wrong_end=True)
     for number in range(file.header.tile_count):
         for plane in file.header.planes:
             try:
@@ -131,3 +137,5 @@ def damaged_parts(source: ByteSource) -> Iterator[str]:
             except DamageError:
                 place = file.header.place(number)
                 yield f"{plane.value} {number} (x {place.left}, y {place.top}, {place.width} x {place.height})"
+    if file.excess:
+        yield f"the end ({container.count_bytes(file.excess)} the last tile)"

@@ -75,7 +75,7 @@ class _Descriptor:
         if stat.S_ISDIR(kind):
             raise CaeError("is a directory; name a file")
         if not stat.S_ISREG(kind):
-            raise CaeError("is no regular file; read it first, and pass its bytes")
+            raise CaeError("is not a regular file; read it first, and pass its bytes")
         self.number = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
 
     def __del__(self) -> None:

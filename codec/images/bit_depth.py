@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 import struct
 from collections.abc import Callable, Iterator
@@ -11,12 +12,15 @@ from typing import IO
 from PIL import Image, ImageFile
 
 from ..errors import CaeError
+from .jpeg_xl import bits_of_jpeg_xl
 
 _HIGH_BIT_DEPTH_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 # "RGB;16B" is 16 bits a channel; "BGR;16" of BMP files is 16 bits a pixel
 _HIGH_BIT_DEPTH_PIXELS = re.compile(r";16[BLN]")
 _UNTIL_LOADED = ("DDS", "PNG", "PPM", "SGI")
 """Formats whose images show their bit depth until they are loaded."""
+_JPEG_XL_BEGINNING = 2**24
+"""Bytes of a JPEG XL file to look at; metadata may stand before its codestream."""
 _TIFF_BITS_PER_SAMPLE = 258
 _CODESTREAM = b"\xff\x4f\xff\x51"
 
@@ -58,10 +62,10 @@ def _is_high_bit_depth_by_tile(image: ImageFile.ImageFile) -> bool:
 
 def _is_high_bit_depth_in_file(image: ImageFile.ImageFile) -> bool:
     """Looks at the image's file; False if that is not at hand any more."""
-    with _reopened(image) as reopened:
-        if reopened is None:
+    with reopened(image) as opened:
+        if opened is None:
             return False
-        again, file = reopened
+        again, file = opened
         return is_high_bit_depth(again) if image.format not in _HEADER_READERS else _HEADER_READERS[image.format](file) > 8
 
 
@@ -69,26 +73,29 @@ def bits_in_file(image: Image.Image) -> int:
     """Returns the bits of a sample in the file of an image of high bit depth; 16 if the file is not at hand any more."""
     if not isinstance(image, ImageFile.ImageFile) or image.format not in _HEADER_READERS:
         return 16
-    with _reopened(image) as reopened:
-        return 16 if reopened is None else _HEADER_READERS[image.format](reopened[1])
+    with reopened(image) as opened:
+        return 16 if opened is None else _HEADER_READERS[image.format](opened[1])
 
 
 @contextlib.contextmanager
-def _reopened(image: ImageFile.ImageFile) -> Iterator[tuple[Image.Image, IO[bytes]] | None]:
+def reopened(image: ImageFile.ImageFile) -> Iterator[tuple[Image.Image, IO[bytes]] | None]:
     """Opens an image's file anew, at its start; gives None if it is not at hand any more."""
     # Pillow keeps some files open for further frames
     files = [file for file in (image.fp, getattr(image, "_fp", None)) if hasattr(file, "read") and not file.closed]
     with contextlib.ExitStack() as stack:
-        reopened = None
+        opened = None
         # no such file, or no such picture in it
         with contextlib.suppress(Exception):
+            if isinstance(data := getattr(image, "fc", None), bytes):  # JPEG XL's plugins keep the file in memory
+                files = [io.BytesIO(data)]
             source = files[0] if files else stack.enter_context(open(image.filename, "rb"))
             file = stack.enter_context(from_start(source))
-            again = type(image)(file)
+            # opening a JPEG XL file would decode it
+            again = image if image.format == "JXL" else type(image)(file)
             file.seek(0)
             if again.size == image.size:  # else another picture has taken the file's name
-                reopened = again, file
-        yield reopened
+                opened = again, file
+        yield opened
 
 
 @contextlib.contextmanager
@@ -128,5 +135,13 @@ def _bits_of_avif(file: IO[bytes]) -> int:
     return max((12 if each & 0x20 else 10 for each in flags if each & 0x40), default=8)
 
 
-_HEADER_READERS: dict[str | None, Callable[[IO[bytes]], int]] = {"JPEG2000": _bits_of_jpeg2000, "AVIF": _bits_of_avif}
+def _bits_of_jxl(file: IO[bytes]) -> int:
+    return bits_of_jpeg_xl(file.read(_JPEG_XL_BEGINNING))
+
+
+_HEADER_READERS: dict[str | None, Callable[[IO[bytes]], int]] = {
+    "JPEG2000": _bits_of_jpeg2000,
+    "AVIF": _bits_of_avif,
+    "JXL": _bits_of_jxl,
+}
 """Read the bits of a sample, in formats whose images never show them."""

@@ -17,7 +17,7 @@ def converted_to(image: Image.Image, mode: str) -> Image.Image:
     Warns if the profile cannot be used. Pillow's own conversion, which does not know the inks, takes its place.
     """
     profile = image.info.get("icc_profile")
-    if image.mode == "CMYK" and profile:
+    if image.mode == "CMYK" and isinstance(profile, bytes):
         try:
             inks, screen = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
             if inks.profile.xcolor_space.strip() == "CMYK":

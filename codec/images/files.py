@@ -5,23 +5,28 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
-import threading
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from ..errors import CaeError, TooLargeError
 from ..format.limits import PIXELS_MAX, check_size
-from ..metadata import EXIF_FORMATS, ICC_PROFILE, SECTIONS, XMP
+from ..metadata import CICP, COLOUR_SPACE, COLOUR_SPACE_FORMATS, EXIF, EXIF_FORMATS, ICC_PROFILE, SECTIONS, XMP
+from ..options import WRITABLE_NAMED
 from ..runtime.atomic_write import atomic_write
 from .bit_depth import is_high_bit_depth
+from .colour_space import with_avif_code_points, with_png_chunks
 from .high_bit_depth import read_high_bit_depth
-from .metadata import metadata_for_pillow
+from .metadata import is_orientation_alone, metadata_for_pillow, resolution
+from .opening import icon_sizes, open_image, prepare_pixels
+from .orientation import upright
 from .picture import Picture, from_array, from_pillow, to_pillow
 from .samples import converted
+from .unreadable import describe_unreadable
 
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": "4:4:4"},
@@ -36,6 +41,8 @@ _FORMATS = (*EXIF_FORMATS, "BMP", "JPEG2000", "PCX", "PPM", "SGI", "TGA")
 _ANIMATED = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
 _CODESTREAMS = (".j2k", ".j2c", ".jpc")
 """Suffixes of JPEG 2000 files without boxes."""
+_DESCRIPTION_TAG = 270
+_IMAGEJ_PLANES = re.compile(r"ImageJ=.*?^images=([0-9]{1,9})\s*$", re.DOTALL | re.MULTILINE)
 _JPEG_PROFILE_MAX = 255 * (65533 - 14)
 """Largest ICC profile in bytes: 255 segments, with a header each."""
 
@@ -51,12 +58,11 @@ def read_image(path: Path, pixels_max: int = PIXELS_MAX, advice: str = "") -> Pi
     Raises:
         CaeError: for files that are no images, damaged or too large.
     """
-    with reading_errors(path), pillow_limit(pixels_max):
-        try:
-            with Image.open(path) as image:
-                return read_opened(image, path, pixels_max, advice)
-        except Image.DecompressionBombError:
-            raise TooLargeError(f"more pixels than the limit of {pixels_max}", advice) from None
+    with reading_errors(path):
+        for size in icon_sizes(path):
+            check_size(*size, pixels_max, advice)
+    with reading_errors(path), open_image(path) as image:
+        return read_opened(image, path, pixels_max, advice)
 
 
 def read_opened(image: Image.Image, path: Path, pixels_max: int, advice: str, is_high: bool | None = None) -> Picture:
@@ -70,6 +76,7 @@ def read_opened(image: Image.Image, path: Path, pixels_max: int, advice: str, is
     if is_high and not image.mode.startswith("I;16"):
         check_size(image.width, image.height, pixels_max, advice, 16)
         return read_high_bit_depth(image, path)
+    prepare_pixels(image)
     return from_pillow(image, is_complete=True)
 
 
@@ -80,63 +87,39 @@ def reading_errors(path: Path) -> Iterator[None]:
         yield
     except CaeError as error:
         raise error.prefixed(f"{path}: ") from None
+    except Warning:  # where warnings are errors
+        raise
     except UnidentifiedImageError:
-        raise CaeError(f"{path}: not an image that Pillow can read") from None
+        raise CaeError(f"{path}: {describe_unreadable(path)}") from None
     except OSError as error:
         raise CaeError(f"{path}: {error.strerror or error}") from None
+    except Image.DecompressionBombError:
+        advice = "; convert it to PNG or TIFF, or raise the limit (PIL.Image.MAX_IMAGE_PIXELS)"
+        raise TooLargeError(f"{path}: more pixels than Pillow's own limit for this format", advice) from None
     except Exception as error:  # Pillow's many formats raise many kinds of errors for damaged files
         raise CaeError(f"{path}: damaged image ({error})") from None
 
 
 def warn_of_frames(path: Path, image: Image.Image) -> None:
     """Warns if an image file holds several frames."""
-    frames = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
+    frames = max(getattr(image, "n_frames", 1), _imagej_planes(image)) if image.format in _ANIMATED else 1
     if frames > 1:
         warnings.warn(f"{path}: holds {frames} frames; only the first is taken", RuntimeWarning, stacklevel=2)
 
 
-class _PillowLimit:
-    """Pillow's limit of pixels, one for the whole process: the largest that any thread asks for at the time.
-
-    Pillow raises an error at twice its limit, also for pictures inside a file that claims fewer pixels.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._before: int | None = None
-        self._requested: list[int] = []
-
-    @contextlib.contextmanager
-    def raised_to(self, pixels: int) -> Iterator[None]:
-        with self._lock:
-            if not self._requested:
-                self._before = Image.MAX_IMAGE_PIXELS
-            self._requested.append(pixels)
-            Image.MAX_IMAGE_PIXELS = max(self._requested)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._requested.remove(pixels)
-                Image.MAX_IMAGE_PIXELS = max(self._requested, default=self._before)
-
-
-_pillow_limit = _PillowLimit()
-
-
-@contextlib.contextmanager
-def pillow_limit(pixels: int) -> Iterator[None]:
-    """Lets Pillow open pictures of so many pixels during the block, without its warning."""
-    with warnings.catch_warnings(), _pillow_limit.raised_to(pixels):
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        yield
+def _imagej_planes(image: Image.Image) -> int:
+    """Returns the planes of a TIFF file by ImageJ, which above 4 GB has a single directory and names them in a text."""
+    text = getattr(image, "tag_v2", {}).get(_DESCRIPTION_TAG)
+    match = _IMAGEJ_PLANES.match(text) if isinstance(text, str) else None
+    return int(match[1]) if match else 1
 
 
 def check_format(path: Path) -> str:
     """Returns the image format of a file's suffix; raises CaeError if there is none that keeps pictures as they are."""
     kind = Image.registered_extensions().get(path.suffix.lower(), "")
     if kind not in _FORMATS or kind not in Image.SAVE:
-        raise CaeError(f"{path}: {path.suffix or 'no suffix'} names no image format that keeps the picture as it is; use .png")
+        wrong = f"pictures cannot be written as {path.suffix}" if path.suffix else "no file suffix"
+        raise CaeError(f"{path}: {wrong}; use one of {WRITABLE_NAMED}")
     return kind
 
 
@@ -156,12 +139,11 @@ def write_image(path: Path, picture: Picture) -> None:
         warnings.warn(message, RuntimeWarning, stacklevel=2)
         rounded = from_array(converted(picture.pixels, picture.depth, 8))
         picture = dataclasses.replace(rounded, metadata=picture.metadata)
-    image = to_pillow(picture)
-    metadata = metadata_for_pillow(picture.metadata)
     if kind not in EXIF_FORMATS:
         # nothing in the file could tell a viewer to turn it
-        with contextlib.suppress(Exception):  # a damaged EXIF block
-            image = ImageOps.exif_transpose(image)
+        picture = upright(picture)
+    image = to_pillow(picture)
+    metadata = metadata_for_pillow(picture.metadata)
     image.info.clear()  # from which Pillow would take what is left out
 
     def write(selected: dict[str, bytes]) -> None:
@@ -201,14 +183,27 @@ def _write_with_metadata(
             refusal = error
     else:
         raise refusal
+    warn_of_omitted(path, {key: content for key, content in metadata.items() if key not in selected})
+
+
+def warn_of_omitted(path: Path, metadata: Mapping[str, bytes]) -> None:
+    """Warns of metadata, by their keys in Pillow images, that a file does not get; not of an orientation alone."""
     for section in SECTIONS:
-        if section.pillow_key in metadata and section.pillow_key not in selected:
+        if section.pillow_key in metadata and not (section is EXIF and is_orientation_alone(metadata[section.pillow_key])):
             message = f"{path}: this format does not take the {section.label}, which is left out"
             warnings.warn(message, RuntimeWarning, stacklevel=3)
 
 
 def _selections(metadata: dict[str, bytes], mode: str, kind: str) -> Iterator[dict[str, bytes]]:
     """Yields the metadata to try: all of them, those that a small file of the format holds alone, none."""
+    if kind not in EXIF_FORMATS:
+        # Pillow would leave them out in silence
+        yield {}
+        return
+    elsewhere = {section.pillow_key for section in COLOUR_SPACE if section not in COLOUR_SPACE_FORMATS.get(kind, ())}
+    if kind == "AVIF" and ICC_PROFILE.pillow_key in metadata:
+        elsewhere.add(CICP.pillow_key)  # Pillow writes one of them
+    metadata = {key: content for key, content in metadata.items() if key not in elsewhere}
     yield metadata
     accepted = {}
     for key, content in metadata.items():
@@ -224,8 +219,21 @@ def _selections(metadata: dict[str, bytes], mode: str, kind: str) -> Iterator[di
 def _save(path: Path, image: Image.Image, kind: str, metadata: dict[str, bytes], file: BinaryIO) -> None:
     """Writes an image to an open file; raises _RefusedError if the format cannot hold it."""
     try:
+        colour_space = {
+            section.name: metadata[section.pillow_key] for section in COLOUR_SPACE if section.pillow_key in metadata
+        }
+        metadata = {key: content for key, content in metadata.items() if key not in colour_space}
         options = _save_options(path, kind, metadata)
-        if kind == "JPEG2000":
+        if colour_space:
+            buffer = io.BytesIO()
+            image.save(buffer, kind, **options)
+            data = buffer.getvalue()
+            if kind == "PNG":
+                data = with_png_chunks(data, colour_space)
+            elif (data := with_avif_code_points(data, colour_space[CICP.name])) is None:
+                raise ValueError("it has no place for the colour space")
+            file.write(data)
+        elif kind == "JPEG2000":
             # its encoder never ends where writing fails
             buffer = io.BytesIO()
             image.save(buffer, kind, **options)
@@ -242,6 +250,8 @@ def _save(path: Path, image: Image.Image, kind: str, metadata: dict[str, bytes],
 
 def _save_options(path: Path, kind: str, metadata: dict[str, bytes]) -> dict[str, Any]:
     options = _SAVE_OPTIONS.get(kind, {}) | metadata
+    if dots_per_inch := resolution({EXIF.name: metadata.get(EXIF.pillow_key, b"")}):
+        options["dpi"] = dots_per_inch
     if kind == "JPEG2000" and path.suffix.lower() in _CODESTREAMS:
         options["no_jp2"] = True
     if kind == "JPEG" and len(metadata.get(ICC_PROFILE.pillow_key, b"")) > _JPEG_PROFILE_MAX:

@@ -2,34 +2,159 @@
 
 from __future__ import annotations
 
+import struct
+import warnings
 from collections.abc import Collection, Mapping
 
 from PIL import Image
+from PIL.ImageFile import ImageFile
 
-from ..metadata import EXIF, ICC_PROFILE, SECTIONS, SECTIONS_BY_OPTION, XMP
+from ..metadata import EXIF, ICC_PROFILE, SECTIONS, SECTIONS_BY_OPTION, XMP, MetadataSection
+from .bit_depth import reopened
+from .colour_space import profile_of_gamma
 
-# colour spaces that pixels are converted from; a profile for one of them does not fit RGB
-_CONVERTED_MODES = ("CMYK", "YCbCr", "LAB", "HSV")
 _ORIENTATION_TAG = 274
+_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
+_INCH, _CENTIMETRE = 2, 3
 _IFD_TAGS = (34665, 34853)
 # tags that describe the picture; TIFF files mix them with tags that describe how pixels are stored
 _PICTURE_TAGS = (270, 271, 272, 274, 305, 306, 315, 33432, *_IFD_TAGS)
+_EXIF_STARTS = (b"Exif\0\0", b"II*\0", b"MM\0*")
+_PROFILE_MAX = 2**26
+_BMP_V5_SIZE, _BMP_EMBEDDED = 124, b"DEBM"
+"""Size of a BMP header with a place for an ICC profile, and the mark of one that lies in the file."""
 
 
 def read_metadata(image: Image.Image) -> dict[str, bytes]:
-    """Returns the metadata of a Pillow image, loaded or not, by section name."""
+    """Returns the metadata of a Pillow image, loaded or not, by section name.
+
+    Warns of each section that is damaged, and leaves it out.
+    """
+    drop_other_types(image)
     metadata = {}
+    for section, read in ((ICC_PROFILE, _read_profile), (EXIF, _read_exif), (XMP, _read_xmp)):
+        try:
+            content = read(image)
+        except Exception as error:  # Pillow raises many kinds of errors for damaged metadata
+            _warn_of_damage(section, str(error) or type(error).__name__)
+            continue
+        if content:
+            metadata[section.name] = content
+    return metadata
+
+
+def drop_other_types(image: Image.Image) -> None:
+    """Drops metadata from an image's `info` that are no bytes, with a warning; with these Pillow could not load it."""
     for section in SECTIONS:
         content = image.info.get(section.pillow_key)
-        if section is ICC_PROFILE and image.mode in _CONVERTED_MODES:
-            content = None
-        if section is EXIF and not content:
-            content = _collect_exif(image)
-        if section is XMP and isinstance(content, str):
-            content = content.encode()
-        if content:
-            metadata[section.name] = bytes(content)
-    return metadata
+        if not isinstance(content, bytes | bytearray | memoryview | str | Image.Exif | None):
+            _warn_of_damage(section, f"it is a {type(content).__name__}")
+            del image.info[section.pillow_key]
+
+
+def _warn_of_damage(section: MetadataSection, reason: str) -> None:
+    warnings.warn(f"the {section.label} is damaged and left out ({reason})", RuntimeWarning, stacklevel=4)
+
+
+def as_section(content: object) -> bytes:
+    """Returns metadata as bytes: bytes, text, a Pillow `Exif`, or None for nothing; raises ValueError for anything else."""
+    if isinstance(content, Image.Exif):
+        return content.tobytes()
+    if isinstance(content, str):
+        return content.encode()
+    if isinstance(content, bytes | bytearray | memoryview):
+        return bytes(content)
+    if content is None:
+        return b""
+    # bytes(number) would be so many zeros
+    raise ValueError(f"a {type(content).__name__} in place of bytes")
+
+
+def _read_profile(image: Image.Image) -> bytes:
+    profile = as_section(image.info.get(ICC_PROFILE.pillow_key)) or _raw_profile(image, "icc") or _raw_profile(image, "icm")
+    profile = profile or profile_of_gamma(image)
+    # pixels are converted to RGB, which a profile for another colour space does not fit
+    is_converted = image.mode in ("CMYK", "LAB") or (image.mode in ("YCbCr", "HSV") and profile[16:20] != b"RGB ")
+    return b"" if is_converted else profile
+
+
+def _read_xmp(image: Image.Image) -> bytes:
+    return as_section(image.info.get(XMP.pillow_key)) or _raw_profile(image, "xmp")
+
+
+def _read_exif(image: Image.Image) -> bytes:
+    block = as_section(image.info.get(EXIF.pillow_key)) or _raw_profile(image, "exif")
+    if not block:
+        return _collect_exif(image)
+    if not block.startswith(_EXIF_STARTS):
+        raise ValueError("it begins with no header")
+    return _as_changed(image, block)
+
+
+def _as_changed(image: Image.Image, block: bytes) -> bytes:
+    """Returns the EXIF block as it stands, or as the caller has changed it in `image.getexif()`."""
+    original = Image.new("L", (1, 1))
+    original.info = {**image.info, EXIF.pillow_key: block}
+    try:
+        before, now = original.getexif().tobytes(), image.getexif()
+        after = now.tobytes()
+    except Exception:  # a block that Pillow does not understand stays as it is
+        return block
+    if after == before:
+        return block
+    return after if len(now) else b""
+
+
+def _raw_profile(image: Image.Image, kind: str) -> bytes:
+    """Returns metadata from a text of a PNG file, as ImageMagick writes them: name, length and hexadecimal digits in lines."""
+    text = image.info.get(f"Raw profile type {kind}")
+    if not isinstance(text, str):
+        return b""
+    lines = text.strip().split("\n")
+    if len(lines) < 2 or not lines[1].strip().isdecimal():
+        raise ValueError("its text has no length")
+    content = bytes.fromhex("".join(lines[2:]))
+    if len(content) != int(lines[1]):
+        raise ValueError(f"it has {len(content)} of {int(lines[1])} bytes")
+    return content
+
+
+def read_bmp_profile(image: Image.Image) -> bytes:
+    """Returns the ICC profile in a BMP file, of which Pillow knows nothing; b"" for others, and if the file is not at hand."""
+    if not isinstance(image, ImageFile) or image.format != "BMP":
+        return b""
+    with reopened(image) as opened:
+        if opened is None:
+            return b""
+        file = opened[1]
+        header = file.read(14 + _BMP_V5_SIZE)[14:]
+        if len(header) < _BMP_V5_SIZE or int.from_bytes(header[:4], "little") < _BMP_V5_SIZE or header[56:60] != _BMP_EMBEDDED:
+            return b""
+        offset, size = struct.unpack_from("<II", header, 112)
+        file.seek(14 + offset)
+        profile = file.read(min(size, _PROFILE_MAX))
+        return profile if len(profile) == size else b""
+
+
+def resolution(metadata: Mapping[str, bytes]) -> tuple[float, float] | None:
+    """Returns the dots per inch that an EXIF block gives across and down; None for none, and for those that say nothing."""
+    tags = Image.Exif()
+    try:
+        tags.load(metadata.get(EXIF.name, b""))
+        dots = float(tags[_X_RESOLUTION]), float(tags[_Y_RESOLUTION])
+        unit = tags.get(_RESOLUTION_UNIT, _INCH)
+    except Exception:  # a damaged block, or one without them
+        return None
+    dots = tuple(2.54 * value for value in dots) if unit == _CENTIMETRE else dots
+    return dots if unit in (_INCH, _CENTIMETRE) and _says_something(dots) else None
+
+
+def _says_something(dots_per_inch: object) -> bool:
+    """Returns True for a resolution other than those that programs write where they know none."""
+    if not isinstance(dots_per_inch, tuple) or len(dots_per_inch) != 2:
+        return False
+    across, down = (float(value) for value in dots_per_inch)
+    return min(across, down) > 1 and (round(across), round(down)) not in ((72, 72), (96, 96))
 
 
 def metadata_for_pillow(metadata: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -48,6 +173,16 @@ def orientation(metadata: Mapping[str, bytes]) -> int:
         return 1
 
 
+def is_orientation_alone(block: bytes) -> bool:
+    """Returns True if an EXIF block holds nothing but an orientation."""
+    tags = Image.Exif()
+    try:
+        tags.load(block)
+        return set(tags) <= {_ORIENTATION_TAG}
+    except Exception:  # a damaged block
+        return False
+
+
 def select_metadata(metadata: Mapping[str, bytes], options: Collection[str]) -> dict[str, bytes]:
     """Returns the sections that --keep names; an orientation stays in any case, in an EXIF block of its own.
 
@@ -56,7 +191,8 @@ def select_metadata(metadata: Mapping[str, bytes], options: Collection[str]) -> 
     """
     selected = {
         section.name: metadata[section.name]
-        for option, section in SECTIONS_BY_OPTION.items()
+        for option, sections in SECTIONS_BY_OPTION.items()
+        for section in sections
         if option in options and section.name in metadata
     }
     if EXIF.name not in selected and (turned := orientation(metadata)) != 1:
@@ -73,7 +209,6 @@ def _collect_exif(image: Image.Image) -> bytes:
     for tag in _PICTURE_TAGS:
         if tag in tags:
             collected[tag] = tags.get_ifd(tag) if tag in _IFD_TAGS else tags[tag]
-    try:
-        return collected.tobytes() if len(collected) else b""
-    except Exception:  # values of the wrong type in a damaged file
-        return b""
+    if _says_something(resolution := image.info.get("dpi")):
+        collected[_X_RESOLUTION], collected[_Y_RESOLUTION], collected[_RESOLUTION_UNIT] = *resolution, _INCH
+    return collected.tobytes() if len(collected) else b""

@@ -8,9 +8,12 @@ import numpy as np
 from PIL import Image
 
 from ..errors import CaeError
+from ..metadata import ICC_PROFILE
 from .bit_depth import bits_in_file, is_high_bit_depth
+from .colour_space import read_colour_space
 from .conversion import converted_to
-from .metadata import metadata_for_pillow, read_metadata
+from .corrections import alpha_of_16_bits, gray_of_16_bits, refuse_signed, with_transparency_in_8_bits
+from .metadata import drop_other_types, metadata_for_pillow, read_bmp_profile, read_metadata
 from .samples import bits_of, converted, output_depth, scaled
 
 _GRAY_MODES = ("1", "L", "LA", "La")
@@ -18,7 +21,7 @@ _GRAY_MODES = ("1", "L", "LA", "La")
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """Pixels (H, W, 1 to 4), alpha last in 2 and 4 channels, and metadata by section name (`iccp`, `exif`, `xmp `).
+    """Pixels (H, W, 1 to 4), alpha last in 2 and 4 channels, and metadata by section name (`iccp`, `exif`, …).
 
     Pixels are uint8 for a `depth` of 8 bits, uint16 for 9 to 16. `own_depth` are the bits of samples in a file that states
     them; its samples have been scaled to 16 bits.
@@ -105,17 +108,25 @@ def from_pillow(image: Image.Image, *, is_complete: bool = False) -> Picture:
     """
     if 0 in image.size:
         raise CaeError(f"the image is {image.width} x {image.height}: a picture needs at least one pixel")
+    refuse_signed(image)
+    drop_other_types(image)
     try:
         own_depth = 16
+        # before loading, which closes the file
+        colour_space, bmp_profile = read_colour_space(image), read_bmp_profile(image)
         if image.mode.startswith("I;16"):
             own_depth = bits_in_file(image)  # before loading, which may close the file
-            pixels = _without_shift(np.asarray(image), own_depth)
+            pixels = _without_shift(gray_of_16_bits(image), own_depth)
+            if (alpha := alpha_of_16_bits(image)) is not None:
+                pixels = np.stack([pixels, alpha], -1)
         else:
             if not is_complete:
                 refuse_high_bit_depth(image)
-            pixels = np.asarray(converted_to(image, mode_for(image)))
-        metadata = read_metadata(image)
-    except CaeError:
+            pixels = np.asarray(converted_to(with_transparency_in_8_bits(image), mode_for(image)))
+        metadata = read_metadata(image) | colour_space
+        if bmp_profile:
+            metadata.setdefault(ICC_PROFILE.name, bmp_profile)
+    except (CaeError, Warning):
         raise
     # Pillow's many formats raise many kinds of errors for damaged files
     except Exception as error:

@@ -28,7 +28,7 @@ from .products import LIMIT
 from .quantisation import Quantiser
 from .reduced import ReducedSynthesis
 from .transforms import Analysis, Synthesis
-from .weights import DECODER, DENOISING, ENCODER, LOSS, SIZES, Files, Weights, read_tables, within
+from .weights import DECODER, DENOISING, ENCODER, LOSS, MODEL, SIZES, Files, Weights, read_tables, within
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -178,10 +178,14 @@ SHARED = ("latent_channels", "hyper_channels", "levels", "levels_below", "levels
 
 def _config_for(weights: Weights, role: str, model: Model) -> Config:
     """The configuration of a file of another role for a model; CaeError where it is none for this model."""
-    found = weights.metadata.get("role"), weights.metadata.get("id")
-    if found != (role, model.id.hex()):
-        what = "{} of {}".format(*found) if found[1] else "something else"
-        raise CaeError(f"{weights.path}: is no {role} for the model {model.id.hex()}, but {what}")
+    own_role, own_id = weights.metadata.get("role"), weights.metadata.get("id")
+    if (own_role, own_id) != (role, model.id.hex()):
+        if own_id is None:
+            holds = "holds something else"
+        else:
+            holds = f"holds model {own_id}" if own_role == MODEL else f"holds {own_role} weights for model {own_id}"
+        article = "an" if role == ENCODER else "a"
+        raise CaeError(f"{weights.path}: {holds}, not {article} {role} for model {model.id.hex()}")
     config = weights.config
     if any(getattr(config, name) != getattr(model.config, name) for name in SHARED):
         raise CaeError(f"{weights.path}: has other sizes than the model that it names")

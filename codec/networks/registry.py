@@ -8,10 +8,11 @@ from pathlib import Path
 
 from ..errors import CaeError
 from ..options import DENOISE, TUNES
+from ..runtime.resources import package_folder
 from ..tensor_files import parse_header
 from .weights import DECODER, ENCODER, MODEL, SIZES, Files, Weights
 
-WEIGHTS_FOLDER = Path(__file__).parents[1] / "weights"
+WEIGHTS_FOLDER = package_folder("weights")
 DEFAULT = "base"
 SUFFIX = ".safetensors"
 _TRAINING = {DENOISE: "--denoise"} | {name: f"--loss {name}" for name in TUNES}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import re
 from collections.abc import Iterator
 
 import torch
 
 from ..errors import CaeError
+from ..options import is_device_name
 from .cpu import cpu_has
 
 
@@ -21,8 +21,8 @@ def name_of(requested: str | torch.device | None) -> str:
     name = "auto" if requested is None else str(requested) if isinstance(requested, str | torch.device) else ""
     if name == "cpu:0":
         return "cpu"
-    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", name):
-        raise CaeError(f"device {requested!r} is unknown: use auto, cpu, cuda or cuda:N")
+    if not is_device_name(name):
+        raise CaeError(f"device {requested!r} is unknown; use auto, cpu, cuda or cuda:N")
     return name
 
 

@@ -6,6 +6,8 @@ import os
 def prepare() -> None:
     """Sets defaults for variables that the user has not set; must run before the first import of torch.
 
+    Only commands call this. In a program that imports the package, the environment belongs to the program.
+
     Threads that wait for work spin for a while before they sleep. By GNU OpenMP's default, two processes on the same
     processors slow each other down seven times. The shorter time here costs a single process less than a tenth on small
     pictures, and nothing on large ones.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import html
 import itertools
+import re
 import string
 import urllib.parse
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from starlette.applications import Starlette
@@ -26,11 +26,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..errors import CaeError
 from ..format import container
 from ..format.sources import open_source
+from ..runtime.resources import package_folder
 from . import levels
-from .library import Library, PictureFile
+from .library import Library, PictureFile, displayable
 from .store import OpenPicture, PictureStore
 
-STATIC_FOLDER = Path(__file__).with_name("static")
+STATIC_FOLDER = package_folder("serve/static")
 DECODING_MAX = 2
 """Requests that decode at the same time."""
 WAITING_MAX = 64
@@ -75,6 +76,7 @@ class Viewer:
         self._store.request_overview(picture)
         width, height = picture.reader.size
         values = {"name": file.name, "width": width, "height": height, "degrees": picture.degrees}
+        values["tiles"] = "opaque" if len(picture.reader.mode) in (2, 4) else "picture"
         back = '<a href="../../">All pictures</a>\n' if len(self._library) > 1 else ""
         page = string.Template((STATIC_FOLDER / "viewer.html").read_text(encoding="utf-8"))
         return HTMLResponse(page.substitute({key: html.escape(str(value)) for key, value in values.items()}, back=back))
@@ -83,7 +85,7 @@ class Viewer:
         _, picture = await self._find(request)
         return Response(levels.descriptor(picture.reader.size), media_type="application/xml")
 
-    async def tile(self, request: Request) -> Response:
+    async def tile(self, request: Request, *, on_checks: bool = False) -> Response:
         file, picture = await self._find(request)
         size, level = picture.reader.size, request.path_params["level"]
         region = levels.tile_region(size, level, request.path_params["column"], request.path_params["row"])
@@ -91,12 +93,16 @@ class Viewer:
             raise HTTPException(404)
         factor = levels.reduction(size, level)
         headers = {"ETag": f'"{picture.version}"', "Cache-Control": "no-cache"}
-        if request.headers.get("If-None-Match") == headers["ETag"]:
+        if _matches(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
-        png = await self._in_turn(request, lambda: self._store.tile(file.path, picture, region, factor))
+        png = await self._in_turn(request, lambda: self._store.tile(file.path, picture, region, factor, on_checks=on_checks))
         if png is None:
             raise HTTPException(503, "the overview is not ready yet", {"Retry-After": "1"})
         return Response(png, media_type="image/png", headers=headers)
+
+    async def opaque_tile(self, request: Request) -> Response:
+        """Answers with a tile on a checkerboard: pages draw tiles of several levels over each other."""
+        return await self.tile(request, on_checks=True)
 
     async def overview(self, request: Request) -> Response:
         _, picture = await self._find(request)
@@ -158,6 +164,8 @@ def create_application(library: Library, store: PictureStore, hosts: Sequence[st
             Route(f"{picture}/", viewer.page),
             Route(f"{picture}/picture.dzi", viewer.descriptor),
             Route(f"{picture}/picture_files/{{level:short}}/{{column:short}}_{{row:short}}.png", viewer.tile),
+            Route(f"{picture}/opaque.dzi", viewer.descriptor),
+            Route(f"{picture}/opaque_files/{{level:short}}/{{column:short}}_{{row:short}}.png", viewer.opaque_tile),
             Route(f"{picture}/overview.png", viewer.overview),
             Route(f"{picture}/progress.json", viewer.progress),
             Route(f"{picture}/thumbnail.png", viewer.thumbnail),
@@ -193,11 +201,20 @@ async def _report_http_error(_: Request, error: Exception) -> Response:
     return PlainTextResponse(error.detail, error.status_code, error.headers)
 
 
+def _matches(request: Request, tag: str) -> bool:
+    """Returns True if a request's If-None-Match is `*` or lists a tag, weak or strong."""
+    listed = ",".join(request.headers.getlist("If-None-Match"))
+    return listed.strip() == "*" or tag in re.findall('"[^"]*"', listed)
+
+
 def _index_page(files: dict[str, PictureFile]) -> str:
     entries = "\n".join(_entry(key, file) for key, file in itertools.islice(files.items(), LISTED_MAX))
     count = f"{len(files)} pictures" if len(files) <= LISTED_MAX else f"The first {LISTED_MAX} of {len(files)} pictures"
     page = string.Template((STATIC_FOLDER / "index.html").read_text(encoding="utf-8"))
-    return page.substitute(count=count if files else "There are no pictures here yet.", entries=entries)
+    return page.substitute(
+        count=count if files else "There are no .cae files here yet; cae-encode makes them.",
+        entries=entries,
+    )
 
 
 def _entry(key: str, file: PictureFile) -> str:
@@ -222,4 +239,4 @@ def _format_bytes(size: int) -> str:
 
 def _message_without_path(error: Exception, file: PictureFile) -> str:
     """Returns an error's message without the folders of the file."""
-    return str(error).replace(str(file.path), file.name)
+    return displayable(str(error).replace(str(file.path), file.name))

@@ -21,7 +21,10 @@ RESCAN_INTERVAL = 2.0
 
 
 class PictureFile(NamedTuple):
-    """A file: the name shown for it, its path, and the named file or folder that led to it."""
+    """A file: the name shown for it, its path, and the named file or folder that led to it.
+
+    In the name, bytes that are not UTF-8 are replaced.
+    """
 
     name: str
     path: Path
@@ -49,7 +52,7 @@ class Library:
         self._roots = [path.absolute() for path in roots]
         for path in self._roots:
             if not (path.is_dir() or path.is_file()):
-                raise CaeError(f"{path}: there is no such file or folder")
+                raise CaeError(f"{path}: no such file or folder")
         self._files: dict[str, PictureFile] = {}
         self._scanned_at = -math.inf
 
@@ -74,14 +77,23 @@ class Library:
 
 def _walk(root: Path) -> Iterator[PictureFile]:
     if root.is_file():
-        yield PictureFile(root.name, root, root)
+        yield PictureFile(displayable(root.name), root, root)
         return
     for folder, subfolders, names in os.walk(root):
         subfolders.sort()
         for name in sorted(names):
             if name.lower().endswith(CODED_SUFFIX):
                 path = Path(folder, name)
-                yield PictureFile(str(path.relative_to(root.parent)), path, root)
+                yield PictureFile(displayable(str(path.relative_to(root.parent))), path, root)
+
+
+def displayable(name: str) -> str:
+    """Replaces the bytes of a file name that are not UTF-8.
+
+    >>> displayable("caf\\udce9.cae") == "caf\\ufffd.cae"
+    True
+    """
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _key(path: Path) -> str:

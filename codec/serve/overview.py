@@ -107,19 +107,23 @@ class Overview:
             x, y = (2 * column + 1) * width // (2 * columns), (2 * row + 1) * height // (2 * rows)
             patch = self._picture.read((x, y, min(_PATCH_SIDE, width - x), min(_PATCH_SIDE, height - y)), 1 / REDUCTION)
             patch = converted(patch, self._picture.depth, 8)
-            colours[row, column] = patch.reshape(-1, colours.shape[2]).mean(0)
+            colours[row, column] = reduce_repeatedly(patch.reshape(*patch.shape[:2], -1), _PATCH_SIDE // REDUCTION)[0, 0]
             yield True
         size = self.pixels.shape[1::-1]
-        planes = [Image.fromarray(plane).resize(size, Image.Resampling.BICUBIC) for plane in np.moveaxis(colours, -1, 0)]
-        self.pixels[:] = np.stack(planes, -1)
+        # Pillow weights colours by alpha
+        image = Image.fromarray(colours[..., 0] if colours.shape[2] == 1 else colours)
+        self.pixels[:] = np.asarray(image.resize(size, Image.Resampling.BICUBIC)).reshape(self.pixels.shape)
         self.changes += 1
 
 
 def reduce_repeatedly(pixels: np.ndarray, factor: int) -> np.ndarray:
-    """Averages (h, w, channels) over squares whose side is a power of two, at most REDUCTION at a time."""
+    """Averages (h, w, channels) over squares whose side is a power of two, at most REDUCTION at a time.
+
+    In 2 and 4 channels the last is alpha, by which colours are weighted.
+    """
     while factor > 1:
         step = min(factor, REDUCTION)
-        pixels, factor = reduce(pixels, step), factor // step
+        pixels, factor = reduce(pixels, step, has_alpha=pixels.shape[2] in (2, 4)), factor // step
     return pixels
 
 

@@ -28,6 +28,9 @@ DECODED_MAX = (4 * (levels.TILE_SIDE + 2 * levels.OVERLAP)) ** 2
 """Most pixels that are decoded for a tile. Tiles that show more wait for the overview."""
 THUMBNAIL_SIDE = 320
 """Longest side of a thumbnail in pixels."""
+CHECK_SIDE = 8
+"""Side in pixels of the squares on which transparent pictures are shown."""
+CHECK_GRAYS = 102, 153
 PROFILE_MAX = 2**20
 """Largest ICC profile, in bytes, that is put into each tile."""
 _DEGREES = {3: 180, 6: 90, 8: 270}
@@ -104,8 +107,10 @@ class PictureStore:
         if picture.overview.done < 1:
             self._builder.request(picture.overview)
 
-    def tile(self, path: Path, picture: OpenPicture, region: Region, factor: int) -> bytes | None:
+    def tile(self, path: Path, picture: OpenPicture, region: Region, factor: int, *, on_checks: bool = False) -> bytes | None:
         """Returns a region at 1 / `factor` of its size as a PNG file; None if it is so large that it waits for the overview.
+
+        With `on_checks`, transparent pixels show a checkerboard, so that nothing beneath the tile shines through.
 
         Raises:
             CaeError: if the overview cannot be built since the file is damaged.
@@ -115,12 +120,18 @@ class PictureStore:
                 raise picture.overview.error
             self.request_overview(picture)
             return None
-        key = path, picture.version, region, factor
-        return self._cached(key, lambda: picture.encode_png(picture.read(region, factor)))
+        key = path, picture.version, region, factor, on_checks
+
+        def make() -> bytes:
+            pixels = picture.read(region, factor)
+            corner = region[0] // factor, region[1] // factor
+            return picture.encode_png(put_on_checks(pixels, corner) if on_checks else pixels)
+
+        return self._cached(key, make)
 
     def overview(self, picture: OpenPicture) -> bytes:
-        """Returns the small overview, finished or not, as a PNG file."""
-        return picture.encode_png(picture.overview.small())
+        """Returns the small overview, finished or not, as a PNG file; transparent pixels show a checkerboard."""
+        return picture.encode_png(put_on_checks(picture.overview.small(), (0, 0)))
 
     def thumbnail(self, path: Path) -> bytes:
         """Returns a small upright picture as a PNG file, from the overview if the picture takes long to decode."""
@@ -136,6 +147,23 @@ class PictureStore:
     def _cached(self, key: tuple[object, ...], make: Callable[[], bytes]) -> bytes:
         with self._builder.paused():
             return bytes(self._tiles.get(key, lambda: memoryview(make())))
+
+
+def put_on_checks(pixels: np.ndarray, corner: tuple[int, int]) -> np.ndarray:
+    """Puts a picture (h, w, 1 to 4) uint8 on a checkerboard: (h, w, 1 or 3), opaque.
+
+    Args:
+        pixels: the picture, or a part of it.
+        corner: x and y of its first pixel, so that the squares of neighbours meet.
+    """
+    if pixels.shape[2] in (1, 3):
+        return pixels
+    height, width = pixels.shape[:2]
+    rows = (corner[1] + np.arange(height)) // CHECK_SIDE
+    columns = (corner[0] + np.arange(width)) // CHECK_SIDE
+    checks = np.where((rows[:, None] + columns) % 2, *CHECK_GRAYS)[..., None]
+    colours, alpha = pixels[..., :-1].astype(np.uint32), pixels[..., -1:].astype(np.uint32)
+    return ((colours * alpha + checks * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
 def _is_quick(region: Region) -> bool:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..errors import CaeError
+from ..errors import CaeError, extra_advice
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,7 +74,7 @@ def _library():
     try:
         import pytorch_msssim
     except ImportError:
-        raise CaeError("this loss needs pytorch-msssim; install the extra: pip install 'cae-codec[train]'") from None
+        raise CaeError(f"this loss needs pytorch-msssim; {extra_advice('train')}") from None
     return pytorch_msssim
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import CaeError
+from ..errors import UsageError
 from ..format.geometry import HYPER_STRIDE
 from ..options import REDUCTIONS
 from ..runtime.atomic_write import check_target
@@ -100,10 +100,10 @@ class Options:
         return -(-self.distortion.side * (self.reduced or 1) // self.side_step) * self.side_step
 
     def check(self) -> None:
-        """Raises CaeError for the first rule that the options break."""
+        """Raises UsageError for the first rule that the options break."""
         for broken, message in self._rules():
             if broken:
-                raise CaeError(message)
+                raise UsageError(message)
         if self.export is not None:
             check_target(self.export)
 

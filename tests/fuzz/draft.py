@@ -10,6 +10,7 @@ from codec.format import container
 from codec.format.geometry import Rect
 from codec.format.header import SECTIONS_MAX, TILE_UNIT, Header, Kind, Plane
 from codec.format.payload import WORD, length_min, lossless_length
+from codec.format.sections import split_length
 from codec.options import DEPTHS
 
 FIELDS = ("magic", "version", "channels", "quality", "flags", "width", "height", "tile", "count", "model")
@@ -118,8 +119,9 @@ def dissect(data: bytes) -> Draft:
             break
         name, claimed = _SECTION.unpack_from(data, at)
         at += _SECTION.size + _CRC.size
-        draft.sections.append(Section(name, claimed, data[at : at + claimed]))
-        at += claimed
+        length = split_length(claimed)[1]
+        draft.sections.append(Section(name, claimed, data[at : at + length]))
+        at += length
     for _ in range(min(draft.wanted, PARTS_MAX)):
         if at + _ENTRY.size + _CRC.size > len(data):
             break

@@ -8,14 +8,17 @@ import contextlib
 import logging
 import os
 import queue
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from ...cli.messages import print_message
 from ...cli.standard_streams import STREAM
-from ...errors import CaeError
+from ...errors import CaeError, extra_advice
+from .progress import DELAY
 from .remote import RemoteWork, find_problem, run_task
 from .task import Outcome, Task, Work
 
@@ -72,7 +75,8 @@ def run_tasks(
     """
     address = arguments.scheduler
     with _connect(address, connect_timeout) as client:
-        cluster = _Cluster(client, address, RemoteWork.pack(work), worker_timeout)
+        shows_waiting = not arguments.quiet and sys.stderr is not None and sys.stderr.isatty()
+        cluster = _Cluster(client, address, RemoteWork.pack(work), worker_timeout, shows_waiting=shows_waiting)
         Path(arguments.output).mkdir(parents=True, exist_ok=True)
         # inputs that are missing here fail one by one
         cluster.check_workers([*filter(os.path.exists, arguments.inputs), arguments.output])
@@ -90,14 +94,21 @@ def run_tasks(
 class _Cluster:
     """The workers behind a scheduler, for one command's work."""
 
-    def __init__(self, client: Client, address: str, remote_work: RemoteWork, worker_timeout: float) -> None:
+    def __init__(
+        self, client: Client, address: str, remote_work: RemoteWork, worker_timeout: float, *, shows_waiting: bool
+    ) -> None:
+        self._shows_waiting = shows_waiting
         self._client, self._address, self._work = client, address, remote_work
         self._worker_timeout, self._workers_seen = worker_timeout, time.monotonic()
 
     def check_workers(self, paths: Sequence[str]) -> None:
         """Waits for the first worker; raises CaeError where a worker cannot do the work on files in these places."""
+        begun, announced = time.monotonic(), not self._shows_waiting
         while not self._has_workers():
             time.sleep(0.1)
+            if not announced and time.monotonic() - begun > DELAY:
+                announced = True
+                print_message(f"waiting for workers of {self._address}, at most {self._worker_timeout:.0f} s")
         with self._converted_errors():
             answers = self._client.run(find_problem, self._work, paths, on_error="return")
         for address, answer in answers.items():
@@ -176,7 +187,7 @@ def _connect(address: str, timeout: float) -> Iterator[Client]:
     try:
         from distributed import Client
     except ModuleNotFoundError:
-        raise CaeError("--scheduler needs the package distributed: pip install 'cae-codec[dask]'") from None
+        raise CaeError(f"--scheduler needs the package distributed; {extra_advice('dask')}") from None
     for name in logging.root.manager.loggerDict:
         if name.startswith("distributed"):  # errors are reported here, in one line; some of these have levels of their own
             logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
+from ...cli.standard_streams import open_input
 from ...errors import CaeError
 from .task import Outcome, Task, Tools, Work
 
@@ -94,15 +95,17 @@ class TaskPool:
             task.target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CaeError(f"{task.target.parent}: {error.strerror or error}") from None
-        pixels = self._work.count_pixels(task.source)
-        is_large = pixels >= self._large
-        with self._budget.reserve(self._budget_size if is_large else pixels):
-            self._check()
-            start = time.monotonic()
-            summary = self._work.run(task, self._all_tools if is_large else self._shared_tools)
-            return Outcome(summary, time.monotonic() - start)
+        with open_input(str(task.source)) as source:
+            pixels = self._work.count_pixels(source)
+            is_large = pixels >= self._large
+            with self._budget.reserve(self._budget_size if is_large else pixels):
+                self._check()
+                start = time.monotonic()
+                tools = self._all_tools if is_large else self._shared_tools
+                summary = self._work.run(Task(source, task.target), tools)
+                return Outcome(summary, time.monotonic() - start)
 
-    def track_bands(self, bands: Iterator[np.ndarray], pixels: int, name: str, *, ahead: bool = False) -> Iterator[np.ndarray]:
+    def track_bands(self, bands: Iterator[np.ndarray], pixels: int, name: str) -> Iterator[np.ndarray]:
         """See `ProgressMonitor`."""
         for band in bands:
             self._check()
@@ -110,7 +113,7 @@ class TaskPool:
             self._count_pixels(band.shape[0] * band.shape[1])
 
     @contextlib.contextmanager
-    def track_search(self, pixels: int | None, name: str) -> Iterator[Callable[[float], None]]:
+    def track_work(self, pixels: int | None, name: str) -> Iterator[Callable[[float], None]]:
         """See `ProgressMonitor`."""
         yield lambda _: self._check()
         self._count_pixels(pixels or 0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +17,14 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 DELAY = 2.0
-"""Seconds before a bar appears."""
+"""Seconds from a command's start, with its imports, to the first bar."""
+_DELAY_MIN = 0.3
+"""Seconds of work for which no bar appears."""
+_started = time.monotonic()
+
+
+def _remaining_delay() -> float:
+    return max(_DELAY_MIN, DELAY - (time.monotonic() - _started))
 
 
 class FilesBar:
@@ -24,10 +33,10 @@ class FilesBar:
     Args:
         files: number of files.
         quiet: show nothing.
-        delay: seconds before the bar appears.
+        delay: seconds before the bar appears; None for what remains of `DELAY`.
     """
 
-    def __init__(self, files: int, quiet: bool, delay: float = DELAY) -> None:
+    def __init__(self, files: int, quiet: bool, delay: float | None = None) -> None:
         bar_format = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} files{postfix}, {remaining} left"
         self._context = _open_bar(quiet, delay, total=files, unit="file", bar_format=bar_format)
         self._start, self._pixels = time.monotonic(), 0
@@ -57,30 +66,21 @@ class PictureBar:
 
     Args:
         quiet: show nothing.
-        delay: seconds before the bar appears.
+        delay: seconds before the bar appears; None for what remains of `DELAY`.
     """
 
-    def __init__(self, quiet: bool, delay: float = DELAY) -> None:
+    def __init__(self, quiet: bool, delay: float | None = None) -> None:
         self._quiet, self._delay = quiet, delay
 
-    def track_bands(self, bands: Iterable[np.ndarray], pixels: int, name: str, *, ahead: bool = False) -> Iterator[np.ndarray]:
-        """Passes on the bands and counts their pixels.
-
-        With `ahead`, the consumer takes several bands before it works on them. They count once it returns after a while.
-        """
-        taken = 0
+    def track_bands(self, bands: Iterable[np.ndarray], pixels: int, name: str) -> Iterator[np.ndarray]:
+        """Passes on the bands and counts their pixels."""
         with self._open(pixels, name) as bar:
             for band in bands:
-                taken += band.shape[0] * band.shape[1]
-                start = time.monotonic()
-                if not ahead:
-                    bar.update(taken / 1e6 - bar.n)
+                bar.update(band.shape[0] * band.shape[1] / 1e6)
                 yield band
-                if ahead and time.monotonic() - start > 0.1:
-                    bar.update(taken / 1e6 - bar.n)
 
     @contextlib.contextmanager
-    def track_search(self, pixels: int | None, name: str) -> Iterator[Callable[[float], None]]:
+    def track_work(self, pixels: int | None, name: str) -> Iterator[Callable[[float], None]]:
         """Gives a function that counts pixels, on any thread; `pixels` is None where the sum is unknown."""
         lock = threading.Lock()
 
@@ -100,11 +100,21 @@ class PictureBar:
         return _open_bar(self._quiet, self._delay, total=total, desc=one_line(name), unit="MP", bar_format=bar_format)
 
 
+def _shape() -> dict[str, int]:
+    """Returns tqdm's options for a terminal that does not know its size, where it would show nothing; else none."""
+    try:
+        known = os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except (AttributeError, OSError, ValueError):  # standard error is no terminal, or no file
+        known = True
+    return {} if known else {"ncols": 80, "nrows": 24}
+
+
 @contextlib.contextmanager
-def _open_bar(quiet: bool, delay: float, **options: Any) -> Iterator[tqdm]:
+def _open_bar(quiet: bool, delay: float | None, **options: Any) -> Iterator[tqdm]:
     """Gives a bar that a thread redraws every second, since one step may take long."""
     from tqdm import tqdm
 
+    delay = _remaining_delay() if delay is None else delay
     ended = threading.Event()
 
     def refresh() -> None:
@@ -113,7 +123,7 @@ def _open_bar(quiet: bool, delay: float, **options: Any) -> Iterator[tqdm]:
             bar.refresh()
             pause = 1
 
-    with tqdm(delay=delay, disable=quiet or None, leave=False, **options) as bar:
+    with tqdm(delay=delay, disable=quiet or None, leave=False, **_shape(), **options) as bar:
         if not bar.disable:
             threading.Thread(target=refresh, daemon=True).start()
         try:

@@ -96,9 +96,6 @@ def _collect_warnings() -> None:
 @functools.lru_cache(maxsize=4)
 def _create_pool(remote_work: RemoteWork, tasks: int) -> TaskPool:
     """Creates a pool for so many tasks at a time. Its weights stay loaded."""
-    from ...runtime import environment
-
-    environment.prepare()
     from ...runtime.threads import thread_count
 
     work = remote_work.unpack()

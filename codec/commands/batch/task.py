@@ -43,14 +43,11 @@ class Outcome:
 class ProgressMonitor(Protocol):
     """Follows the work on one picture at a time."""
 
-    def track_bands(self, bands: Iterator[np.ndarray], pixels: int, name: str, *, ahead: bool = False) -> Iterator[np.ndarray]:
-        """Passes on the bands of the picture `name` and counts their pixels, `pixels` in all.
+    def track_bands(self, bands: Iterator[np.ndarray], pixels: int, name: str) -> Iterator[np.ndarray]:
+        """Passes on the bands of the picture `name` and counts their pixels, `pixels` in all."""
 
-        `ahead` says that the consumer works on several bands at a time.
-        """
-
-    def track_search(self, pixels: int | None, name: str) -> AbstractContextManager[Callable[[float], None]]:
-        """Gives a function that counts searched pixels, on any thread; `pixels` is None where their sum is unknown."""
+    def track_work(self, pixels: int | None, name: str) -> AbstractContextManager[Callable[[float], None]]:
+        """Gives a function that counts pixels that are done, on any thread; `pixels` is None where their sum is unknown."""
 
 
 class Tools:
@@ -85,6 +82,9 @@ class Work(Protocol):
     arguments: argparse.Namespace
     suffix: str
     """Suffix of output files that are not named by the user."""
+
+    def check_output(self, name: str) -> None:
+        """Raises UsageError if a file of this name, or of this format, cannot be written."""
 
     def accepts(self, path: Path) -> bool:
         """Returns True if a file found in a folder is an input, by its name."""

@@ -12,3 +12,4 @@ from .writing import check_format as check_format
 from .writing import check_output_size as check_output_size
 from .writing import is_streamed as is_streamed
 from .writing import write_bands as write_bands
+from .writing import write_picture as write_picture

@@ -10,10 +10,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image
 
 from ...errors import CaeError
-from ..files import pillow_limit
+from ..opening import open_image, prepare_pixels
 from ..picture import from_pillow
 from ..samples import converted, output_depth, type_of
 
@@ -82,7 +81,8 @@ def rows_at_once(width: int, unit: int = 1) -> int:
 
 def decode_small_file(parts: Iterable[bytes], kind: str) -> np.ndarray:
     """Decodes an image file in memory as files that are read whole: (rows, width, channels) uint8."""
-    with pillow_limit(2**62), Image.open(io.BytesIO(b"".join(parts)), formats=(kind,)) as image:
+    with open_image(io.BytesIO(b"".join(parts)), (kind,)) as image:
+        prepare_pixels(image)
         return from_pillow(image).pixels
 
 

@@ -13,8 +13,11 @@ import numpy as np
 from PIL import Image
 
 from ...errors import CaeError
-from ..files import pillow_limit
+from ...format.limits import PIXELS_MAX, check_size
+from ..colour_space import read_png_colour_space
+from ..files import warn_of_frames
 from ..metadata import read_metadata
+from ..opening import open_image
 from ..picture import mode_for
 from .bands import READ_SIZE, BandSource, Layout, NotStreamableError, decode_small_file, map_ahead, regroup, rows_at_once
 
@@ -22,6 +25,10 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _IHDR = struct.Struct(">IIBBBBB")
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Channels of each colour type."""
+_PASSES = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+"""Passes of interlaced files: their first row and column, and the steps from row to row and from column to column."""
+_OF_FRAMES = (b"acTL", b"fcTL", b"fdAT")
+"""Chunks of animations, besides the still image."""
 _OTHER_BYTES_MAX = 2**26
 """Most bytes of all chunks that hold no pixels."""
 _HIGH_BIT_DEPTH = 16
@@ -56,8 +63,8 @@ def _chunks(file: BinaryIO, start: int = 8) -> Iterator[_Chunk]:
         start += 12 + length
 
 
-def open_bands(_path: Path, file: BinaryIO, _image: Image.Image) -> BandSource:
-    """Opens a PNG file that is neither interlaced nor animated."""
+def open_bands(path: Path, file: BinaryIO, image: Image.Image) -> BandSource:
+    """Opens a PNG file; of 8 bits, only one that is neither interlaced nor animated. An animated one shows its still image."""
     file.seek(16)
     width, height, bits, colour, *_, interlaced = _IHDR.unpack(file.read(_IHDR.size))
     others, pixels = [], []
@@ -66,23 +73,28 @@ def open_bands(_path: Path, file: BinaryIO, _image: Image.Image) -> BandSource:
         if chunk.name == b"IDAT":
             pixels.append(chunk)
             continue
-        if chunk.name == b"acTL":
+        if chunk.name == b"acTL" and bits != _HIGH_BIT_DEPTH:
             raise NotStreamableError("it is animated")
+        if chunk.name in _OF_FRAMES:
+            continue
         total += chunk.length
         if total > _OTHER_BYTES_MAX:
             raise NotStreamableError("it holds much besides pixels")
         file.seek(chunk.start - 8)
         others.append((chunk.name, len(pixels), file.read(chunk.length + 12)))
-    if interlaced:
+    if interlaced and bits != _HIGH_BIT_DEPTH:
         raise NotStreamableError("it is interlaced")
+    if interlaced:
+        check_size(width, height, PIXELS_MAX, " for an interlaced file, which is read whole", bits)
+    warn_of_frames(path, image)
     # a picture of one pixel with everything else that this file holds
     small = [_SIGNATURE, make_chunk(b"IHDR", _IHDR.pack(1, 1, bits, colour, 0, 0, 0))]
     small += [whole for name, after, whole in others if not after and name != b"IHDR"]
     small += [make_chunk(b"IDAT", zlib.compress(bytes(1 + max(1, _CHANNELS[colour] * bits // 8))))]
     small += [whole for _, after, whole in others if after]
-    with pillow_limit(1), Image.open(io.BytesIO(b"".join(small)), formats=("PNG",)) as one:
+    with open_image(one_file := io.BytesIO(b"".join(small)), ("PNG",)) as one:
         one.load()
-        channels, metadata = len(mode_for(one)), read_metadata(one)
+        channels, metadata = len(mode_for(one)), read_metadata(one) | read_png_colour_space(one_file)
     palette = b"".join(whole for name, _, whole in others if name in (b"PLTE", b"tRNS"))
     row_format = _RowFormat(width, bits, colour, palette)
     if bits == _HIGH_BIT_DEPTH:
@@ -92,7 +104,7 @@ def open_bands(_path: Path, file: BinaryIO, _image: Image.Image) -> BandSource:
         height,
         channels,
         metadata,
-        _bands(file, pixels, row_format, height),
+        _interlaced(file, pixels, row_format, height) if interlaced else _bands(file, pixels, row_format, height),
         _HIGH_BIT_DEPTH if bits == _HIGH_BIT_DEPTH else 8,
     )
 
@@ -158,12 +170,30 @@ def _bands(file: BinaryIO, chunks: list[_Chunk], row_format: _RowFormat, height:
     inflated.finish()
 
 
+def _interlaced(file: BinaryIO, chunks: list[_Chunk], row_format: _RowFormat, height: int) -> Iterator[np.ndarray]:
+    """Yields an interlaced picture whole."""
+    inflated = _Inflated(file, chunks)
+    pixels = None
+    for top, left, down, across in _PASSES:
+        rows, columns = len(range(top, height, down)), len(range(left, row_format.width, across))
+        if not rows or not columns:
+            continue
+        part = row_format._replace(width=columns)
+        data = np.frombuffer(inflated.take(rows * (part.row_bytes + 1)), np.uint8).reshape(rows, -1)
+        samples = part.to_pixels(_undo_filters(data, part.pixel_bytes))
+        if pixels is None:
+            pixels = np.empty((height, row_format.width, samples.shape[2]), samples.dtype)
+        pixels[top::down, left::across] = samples
+    inflated.finish()
+    yield pixels
+
+
 def _undo_filters(rows: np.ndarray, pixel_bytes: int) -> np.ndarray:
     """Undoes the filters of rows (rows, 1 + bytes), each of which begins with its filter: (rows, bytes)."""
     if pixel_bytes <= 4:
         # the pixels of a picture of 8 bits
         small = _small(rows, (rows.shape[1] - 1) // pixel_bytes, 8, {1: 0, 2: 4, 3: 2, 4: 6}[pixel_bytes])
-        with pillow_limit(2**62), Image.open(io.BytesIO(b"".join(small)), formats=("PNG",)) as image:
+        with open_image(io.BytesIO(b"".join(small)), ("PNG",)) as image:
             return np.asarray(image).reshape(len(rows), -1)
     # filters work on each byte of a pixel by itself, so a pixel of 6 or 8 bytes is two of 3 or 4
     half = pixel_bytes // 2

@@ -18,6 +18,7 @@ from ...errors import CaeError
 from ...format.limits import PIXELS_MAX, bytes_of
 from .. import files, picture
 from ..bit_depth import from_start, is_high_bit_depth
+from ..opening import load_other_plugins, open_image
 from ..picture import Picture
 from . import npy, png, pnm, tiff
 from .bands import BandSource, NotStreamableError
@@ -78,22 +79,20 @@ def _open(path: Path, file: BinaryIO, file_format: _Format, pixels_max: int | No
     """Opens a file of a format that can be streamed. This function alone decides whether it is."""
     if file_format is _NPY:
         return _checked(npy.open_bands(path, file, None), pixels_max)
-    with files.pillow_limit(2**62):
-        image = _open_image(file, file_format)
-        is_high = image is None or is_high_bit_depth(image)
-        advice = ""
-        if image is None or is_high or image.width * image.height > whole_max:
-            position = file.tell()
-            try:
-                return _checked(file_format.open_bands(path, file, image), pixels_max)
-            except NotStreamableError as error:
-                if image is None:
-                    raise UnidentifiedImageError from None
-                advice = f" for a file that is read whole, as {error}; other {STREAMABLE}"
-                file.seek(position)
+    image = _open_image(file, file_format)
+    is_high = image is None or is_high_bit_depth(image)
+    advice = ""
+    if image is None or is_high or image.width * image.height > whole_max:
+        position = file.tell()
+        try:
+            return _checked(file_format.open_bands(path, file, image), pixels_max)
+        except NotStreamableError as error:
+            if image is None:
+                raise UnidentifiedImageError from None
+            advice = f" for a file that is read whole, as {error}; other {STREAMABLE}"
+            file.seek(position)
     limit = PIXELS_MAX if pixels_max is None else pixels_max
-    with files.pillow_limit(limit):
-        return _from_picture(files.read_opened(image, path, limit, advice, is_high))
+    return _from_picture(files.read_opened(image, path, limit, advice, is_high))
 
 
 def _find_format(file: BinaryIO) -> _Format | None:
@@ -105,7 +104,7 @@ def _find_format(file: BinaryIO) -> _Format | None:
 def _open_image(file: BinaryIO, file_format: _Format) -> Image.Image | None:
     """Opens a file with Pillow; returns None for a TIFF file that Pillow does not know."""
     try:
-        return Image.open(file, formats=(file_format.name,))
+        return open_image(file, (file_format.name,))
     except UnidentifiedImageError:
         if file_format is _TIFF:
             return None
@@ -142,6 +141,7 @@ def from_pillow(image: Image.Image) -> Picture:
         and image.tile
         and not image.mode.startswith("I;16")
         and image.fp
+        and image.tell() == 0  # of several frames, pieces are read of the first alone
         and is_high_bit_depth(image)
     ):
         return picture.from_pillow(image)
@@ -150,17 +150,18 @@ def from_pillow(image: Image.Image) -> Picture:
         if file_format is None:
             return picture.from_pillow(image)
         path = Path(image.filename or "image")
-        try:
-            with files.reading_errors(path):
+        with files.reading_errors(path):
+            try:
                 source = file_format.open_bands(path, file, _open_image(file, file_format))
-                pixels = np.concatenate(list(source.bands))
-        except NotStreamableError as error:
-            raise CaeError(f"the image has more than 8 bits a channel and cannot be taken by pieces, as {error}") from None
+            except NotStreamableError as error:
+                raise CaeError(f"it has more than 8 bits a channel and cannot be read in bands, as {error}") from None
+            pixels = np.concatenate(list(source.bands))
     return dataclasses.replace(picture.from_array(pixels), metadata=dict(source.metadata), own_depth=source.own_depth)
 
 
 def suffixes() -> frozenset[str]:
     """Returns the suffixes of image files that can be read, in lower case; those of coded files are left out."""
+    load_other_plugins()
     readers = {kind for kind, (factory, _) in Image.OPEN.items() if not _is_stub(factory)}
     known = Image.registered_extensions().items()
     return frozenset(suffix for suffix, kind in known if kind in readers and kind != "CAE") | {".npy"}
@@ -174,7 +175,7 @@ def _is_stub(factory: object) -> bool:
 def count_pixels(path: Path) -> int:
     """Returns the pixels of an image file, by its beginning: twice as many for high bit depth, 0 where Pillow fails."""
     try:
-        with files.pillow_limit(2**62), Image.open(path) as image:
+        with open_image(path) as image:
             return image.width * image.height * bytes_of(16 if is_high_bit_depth(image) else 8)
     except Exception:  # reading the file reports it
         return 0

@@ -21,6 +21,7 @@ from PIL.TiffTags import TAGS_V2_GROUPS
 
 from ...errors import CaeError
 from ...metadata import SECTIONS
+from ..corrections import refuse_signed
 from ..files import warn_of_frames
 from ..metadata import read_metadata
 from ..picture import mode_for
@@ -50,6 +51,8 @@ def open_bands(path: Path, file: BinaryIO, image: Image.Image | None) -> BandSou
     """
     tags = _read_directory(file) if image is None else image.tag_v2
     is_high = max(tags.get(Tag.BITS, (1,))) > 8
+    if image is not None:
+        refuse_signed(image)
     if is_high:
         check_high_bit_depth(tags)
     elif tags.get(Tag.ORIENTATION, 1) != 1:
@@ -73,7 +76,9 @@ def open_bands(path: Path, file: BinaryIO, image: Image.Image | None) -> BandSou
         pieces = "tiles" if tiled else "strips"
         raise NotStreamableError(f"its {pieces} of {unit} rows are too large to be read one after another")
     if image is None:
-        metadata = {section.name: bytes(tags[section.tiff_tag]) for section in SECTIONS if section.tiff_tag in tags}
+        unknown = Image.new("L", (1, 1))
+        unknown.info |= {section.pillow_key: tags[section.tiff_tag] for section in SECTIONS if section.tiff_tag in tags}
+        metadata = read_metadata(unknown)
     else:
         warn_of_frames(path, image)
         metadata = read_metadata(image)

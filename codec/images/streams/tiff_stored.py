@@ -95,7 +95,7 @@ def check_high_bit_depth(tags: Mapping[int, Any]) -> None:
     if 3 in formats:
         raise CaeError("its samples are floating-point numbers; scale them to 0 … 65535 and save them as 16-bit integers")
     if formats != {1}:
-        raise CaeError("its samples are signed or complex numbers; save them as unsigned integers of 16 bits")
+        raise CaeError("its samples are signed or complex numbers; save them as unsigned integers of 8 or 16 bits")
     colours = _COLOURS.get(photometric)
     if colours is None:
         name = _SPACES.get(photometric, f"of number {photometric}")

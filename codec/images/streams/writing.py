@@ -9,9 +9,12 @@ from typing import BinaryIO
 import numpy as np
 
 from ...format.limits import PIXELS_MAX, check_size
+from ...metadata import EXIF_FORMATS
 from ...runtime.atomic_write import atomic_write
 from .. import files
-from ..metadata import orientation
+from ..metadata import metadata_for_pillow, orientation
+from ..orientation import upright
+from ..picture import Picture
 from . import npy, png, pnm, tiff
 from .bands import Layout, check_bands
 from .limits import STREAMABLE, WHOLE_MAX, check_band_size
@@ -46,21 +49,24 @@ def is_streamed(
         channels: 1 to 4.
         metadata: by section name.
         depth: bits of a sample.
-        whole_max: pictures of 8 bits with at most so many pixels are written whole, except `.npy` files.
+        whole_max: pictures of 8 bits with at most so many pixels are written whole, except `.npy` files; so are turned pictures
+            in formats without EXIF.
     """
     kind = check_format(path)
-    if kind == _NPY_KIND:
-        return True
     if not _can_stream(kind, channels, metadata):
         return False
-    return depth > 8 or size[0] * size[1] > whole_max
+    return kind == _NPY_KIND or depth > 8 or size[0] * size[1] > whole_max
 
 
 def _can_stream(kind: str, channels: int, metadata: Mapping[str, bytes]) -> bool:
-    if kind == "PPM" and (channels not in (1, 3) or orientation(metadata) != 1):
-        # it has no place for alpha, nor for EXIF, which says that the picture is to be turned
-        return False
-    return kind in _WRITERS
+    if kind == "PPM" and channels not in (1, 3):
+        return False  # it has no place for alpha
+    return kind in _WRITERS and not _is_to_be_turned(kind, metadata)
+
+
+def _is_to_be_turned(kind: str, metadata: Mapping[str, bytes]) -> bool:
+    """Returns True if a picture is turned upright, since nothing in the file could tell a viewer to do so."""
+    return kind not in EXIF_FORMATS and orientation(metadata) != 1
 
 
 def check_output_size(
@@ -80,7 +86,9 @@ def check_output_size(
         check_band_size(*size, pixels_max, depth)
         return
     advice = ""
-    if not _can_stream(check_format(path), channels, metadata):
+    if _is_to_be_turned(kind := check_format(path), metadata):
+        advice = f" for a {path.suffix} file of a turned picture, which is written whole; use .tif or .png"
+    elif not _can_stream(kind, channels, metadata):
         advice = f" for {path.suffix} files, which are written whole; {STREAMABLE}"
     check_size(*size, PIXELS_MAX if pixels_max is None else pixels_max, advice, depth)
 
@@ -111,8 +119,25 @@ def write_bands(
         CaeError: if the file cannot be written.
     """
     kind = check_format(path)
+    if kind == _NPY_KIND:
+        files.warn_of_omitted(path, metadata_for_pillow(metadata))
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
     sample = b"" if kind == _NPY_KIND else files.small_file(path, mode, metadata)
     layout = Layout(*size, channels, sample, threads, depth)
     with atomic_write(path) as file:
         _WRITERS[kind](file, layout, check_bands(iter(bands), layout))
+
+
+def write_picture(path: Path, picture: Picture, threads: int = 1) -> None:
+    """Writes a picture that is in memory, with the metadata that the format holds; turned upright where it has no EXIF.
+
+    Raises:
+        CaeError: if the format cannot hold the picture, or the file cannot be written.
+    """
+    if check_format(path) not in EXIF_FORMATS:
+        picture = upright(picture)
+    height, width, channels = picture.pixels.shape
+    if is_streamed(path, (width, height), channels, picture.metadata, picture.depth):
+        write_bands(path, (width, height), channels, picture.metadata, [picture.pixels], threads, picture.depth)
+    else:
+        files.write_image(path, picture)

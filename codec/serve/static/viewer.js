@@ -7,7 +7,8 @@ const { width, height, degrees } = Object.fromEntries(
 
 const viewer = OpenSeadragon({
   element,
-  tileSources: "picture.dzi",
+  // with transparent tiles, coarser ones and the overview would shine through
+  tileSources: `${element.dataset.tiles}.dzi`,
   drawer: "canvas",
   // what lies between the overview and the level that is looked at would take the server's time
   immediateRender: true,
@@ -68,7 +69,14 @@ function showPlace() {
   return [Math.round(centre.x), Math.round(centre.y), Number(zoom.toPrecision(4))].join(",");
 }
 
+// full size can be reached although the whole of a small picture is shown larger
+const allowFullSize = () => {
+  viewer.viewport.minZoomLevel = Math.min(0.9 * viewer.viewport.getHomeZoom(), fullSize());
+};
+viewer.addHandler("resize", () => viewer.world.getItemCount() && allowFullSize());
+
 viewer.addHandler("open", () => {
+  allowFullSize();
   goToAddress();
   follow();
 });

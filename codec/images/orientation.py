@@ -1,0 +1,42 @@
+"""Pictures turned upright, for formats that cannot say how a picture is to be turned."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from ..metadata import EXIF, XMP
+from .metadata import metadata_for_pillow, orientation
+from .picture import Picture
+
+
+def upright(picture: Picture) -> Picture:
+    """Returns the picture as viewers show it, without its orientation; the same if it is upright."""
+    turned = orientation(picture.metadata)
+    if turned == 1:
+        return picture
+    return dataclasses.replace(picture, pixels=_turn(picture.pixels, turned), metadata=_without_orientation(picture.metadata))
+
+
+def _turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Turns pixels (h, w, channels) that have an orientation of EXIF, 2 to 8."""
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def _without_orientation(metadata: dict[str, bytes]) -> dict[str, bytes]:
+    image = Image.new("L", (1, 1))
+    image.info |= metadata_for_pillow(metadata)
+    ImageOps.exif_transpose(image, in_place=True)
+    changed = dict(metadata)
+    for section in (EXIF, XMP):
+        if section.name in metadata:
+            changed[section.name] = image.info[section.pillow_key]
+    return changed

@@ -1,0 +1,488 @@
+"""Image files that other programs got wrong, by every door: files in bands or whole, Pillow images, and Pillow's `save`."""
+
+import dataclasses
+import importlib.util
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image, ImageCms
+
+import codec
+import codec.pillow
+from codec import CaeError
+from codec.commands.decode import main as decode
+from codec.images import streams
+from codec.images.jpeg_xl import bits_of_jpeg_xl
+from codec.images.picture import from_array
+from codec.images.streams.png import make_chunk
+from codec.images.unreadable import describe_unreadable
+
+from .conftest import DATA
+
+WEIGHTS = DATA / "tiny.safetensors"
+
+
+def by_bands(path: Path) -> np.ndarray:
+    with streams.open_picture(path, whole_max=0) as source:
+        return np.concatenate(list(source.bands)).squeeze()
+
+
+def by_file(path: Path) -> np.ndarray:
+    with streams.open_picture(path) as source:
+        return np.concatenate(list(source.bands)).squeeze()
+
+
+def by_image(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return codec.decode(codec.encode(image, lossless=True, weights=WEIGHTS), weights=WEIGHTS)
+
+
+def by_loaded_image(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        image.load()
+        return codec.decode(codec.encode(image, lossless=True, weights=WEIGHTS), weights=WEIGHTS)
+
+
+def by_save(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        image.save(buffer := io.BytesIO(), "CAE", lossless=True)
+    return codec.decode(buffer.getvalue(), weights=WEIGHTS)
+
+
+DOORS = (by_bands, by_file, by_image, by_loaded_image, by_save)
+every_door = pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
+Door = Callable[[Path], np.ndarray]
+
+
+@pytest.fixture(autouse=True)
+def tiny_weights(monkeypatch):
+    monkeypatch.setattr(codec.pillow, "ARGUMENTS", {"weights": WEIGHTS, "device": "cpu"})
+
+
+def png(
+    bits: int, colour: int, samples: np.ndarray, *, transparent: bytes = b"", interlaced: bool = False, others: bytes = b""
+):
+    """A PNG file of samples (h, w, channels); with all pixels in passes if it is interlaced."""
+    height, width, _ = samples.shape
+    passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+    rows = b""
+    for top, left, down, across in passes if interlaced else [(0, 0, 1, 1)]:
+        for row in samples[top::down, left::across] if left < width else []:
+            digits = "".join(format(sample, f"0{bits}b") for sample in row.ravel().tolist())
+            rows += b"\0" + int(digits.ljust(-(-len(digits) // 8) * 8, "0"), 2).to_bytes(-(-len(digits) // 8))
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, interlaced)
+    chunks = make_chunk(b"IHDR", header) + others
+    chunks += make_chunk(b"tRNS", transparent) if transparent else b""
+    return b"\x89PNG\r\n\x1a\n" + chunks + make_chunk(b"IDAT", zlib.compress(rows)) + make_chunk(b"IEND")
+
+
+def samples_of(bits: int, channels: int) -> np.ndarray:
+    rng = np.random.default_rng(bits)
+    return rng.integers(0, min(2**bits, 4), (11, 13, channels)) * (2 ** max(0, bits - 2) - 1 or 1) % 2**bits
+
+
+@every_door
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_transparent_level_of_gray_png(tmp_path, bits, interlaced, door):
+    gray = samples_of(bits, 1)
+    level = int(gray[0, 0, 0])
+    (tmp_path / "a.png").write_bytes(png(bits, 0, gray, transparent=level.to_bytes(2), interlaced=interlaced))
+    largest = 65535 if bits == 16 else 255
+    expected = np.concatenate([gray * largest // (2**bits - 1), (gray != level) * largest], -1)
+    assert np.array_equal(door(tmp_path / "a.png"), expected)
+
+
+@every_door
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_transparent_colour_of_png(tmp_path, bits, interlaced, door):
+    colours = samples_of(bits, 3)
+    level = tuple(colours[0, 0].tolist())
+    (tmp_path / "a.png").write_bytes(png(bits, 2, colours, transparent=struct.pack(">HHH", *level), interlaced=interlaced))
+    if bits == 16 and door in (by_loaded_image, by_save):  # Pillow has rounded them
+        with pytest.raises((CaeError, OSError), match="more than 8 bits a channel"):
+            door(tmp_path / "a.png")
+        return
+    alpha = (colours != level).any(-1, keepdims=True) * (2**bits - 1)
+    assert np.array_equal(door(tmp_path / "a.png"), np.concatenate([colours, alpha], -1))
+
+
+@pytest.mark.parametrize("door", [by_bands, by_file, by_image])
+@pytest.mark.parametrize("size", [(11, 13), (1, 1), (3, 5), (8, 8), (2, 9)])
+@pytest.mark.parametrize(("colour", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)])
+def test_interlaced_png_of_16_bits(tmp_path, colour, channels, size, door, capfd):
+    samples = np.random.default_rng(1).integers(0, 65536, (*size, channels))
+    (tmp_path / "a.png").write_bytes(png(16, colour, samples, interlaced=True))
+    assert np.array_equal(door(tmp_path / "a.png").reshape(samples.shape), samples)
+    assert capfd.readouterr().err == ""
+
+
+def test_animated_png_of_16_bits(tmp_path):
+    samples = samples_of(16, 3)
+    control = struct.pack(">IIIIIHHBB", 0, 13, 11, 0, 0, 1, 1, 0, 0)
+    others = make_chunk(b"acTL", struct.pack(">II", 2, 0)) + make_chunk(b"fcTL", control)
+    (tmp_path / "a.png").write_bytes(png(16, 2, samples, others=others))
+    for door in (by_bands, by_file, by_image):
+        with pytest.warns(RuntimeWarning, match="2 frames; only the first"):
+            assert np.array_equal(door(tmp_path / "a.png"), samples)
+
+
+def test_another_frame_than_the_first_is_not_taken_for_it(tmp_path):
+    deep = samples_of(16, 3).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", np.stack([deep, deep[::-1]]), photometric="rgb")
+    with Image.open(tmp_path / "a.tif") as image:
+        image.seek(1)
+        with pytest.raises(CaeError, match="more than 8 bits a channel"):
+            codec.encode(image, weights=WEIGHTS)
+
+
+@every_door
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"rowsperstrip": 4},
+        {"tile": (16, 16)},
+        {"compression": "lzw"},
+        {"compression": "zlib", "predictor": 2},
+        {"bigtiff": True},
+        {"byteorder": ">"},
+    ],
+    ids=str,
+)
+def test_white_is_zero(tmp_path, dtype, options, door):
+    gray = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (40, 30), dtype)
+    tifffile.imwrite(tmp_path / "a.tif", gray, photometric="miniswhite", **options)
+    if dtype is np.uint16 and options == {"byteorder": ">"} and door not in (by_bands, by_file):
+        return  # Pillow does not open it
+    assert np.array_equal(door(tmp_path / "a.tif"), np.iinfo(dtype).max - gray)
+
+
+@every_door
+@pytest.mark.parametrize("dtype", [np.int8, np.int16])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_signed_tiff_is_refused(tmp_path, dtype, channels, door):
+    tifffile.imwrite(tmp_path / "a.tif", np.full((20, 30, channels), -1, dtype), photometric="rgb" if channels == 3 else None)
+    with pytest.raises((CaeError, OSError), match=r"signed|32-bit integers|identify|that Pillow can read"):
+        door(tmp_path / "a.tif")
+
+
+def test_imagej_stack_of_one_directory(tmp_path):
+    """Above 4 GB ImageJ writes the others behind the first, without directories."""
+    text = "ImageJ=1.53t\nimages=3\nslices=3\n"
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((20, 30), np.uint16), description=text, metadata=None)
+    for door in (by_bands, by_file):
+        with pytest.warns(RuntimeWarning, match="3 frames; only the first"):
+            door(tmp_path / "a.tif")
+
+
+def raw_profile(content: str) -> bytes:
+    return make_chunk(b"tEXt", b"Raw profile type exif\0" + content.encode())
+
+
+BLOCK = Image.Exif()
+BLOCK[270] = "a cat"
+BLOCK = BLOCK.tobytes()
+HEX = BLOCK.hex()
+BAD_TEXTS = {
+    "bad digits": f"\nexif\n{len(BLOCK):8}\n{HEX[:-2]}zz\n",
+    "odd length": f"\nexif\n{len(BLOCK):8}\n{HEX[:-1]}\n",
+    "cut off": f"\nexif\n{len(BLOCK):8}\n{HEX[:20]}\n",
+    "no length": f"\nexif\n{HEX}\n",
+    "nothing": "\n",
+    "no header": f"\nexif\n{4:8}\n41424344\n",
+}
+
+
+def encoded_metadata(path: Path) -> dict[str, bytes]:
+    with Image.open(path) as image:
+        data = codec.encode(image, lossless=True, weights=WEIGHTS)
+    with codec.open(data, weights=WEIGHTS) as picture:
+        return picture.metadata
+
+
+@every_door
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("text", BAD_TEXTS.values(), ids=BAD_TEXTS)
+def test_damaged_exif_never_costs_the_picture(tmp_path, text, bits, door):
+    gray = samples_of(bits, 1)
+    (tmp_path / "a.png").write_bytes(png(bits, 0, gray, others=raw_profile(text)))
+    with pytest.warns(RuntimeWarning, match="EXIF block is damaged and left out"):
+        assert np.array_equal(door(tmp_path / "a.png"), gray[..., 0])
+    with pytest.warns(RuntimeWarning, match="EXIF block"):
+        assert encoded_metadata(tmp_path / "a.png") == {}
+
+
+def test_exif_of_a_text_is_kept(tmp_path):
+    text = f"\nexif\n{len(BLOCK):8}\n{HEX[:72]}\n{HEX[72:]}\n"
+    (tmp_path / "a.png").write_bytes(png(8, 0, samples_of(8, 1), others=raw_profile(text)))
+    assert encoded_metadata(tmp_path / "a.png") == {"exif": BLOCK}
+
+
+@pytest.mark.parametrize("tag", [34675, 700])
+@pytest.mark.parametrize("value", [60_000_000, 0xFFFFFFFF])
+@pytest.mark.parametrize(("channels", "photometric"), [(1, "minisblack"), (2, "minisblack"), (3, "rgb"), (4, "separated")])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_tag_of_a_number_in_place_of_bytes(tmp_path, tag, value, channels, photometric, dtype):
+    """The number would be taken for a length."""
+    if photometric == "separated" and dtype is np.uint16:
+        return  # not read at all
+    pixels = np.full((20, 30, channels), 7, dtype)
+    extra = {"extrasamples": ["unassalpha"]} if channels == 2 else {}
+    options = {"photometric": photometric, "extratags": [(tag, 4, 1, value, True)]} | extra
+    tifffile.imwrite(tmp_path / "a.tif", pixels.squeeze(), **options)
+    with pytest.warns(RuntimeWarning, match="damaged and left out"), streams.open_picture(tmp_path / "a.tif") as source:
+        assert source.metadata.keys() <= {"exif"} and len(np.concatenate(list(source.bands))) == 20
+
+
+def saved(image: Image.Image, **options) -> dict[str, bytes]:
+    image.save(buffer := io.BytesIO(), "CAE", lossless=True, **options)
+    with codec.open(buffer.getvalue(), weights=WEIGHTS) as picture:
+        return picture.metadata
+
+
+def test_xmp_alone_is_saved():
+    image = Image.new("RGB", (8, 8))
+    assert saved(image, xmp="<x/>") == saved(image, xmp=b"<x/>") == {"xmp ": b"<x/>"}
+    image.info["xmp"] = "<x/>"
+    assert saved(image) == {"xmp ": b"<x/>"}
+    with pytest.raises(ValueError, match="icc_profile is a int in place of bytes"):
+        saved(image, icc_profile=1000)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize("way", ["del", "clear", "set"])
+def test_deleted_positions_do_not_travel_on(kind, way):
+    exif = Image.Exif()
+    exif[270] = "a cat"
+    exif[34853] = {1: "N", 2: (52.0, 31.0, 12.0)}
+    Image.new("RGB", (16, 16)).save(buffer := io.BytesIO(), kind, exif=exif.tobytes())
+    with Image.open(buffer) as image:
+        assert 34853 in image.getexif()
+        if way == "del":
+            del image.getexif()[34853]
+        elif way == "clear":
+            image.getexif().get_ifd(34853).clear()
+        else:
+            image.getexif()[270] = "another"
+        for content in (saved(image)["exif"], codec_metadata(image)["exif"]):
+            again = Image.Exif()
+            again.load(content)
+            assert dict(again.get_ifd(34853)) == ({1: "N", 2: (52.0, 31.0, 12.0)} if way == "set" else {})
+            assert again[270] == ("another" if way == "set" else "a cat")
+
+
+def codec_metadata(image: Image.Image) -> dict[str, bytes]:
+    with codec.open(codec.encode(image, lossless=True, weights=WEIGHTS), weights=WEIGHTS) as picture:
+        return picture.metadata
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_exif_that_is_only_looked_at_stays_as_it_stands(kind):
+    Image.new("RGB", (16, 16)).save(buffer := io.BytesIO(), kind, exif=BLOCK)
+    with Image.open(buffer) as image:
+        before = codec_metadata(image)
+        dict(image.getexif())
+        assert saved(image) == before and before["exif"].removeprefix(b"Exif\0\0") == BLOCK.removeprefix(b"Exif\0\0")
+
+
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+@pytest.mark.parametrize("opener", ["path", "bytes"])
+def test_profile_of_bmp(tmp_path, opener):
+    """Pillow reads no version 5."""
+    rows = bytes(range(12)) * 2
+    offset = 14 + 124
+    header = struct.pack("<IiiHHIIiiII", 124, 4, 2, 1, 24, 0, len(rows), 0, 0, 0, 0) + bytes(16) + b"DEBM" + bytes(48)
+    header += struct.pack("<IIII", 4, 124 + len(rows), len(PROFILE), 0)
+    data = b"BM" + struct.pack("<IHHI", offset + len(rows) + len(PROFILE), 0, 0, offset) + header + rows + PROFILE
+    (tmp_path / "a.bmp").write_bytes(data)
+    with Image.open(tmp_path / "a.bmp" if opener == "path" else io.BytesIO(data)) as image:
+        assert codec_metadata(image) == {"iccp": PROFILE}
+    with streams.open_picture(tmp_path / "a.bmp") as source:
+        assert source.metadata == {"iccp": PROFILE}
+
+
+def test_profile_of_ycbcr_tiff(tmp_path):
+    """It is one for RGB, to which the pixels are converted."""
+    Image.new("YCbCr", (16, 16)).save(tmp_path / "a.tif", icc_profile=PROFILE)
+    for whole_max in (0, 2**24):
+        with streams.open_picture(tmp_path / "a.tif", whole_max=whole_max) as source:
+            assert source.metadata["iccp"] == PROFILE
+
+
+TURNS = {
+    1: lambda pixels: pixels,
+    2: np.fliplr,
+    3: lambda pixels: np.rot90(pixels, 2),
+    4: np.flipud,
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: np.rot90(pixels, 2).swapaxes(0, 1),
+    8: np.rot90,
+}
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("suffix", ["npy", "ppm", "bmp", "tga", "sgi", "pcx", "jp2"])
+@pytest.mark.parametrize("turned", TURNS)
+def test_turned_upright_where_the_format_has_no_exif(tmp_path, turned, suffix, depth):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    if depth == 16:
+        if suffix not in ("npy", "ppm"):
+            return  # 8 bits, with a warning
+        pixels = pixels * np.uint16(257)
+    exif = Image.Exif()
+    exif[274] = turned
+    data = codec.encode(pixels, lossless=True, weights=WEIGHTS, metadata={"exif": exif.tobytes()})
+    (tmp_path / "a.cae").write_bytes(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        decode([str(tmp_path / "a.cae"), str(tmp_path / f"a.{suffix}"), "--weights", str(WEIGHTS)])
+    assert np.array_equal(by_file(tmp_path / f"a.{suffix}"), TURNS[turned](pixels))
+
+
+@pytest.mark.parametrize("suffix", ["npy", "ppm", "bmp", "tga", "sgi", "pcx", "jp2"])
+@pytest.mark.parametrize("depth", [8, 16])
+def test_each_omitted_section_is_told_of(tmp_path, suffix, depth):
+    if depth == 16 and suffix not in ("npy", "ppm"):
+        return  # 8 bits, with another warning
+    picture = from_array(np.zeros((20, 30, 3), np.uint8 if depth == 8 else np.uint16))
+    sections = {"iccp": PROFILE, "exif": BLOCK, "xmp ": b"<x/>"}
+    for name, content in sections.items():
+        label = {"iccp": "ICC profile", "exif": "EXIF block", "xmp ": "XMP packet"}[name]
+        with pytest.warns(RuntimeWarning, match=f"does not take the {label}, which is left out"):
+            streams.write_picture(tmp_path / f"a.{suffix}", dataclasses.replace(picture, metadata={name: content}))
+
+
+@pytest.mark.parametrize("bits", [8, 10, 16])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_jpeg_xl_keeps_its_bits_or_says_so(tmp_path, bits, channels):
+    pytest.importorskip("pillow_jxl")
+    samples = np.random.default_rng(0).integers(0, 2**bits, (20, 30, channels)).astype(np.uint8 if bits == 8 else np.uint16)
+    path = tmp_path / "a.jxl"
+    path.write_bytes(imagecodecs.jpegxl_encode(samples.squeeze(), lossless=True, bitspersample=bits))
+    assert bits_of_jpeg_xl(path.read_bytes()) == bits
+    with streams.open_picture(path) as source:
+        pixels = np.concatenate(list(source.in_own_depth(None if bits == 8 else bits).bands))
+    assert np.array_equal(pixels.reshape(samples.shape), samples)
+    if bits > 8 and channels > 1:  # which Pillow rounds
+        for door in (by_image, by_loaded_image, by_save):
+            with pytest.raises((CaeError, OSError), match="more than 8 bits a channel"):
+                door(path)
+
+
+def test_heic_is_read(tmp_path):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    picture = Image.linear_gradient("L").convert("RGB")
+    pillow_heif.from_pillow(picture).save(tmp_path / "a.heic", quality=100)
+    assert np.abs(by_file(tmp_path / "a.heic").astype(int) - np.asarray(picture)).max() < 10
+    assert {".heic", ".heif"} <= streams.suffixes()
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (b"\0\0\0\x18ftypheic", "pip install pillow-heif"),
+        (b"\xff\x0a", "pip install pillow-jxl-plugin"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "pip install pillow-jxl-plugin"),
+        (b"%PDF-1.7", "a PDF document"),
+        (b"<?xml version='1.0'?>\n<svg xmlns=''/>", "an SVG drawing"),
+        (b"<svg/>", "an SVG drawing"),
+        (b"\x89CAE\1", "a .cae file already"),
+        (b"text", "not an image that Pillow can read"),
+    ],
+)
+def test_files_that_no_plugin_reads_are_named(monkeypatch, tmp_path, start, message):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)  # as where no package for it is installed
+    (tmp_path / "a").write_bytes(start)
+    assert message in describe_unreadable(tmp_path / "a")
+
+
+PQ = bytes((9, 16, 0, 1))
+MASTERING = struct.pack(">8HII", 34000, 16000, 13250, 34500, 7500, 3000, 15635, 16450, 10_000_000, 50)
+LIGHT = struct.pack(">II", 10_000_000, 4_000_000)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_colour_space_of_png_comes_back(tmp_path, bits, interlaced):
+    others = make_chunk(b"cICP", PQ) + make_chunk(b"mDCV", MASTERING) + make_chunk(b"cLLI", LIGHT)
+    path = tmp_path / "a.png"
+    path.write_bytes(png(bits, 2, samples_of(bits, 3), interlaced=interlaced, others=others))
+    expected = {"cicp": PQ, "mdcv": MASTERING, "clli": LIGHT}
+    assert encoded_metadata(path) == expected
+    for whole_max in (0, 2**24):
+        with streams.open_picture(path, whole_max=whole_max) as source:
+            assert source.metadata == expected
+            pixels = np.concatenate(list(source.bands))
+    streams.write_picture(tmp_path / "b.png", dataclasses.replace(from_array(pixels), metadata=expected))
+    assert encoded_metadata(tmp_path / "b.png") == expected
+    assert np.array_equal(by_file(tmp_path / "b.png"), pixels)
+    if bits == 8:
+        with pytest.warns(RuntimeWarning, match="does not take the (mastering|content)"):
+            streams.write_picture(tmp_path / "b.avif", dataclasses.replace(from_array(pixels), metadata=expected))
+        assert encoded_metadata(tmp_path / "b.avif") == {"cicp": PQ}
+        for suffix in ("jpg", "webp", "tif", "bmp", "npy"):
+            with pytest.warns(RuntimeWarning, match=r"does not take the colour space \(CICP\)"):
+                picture = dataclasses.replace(from_array(pixels), metadata={"cicp": PQ})
+                streams.write_picture(tmp_path / f"b.{suffix}", picture)
+
+
+def test_colour_space_of_avif_is_kept(tmp_path):
+    Image.new("RGB", (16, 16), "red").save(buffer := io.BytesIO(), "AVIF")
+    assert codec_metadata(Image.open(buffer)) == {}  # sRGB
+    (tmp_path / "a.avif").write_bytes(buffer.getvalue().replace(b"colrnclx\0\1\0\x0d", b"colrnclx\0\x09\0\x10"))
+    assert encoded_metadata(tmp_path / "a.avif") == {"cicp": PQ}
+    with streams.open_picture(tmp_path / "a.avif") as source:
+        assert source.metadata == {"cicp": PQ}
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_gamma_and_chromaticities_become_a_profile(tmp_path, bits, channels):
+    path = tmp_path / "a.png"
+    usual = make_chunk(b"gAMA", struct.pack(">I", 45455))
+    path.write_bytes(png(bits, channels - 1, samples_of(bits, channels), others=usual))
+    assert encoded_metadata(path) == {}
+    white, red, green, blue = (31270, 32900), (68000, 32000), (26500, 69000), (15000, 6000)  # P3
+    others = make_chunk(b"gAMA", struct.pack(">I", 100_000)) + make_chunk(
+        b"cHRM", struct.pack(">8I", *white, *red, *green, *blue)
+    )
+    path.write_bytes(png(bits, channels - 1, samples_of(bits, channels), others=others))
+    for whole_max in (0, 2**24):
+        with streams.open_picture(path, whole_max=whole_max) as source:
+            assert source.metadata == encoded_metadata(path)
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(encoded_metadata(path)["iccp"]))
+    mode = "L" if channels == 1 else "RGB"
+    mid = Image.new(mode, (1, 1), 55 if channels == 1 else (55, 55, 55))
+    shown = ImageCms.profileToProfile(mid, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    assert np.abs(np.array(shown.getpixel((0, 0))) - 128).max() <= 3  # 55 of 255 in linear light
+    if channels == 3:
+        assert profile.profile.red_primary[1][:2] == pytest.approx((0.68, 0.32), abs=0.03)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+@pytest.mark.parametrize("kind", ["png", "jpg", "tif", "bmp"])
+@pytest.mark.parametrize("dots", [(300, 300), (600, 200), (72, 72)])
+def test_resolution_is_kept(tmp_path, kind, suffix, dots):
+    Image.new("RGB", (16, 16)).save(tmp_path / f"a.{kind}", dpi=dots)
+    with streams.open_picture(tmp_path / f"a.{kind}") as source:
+        metadata = dict(source.metadata)
+        picture = dataclasses.replace(from_array(np.concatenate(list(source.bands))), metadata=metadata)
+    streams.write_picture(tmp_path / f"b.{suffix}", picture)
+    with Image.open(tmp_path / f"b.{suffix}") as image:
+        if dots == (72, 72):  # as programs write where they know none
+            assert metadata == {}
+        else:
+            assert image.info["dpi"] == pytest.approx(dots, abs=0.1)
