@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 import codec
 from codec.commands import serve
@@ -203,6 +203,21 @@ def test_pages(folder, get):
     assert thumbnail.shape == (320, 213)
     answer = get(f"/pictures/{keys(folder)['broken.cae']}/")
     assert answer.status == 500 and b"not a .cae file" in answer.body and str(folder).encode() not in answer.body
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mode", ["L", "RGBA"])
+def test_pictures_are_turned_and_mirrored_as_their_orientation_says(tiny, chelsea, tmp_path, orientation, mode):
+    image = Image.fromarray(chelsea[:40, :64]).convert(mode)
+    image.getexif()[274] = orientation
+    (tmp_path / "a.cae").write_bytes(data := tiny.encode(image, 90))
+    decoded = tiny.decode_image(data)
+    pixels, upright = np.asarray(decoded), np.asarray(ImageOps.exif_transpose(decoded))
+    pictures = store.PictureStore(tiny, 2**20)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(pictures.thumbnail(tmp_path / "a.cae")))), upright)
+    picture = pictures.open(tmp_path / "a.cae")
+    turned = np.rot90(pixels, -picture.degrees // 90)  # by pages, which then exchange left and right
+    assert np.array_equal(turned[:, ::-1] if picture.is_mirrored else turned, upright)
 
 
 def test_answers_are_kept_only_as_long_as_the_file(folder, get):

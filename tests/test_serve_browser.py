@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from .test_serve import end, start
 
@@ -120,6 +120,26 @@ def test_full_size_of_a_picture_smaller_than_the_window(browser, served):
     until(browser, f"{LOADED}.getFullyLoaded()")
     browser.find_element("id", "full-size").click()
     until(browser, "return document.getElementById('place').textContent.startsWith('100 %')")
+
+
+@pytest.mark.parametrize("orientation", [2, 4, 5, 6, 7])
+def test_mirrored_and_turned_pictures(browser, served, tiny, orientation):
+    """Corners of four grays appear where Pillow turns them to."""
+    image = Image.fromarray(np.kron(np.uint8([[0, 80], [160, 240]]), np.ones((32, 32), np.uint8)))
+    image.getexif()[274] = orientation
+    path = served[0] / "turned.cae"
+    path.write_bytes(tiny.encode(image, lossless=True))
+    try:
+        browser.get(served[1])
+        browser.find_element("partial link text", "turned.cae").click()
+        until(browser, f"{LOADED}.getFullyLoaded()")
+        time.sleep(0.5)
+        data = browser.execute_script(CANVAS + "return canvas.toDataURL().split(',')[1]")
+        height, width = (shown := np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("L"))).shape
+        corners = shown[height // 2 + np.int64([-50, 50])[:, None], width // 2 + np.int64([-50, 50])]
+        assert np.array_equal(corners, np.asarray(ImageOps.exif_transpose(image))[::63, ::63])
+    finally:
+        path.unlink()
 
 
 def test_a_telephone(browser, served):

@@ -17,11 +17,11 @@ def upright(picture: Picture) -> Picture:
     turned = orientation(picture.metadata)
     if turned == 1:
         return picture
-    return dataclasses.replace(picture, pixels=_turn(picture.pixels, turned), metadata=_without_orientation(picture.metadata))
+    return dataclasses.replace(picture, pixels=turn(picture.pixels, turned), metadata=_without_orientation(picture.metadata))
 
 
-def _turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Turns pixels (h, w, channels) that have an orientation of EXIF, 2 to 8."""
+def turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Turns and mirrors pixels (h, w, channels) of an EXIF orientation, 1 to 8, so that they are upright."""
     if orientation >= 5:
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):

@@ -76,6 +76,7 @@ class Viewer:
         self._store.request_overview(picture)
         width, height = picture.reader.size
         values = {"name": file.name, "width": width, "height": height, "degrees": picture.degrees}
+        values["mirrored"] = str(picture.is_mirrored).lower()
         values["tiles"] = "opaque" if len(picture.reader.mode) in (2, 4) else "picture"
         back = '<a href="../../">All pictures</a>\n' if len(self._library) > 1 else ""
         page = string.Template((STATIC_FOLDER / "viewer.html").read_text(encoding="utf-8"))

@@ -15,6 +15,7 @@ from ..api.codec import Codec
 from ..api.reader import PictureReader
 from ..errors import CaeError
 from ..images.metadata import orientation
+from ..images.orientation import turn
 from ..images.samples import converted
 from ..metadata import ICC_PROFILE
 from ..options import REDUCTIONS, Region
@@ -33,8 +34,10 @@ CHECK_SIDE = 8
 CHECK_GRAYS = 102, 153
 PROFILE_MAX = 2**20
 """Largest ICC profile, in bytes, that is put into each tile."""
-_DEGREES = {3: 180, 6: 90, 8: 270}
-"""Degrees to turn a picture clockwise, by EXIF orientation. Mirrored pictures stay as they are."""
+_DEGREES = {3: 180, 4: 180, 5: 90, 6: 90, 7: 270, 8: 270}
+"""Degrees to turn a picture clockwise, by EXIF orientation."""
+_MIRRORED = (2, 4, 5, 7)
+"""EXIF orientations of pictures whose left and right are exchanged, once they are turned."""
 
 
 class OpenPicture:
@@ -48,6 +51,11 @@ class OpenPicture:
     def degrees(self) -> int:
         """Degrees by which to turn the picture clockwise: 0, 90, 180 or 270."""
         return _DEGREES.get(orientation(self.reader.metadata), 0)
+
+    @property
+    def is_mirrored(self) -> bool:
+        """True if the picture's left and right are to be exchanged after it is turned."""
+        return orientation(self.reader.metadata) in _MIRRORED
 
     def encode_png(self, pixels: np.ndarray) -> bytes:
         """Encodes pixels (h, w, channels) uint8 as a PNG file, with the picture's ICC profile unless that is too large."""
@@ -173,5 +181,5 @@ def _is_quick(region: Region) -> bool:
 def _thumbnail(picture: OpenPicture, pixels: np.ndarray) -> bytes:
     image = Image.fromarray(pixels.squeeze(-1) if pixels.shape[2] == 1 else pixels)
     image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    turned = np.rot90(np.asarray(image), -picture.degrees // 90)
-    return picture.encode_png(turned.reshape(*turned.shape[:2], -1))
+    reduced = np.asarray(image).reshape(image.height, image.width, -1)
+    return picture.encode_png(turn(reduced, orientation(picture.reader.metadata)))

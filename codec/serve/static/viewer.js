@@ -13,6 +13,7 @@ const viewer = OpenSeadragon({
   // what lies between the overview and the level that is looked at would take the server's time
   immediateRender: true,
   degrees,
+  flipped: element.dataset.mirrored === "true",
   showNavigationControl: false,
   showNavigator: false,
   animationTime: 0.5,
