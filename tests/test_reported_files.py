@@ -390,6 +390,31 @@ def test_heic_is_read(tmp_path):
     assert {".heic", ".heif"} <= streams.suffixes()
 
 
+@pytest.mark.parametrize("bits", [10, 12])
+@pytest.mark.parametrize(("mode", "channels"), [("I;16", 1), ("RGB;16", 3), ("RGBA;16", 4)])
+def test_heic_of_high_bit_depth_keeps_its_bits_or_is_refused(tmp_path, monkeypatch, bits, mode, channels):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    monkeypatch.setattr(pillow_heif.options, "SAVE_HDR_TO_12_BIT", bits == 12)
+    levels = np.linspace(0, 2**bits - 1, 64).astype(np.uint16)
+    pixels = np.stack([np.tile(levels, (64, 1))] * channels, -1)
+    if channels == 4:
+        pixels[..., 3] = levels[::-1]
+    stored = (pixels << (16 - bits)).tobytes()
+    pillow_heif.from_bytes(mode, (64, 64), stored).save(tmp_path / "a.heic", quality=-1)
+    with streams.open_picture(tmp_path / "a.heic") as source:
+        assert (source.depth, source.own_depth, source.channels) == (16, bits, channels)
+        read = np.concatenate(list(source.bands))
+    assert np.abs(read / 65535 - pixels / (2**bits - 1)).max() < 0.01
+    assert len(np.unique(read[..., 0])) > 30 and read.max() == 65535
+    pillow_heif.register_heif_opener()
+    with Image.open(tmp_path / "a.heic") as image:
+        if channels == 1:
+            assert np.array_equal(codec.decode(codec.encode(image, lossless=True)), read[..., 0])
+        else:
+            with pytest.raises(CaeError, match="more than 8 bits a channel"):
+                codec.encode(image, lossless=True)
+
+
 @pytest.mark.parametrize(
     ("start", "message"),
     [

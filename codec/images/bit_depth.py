@@ -36,8 +36,7 @@ def is_high_bit_depth(image: Image.Image) -> bool:
         return True
     if not isinstance(image, ImageFile.ImageFile):
         return False
-    bits = image.info.get("bit_depth")  # from pillow-heif; a PNG's text may have that name too
-    if isinstance(bits, int) and bits > 8:
+    if _bits_of_heif(image) > 8:
         return True
     if image.format == "TIFF":
         return max(image.tag_v2.get(_TIFF_BITS_PER_SAMPLE, (8,))) > 8
@@ -72,9 +71,15 @@ def _is_high_bit_depth_in_file(image: ImageFile.ImageFile) -> bool:
 def bits_in_file(image: Image.Image) -> int:
     """Returns the bits of a sample in the file of an image of high bit depth; 16 if the file is not at hand any more."""
     if not isinstance(image, ImageFile.ImageFile) or image.format not in _HEADER_READERS:
-        return 16
+        return _bits_of_heif(image) or 16
     with reopened(image) as opened:
         return 16 if opened is None else _HEADER_READERS[image.format](opened[1])
+
+
+def _bits_of_heif(image: Image.Image) -> int:
+    """Returns the bits of a sample that pillow-heif names; 0 for other images."""
+    bits = image.info.get("bit_depth")  # a PNG's text may have that name too
+    return bits if isinstance(bits, int) else 0
 
 
 @contextlib.contextmanager
