@@ -9,24 +9,29 @@ not import torch: that happens at the first use of anything but `info` and `CaeE
 from typing import TYPE_CHECKING
 
 from .errors import CaeError
-from .format.info import Info, info
 from .runtime import forking as forking  # watches for forks from here on
 
 if TYPE_CHECKING:
     from .api.codec import Codec
     from .api.functions import create, decode, decode_image, encode, open
+    from .format.info import Info, info
 
 __all__ = ["CaeError", "Codec", "Info", "create", "decode", "decode_image", "encode", "info", "open"]
 __version__ = "0.1.0"
 
-_LAZY = ("Codec", "create", "decode", "decode_image", "encode", "open")
+_FUNCTIONS = ("Codec", "create", "decode", "decode_image", "encode", "open")
+_FACTS = ("Info", "info")
 
 
 def __getattr__(name: str) -> object:
-    if name in _LAZY:
+    if name in _FUNCTIONS:
         from .api import functions
 
         return getattr(functions, name)
+    if name in _FACTS:
+        from .format import info
+
+        return getattr(info, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -340,6 +341,21 @@ def test_interrupts_at_the_start_are_quiet(tmp_path, photograph, delay):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert str(BIN) not in errors  # a traceback of Python's own start, before any code of ours, cannot be helped
+
+
+def test_installed_commands_start_where_interrupts_are_quiet():
+    """Ctrl-C is quiet from the entry point on, and that imports nothing that takes long before it."""
+    scripts = tomllib.loads((BIN.parent / "pyproject.toml").read_text())["project"]["scripts"]
+    assert set(scripts) == {path.name for path in BIN.iterdir()}
+    assert set(scripts.values()) == {f"codec.commands.start:{name.removeprefix('cae-')}" for name in scripts}
+    slow = "{'numpy', 'PIL', 'torch', 'argparse', 'importlib.resources'}"
+    code = f"import sys, codec.commands.start; print(*{slow} & {{*sys.modules}})"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == ""
+    code = "import os, signal, sys; from codec.commands import start\n"
+    code += "start.import_module = lambda name: os.kill(os.getpid(), signal.SIGINT)\n"
+    code += "signal.signal(signal.SIGINT, signal.default_int_handler); start.encode()"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (-signal.SIGINT, "")
 
 
 @pytest.mark.parametrize(
