@@ -16,13 +16,14 @@ import distributed
 import numpy as np
 import pytest
 from distributed import LocalCluster
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 import codec
 from codec import CaeError
 from codec.commands import decode, encode
 from codec.commands.batch import cluster, remote
 from codec.commands.batch.plan import Plan
+from codec.commands.batch.pool import TaskPool
 from codec.commands.batch.run import run_many
 from codec.commands.batch.task import Task
 
@@ -73,6 +74,33 @@ def test_warnings_of_workers_are_told(tmp_path, address, capsys):
     assert last.startswith("cae-decode: 2 files, ")
     assert [name in line for line, name in zip(sorted(lines), ("a.cae", "b.cae"), strict=True)] == [True, True]
     assert all(line.startswith("cae-decode: warning: ") and "tile 3" in line for line in lines)
+
+
+def test_workers_collect_warnings_without_a_change_to_their_process(tmp_path, address, monkeypatch):
+    """Files with the same fault are named, one by one."""
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Raw profile type exif", "no digits")
+    for name in ("a.png", "b.png"):
+        Image.new("L", (8, 8)).save(tmp_path / name, pnginfo=text)
+    seen = []
+    run_in_pool = TaskPool.run
+
+    def run(pool, task):
+        outcome = run_in_pool(pool, task)
+        seen.append((warnings.showwarning, *warnings.filters))
+        return outcome
+
+    monkeypatch.setattr(TaskPool, "run", run)
+    works = []
+    monkeypatch.setattr(encode, "run", lambda work, _: works.append(work))
+    encode.main([str(tmp_path / "a.png"), str(tmp_path / "a.cae"), *SMALL])
+    before = warnings.showwarning, *warnings.filters
+    with distributed.Client(address, set_as_default=False) as client:
+        for name in ("a.png", "b.png"):
+            paths = (str(tmp_path / name), str(tmp_path / f"{name}.cae"))
+            outcome = client.submit(remote.run_task, remote.RemoteWork.pack(works[0]), *paths, pure=False).result()
+            assert [text.startswith(f"{paths[0]}: the EXIF") for text in outcome.warnings] == [True]
+    assert seen == [before, before]
 
 
 def test_folders_there_and_back(tmp_path, photographs, address, monkeypatch, capsys):  # noqa: F811

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-import warnings
+
+from ..runtime import warning
 
 _INTERNAL = tuple(f"{__name__.split('.', 1)[0]}.{room}." for room in ("api", "coding", "images", "networks", "runtime"))
 """Beginnings of the names of modules that work for a caller."""
@@ -14,4 +15,4 @@ def warn(message: str) -> None:
     level, frame = 2, sys._getframe(1)
     while frame.f_back and f"{frame.f_globals.get('__name__', '')}.".startswith(_INTERNAL):
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, RuntimeWarning, stacklevel=level)
+    warning.warn(message, stacklevel=level)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Callable
 from fractions import Fraction
 from typing import TypeVar
@@ -19,6 +18,7 @@ from ..networks.quantisation import DISTORTION_WEIGHT
 from ..options import QUALITIES, DecodeOptions, EncodeOptions
 from ..runtime import devices
 from ..runtime.tile_cache import TileCache
+from ..runtime.warning import warn
 from .settings import WINDOW_MIN, Settings
 
 Progress = Callable[[float], None]
@@ -153,7 +153,7 @@ def with_fallback(work: Callable[[AnyJob], Result], job: AnyJob, *, windows: boo
                 raise
         # outside the handler, which would keep the tensors alive
         if attempt is job:
-            warnings.warn("out of GPU memory: going on with smaller pieces, then on the CPU", RuntimeWarning, stacklevel=1)
+            warn("out of GPU memory: going on with smaller pieces, then on the CPU")
         torch.cuda.empty_cache()
         window = attempt.settings.window // 2
         if windows and window >= WINDOW_MIN:

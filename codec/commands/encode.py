@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +26,7 @@ from ..options import (
     EncodeOptions,
 )
 from ..runtime.atomic_write import atomic_write, check_target
+from ..runtime.warning import warn
 from .batch.run import run
 from .batch.task import Summary, Task, Tools
 
@@ -154,7 +154,7 @@ def encode_file(
         largest, info = writer.largest_sample, writer.info
     if bits := options.likely_depth(largest, depth):
         message = f"{source_path or path}: no sample of its colours is above {largest} of 65535; if they have {bits} bits"
-        warnings.warn(f"{message}, pass --depth {bits} for a finer picture", RuntimeWarning, stacklevel=2)
+        warn(f"{message}, pass --depth {bits} for a finer picture", stacklevel=2)
     return info
 
 

@@ -8,19 +8,17 @@ import functools
 import hashlib
 import pickle
 import threading
-import warnings
 from collections.abc import Sequence
 from os.path import exists
 from pathlib import Path
 
 from ... import __version__
 from ...errors import CaeError
+from ...runtime.warning import collect_warnings
 from .pool import TaskPool
 from .task import Outcome, Task, Work
 
 _setup_lock = threading.Lock()
-_thread = threading.local()
-"""Has `warnings`, a list, while the thread does a task."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,30 +65,9 @@ def run_task(remote_work: RemoteWork, source: str, target: str) -> Outcome:
 
     with _setup_lock:
         pool = _create_pool(remote_work, get_worker().state.nthreads)
-        _collect_warnings()
-    _thread.warnings = collected = []
-    try:
+    with collect_warnings() as collected:
         outcome = pool.run(Task(Path(source), Path(target)))
-    finally:
-        del _thread.warnings
     return dataclasses.replace(outcome, warnings=tuple(collected))
-
-
-def _collect_warnings() -> None:
-    """From this call on, collects warnings in threads that do a task; others are shown as before."""
-    show_before = warnings.showwarning
-    if getattr(show_before, "collects", False):
-        return
-
-    def show(message: Warning | str, *positional: object, **named: object) -> None:
-        if (collected := getattr(_thread, "warnings", None)) is None:
-            show_before(message, *positional, **named)
-        else:
-            collected.append(str(message))
-
-    show.collects = True
-    warnings.showwarning = show
-    warnings.filterwarnings("always", category=RuntimeWarning, module="codec")
 
 
 @functools.lru_cache(maxsize=4)
