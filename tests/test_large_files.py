@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -75,8 +76,8 @@ def test_memory_does_not_grow_with_the_height(tmp_path, tall):
     assert peaks[1] - peaks[0] < 50
 
 
-def test_large_files_hold_what_small_ones_would(tmp_path, tall, tiny):
-    """Bit by bit, with their metadata, in every format."""
+def test_large_files_hold_what_small_ones_would(tmp_path, tall, tiny, capsys):
+    """Bit by bit, with their metadata where the format has a place for them, and a warning where not."""
     source, coded, _ = tall[SHORT]
     data, picture = coded.read_bytes(), files.read_image(source)
     assert data == tiny.encode(picture.pixels, metadata=picture.metadata)
@@ -84,7 +85,10 @@ def test_large_files_hold_what_small_ones_would(tmp_path, tall, tiny):
     expected = tiny.decode(data)[1000:67_000]
     for suffix in ("tif", "png", "ppm", "npy"):
         out = tmp_path / f"out.{suffix}"
-        run(decode, coded, out, "--region", ",".join(map(str, region)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            run(decode, coded, out, "--region", ",".join(map(str, region)))
+        assert ("does not take the ICC profile" in capsys.readouterr().err) == (suffix in ("ppm", "npy"))
         found = np.load(out) if suffix == "npy" else files.read_image(out).pixels
         assert np.array_equal(found, expected)
         if suffix in ("tif", "png"):

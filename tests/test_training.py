@@ -2,12 +2,14 @@
 
 import csv
 import dataclasses
+import io
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import codec
+from codec.cli import bars
 from codec.networks import registry
 from codec.networks.weights import Weights
 from codec.training.autoencoder import Autoencoder
@@ -343,6 +346,35 @@ def test_sizes_beside_finished_weights_are_refused(folder, tmp_path, monkeypatch
     with pytest.raises(SystemExit, match="starts afresh"):
         main()
     assert not (tmp_path / "run").exists()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("stream", [Terminal, io.StringIO])
+def test_it_shows_life_in_each_phase(folder, tmp_path, monkeypatch, stream):
+    """On a terminal, also when it is called again after it has finished; a log stays empty."""
+    start = Run.start
+
+    def validate(_model, images, *_):
+        return sum(time.sleep(0.6) or 1.0 for _ in images)
+
+    monkeypatch.setattr(bars, "DELAY", 0.3)
+    monkeypatch.setattr(Run, "start", lambda *arguments: (time.sleep(0.6), start(*arguments)))
+    monkeypatch.setattr("codec.training.run.validate", validate)
+    monkeypatch.setattr("codec.training.train.export", lambda *_: time.sleep(0.6))
+    chosen = options(folder, tmp_path / "run", 1, validation=folder, validate_every=1, export=tmp_path / "weights")
+    for _ in range(2):
+        monkeypatch.setattr(sys, "stderr", stream())
+        train(dataclasses.replace(chosen, quiet=False), CONFIG)
+        shown = sys.stderr.getvalue()
+        if stream is io.StringIO:
+            assert shown == ""
+            continue
+        for phase in ("preparing the model", "validating, image 2 of 3", "calibrating and writing"):
+            assert phase in shown
 
 
 def test_asked_to_end_it_saves_and_says_so(folder, tmp_path, monkeypatch):

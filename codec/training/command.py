@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from ..cli.arguments import Parser
+from ..cli.bars import show_activity
 from ..cli.messages import one_line, report_errors
 from ..errors import CaeError
 from ..networks.config import MODELS
@@ -145,9 +146,10 @@ def main() -> None:
     name, as_json = (options.pop(option) for option in ("model", "json"))
     prepare()
     with report_errors(p.prog, "use smaller patches or batches, or less --memory-gib"):
-        from ..networks import registry
-        from ..networks.weights import Weights
-        from .train import Interrupted, train
+        with show_activity(arguments.quiet, "starting"):
+            from ..networks import registry
+            from ..networks.weights import Weights
+            from .train import Interrupted, train
 
         if arguments.start_from is not None:
             arguments.start_from = registry.find_model(arguments.start_from)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -125,7 +126,7 @@ def average_areas(x: Tensor, factor: int) -> Tensor:
 
 def validate(
     model: Autoencoder | FrozenLatentDecoder,
-    images: list[np.ndarray],
+    images: Iterable[np.ndarray],
     device: str,
     compute_dtype: torch.dtype,
     objective: Objective = PLAIN,

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import itertools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -129,7 +129,7 @@ class Run:
         progress = {"step": self.step, "seconds": self.seconds}
         checkpoint.save(self.state, self.model, self.average, self.optimizer, progress | self.identity)
 
-    def validate(self, held_out: list[np.ndarray]) -> float:
+    def validate(self, held_out: Iterable[np.ndarray]) -> float:
         """The averaged model's validation loss, to five digits."""
         return round(validate(self.average, held_out, self.options.device, self.compute_dtype, self.objective), 5)
 

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from ..cli.bars import open_bar, show_activity
+from ..cli.messages import one_line
 from ..networks.config import Config
 from ..networks.weights import DENOISING, LOSS
 from .autoencoder import Autoencoder
@@ -47,7 +49,8 @@ def train(options: Options, config: Config, initial: Autoencoder | None = None) 
         CaeError: for bad options, images or states.
         Interrupted: for SIGINT or SIGTERM.
     """
-    run = Run(options, config, initial)
+    with show_activity(options.quiet, "making the model"):
+        run = Run(options, config, initial)
     is_first = run.processes.is_first
     quiet = options.quiet or not is_first
     pictures = load_images(find_images(options.images), options.patch, int(options.memory_gib * 2**30), quiet=quiet)
@@ -56,15 +59,18 @@ def train(options: Options, config: Config, initial: Autoencoder | None = None) 
         held_out = load_images(find_images(options.validation), options.side_min, 2**30, quiet=quiet)
     # on a GPU, patches are cut there
     images = [torch.from_numpy(picture).to(run.options.device) for picture in pictures]
-    run.start(images)
+    with show_activity(quiet, "preparing the model"):
+        run.start(images)
     with _signals_collected() as signals:
         validation_loss = _loop(run, images, held_out, signals)
     if signals:
         raise Interrupted(signals[0])
     if options.export is not None and is_first:
         if held_out and validation_loss is None:
-            validation_loss = run.validate(held_out)
-        _export(run, pictures, held_out, validation_loss)
+            with open_bar(quiet, total=len(held_out), bar_format="{desc} {bar}| {elapsed}") as bar:
+                validation_loss = _validate(run, held_out, bar, counts=True)
+        with show_activity(quiet, f"calibrating and writing {one_line(str(options.export))}"):
+            _export(run, pictures, held_out, validation_loss)
     return run
 
 
@@ -91,6 +97,20 @@ def _export(run: Run, pictures: list[np.ndarray], held_out: list[np.ndarray], va
     export(run.average, chosen, options.export, metadata, held_out)
 
 
+def _validate(run: Run, held_out: list[np.ndarray], bar: tqdm, *, counts: bool = False) -> float:
+    """Measures the validation loss. Meanwhile the bar's description counts images; the bar itself where it `counts` them."""
+
+    def images() -> Iterator[np.ndarray]:
+        for number, image in enumerate(held_out, 1):
+            bar.set_description_str(f"validating, image {number} of {len(held_out)} ")
+            yield image
+            bar.update(int(counts))
+
+    loss = run.validate(images())
+    bar.set_description_str("")
+    return loss
+
+
 @contextlib.contextmanager
 def _signals_collected() -> Iterator[list[int]]:
     """Collects SIGINT and SIGTERM in a list, so that the state can be saved before the process ends."""
@@ -111,10 +131,12 @@ def _loop(run: Run, images: list[Tensor], held_out: list[np.ndarray], signals: l
     options = run.options
     is_first = run.processes.is_first
     path = options.run / "log.csv" if is_first else None
-    bar_format = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
+    bar_format = "{desc}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
     with (
         TrainingLog(path, run.step, with_distortion=options.loss != "mse") as log,
-        tqdm(total=1.0, bar_format=bar_format, disable=options.quiet or not is_first) as bar,
+        open_bar(
+            options.quiet or not is_first, leave=True, total=1.0, initial=min(1, run.progress()), bar_format=bar_format
+        ) as bar,
     ):
         meter = Meter(run.seconds)
         pixels = 0
@@ -141,7 +163,7 @@ def _loop(run: Run, images: list[Tensor], held_out: list[np.ndarray], signals: l
             if is_first and (ends or run.step % options.log_every == 0):
                 averages, speed = meter.read(run.seconds)
                 if held_out and (ends or run.step % options.validate_every == 0):
-                    validation_loss = run.validate(held_out)
+                    validation_loss = _validate(run, held_out, bar)
                 log.write(run.step, run.seconds, run.learning_rate(), averages, validation_loss, speed)
                 validation = "-" if validation_loss is None else f"{validation_loss:.5f}"
                 text = f"step {run.step}, loss {averages.loss:.4f}, {averages.bpp:.3f} bpp, validation {validation}"

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from ...cli.bars import DELAY
 from ...cli.messages import print_message
 from ...cli.standard_streams import STREAM
 from ...errors import CaeError, extra_advice
-from .progress import DELAY
 from .remote import RemoteWork, find_problem, run_task
 from .task import Outcome, Task, Work
 

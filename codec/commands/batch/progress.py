@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from ...cli.bars import open_bar
 from ...cli.messages import one_line
 
 if TYPE_CHECKING:
     import numpy as np
     from tqdm import tqdm
-
-DELAY = 2.0
-"""Seconds from a command's start, with its imports, to the first bar."""
-_DELAY_MIN = 0.3
-"""Seconds of work for which no bar appears."""
-_started = time.monotonic()
-
-
-def _remaining_delay() -> float:
-    return max(_DELAY_MIN, DELAY - (time.monotonic() - _started))
 
 
 class FilesBar:
@@ -33,12 +22,12 @@ class FilesBar:
     Args:
         files: number of files.
         quiet: show nothing.
-        delay: seconds before the bar appears; None for what remains of `DELAY`.
+        delay: seconds before the bar appears; None for those of `open_bar`.
     """
 
     def __init__(self, files: int, quiet: bool, delay: float | None = None) -> None:
         bar_format = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} files{postfix}, {remaining} left"
-        self._context = _open_bar(quiet, delay, total=files, unit="file", bar_format=bar_format)
+        self._context = open_bar(quiet, delay, total=files, unit="file", bar_format=bar_format)
         self._start, self._pixels = time.monotonic(), 0
         self._lock = threading.Lock()
 
@@ -66,7 +55,7 @@ class PictureBar:
 
     Args:
         quiet: show nothing.
-        delay: seconds before the bar appears; None for what remains of `DELAY`.
+        delay: seconds before the bar appears; None for those of `open_bar`.
     """
 
     def __init__(self, quiet: bool, delay: float | None = None) -> None:
@@ -97,36 +86,4 @@ class PictureBar:
         if pixels is None:
             bar_format = "{desc} {n:.1f} MP in all tries, {rate_fmt}, {elapsed}"
         total = None if pixels is None else pixels / 1e6
-        return _open_bar(self._quiet, self._delay, total=total, desc=one_line(name), unit="MP", bar_format=bar_format)
-
-
-def _shape() -> dict[str, int]:
-    """Returns tqdm's options for a terminal that does not know its size, where it would show nothing; else none."""
-    try:
-        known = os.get_terminal_size(sys.stderr.fileno()).columns > 0
-    except (AttributeError, OSError, ValueError):  # standard error is no terminal, or no file
-        known = True
-    return {} if known else {"ncols": 80, "nrows": 24}
-
-
-@contextlib.contextmanager
-def _open_bar(quiet: bool, delay: float | None, **options: Any) -> Iterator[tqdm]:
-    """Gives a bar that a thread redraws every second, since one step may take long."""
-    from tqdm import tqdm
-
-    delay = _remaining_delay() if delay is None else delay
-    ended = threading.Event()
-
-    def refresh() -> None:
-        pause = delay
-        while not ended.wait(pause):
-            bar.refresh()
-            pause = 1
-
-    with tqdm(delay=delay, disable=quiet or None, leave=False, **_shape(), **options) as bar:
-        if not bar.disable:
-            threading.Thread(target=refresh, daemon=True).start()
-        try:
-            yield bar
-        finally:
-            ended.set()
+        return open_bar(self._quiet, self._delay, total=total, desc=one_line(name), unit="MP", bar_format=bar_format)

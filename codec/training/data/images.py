@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import random
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
+from ...cli.bars import open_bar
 from ...errors import CaeError
 from ...images.files import read_image
 from ...images.samples import converted
+from ...runtime.warning import warn
 
 IMAGE_SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
@@ -48,7 +48,7 @@ def load_images(files: Sequence[Path], minimum: int, limit_bytes: int, *, quiet:
     files = random.Random(0).sample(files, len(files))
     images: list[np.ndarray] = []
     room, skipped = limit_bytes, 0
-    with ThreadPoolExecutor() as pool, tqdm(total=len(files), desc="images", unit="", disable=quiet) as bar:
+    with ThreadPoolExecutor() as pool, open_bar(quiet, total=len(files), desc="images", unit="") as bar:
         for start in range(0, len(files), 16):
             for pixels in pool.map(lambda path: _load(path, minimum), files[start : start + 16]):
                 bar.update()
@@ -64,8 +64,8 @@ def load_images(files: Sequence[Path], minimum: int, limit_bytes: int, *, quiet:
         raise CaeError(f"none of {len(files)} images is readable and at least {minimum} pixels on its short side")
     if room < 0:
         message = f"only {len(images)} of {len(files)} images, taken at random, fit in the memory allowed (--memory-gib)"
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
+        warn(message, stacklevel=2)
     if skipped:
         message = f"{skipped} images are not readable, or have a side under {minimum} pixels, and are left out"
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
+        warn(message, stacklevel=2)
     return images
