@@ -334,6 +334,27 @@ def test_an_overview_that_fails_is_begun_anew_when_asked_for_again(error):
     assert overview.done == 1 and (overview.pixels == 7).all()
 
 
+def test_an_overview_outlives_its_open_picture(tiny, chelsea, tmp_path, monkeypatch):
+    """A picture that was closed, as others were opened, shows at once what there was of its overview."""
+    monkeypatch.setattr(store, "OPEN_MAX", 1)
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.cae").write_bytes(tiny.encode(chelsea, 50))
+    pictures = store.PictureStore(tiny, 2**20)
+    overview = pictures.open(tmp_path / "a.cae").overview
+    while overview.step():
+        pass
+    for name in ("b", "a"):
+        picture = pictures.open(tmp_path / f"{name}.cae")
+    assert picture.overview is overview and overview.done == 1
+    pixels = overview.pixels.reshape(tiny.decode((tmp_path / "a.cae").read_bytes(), scale=1 / 8).shape)
+    assert np.array_equal(pixels, tiny.decode((tmp_path / "a.cae").read_bytes(), scale=1 / 8))
+    monkeypatch.setattr(store, "OVERVIEWS_MAX", 1)
+    pictures.open(tmp_path / "b.cae")
+    assert pictures.open(tmp_path / "a.cae").overview is not overview
+    (tmp_path / "a.cae").write_bytes(tiny.encode(chelsea[:50], 50))  # another version
+    assert pictures.open(tmp_path / "a.cae").overview.pixels.shape[0] == 7
+
+
 def test_an_overview_of_a_damaged_picture_says_so():
     overview = Overview(Failing(codec.CaeError("tile 3 is damaged")))
     assert overview.step()

@@ -33,8 +33,8 @@ class Overview:
     """A picture at 1 / `factor` of its size. `step` decodes its rows, from the top; below them stand sampled colours."""
 
     def __init__(self, picture: PictureReader) -> None:
-        self._picture = picture
-        width, height = picture.size
+        self._picture: PictureReader | None = picture
+        self._size = width, height = picture.size
         self.factor = REDUCTION
         while -(-width // self.factor) * -(-height // self.factor) > OVERVIEW_PIXELS_MAX:
             self.factor *= 2
@@ -55,7 +55,7 @@ class Overview:
     def small_factor(self) -> int:
         """Factor by which `small` is smaller than the picture."""
         factor = self.factor
-        while max(self._picture.size) > SMALL_SIDE * factor:
+        while max(self._size) > SMALL_SIDE * factor:
             factor *= 2
         return factor
 
@@ -63,7 +63,10 @@ class Overview:
         """Continues for a while; returns False if the overview is finished, or cannot be continued at present."""
         with self._lock:
             try:
-                return next(self._steps, False)
+                goes_on = next(self._steps, False)
+                if self.done >= 1:
+                    self._picture, self._steps = None, iter(())  # what is kept for long holds no file
+                return goes_on
             except CaeError as error:
                 self.error = error
             except (MemoryError, OSError, RuntimeError):  # torch raises RuntimeError when memory is exhausted
@@ -84,29 +87,31 @@ class Overview:
         return reduce_repeatedly(pixels, factor // self.factor)
 
     def _decode(self) -> Iterator[bool]:
-        width, height = self._picture.size
+        picture = self._picture
+        assert picture is not None
+        width, height = self._size
         # the first synthesis in a process chooses its kernels; no tile shall wait for that
-        self._picture.read((width // 2, height // 2, 1, 1))
+        picture.read((width // 2, height // 2, 1, 1))
         yield True
         for count in _GRIDS:
             if count**2 * _PIXELS_PER_SAMPLE <= width * height:
-                yield from self._sample(min(count, width), min(count, height))
-        for rows in self._picture.bands(scale=1 / REDUCTION):
-            rows = converted(rows, self._picture.depth, 8).reshape(len(rows), -1, self.pixels.shape[2])
+                yield from self._sample(picture, min(count, width), min(count, height))
+        for rows in picture.bands(scale=1 / REDUCTION):
+            rows = converted(rows, picture.depth, 8).reshape(len(rows), -1, self.pixels.shape[2])
             rows = reduce_repeatedly(rows, self.factor // REDUCTION)
             self.pixels[self.rows : self.rows + len(rows)] = rows
             self.rows += len(rows)
             self.changes += 1
             yield True
 
-    def _sample(self, columns: int, rows: int) -> Iterator[bool]:
+    def _sample(self, picture: PictureReader, columns: int, rows: int) -> Iterator[bool]:
         """Decodes patches on a grid, and interpolates their mean colours over the picture."""
-        width, height = self._picture.size
+        width, height = self._size
         colours = np.empty((rows, columns, self.pixels.shape[2]), np.uint8)
         for row, column in np.ndindex(rows, columns):
             x, y = (2 * column + 1) * width // (2 * columns), (2 * row + 1) * height // (2 * rows)
-            patch = self._picture.read((x, y, min(_PATCH_SIDE, width - x), min(_PATCH_SIDE, height - y)), 1 / REDUCTION)
-            patch = converted(patch, self._picture.depth, 8)
+            patch = picture.read((x, y, min(_PATCH_SIDE, width - x), min(_PATCH_SIDE, height - y)), 1 / REDUCTION)
+            patch = converted(patch, picture.depth, 8)
             colours[row, column] = reduce_repeatedly(patch.reshape(*patch.shape[:2], -1), _PATCH_SIDE // REDUCTION)[0, 0]
             yield True
         size = self.pixels.shape[1::-1]

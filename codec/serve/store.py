@@ -25,6 +25,8 @@ from .overview import REDUCTION, Overview, OverviewBuilder, reduce_repeatedly
 
 OPEN_MAX = 8
 """Pictures that stay open."""
+OVERVIEWS_MAX = 2**28
+"""Bytes of overviews that are kept, those of open pictures among them."""
 DECODED_MAX = (4 * (levels.TILE_SIDE + 2 * levels.OVERLAP)) ** 2
 """Most pixels that are decoded for a tile. Tiles that show more wait for the overview."""
 THUMBNAIL_SIDE = 320
@@ -43,9 +45,8 @@ _MIRRORED = (2, 4, 5, 7)
 class OpenPicture:
     """An open picture, its overview, and the version of its file."""
 
-    def __init__(self, reader: PictureReader, version: str) -> None:
-        self.reader, self.version = reader, version
-        self.overview = Overview(reader)
+    def __init__(self, reader: PictureReader, version: str, overview: Overview) -> None:
+        self.reader, self.version, self.overview = reader, version, overview
 
     @property
     def degrees(self) -> int:
@@ -89,6 +90,8 @@ class PictureStore:
         self._codec = codec
         self._tiles = TileCache(cache)
         self._open: OrderedDict[Path, OpenPicture] = OrderedDict()
+        self._overviews: OrderedDict[tuple[Path, str], Overview] = OrderedDict()
+        """Also of pictures that are not open any more: to build one takes minutes."""
         self._lock = threading.Lock()
         self._builder = OverviewBuilder()
 
@@ -103,12 +106,21 @@ class PictureStore:
             picture = self._open.get(path)
             if picture is None or picture.version != version:
                 reader = self._codec.open(path, on_error="fill", cache=2**27)
-                self._open[path] = picture = OpenPicture(reader, version)
+                overview = self._overviews.get((path, version)) or Overview(reader)
+                self._open[path] = picture = OpenPicture(reader, version, overview)
+                self._keep_overview((path, version), overview)
             self._open.move_to_end(path)
             # a picture that leaves is closed once nobody reads it
             while len(self._open) > OPEN_MAX:
                 self._open.popitem(last=False)
         return picture
+
+    def _keep_overview(self, key: tuple[Path, str], overview: Overview) -> None:
+        self._overviews[key] = overview
+        self._overviews.move_to_end(key)
+        size = sum(each.pixels.nbytes for each in self._overviews.values())
+        while size > OVERVIEWS_MAX and len(self._overviews) > 1:
+            size -= self._overviews.popitem(last=False)[1].pixels.nbytes
 
     def request_overview(self, picture: OpenPicture) -> None:
         """Has a picture's overview built."""
