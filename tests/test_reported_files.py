@@ -511,3 +511,23 @@ def test_resolution_is_kept(tmp_path, kind, suffix, dots):
             assert metadata == {}
         else:
             assert image.info["dpi"] == pytest.approx(dots, abs=0.1)
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+@pytest.mark.parametrize("order", ["II", "MM"])
+@pytest.mark.parametrize("own", [None, 72, 200])
+def test_resolution_is_kept_beside_exif(tmp_path, kind, order, own):
+    """The block's other parts stay, those too that it refers to; a resolution of its own comes first."""
+    tags = Image.Exif()
+    tags.endian = "<" if order == "II" else ">"
+    tags[271], tags[305], tags[34665] = "maker", "a longer text", {36867: "2020:01:01 00:00:00"}
+    if own:
+        tags[282] = tags[283] = own
+    Image.new("RGB", (16, 16)).save(path := tmp_path / f"a.{kind}", dpi=(300, 150), exif=tags.tobytes())
+    with Image.open(path) as image:
+        image.save(tmp_path / "a.cae", lossless=True)
+    with Image.open(tmp_path / "a.cae") as image:
+        kept = image.getexif()
+        assert (kept[271], kept[305]) == ("maker", "a longer text")
+        assert kept.get_ifd(34665) == {36867: "2020:01:01 00:00:00"}
+        assert (kept[282], kept[283]) == ((200, 200) if own == 200 else pytest.approx((300, 150), abs=0.1))

@@ -21,10 +21,11 @@ from ..runtime.warning import prefix_warnings, warn
 from .bit_depth import is_high_bit_depth
 from .colour_space import with_avif_code_points, with_png_chunks
 from .high_bit_depth import read_high_bit_depth
-from .metadata import is_orientation_alone, metadata_for_pillow, resolution
+from .metadata import is_orientation_alone, metadata_for_pillow
 from .opening import icon_sizes, open_image, prepare_pixels
 from .orientation import upright
 from .picture import Picture, from_array, from_pillow, to_pillow
+from .resolution import resolution
 from .samples import converted
 from .unreadable import describe_unreadable
 

@@ -12,10 +12,9 @@ from ..metadata import EXIF, ICC_PROFILE, SECTIONS, SECTIONS_BY_OPTION, XMP, Met
 from ..runtime.warning import warn
 from .bit_depth import reopened
 from .colour_space import profile_of_gamma
+from .resolution import set_resolution, with_resolution
 
 _ORIENTATION_TAG = 274
-_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
-_INCH, _CENTIMETRE = 2, 3
 _IFD_TAGS = (34665, 34853)
 # tags that describe the picture; TIFF files mix them with tags that describe how pixels are stored
 _PICTURE_TAGS = (270, 271, 272, 274, 305, 306, 315, 33432, *_IFD_TAGS)
@@ -88,7 +87,7 @@ def _read_exif(image: Image.Image) -> bytes:
         return _collect_exif(image)
     if not block.startswith(_EXIF_STARTS):
         raise ValueError("it begins with no header")
-    return _as_changed(image, block)
+    return with_resolution(_as_changed(image, block), image.info.get("dpi"))
 
 
 def _as_changed(image: Image.Image, block: bytes) -> bytes:
@@ -134,27 +133,6 @@ def read_bmp_profile(image: Image.Image) -> bytes:
         file.seek(14 + offset)
         profile = file.read(min(size, _PROFILE_MAX))
         return profile if len(profile) == size else b""
-
-
-def resolution(metadata: Mapping[str, bytes]) -> tuple[float, float] | None:
-    """Returns the dots per inch that an EXIF block gives across and down; None for none, and for those that say nothing."""
-    tags = Image.Exif()
-    try:
-        tags.load(metadata.get(EXIF.name, b""))
-        dots = float(tags[_X_RESOLUTION]), float(tags[_Y_RESOLUTION])
-        unit = tags.get(_RESOLUTION_UNIT, _INCH)
-    except Exception:  # a damaged block, or one without them
-        return None
-    dots = tuple(2.54 * value for value in dots) if unit == _CENTIMETRE else dots
-    return dots if unit in (_INCH, _CENTIMETRE) and _says_something(dots) else None
-
-
-def _says_something(dots_per_inch: object) -> bool:
-    """Returns True for a resolution other than those that programs write where they know none."""
-    if not isinstance(dots_per_inch, tuple) or len(dots_per_inch) != 2:
-        return False
-    across, down = (float(value) for value in dots_per_inch)
-    return min(across, down) > 1 and (round(across), round(down)) not in ((72, 72), (96, 96))
 
 
 def metadata_for_pillow(metadata: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -209,6 +187,5 @@ def _collect_exif(image: Image.Image) -> bytes:
     for tag in _PICTURE_TAGS:
         if tag in tags:
             collected[tag] = tags.get_ifd(tag) if tag in _IFD_TAGS else tags[tag]
-    if _says_something(resolution := image.info.get("dpi")):
-        collected[_X_RESOLUTION], collected[_Y_RESOLUTION], collected[_RESOLUTION_UNIT] = *resolution, _INCH
+    set_resolution(collected, image.info.get("dpi"))
     return collected.tobytes() if len(collected) else b""
