@@ -19,6 +19,7 @@ from PIL import Image, ImageOps
 
 import codec
 from codec.commands import serve
+from codec.images.colour_space import read_png_colour_space
 from codec.serve import levels, library, store
 from codec.serve.overview import Overview, reduce_repeatedly
 
@@ -218,6 +219,17 @@ def test_pictures_are_turned_and_mirrored_as_their_orientation_says(tiny, chelse
     picture = pictures.open(tmp_path / "a.cae")
     turned = np.rot90(pixels, -picture.degrees // 90)  # by pages, which then exchange left and right
     assert np.array_equal(turned[:, ::-1] if picture.is_mirrored else turned, upright)
+
+
+def test_tiles_name_the_colour_space(tiny, tmp_path):
+    """Code points, too, which pictures of a wide range have in place of a profile."""
+    sections = {"cicp": bytes((9, 16, 0, 1)), "mdcv": bytes(24), "clli": bytes(8)}
+    (tmp_path / "a.cae").write_bytes(tiny.encode(np.zeros((8, 8, 3), np.uint16), metadata=sections))
+    pictures = store.PictureStore(tiny, 2**20)
+    picture = pictures.open(tmp_path / "a.cae")
+    for png in (pictures.tile(tmp_path / "a.cae", picture, (0, 0, 8, 8), 1), pictures.thumbnail(tmp_path / "a.cae")):
+        assert read_png_colour_space(io.BytesIO(png)) == sections
+        assert Image.open(io.BytesIO(png)).size == (8, 8)
 
 
 def test_answers_are_kept_only_as_long_as_the_file(folder, get):

@@ -14,10 +14,11 @@ from PIL import Image
 from ..api.codec import Codec
 from ..api.reader import PictureReader
 from ..errors import CaeError
+from ..images.colour_space import with_png_chunks
 from ..images.metadata import orientation
 from ..images.orientation import turn
 from ..images.samples import converted
-from ..metadata import ICC_PROFILE
+from ..metadata import COLOUR_SPACE, ICC_PROFILE
 from ..options import REDUCTIONS, Region
 from ..runtime.tile_cache import TileCache
 from . import levels
@@ -59,14 +60,18 @@ class OpenPicture:
         return orientation(self.reader.metadata) in _MIRRORED
 
     def encode_png(self, pixels: np.ndarray) -> bytes:
-        """Encodes pixels (h, w, channels) uint8 as a PNG file, with the picture's ICC profile unless that is too large."""
+        """Encodes pixels (h, w, channels) uint8 as a PNG file, with the picture's colour space.
+
+        An ICC profile is left out where it is too large.
+        """
         out = io.BytesIO()
         profile = self.reader.metadata.get(ICC_PROFILE.name, b"")
         profile = profile if len(profile) <= PROFILE_MAX else b""
         Image.fromarray(pixels.squeeze(-1) if pixels.shape[2:] == (1,) else pixels).save(
             out, "png", compress_level=1, **({ICC_PROFILE.pillow_key: profile} if profile else {})
         )
-        return out.getvalue()
+        colour_space = {section.name: self.reader.metadata.get(section.name, b"") for section in COLOUR_SPACE}
+        return with_png_chunks(out.getvalue(), colour_space)
 
     def read(self, region: Region, factor: int) -> np.ndarray:
         """Returns a region at 1 / `factor` of its size, from the overview if that has it: (h, w, channels) uint8."""
