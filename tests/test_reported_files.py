@@ -497,6 +497,19 @@ def test_gamma_and_chromaticities_become_a_profile(tmp_path, bits, channels):
         assert profile.profile.red_primary[1][:2] == pytest.approx((0.68, 0.32), abs=0.03)
 
 
+@pytest.mark.parametrize("suffix", ["ppm", "bmp", "jp2"])
+@pytest.mark.parametrize(("tag", "kind"), [(271, 11), (282, 2), (700, 2)])
+def test_exif_that_pillow_cannot_write_again_never_costs_the_picture(tmp_path, suffix, tag, kind):
+    """A tag of a wrong type beside an orientation, in formats that get pictures turned upright."""
+    entries = b"".join(struct.pack("<HHI4s", *each) for each in sorted([(274, 3, 1, b"\6\0\0\0"), (tag, kind, 1, b"A\0\0\0")]))
+    block = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + entries + bytes(4)
+    pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    with pytest.warns(RuntimeWarning, match="the EXIF block is damaged and left out"):
+        streams.write_picture(tmp_path / f"a.{suffix}", dataclasses.replace(from_array(pixels), metadata={"exif": block}))
+    if suffix != "jp2":
+        assert np.array_equal(by_file(tmp_path / f"a.{suffix}"), np.rot90(pixels, -1))
+
+
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
 @pytest.mark.parametrize("kind", ["png", "jpg", "tif", "bmp"])
 @pytest.mark.parametrize("dots", [(300, 300), (600, 200), (72, 72)])

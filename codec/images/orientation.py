@@ -8,12 +8,16 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..metadata import EXIF, XMP
+from ..runtime.warning import warn
 from .metadata import metadata_for_pillow, orientation
 from .picture import Picture
 
 
 def upright(picture: Picture) -> Picture:
-    """Returns the picture as viewers show it, without its orientation; the same if it is upright."""
+    """Returns the picture as viewers show it, without its orientation; the same if it is upright.
+
+    An EXIF block that is too damaged to be written again is left out, with a warning.
+    """
     turned = orientation(picture.metadata)
     if turned == 1:
         return picture
@@ -34,7 +38,11 @@ def turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
 def _without_orientation(metadata: dict[str, bytes]) -> dict[str, bytes]:
     image = Image.new("L", (1, 1))
     image.info |= metadata_for_pillow(metadata)
-    ImageOps.exif_transpose(image, in_place=True)
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+    except Exception as error:  # Pillow reads some damaged blocks that it cannot write
+        warn(f"the {EXIF.label} is damaged and left out ({error})", stacklevel=4)
+        return {name: content for name, content in metadata.items() if name not in (EXIF.name, XMP.name)}
     changed = dict(metadata)
     for section in (EXIF, XMP):
         if section.name in metadata:
