@@ -6,12 +6,13 @@ import os
 import subprocess
 import sys
 import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import skimage.data
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 import codec
 from codec.commands import decode, encode, info
@@ -105,6 +106,16 @@ def test_named_pipes(tmp_path, photograph, encoded, capsys):
     feed(encoded.read_bytes())
     info.main([str(pipe)])
     assert "80" in capsys.readouterr().out
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Raw profile type exif", "no digits")
+    Image.new("L", (8, 8)).save(damaged := io.BytesIO(), "PNG", pnginfo=text)
+    feed(damaged.getvalue())
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        encode.main([str(pipe), "-o", f"{tmp_path}/many/", *SMALL])
+    warned, last = capsys.readouterr().err.splitlines()
+    assert warned.startswith(f"cae-encode: warning: {pipe}: the EXIF block is damaged")
+    assert last.startswith("cae-encode: 1 file, ") and "->" not in last
     feed(b"no picture")
     assert refused(capsys, encode.main, pipe, tmp_path / "bad.cae", *SMALL).startswith(f"cae-encode: {pipe}: not an image")
     received = []

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -235,6 +236,19 @@ def test_folders_of_pictures(files, monkeypatch, capsys, options):
     assert sorted(str(path.relative_to("heats")) for path in (files / "heats").rglob("*.png")) == ["sub/hole.png", "whole.png"]
     inspect.main([str(TINY), "whole.png", "new", "--map", "error"])
     assert (files / "new" / "whole.png").exists()
+
+
+def test_a_broken_picture_does_not_end_the_run(files, monkeypatch, capsys):
+    monkeypatch.chdir(files)
+    (files / "in").mkdir()
+    for name in ("a", "c"):
+        Image.fromarray(sample(20)).save(f"in/{name}.png")
+    Path("in/b.png").write_bytes(b"no picture")
+    with pytest.raises(SystemExit, match="cae-inspect: 1 of 3 files failed"):
+        inspect.main([str(TINY), "in", "heats", "--map", "error"])
+    output = capsys.readouterr()
+    assert output.out.count(": score ") == 2 and output.err.startswith("cae-inspect: in/b.png: not an image")
+    assert sorted(path.name for path in Path("heats").iterdir()) == ["a.png", "c.png"]
 
 
 def test_command_without_good_samples(files, capsys):

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import CaeError
+from ..runtime.warning import collect_warnings, warn
 
 STREAM = "-"
 _INPUT_NAMES = ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
@@ -96,11 +97,16 @@ def _named_errors(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _temporary(name: str, stream: str, suffix: str = "") -> Iterator[Path]:
-    """Gives the path of a temporary file. Errors name the stream or pipe in its place."""
+    """Gives the path of a temporary file. Errors and warnings name the stream or pipe in its place."""
     shown = f"{stream}{suffix}" if name == STREAM else name
     with tempfile.TemporaryDirectory(prefix="cae-") as folder:
         path = Path(folder, f"{stream}{suffix}")
+        messages: list[str] = []
         try:
-            yield path
+            with collect_warnings() as messages:
+                yield path
         except CaeError as error:
             raise type(error)(*(str(part).replace(str(path), shown) for part in error.args)) from None
+        finally:
+            for message in messages:
+                warn(message.replace(str(path), shown))

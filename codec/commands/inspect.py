@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..cli.arguments import add_resource_arguments, create_parser
-from ..cli.messages import name_pixel_limit, one_line, prefix_errors, report_errors
+from ..cli.messages import name_pixel_limit, one_line, prefix_errors, print_message, report_errors
 from ..cli.standard_streams import open_input
 from ..cli.values import parse_integer
 from ..errors import CaeError
@@ -113,11 +113,21 @@ def _run(arguments: argparse.Namespace) -> int:
         statistics = inspector.learn(arguments.good)
         if arguments.save:
             statistics.save(arguments.save)
-    above = 0
+    above, failures = 0, []
     with FilesBar(len(targets), quiet=False) as bar:
         for source, target in targets:
-            above += inspector.inspect(source, target, statistics, arguments)
+            try:
+                above += inspector.inspect(source, target, statistics, arguments)
+            except CaeError as error:
+                failures.append(error)
             bar.add_file()
+    if len(targets) > 1:
+        for error in failures:
+            print_message(one_line(f"cae-inspect: {error}"))
+        if failures:
+            raise CaeError(f"{len(failures)} of {len(targets)} files failed")
+    elif failures:
+        raise failures[0]
     return above
 
 

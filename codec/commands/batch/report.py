@@ -64,7 +64,8 @@ class Reporter:
             ignored: files in folders that are no inputs by their names.
         """
         seconds = time.monotonic() - self._start
-        sizes = f"{format_size(self._bytes_before)} -> {format_size(self._bytes_after)}"
+        before = f"{format_size(self._bytes_before)} -> " if self._bytes_before else ""  # none are known of pipes
+        sizes = f"{before}{format_size(self._bytes_after)}"
         line = f"{program}: {_count(self._written, 'file')}, {sizes}, {seconds:.1f} s"
         for reason, count in self._skipped.items():
             line += f"; {count} skipped: {reason}"
