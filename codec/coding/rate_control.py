@@ -11,7 +11,7 @@ import numpy as np
 from ..format import container
 from ..format.sources import MemorySource
 from ..networks.quantisation import DISTORTION_WEIGHT
-from ..options import DEFAULT_EFFORT, QUALITIES, EncodeOptions
+from ..options import DEFAULT_EFFORT, QUALITIES, TARGETS, EncodeOptions
 from ..runtime.tile_cache import TileCache
 from .decoder import decode_bands
 from .encoder import encode
@@ -31,6 +31,8 @@ _PSNR_MAX = 60.0
 _LOSSLESS_CACHE = 2**27
 """Bytes of lossless codes that are kept from one quality to the next, which often takes the same."""
 _QUALITY_RANGE = (QUALITIES[0] - 1.0, float(QUALITIES[-1]))
+_FAITHFUL = _QUALITY_RANGE[1] + 1
+"""Stands for the highest quality with the tiles that do not show it coded without loss, as without a target."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +71,8 @@ def encode_to_target(pixels: np.ndarray, job: EncodeJob, metadata: Mapping[str, 
     Between two qualities it saves bits by RDO quantisation, also where the effort is to round alone. A file is never larger
     than was asked for, unless quality 1 is. A picture's PSNR is more than 0.05 dB better only where that takes fewer bytes or
     where the next below is more than `FAR` worse, as drawn pictures may turn exact from one quality to the next. A target is
-    missed by a file that is more than 2 % smaller, or by a PSNR that is more than 0.05 dB off.
+    missed by a file that is more than 2 % smaller, or by a PSNR that is more than 0.05 dB off. Where the highest
+    quality falls short of it, tiles that this cannot show are coded without loss.
     """
     options = job.options
     # fractions of a quality are reached by RDO quantisation
@@ -93,7 +96,9 @@ def encode_to_target(pixels: np.ndarray, job: EncodeJob, metadata: Mapping[str, 
         psnrs[quality] = _psnr(pixels, data, job)
         return min(psnrs[quality], max(_PSNR_MAX, goal.high + 1))
 
-    values = secant_search(measure, goal.low, goal.high, within=_QUALITY_RANGE, start=goal.start, slope=goal.slope)
+    values = dict(secant_search(measure, goal.low, goal.high, within=_QUALITY_RANGE, start=goal.start, slope=goal.slope))
+    if max(values.values()) < goal.enough:
+        values[_FAITHFUL] = measure(_FAITHFUL)
     chosen = best(values, goal.high)
     met = goal.enough <= values[chosen] <= goal.high
     better = [quality for quality in values if values[quality] > goal.high]
@@ -106,7 +111,10 @@ def encode_to_target(pixels: np.ndarray, job: EncodeJob, metadata: Mapping[str, 
 
 
 def _job_at(quality: float, job: EncodeJob) -> EncodeJob:
-    """The job at a quality, which may lie between two."""
+    """The job at a quality, which may lie between two, or be _FAITHFUL."""
+    if quality == _FAITHFUL:
+        header = dataclasses.replace(job.header, quality=QUALITIES[-1])
+        return dataclasses.replace(job, header=header, options=dataclasses.replace(job.options, **dict.fromkeys(TARGETS)))
     whole = max(QUALITIES[0], math.ceil(quality))
     weight = DISTORTION_WEIGHT * QUALITY_STEP ** (whole - quality)
     return dataclasses.replace(job, header=dataclasses.replace(job.header, quality=whole), distortion_weight=weight)
