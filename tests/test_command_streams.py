@@ -226,6 +226,13 @@ def test_errors_of_arguments(capsys, arguments):
     refused(capsys, encode.main, *arguments.split())
 
 
+@pytest.mark.parametrize("scale", ["3", "0", "-1/2", "1/3", "x", "1/0"])
+def test_scales_that_are_none_are_errors_of_usage(tmp_path, capsys, encoded, scale):
+    with pytest.raises(SystemExit) as stop:
+        decode.main([str(encoded), str(tmp_path / "out.png"), f"--scale={scale}", *SMALL])
+    assert stop.value.code == 2 and f"'{scale}' is not 2, 1, 1/2, 1/4 or 1/8" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("main", [encode.main, decode.main, info.main])
 def test_completion(capsys, main):
     pytest.importorskip("shtab")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import os
 import re
@@ -16,7 +17,7 @@ from ..cli.arguments import add_file_arguments, add_resource_arguments, create_p
 from ..cli.messages import advise, name_pixel_limit, prefix_errors, report_errors
 from ..cli.values import parse_region
 from ..errors import CaeError, CutOffError, DamageError, ExcessError, TooLargeError, UsageError
-from ..options import SCALES_NAMED, WRITABLE_NAMED, DecodeOptions
+from ..options import DECODE_SCALES, SCALES_NAMED, WRITABLE_NAMED, DecodeOptions
 from ..runtime.atomic_write import check_target
 from .batch.run import run
 from .batch.task import Summary, Task, Tools
@@ -174,10 +175,10 @@ def main(words: list[str] | None = None) -> None:
 
 
 def _parse_scale(text: str) -> Fraction:
-    try:
-        return Fraction(text.replace(" ", ""))
-    except (ValueError, ZeroDivisionError):
-        raise argparse.ArgumentTypeError(f"{text!r} is not {SCALES_NAMED}") from None
+    with contextlib.suppress(ValueError, ZeroDivisionError):
+        if (scale := Fraction(text.replace(" ", ""))) in DECODE_SCALES:
+            return scale
+    raise argparse.ArgumentTypeError(f"{text!r} is not {SCALES_NAMED}")
 
 
 def _parse_suffix(text: str) -> str:
