@@ -233,7 +233,8 @@ def test_folders_of_pictures(files, monkeypatch, capsys, options):
     (files / "in" / "notes.txt").touch()
     inspect.main([str(TINY), "in", "-r", *options, "--map", "error"])
     assert capsys.readouterr().out.count(": score ") == 2
-    assert sorted(str(path.relative_to("heats")) for path in (files / "heats").rglob("*.png")) == ["sub/hole.png", "whole.png"]
+    heats = files / "heats"
+    assert sorted(path.relative_to(heats).as_posix() for path in heats.rglob("*.png")) == ["sub/hole.png", "whole.png"]
     inspect.main([str(TINY), "whole.png", "new", "--map", "error"])
     assert (files / "new" / "whole.png").exists()
 
