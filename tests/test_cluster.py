@@ -55,7 +55,7 @@ def reports(capsys) -> dict[str, dict]:
     return {Path(report["input"]).name: report for report in lines}
 
 
-def fails(main, *arguments: object) -> str:
+def fails(main, *arguments: object) -> str | int:
     with pytest.raises(SystemExit) as stop:
         main([*map(str, arguments), *SMALL])
     return stop.value.code
@@ -170,10 +170,9 @@ def test_files_that_workers_do_not_see(tmp_path, photographs, address, monkeypat
     assert f"{photographs} is not there; the files must lie where all machines see them" in message
 
 
-def test_one_file_needs_no_cluster(tmp_path, photographs, address):  # noqa: F811
-    assert "--scheduler is for many files" in fails(
-        encode.main, photographs / "a.png", tmp_path / "a.cae", "--scheduler", address
-    )
+def test_one_file_needs_no_cluster(tmp_path, photographs, address, capsys):  # noqa: F811
+    assert fails(encode.main, photographs / "a.png", tmp_path / "a.cae", "--scheduler", address) == 2
+    assert "--scheduler is for many files" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("wrong", ["", "nowhere", "foo://127.0.0.1:1", "closed", "silent"])
