@@ -99,7 +99,7 @@ def test_all_ways_give_the_same(tiny, transparent, coded, tmp_path):
         assert np.array_equal(np.concatenate(list(picture.bands())), whole)
         for x, y, tile in picture.tiles():
             assert np.array_equal(tile, whole[y : y + 64, x : x + 64])
-        assert np.array_equal(picture.read(scale=1 / 4), reduce(whole, 4))
+        assert np.array_equal(picture.read(scale=1 / 4), reduce(whole, 4, has_alpha=True))
         enlarged = picture.read(scale=2)
     for number, kind in enumerate(kinds_of(coded)):
         if kind is Kind.LOSSLESS:
