@@ -1,4 +1,4 @@
-"""What is measured, what is reused, and what a failure leaves behind."""
+"""The runner: points that are measured, points that are reused, and the traces of a failure."""
 
 import dataclasses
 import os

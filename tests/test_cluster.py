@@ -201,7 +201,7 @@ def test_workers_that_die(tmp_path, arguments, capsys, monkeypatch):
 
 
 def test_lost_scheduler(tmp_path, arguments):
-    """What comes of a scheduler that ends is one error."""
+    """A scheduler that ends gives one error."""
     with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as local:
         arguments.scheduler = local.scheduler_address
         source = tmp_path / "0.txt"

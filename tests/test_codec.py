@@ -136,7 +136,7 @@ def test_bands_do_not_show(tiny_model, chelsea):
 
 @pytest.mark.parametrize("name", ["analysis", "synthesis"])
 def test_halo_covers_the_receptive_field(tiny_model, name):
-    """What lies beyond the halo has no influence at all, and the halo is as narrow as whole latents allow."""
+    """Pixels beyond the halo have no influence at all, and the halo is as narrow as whole latents allow."""
     network = getattr(tiny_model, name)
     unit, channels = (1, tiny_model.config.latent_channels) if name == "synthesis" else (16, 3)
     x = torch.zeros(1, 17 * unit, 17 * unit, channels, requires_grad=True)

@@ -55,7 +55,7 @@ class Work:
         self.main([*self.arguments, *self.options])
 
     def untouched(self) -> bool:
-        """Whether the old files are as they were, all of them."""
+        """True if all old files are as they were."""
         return all(path.read_bytes() == OLD for path in self.targets)
 
     def left(self) -> set[str]:
