@@ -31,7 +31,7 @@ from .caller_warning import warn
 
 Item = TypeVar("Item")
 File = str | PathLike[str] | BinaryIO | Buffer
-_ADVICE = {
+_API_ADVICE = {
     CutOffError: "; get the file again, or have damaged tiles filled (on_error='fill')",
     ExcessError: "; get the file again, or have it taken without them (on_error='fill')",
     DamageError: "; get the file again, decode a region without it, or have damaged tiles filled (on_error='fill')",
@@ -216,7 +216,7 @@ class PictureReader:
             yield
         except CaeError as error:
             # frames of its traceback may hold views of the caller's buffer
-            raise advised(error.with_traceback(None), _ADVICE).prefixed(self._name) from error.__cause__
+            raise advised(error.with_traceback(None), _API_ADVICE).prefixed(self._name) from error.__cause__
 
 
 class _SharedIterator(Generic[Item]):

@@ -33,7 +33,7 @@ from .screen_content import (
 from .tile_coder import decode_tile
 from .windowed_transforms import synthesise
 
-_NEW_IN_DRAWN = 0.5
+_NEW_IN_FIRST_MASK = 0.5
 """Share of new pixels up to which a block is taken for drawn when lossless bits are first counted."""
 _BLOCK_WEIGHT = 4
 """Lossless bits of a block go by its new pixels and so many more."""
@@ -177,7 +177,7 @@ def _choose_layer(
     shares = _share_out(latent.abs().log1p().sum(-1).double().numpy(), sizes)
     by_error = weight * block_sums((errors * errors).mean(-1))
     by_transform = by_error + shares * (bits / max(shares.sum(), 1e-6))
-    drawn = new <= _NEW_IN_DRAWN * sizes
+    drawn = new <= _NEW_IN_FIRST_MASK * sizes
     if not drawn.any():
         return None
     height, width = pixels.shape[:2]
