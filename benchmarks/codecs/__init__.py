@@ -58,6 +58,7 @@ def registry(
         threads: processors that our codec uses.
         checkpoints: models of CompressAI, `ARCHITECTURE=FILE,FILE…`.
     """
+    # here: the modules of codecs belong to this package, and their libraries take time to import
     from . import avif, cae, compressai, heic, jpeg, jpeg2000, jpegxl, webp
 
     ours = [cae.TestedCae(device, threads, path) for path in weights] if weights else [cae.TestedCae(device, threads)]

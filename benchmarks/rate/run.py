@@ -15,7 +15,7 @@ from codec.options import DEFAULT_EFFORT
 from ..codecs import TestedCodec, registry
 from ..core import images, metrics, plots, report
 from ..core.arguments import add_codec_arguments, add_image_arguments
-from ..core.curves import Curve, choose_published
+from ..core.curves import Curve, choose_published, published
 from ..core.results import CodecFacts, Results, derive
 from ..core.runner import PointTask
 from ..core.runner import run as run_tasks
@@ -107,8 +107,6 @@ def _published(text: str | None, samples: Sequence[images.Sample]) -> list[Curve
         return []
     if not kodak:
         raise CaeError("the published curves are of the 24 Kodak images and mean nothing beside other images; omit --published")
-    from ..core.curves import published
-
     return list(published().values()) if text == "all" else choose_published(_names(text))
 
 

@@ -6,11 +6,11 @@ import argparse
 import dataclasses
 import functools
 import hashlib
+import os
 import pickle
 import threading
 import warnings
 from collections.abc import Sequence
-from os.path import exists
 from pathlib import Path
 
 from ... import __version__
@@ -56,7 +56,7 @@ def find_problem(remote_work: RemoteWork, paths: Sequence[str]) -> str | None:
     except CaeError as error:
         return str(error)
     for path in paths:
-        if not exists(path):
+        if not os.path.exists(path):
             return f"{path} is not there; the files must lie where all machines see them, in the same place"
     return None
 
