@@ -72,7 +72,7 @@ class TestedCae:
         return self._codec().decode(data)
 
     def _path(self) -> Path:
-        from codec.networks import registry
+        from codec.networks import registry  # here: it needs torch, which takes a second
 
         return registry.default_path() if self.weights is None else self.weights
 
