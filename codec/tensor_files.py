@@ -25,7 +25,7 @@ def read_regular(path: Path, most: int, what: str) -> bytes:
 
 
 def parse_header(data: bytes) -> dict[str, Any]:
-    """The header of a safetensors file, of which `data` holds at least that; ValueError where it is none."""
+    """Parses the header of a safetensors file from its first bytes, or all of them; ValueError where it is none."""
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
     if not isinstance(header, dict):

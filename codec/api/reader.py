@@ -42,9 +42,9 @@ _API_ADVICE = {
 class PictureReader:
     """An open `.cae` file, whose parts are read when they are needed. Safe to use from several threads at once.
 
-    `codec.open` makes it; it closes at the end of a `with` block. Any method raises CaeError, which begins with the file's
-    path if it has one, where a tile that it needs is damaged (unless damage is to be filled), and where the file fails, is
-    closed, or has been written to since it was opened.
+    `codec.open` makes it; it closes at the end of a `with` block. Any method raises CaeError where a tile that it needs is
+    damaged, unless damage is filled. So does a file that fails, is closed, or has been written to since it was opened. The
+    message begins with the file's path if it has one.
 
     Args:
         load: gives the model for a file's header, and how to run it; called once, when pixels are first asked for.

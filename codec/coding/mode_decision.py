@@ -105,10 +105,9 @@ def choose_layers(
 def _error_max(job: EncodeJob) -> float:
     """The mean squared error of a tile, in levels of 8 bits, up to which the transform may code it at the job's quality.
 
-    It is that of ideal quantisation of three channels, where the rate falls by 3 / (2 ln 2) bits for each unit of the error's
-    logarithm, and where a unit of error is worth the quality's lambda in bits. Infinite where no limit holds: below
-    `_FAITHFUL_FROM`, for targets, which a file of the next quality may meet, and for encoders that are tuned for a measure of
-    their own.
+    It is the error of ideal quantisation of three channels, where the rate falls by 3 / (2 ln 2) bits for each unit of the
+    error's logarithm. A unit of error is worth the quality's lambda in bits there. It is infinite where no limit holds: below
+    `_FAITHFUL_FROM`, for targets, which a file of the next quality may meet, and for encoders tuned for another measure.
     """
     if job.header.quality < _FAITHFUL_FROM or job.options.has_target or job.model.tuned:
         return math.inf

@@ -113,7 +113,7 @@ def _bits_of_jpeg2000(file: IO[bytes]) -> int:
     """Reads the most bits of any component from the codestream's SIZ segment (ISO 15444-1, A.5.1)."""
     start = file.read(4)
     while start != _JPEG2000_CODESTREAM:
-        # boxes, of which jp2c holds the codestream; one of length 0 is the last
+        # boxes, among them jp2c with the codestream; one of length 0 is the last
         length, kind = struct.unpack(">I4s", start + file.read(4))
         header = 8
         if length == 1:

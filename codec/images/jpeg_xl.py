@@ -1,4 +1,4 @@
-"""The beginning of a JPEG XL codestream (ISO/IEC 18181-1), of which Pillow's plugins do not tell the bits of a sample."""
+"""The bits of a sample, from the beginning of a JPEG XL codestream (ISO/IEC 18181-1); Pillow's plugins do not tell them."""
 
 from __future__ import annotations
 

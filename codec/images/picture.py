@@ -104,7 +104,7 @@ def from_pillow(image: Image.Image, *, is_complete: bool = False) -> Picture:
         is_complete: the image is known to hold all bits of its file.
 
     Raises:
-        CaeError: for damage, and for other images of high bit depth, as far as `is_high_bit_depth` recognises them.
+        CaeError: for damage, and for other images of high bit depth, if `is_high_bit_depth` recognises them.
     """
     if 0 in image.size:
         raise CaeError(f"the image is {image.width} x {image.height}: a picture needs at least one pixel")
@@ -142,7 +142,7 @@ def _without_shift(samples: np.ndarray, bits: int) -> np.ndarray:
 
 
 def refuse_high_bit_depth(image: Image.Image) -> None:
-    """Raises CaeError for an image of high bit depth, as far as `is_high_bit_depth` recognises it."""
+    """Raises CaeError for an image of high bit depth, if `is_high_bit_depth` recognises it."""
     if image.mode in ("I", "F"):
         kind = "32-bit integers" if image.mode == "I" else "floating-point numbers"
         advice = "scale them to 0 … 65535 and pass an array, numpy.asarray(image).astype(numpy.uint16)"

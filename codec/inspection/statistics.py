@@ -1,8 +1,8 @@
 """Statistics of good samples, and how far a picture departs from them. NumPy alone.
 
-Three things are compared: the error of the reconstruction, the surprise (bits of the latent under the codec's own entropy
-model), and the distance of the analysis transform's features from those of good samples. Error and surprise count in both
-directions: where a part is missing, it costs fewer bits than the texture around it.
+Three things are compared: the error of the reconstruction, the surprise, and the distance of the analysis transform's
+features from those of good samples. The surprise is the bits of the latent under the codec's own entropy model. Error and
+surprise count in both directions: a place where a part is missing costs fewer bits than the texture around it.
 
 The distance is Mahalanobis's, as in PaDiM (Defard et al., 2020, arXiv:2011.08785), but with one Gaussian for all positions,
 since textures shift, and of few numbers. The features are whitened. What counts is the logarithm of the energy in each of

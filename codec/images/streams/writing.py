@@ -29,7 +29,7 @@ _WRITERS: dict[str, Callable[[BinaryIO, Layout, Iterator[np.ndarray]], None]] = 
 
 
 def check_format(path: Path) -> str:
-    """Returns the image format of a file's suffix, or "NPY"; raises CaeError if it names none that keeps the picture."""
+    """Returns the image format of a file's suffix, or "NPY"; raises CaeError if no writable format has it."""
     return _NPY_KIND if path.suffix.lower() == ".npy" else files.check_format(path)
 
 
@@ -41,7 +41,7 @@ def is_streamed(
     depth: int = 8,
     whole_max: int = WHOLE_MAX,
 ) -> bool:
-    """Returns True if a picture is to be written in bands, by `write_bands`; else it is to be written whole.
+    """Returns True if a picture is written in bands, by `write_bands`; False if it is written whole.
 
     Args:
         path: the file, whose suffix names the format.
