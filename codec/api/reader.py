@@ -23,6 +23,7 @@ from ..format.buffers import Buffer
 from ..format.header import NO_MODEL, Header
 from ..format.info import Info, info_of
 from ..format.sources import open_source
+from ..images.samples import squeeze_gray
 from ..networks.model import Model
 from ..options import DecodeOptions, OnError, Region, integer
 from ..runtime.caller_warning import warn
@@ -239,8 +240,3 @@ def _warn_of(damage: Damage | None) -> None:
     """Issues one warning that names the parts that were filled in."""
     if damage and (message := damage.unreported()):
         warn(message)
-
-
-def squeeze_gray(pixels: np.ndarray) -> np.ndarray:
-    """Pixels (h, w, channels) in the shape that the API has: gray without alpha is (h, w)."""
-    return pixels[..., 0] if pixels.shape[2] == 1 else pixels

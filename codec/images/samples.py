@@ -26,6 +26,11 @@ def converted(samples: np.ndarray, depth: int, new_depth: int) -> np.ndarray:
     return scaled(samples, 2**depth - 1, new_depth) if depth != new_depth else samples
 
 
+def squeeze_gray(pixels: np.ndarray) -> np.ndarray:
+    """Views pixels (h, w, channels) in the shape of the API and of Pillow: gray without alpha is (h, w)."""
+    return pixels[..., 0] if pixels.shape[2] == 1 else pixels
+
+
 def output_depth(own: int, requested: int | None) -> int:
     """Returns the bits to encode samples with that were scaled to 16 from the `own` bits of a file.
 

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ...format.header import MODES
 from ...format.limits import PIXELS_MAX, check_size
 from ...metadata import EXIF_FORMATS
 from ...runtime.atomic_write import atomic_write
@@ -121,8 +122,7 @@ def write_bands(
     kind = check_format(path)
     if kind == _NPY_KIND:
         files.warn_of_omitted(path, metadata_for_pillow(metadata))
-    mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
-    sample = b"" if kind == _NPY_KIND else files.small_file(path, mode, metadata)
+    sample = b"" if kind == _NPY_KIND else files.small_file(path, MODES[channels], metadata)
     layout = Layout(*size, channels, sample, threads, depth)
     with atomic_write(path) as file:
         _WRITERS[kind](file, layout, check_bands(iter(bands), layout))
