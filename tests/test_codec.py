@@ -26,14 +26,12 @@ from codec.networks.transforms import receptive_field
 from codec.options import DecodeOptions, EncodeOptions
 
 from .conftest import DATA, TINY, needs_cuda, psnr
-from .make_golden_files import DIGESTS, latent_digest, weights_of
+from .make_golden_files import DIGESTS, decode_latent, latent_digest, weights_of
 
 
 def latent(data: bytes, model: Model, **changes) -> torch.Tensor:
     """The exact reconstructed latent of a file."""
-    file = container.read(data)
-    settings = Settings(**{"threads": 2} | changes)
-    return decoder.decode_latent(data, file, DecodeJob(model, settings, file.header, DecodeOptions()))
+    return decode_latent(data, model, Settings(**{"threads": 2} | changes))
 
 
 def decode(data: bytes, model: Model, **changes) -> np.ndarray:
