@@ -42,10 +42,10 @@ from ..options import (
     StreamKeywords,
 )
 from ..runtime import devices
-from ..runtime.caller_warning import warn
 from ..runtime.forking import fork_safe
 from ..runtime.threads import thread_count
 from .arguments import CheckedArguments, option_parameters, with_parameters
+from .caller_warning import warn
 from .reader import File, PictureReader
 from .writer import PictureWriter, channels_of, checked_metadata, checked_size
 

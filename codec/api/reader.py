@@ -26,9 +26,9 @@ from ..format.sources import open_source
 from ..images.samples import squeeze_gray
 from ..networks.model import Model
 from ..options import DecodeOptions, OnError, Region, integer
-from ..runtime.caller_warning import warn
 from ..runtime.forking import fork_safe
 from ..runtime.tile_cache import TileCache
+from .caller_warning import warn
 
 Item = TypeVar("Item")
 File = str | PathLike[str] | BinaryIO | Buffer

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
+import warnings
 
 from PIL import Image, ImageCms
-
-from ..runtime.caller_warning import warn
 
 _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
 """As other programs show printers' colours."""
@@ -25,6 +24,6 @@ def converted_to(image: Image.Image, mode: str) -> Image.Image:
                 return ImageCms.profileToProfile(image, inks, screen, outputMode=mode, flags=_FLAGS)
         except (ImageCms.PyCMSError, OSError) as error:
             message = f"its ICC profile cannot be used ({error}); colours are converted from CMYK without it"
-            warn(message)
+            warnings.warn(message, RuntimeWarning, stacklevel=4)
     # convert would copy an image that has the mode already
     return image if image.mode == mode else image.convert(mode)

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import io
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,7 +18,6 @@ from ..format.limits import PIXELS_MAX, check_size
 from ..metadata import CICP, COLOUR_SPACE, COLOUR_SPACE_FORMATS, EXIF, EXIF_FORMATS, ICC_PROFILE, SECTIONS, XMP
 from ..options import WRITABLE_NAMED
 from ..runtime.atomic_write import atomic_write
-from ..runtime.caller_warning import warn
 from .bit_depth import is_high_bit_depth
 from .colour_space import with_avif_code_points, with_png_chunks
 from .high_bit_depth import read_high_bit_depth
@@ -104,7 +104,7 @@ def warn_of_frames(path: Path, image: Image.Image) -> None:
     """Warns if an image file holds several frames."""
     frames = max(getattr(image, "n_frames", 1), _imagej_planes(image)) if image.format in _ANIMATED else 1
     if frames > 1:
-        warn(f"{path}: holds {frames} frames; only the first is taken")
+        warnings.warn(f"{path}: holds {frames} frames; only the first is taken", RuntimeWarning, stacklevel=2)
 
 
 def _imagej_planes(image: Image.Image) -> int:
@@ -135,7 +135,8 @@ def write_image(path: Path, picture: Picture) -> None:
     if picture.has_alpha and kind in _WITHOUT_ALPHA:
         raise CaeError(f"{path}: this format does not take the picture's alpha; use .png")
     if picture.depth > 8:
-        warn(f"{path}: the picture's {picture.depth} bits a channel are rounded to 8; use .png, .tif or .npy to keep them")
+        message = f"{path}: the picture's {picture.depth} bits a channel are rounded to 8; use .png, .tif or .npy to keep them"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
         rounded = from_array(converted(picture.pixels, picture.depth, 8))
         picture = dataclasses.replace(rounded, metadata=picture.metadata)
     if kind not in EXIF_FORMATS:
@@ -189,7 +190,8 @@ def warn_of_omitted(path: Path, metadata: Mapping[str, bytes]) -> None:
     """Warns of metadata, by their keys in Pillow images, that a file does not get; not of an orientation alone."""
     for section in SECTIONS:
         if section.pillow_key in metadata and not (section is EXIF and is_orientation_alone(metadata[section.pillow_key])):
-            warn(f"{path}: this format does not take the {section.label}, which is left out")
+            message = f"{path}: this format does not take the {section.label}, which is left out"
+            warnings.warn(message, RuntimeWarning, stacklevel=3)
 
 
 def _selections(metadata: dict[str, bytes], mode: str, kind: str) -> Iterator[dict[str, bytes]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import struct
+import warnings
 from collections.abc import Collection, Mapping
 
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from ..metadata import EXIF, ICC_PROFILE, SECTIONS, SECTIONS_BY_OPTION, XMP, MetadataSection
-from ..runtime.caller_warning import warn
 from .bit_depth import reopened
 from .colour_space import profile_of_gamma
 
@@ -53,7 +53,7 @@ def drop_other_types(image: Image.Image) -> None:
 
 
 def _warn_of_damage(section: MetadataSection, reason: str) -> None:
-    warn(f"the {section.label} is damaged and left out ({reason})")
+    warnings.warn(f"the {section.label} is damaged and left out ({reason})", RuntimeWarning, stacklevel=4)
 
 
 def as_section(content: object) -> bytes:

@@ -15,7 +15,7 @@ from ..api.codec import Codec
 from ..api.reader import PictureReader
 from ..errors import CaeError
 from ..images.metadata import orientation
-from ..images.samples import converted, squeeze_gray
+from ..images.samples import converted
 from ..metadata import ICC_PROFILE
 from ..options import REDUCTIONS, Region
 from ..runtime.tile_cache import TileCache
@@ -54,8 +54,9 @@ class OpenPicture:
         out = io.BytesIO()
         profile = self.reader.metadata.get(ICC_PROFILE.name, b"")
         profile = profile if len(profile) <= PROFILE_MAX else b""
-        options = {ICC_PROFILE.pillow_key: profile} if profile else {}
-        Image.fromarray(squeeze_gray(pixels)).save(out, "png", compress_level=1, **options)
+        Image.fromarray(pixels.squeeze(-1) if pixels.shape[2:] == (1,) else pixels).save(
+            out, "png", compress_level=1, **({ICC_PROFILE.pillow_key: profile} if profile else {})
+        )
         return out.getvalue()
 
     def read(self, region: Region, factor: int) -> np.ndarray:
@@ -170,7 +171,7 @@ def _is_quick(region: Region) -> bool:
 
 
 def _thumbnail(picture: OpenPicture, pixels: np.ndarray) -> bytes:
-    image = Image.fromarray(squeeze_gray(pixels))
+    image = Image.fromarray(pixels.squeeze(-1) if pixels.shape[2] == 1 else pixels)
     image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     turned = np.rot90(np.asarray(image), -picture.degrees // 90)
     return picture.encode_png(turned.reshape(*turned.shape[:2], -1))

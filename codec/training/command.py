@@ -145,7 +145,6 @@ def main() -> None:
     name, as_json = (options.pop(option) for option in ("model", "json"))
     prepare()
     with report_errors(p.prog, "use smaller patches or batches, or less --memory-gib"):
-        # here: `--help` needs no torch
         from ..networks import registry
         from ..networks.weights import Weights
         from .train import Interrupted, train

@@ -103,10 +103,10 @@ class PictureBar:
 def _shape() -> dict[str, int]:
     """Returns tqdm's options for a terminal that does not know its size, where it would show nothing; else none."""
     try:
-        has_width = os.get_terminal_size(sys.stderr.fileno()).columns > 0
+        known = os.get_terminal_size(sys.stderr.fileno()).columns > 0
     except (AttributeError, OSError, ValueError):  # standard error is no terminal, or no file
-        has_width = True
-    return {} if has_width else {"ncols": 80, "nrows": 24}
+        known = True
+    return {} if known else {"ncols": 80, "nrows": 24}
 
 
 @contextlib.contextmanager
