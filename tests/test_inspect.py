@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -232,7 +233,7 @@ def test_folders_of_pictures(files, monkeypatch, capsys, options):
     (files / "in" / "notes.txt").touch()
     inspect.main([str(TINY), "in", "-r", *options, "--map", "error"])
     assert capsys.readouterr().out.count(": score ") == 2
-    assert sorted(str(path.relative_to("heats")) for path in (files / "heats").rglob("*.png")) == ["sub/hole.png", "whole.png"]
+    assert sorted(str(path.relative_to("heats")) for path in Path("heats").rglob("*.png")) == ["sub/hole.png", "whole.png"]
     inspect.main([str(TINY), "whole.png", "new", "--map", "error"])
     assert (files / "new" / "whole.png").exists()
 
