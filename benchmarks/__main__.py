@@ -32,7 +32,7 @@ COMMANDS = {
     "denoising": ("quality.denoising", "code noisy pictures: as they are, after non-local means, by a denoising encoder"),
     "enlarging": ("quality.enlarging", "double halved pictures: a decoder of its own, bicubic and Lanczos"),
     "losses": ("training.losses", "measure what each loss must be multiplied by for the quality levels to keep their rates"),
-    "training-options": ("training.training_options", "screen options of training: loss against time, time to a given loss"),
+    "training-options": ("training.training_options", "screen options of training: loss against time, time to a words loss"),
     "domains": ("training.domains", "make pictures of two narrow domains, photographed pages and the Earth, to fine-tune on"),
     "upsampling": ("training.upsampling", "train with each way to enlarge: loss, speed, checkerboards on plain pictures"),
     "panel": ("quality.panel", "show the same part of several pictures side by side, for reports"),
@@ -45,7 +45,7 @@ def _module(command: str) -> ModuleType:
     return importlib.import_module(f"benchmarks.{COMMANDS[command][0]}")
 
 
-def parser_for(given: list[str]) -> argparse.ArgumentParser:
+def parser_for(words: list[str]) -> argparse.ArgumentParser:
     """The parser; of the commands' modules it imports only the chosen one."""
     parser = argparse.ArgumentParser(
         "python -m benchmarks",
@@ -56,15 +56,15 @@ def parser_for(given: list[str]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
     for name, (_, description) in COMMANDS.items():
         command = commands.add_parser(name, help=description, description=description[0].upper() + description[1:] + ".")
-        if given[:1] == [name]:
+        if words[:1] == [name]:
             _module(name).add_arguments(command)
     return parser
 
 
-def main(given: list[str] | None = None) -> None:
+def main(words: list[str] | None = None) -> None:
     """Entry point: errors are one line on stderr and status 1."""
     environment.prepare()
-    given = sys.argv[1:] if given is None else given
+    words = sys.argv[1:] if words is None else words
     program = "benchmarks"
 
     def show(message, *_args, **_kwargs) -> None:
@@ -73,7 +73,7 @@ def main(given: list[str] | None = None) -> None:
     with warnings.catch_warnings():
         warnings.showwarning = show
         try:
-            arguments = parser_for(given).parse_args(given)
+            arguments = parser_for(words).parse_args(words)
             _module(arguments.command).run(arguments)
         except CaeError as error:
             sys.exit(f"{program}: {error}")

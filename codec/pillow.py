@@ -131,10 +131,10 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     except CaeError as error:
         raise ValueError(str(error)) from None
     metadata = None  # the image's own
-    given = [section for section in SECTIONS if section.pillow_key in keywords]
-    if given:
+    replaced = [section for section in SECTIONS if section.pillow_key in keywords]
+    if replaced:
         metadata = read_metadata(image)
-        for section in given:
+        for section in replaced:
             try:
                 metadata[section.name] = as_section(keywords[section.pillow_key])
             except ValueError as error:

@@ -13,19 +13,19 @@ from .errors import CaeError
 def read_regular(path: Path, most: int, what: str) -> bytes:
     """All bytes of a regular file of at most so many; CaeError, which says `what` it should be, for any other."""
     try:
-        found = path.stat()
+        status = path.stat()
         # a pipe would be waited for, a device read for ever
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(status.st_mode):
             raise CaeError(f"{path}: is not a regular file; name a {what} file")
-        if found.st_size > most:
-            raise CaeError(f"{path}: has {found.st_size} bytes, more than any {what} file of this codec")
+        if status.st_size > most:
+            raise CaeError(f"{path}: has {status.st_size} bytes, more than any {what} file of this codec")
         return path.read_bytes()
     except (OSError, ValueError) as error:
         raise CaeError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def parse_header(data: bytes) -> dict[str, Any]:
-    """The header of a safetensors file, of which `data` holds at least that; ValueError where it is none."""
+    """Parses the header of a safetensors file from its first bytes, or all of them; ValueError where it is none."""
     length = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + length])
     if not isinstance(header, dict):

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import codec
-from codec.images.streams import bands, tiff
+from codec.images.streams import bands
 from codec.networks import registry
 from codec.networks.model import Files, Model, load
 
@@ -76,6 +76,5 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 @pytest.fixture
 def many_bands(monkeypatch):
-    """A picture of this size would be one band, and a row of tiles."""
+    """A picture of this size would be one band."""
     monkeypatch.setattr(bands, "BAND_PIXELS", 5000)
-    monkeypatch.setattr(tiff, "_TILE_SIDE", 64)

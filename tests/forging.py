@@ -99,7 +99,7 @@ def cost(data: bytes, call: str, folder: Path, *, weights: Path | None = TINY, t
 
 
 def forked(work: Callable[[], None]) -> tuple[int, str]:
-    """How a copy of this process ends that does some work (its status, or a signal's number below 0), and what it says."""
+    """Runs work in a forked copy of this process; returns its exit status (a signal's number below 0) and what it printed."""
     with tempfile.TemporaryFile() as told:
         if not (child := os.fork()):
             status = 70

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import skimage.data
+import torch
 
 import codec
-from codec.coding.decoder import decode_latent
 from codec.coding.jobs import DecodeJob
 from codec.coding.settings import Settings
+from codec.coding.tile_decoder import TileDecoder
 from codec.format import container
+from codec.format.geometry import LATENT_STRIDE
 from codec.networks import registry
 from codec.networks.model import Files, Model, load
 from codec.options import DecodeOptions
@@ -28,11 +30,19 @@ from .make_tiny_weights import make_model
 DIGESTS = DATA / "latents.json"
 
 
+def decode_latent(data: bytes, model: Model, settings: Settings | None = None) -> torch.Tensor:
+    """Decodes the latent (h, w, N) int32 of a file, in units of 2**-MEAN_BITS quantisation steps; 0 where it is lossless."""
+    file = container.read(data)
+    bounds = file.header.bounds
+    job = DecodeJob(model, settings or Settings(2), file.header, DecodeOptions())
+    latents = TileDecoder(data, file, job, None).latents(bounds)
+    latents.move(bounds)
+    return latents.gather(bounds.outward(LATENT_STRIDE))
+
+
 def latent_digest(data: bytes, model: Model) -> str:
     """SHA-256 of the reconstructed latent (int32, little-endian) of a file."""
-    file = container.read(data)
-    latent = decode_latent(data, file, DecodeJob(model, Settings(2), file.header, DecodeOptions()))
-    return hashlib.sha256(latent.numpy().astype("<i4").tobytes()).hexdigest()
+    return hashlib.sha256(decode_latent(data, model).numpy().astype("<i4").tobytes()).hexdigest()
 
 
 def weights_of(name: str) -> Path:

@@ -228,7 +228,7 @@ def test_package_shows_what_there_is():
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
 def test_pickled(chelsea, protocol):
-    """What it was made with travels, and as little else as that."""
+    """A codec's arguments travel with it, and little else."""
     held = codec.Codec(bf16=True, pixels_max=chelsea.size // 3, **ON_CPU)
     state = pickle.dumps(held, protocol)
     assert len(state) < 1000

@@ -65,7 +65,7 @@ def test_each_augmentation_changes_its_share():
 
 
 def test_plain_grounds_are_of_one_colour():
-    """What a shape hides has one colour, and what it leaves is the picture's."""
+    """Pixels under a shape have one colour, and the others are the picture's."""
     cut = patches(corners(), dataclasses.replace(NONE, plain=1.0), 60)
     for patch, whole in zip(cut, patches(corners(), NONE, 60), strict=True):
         kept = (patch == whole).all(-1)

@@ -21,7 +21,7 @@ SETTINGS = ClassicSettings(epochs=2, batch=4, learning_rate=1e-3, seed=0, device
 
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr(network, "CHANNELS", (4, 4, 8, 8))
+    monkeypatch.setattr(network, "STAGE_CHANNELS", (4, 4, 8, 8))
 
 
 @pytest.fixture(scope="module")

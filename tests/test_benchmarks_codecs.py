@@ -100,12 +100,12 @@ def test_version_names_the_options():
 
 def test_version_follows_the_weights(tmp_path):
     path = tmp_path / "mine.safetensors"
-    codec = cae.Cae("cpu", 1, path)
+    codec = cae.TestedCae("cpu", 1, path)
     assert "does not exist" in codec.available()
     path.write_bytes(b"first")
     assert codec.available() is None
-    assert codec.name == "cae-mine" and cae.Cae("cpu", 1, path, effort=5).name == "cae-mine-e5"
-    assert cae.Cae("cpu", 1, path, effort=5).version != codec.version
+    assert codec.name == "cae-mine" and cae.TestedCae("cpu", 1, path, effort=5).name == "cae-mine-e5"
+    assert cae.TestedCae("cpu", 1, path, effort=5).version != codec.version
     before = codec.version
     path.write_bytes(b"second")
     assert codec.version != before

@@ -10,7 +10,7 @@ from scipy.stats import mannwhitneyu
 
 from benchmarks import __main__ as command
 from benchmarks.quality import defects
-from benchmarks.quality.defective_textures import DEFECTS, PLACES, SIDE, STEP, TEXTURES, crops, samples
+from benchmarks.quality.defective_textures import DEFECTS, PLACES, STEP, TEXTURE_SIDE, TEXTURES, crops, samples
 
 from .conftest import TINY
 
@@ -28,8 +28,8 @@ def test_samples(texture):
     good, *others = made[: len(DEFECTS) + 1]
     assert good.kind is None and not good.mask.any() and [sample.kind for sample in others] == list(DEFECTS)
     for sample in others:
-        changed = np.abs(sample.pixels.astype(int) - good.pixels).reshape(SIDE, SIDE, -1).max(-1)
-        assert 20 < sample.mask.sum() < SIDE * SIDE / 4
+        changed = np.abs(sample.pixels.astype(int) - good.pixels).reshape(TEXTURE_SIDE, TEXTURE_SIDE, -1).max(-1)
+        assert 20 < sample.mask.sum() < TEXTURE_SIDE * TEXTURE_SIDE / 4
         assert changed[sample.mask].mean() > 10 > 1 > changed[~sample.mask].mean()
 
 
@@ -51,7 +51,7 @@ def test_command(capsys, tmp_path, monkeypatch):
     assert [len(list((tmp_path / "metal" / name).iterdir())) for name in ("good", "test", "masks")] == [4, 10, 8]
     command.main([*given[:2], "metal,cloth", *given[3:], "--picture", str(tmp_path / "drawn.png")])
     with Image.open(tmp_path / "drawn.png") as drawn:
-        assert drawn.size == (2 * (2 * SIDE + 4), 4 * SIDE)
+        assert drawn.size == (2 * (2 * TEXTURE_SIDE + 4), 4 * TEXTURE_SIDE)
     for wrong in (["--textures", "cat"], ["--seed", "-1"]):
         with pytest.raises(SystemExit, match="benchmarks: "):
             command.main(["defects", *wrong])

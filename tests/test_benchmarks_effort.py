@@ -1,4 +1,4 @@
-"""What the encoder's effort brings."""
+"""The command that measures the encoder's effort."""
 
 import csv
 import re

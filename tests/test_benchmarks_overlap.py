@@ -1,4 +1,4 @@
-"""What threads and overlapping bring."""
+"""The command that measures threads and overlapping."""
 
 import re
 

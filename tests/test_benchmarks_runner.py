@@ -1,4 +1,4 @@
-"""What is measured, what is reused, and what a failure leaves behind."""
+"""The runner: points that are measured, points that are reused, and the traces of a failure."""
 
 import dataclasses
 import os
@@ -48,7 +48,7 @@ def samples(tmp_path):
 
 
 def tasks(samples, codec, settings):
-    return [runner.Task(sample, codec, codec.version, setting) for sample in samples for setting in settings]
+    return [runner.PointTask(sample, codec, codec.version, setting) for sample in samples for setting in settings]
 
 
 def run(path, *arguments, metrics=("psnr_rgb",), jobs=1):
@@ -130,7 +130,7 @@ def test_death_of_a_process_is_told(samples, tmp_path):
 
 
 def test_processes_give_the_same(samples, tmp_path):
-    mixed = tasks(samples, jpeg.DEFAULT, (10, 90)) + tasks(samples, Raw(), (4,))
+    mixed = tasks(samples, jpeg.BASELINE, (10, 90)) + tasks(samples, Raw(), (4,))
     mixed.sort(key=lambda task: task.sample.name)
     alone, _ = run(tmp_path / "1.jsonl", mixed)
     together, failures = run(tmp_path / "2.jsonl", mixed, jobs=2)

@@ -73,7 +73,7 @@ def test_coding_command(capsys, tmp_path, astronaut):
     Image.fromarray(astronaut[:128, :128]).save(tmp_path / "a.png")
     main(["coding", str(tmp_path), "--weights", str(TINY)])
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 + len(coding.QUALITIES)
+    assert len(lines) == 2 + len(coding.CODED_QUALITIES)
     over_ideal = float(lines[-1].split()[3])
     assert 0 <= over_ideal < 2
 

@@ -1,4 +1,4 @@
-"""What the package does leaves no trace for the other threads of a process."""
+"""The package leaves no trace for the other threads of a process."""
 
 import io
 import locale
@@ -50,7 +50,7 @@ def state() -> tuple:
 
 
 def uses(tiny: codec.Codec, folder) -> Iterator[Callable[[], object]]:
-    """What an application calls."""
+    """Calls that an application makes."""
     streams.write_bands(folder / "deep.png", (50, 60), 3, {}, [DEEP], depth=16)
     tifffile.imwrite(folder / "deep.tif", DEEP, photometric="rgb", rowsperstrip=8, compression="zlib")
     Image.fromarray(CAT).save(folder / "cat.webp", lossless=True)

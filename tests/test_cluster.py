@@ -158,16 +158,17 @@ def test_workers_that_are_unlike_the_command(tmp_path, photographs, address, mon
     message = fails(encode.main, *arguments)
     assert "cae-encode: worker inproc" in message and "but the command cae-codec 0.0.1; install the same" in message
     # one that joins later
-    monkeypatch.setattr(cluster._Cluster, "check_workers", lambda *_: None)
+    monkeypatch.setattr(cluster, "find_problem", lambda *_: None)
     assert "but the command cae-codec 0.0.1; install the same" in fails(encode.main, *arguments)
     assert tree(tmp_path / "coded") == []
 
 
-def test_files_that_workers_do_not_see(tmp_path, photographs, address, monkeypatch):  # noqa: F811
-    there = os.path.exists
-    monkeypatch.setattr(remote, "exists", lambda path: path != str(photographs) and there(path))
-    message = fails(encode.main, photographs, "-r", "-o", tmp_path / "coded", "--scheduler", address)
-    assert f"{photographs} is not there; the files must lie where all machines see them" in message
+def test_files_that_workers_do_not_see(tmp_path, arguments):
+    work = remote.RemoteWork.pack(Killing(arguments))
+    assert remote.find_problem(work, [str(tmp_path)]) is None
+    elsewhere = tmp_path / "elsewhere"
+    message = remote.find_problem(work, [str(tmp_path), str(elsewhere)])
+    assert message == f"{elsewhere} is not there; the files must lie where all machines see them, in the same place"
 
 
 def test_one_file_needs_no_cluster(tmp_path, photographs, address, capsys):  # noqa: F811
@@ -228,7 +229,7 @@ def test_workers_that_die(tmp_path, arguments, capsys, monkeypatch):
 
 
 def test_lost_scheduler(tmp_path, arguments):
-    """What comes of a scheduler that ends is one error."""
+    """A scheduler that ends gives one error."""
     with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as local:
         arguments.scheduler = local.scheduler_address
         source = tmp_path / "0.txt"

@@ -26,14 +26,12 @@ from codec.networks.transforms import receptive_field
 from codec.options import DecodeOptions, EncodeOptions
 
 from .conftest import DATA, TINY, needs_cuda, psnr
-from .make_golden_files import DIGESTS, latent_digest, weights_of
+from .make_golden_files import DIGESTS, decode_latent, latent_digest, weights_of
 
 
 def latent(data: bytes, model: Model, **changes) -> torch.Tensor:
     """The exact reconstructed latent of a file."""
-    file = container.read(data)
-    settings = Settings(**{"threads": 2} | changes)
-    return decoder.decode_latent(data, file, DecodeJob(model, settings, file.header, DecodeOptions()))
+    return decode_latent(data, model, Settings(**{"threads": 2} | changes))
 
 
 def decode(data: bytes, model: Model, **changes) -> np.ndarray:
@@ -136,7 +134,7 @@ def test_bands_do_not_show(tiny_model, chelsea):
 
 @pytest.mark.parametrize("name", ["analysis", "synthesis"])
 def test_halo_covers_the_receptive_field(tiny_model, name):
-    """What lies beyond the halo has no influence at all, and the halo is as narrow as whole latents allow."""
+    """Pixels beyond the halo have no influence at all, and the halo is as narrow as whole latents allow."""
     network = getattr(tiny_model, name)
     unit, channels = (1, tiny_model.config.latent_channels) if name == "synthesis" else (16, 3)
     x = torch.zeros(1, 17 * unit, 17 * unit, channels, requires_grad=True)

@@ -22,7 +22,7 @@ SCREEN = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 def coded(tmp_path, image: Image.Image, suffix: str, *arguments: str, **saving) -> Image.Image:
-    """What the command lines make of an image file: to .cae without loss, and to .png."""
+    """Passes an image file through both commands, to .cae without loss and to .png; returns the result."""
     image.save(tmp_path / f"in.{suffix}", **saving)
     encode.main([str(tmp_path / f"in.{suffix}"), str(tmp_path / "x.cae"), "--lossless", "--weights", str(TINY), *arguments])
     decode.main([str(tmp_path / "x.cae"), str(tmp_path / "out.png"), "--weights", str(TINY)])

@@ -48,7 +48,7 @@ class _Stream(io.TextIOWrapper):
 
 
 def piped(monkeypatch, main, data: bytes, *arguments: str) -> bytes:
-    """What a command makes of its standard input."""
+    """Runs a command on data as its standard input; returns its standard output."""
     monkeypatch.setattr(sys, "stdin", _Stream(data))
     monkeypatch.setattr(sys, "stdout", out := _Stream())
     main([*arguments, *SMALL])
@@ -160,7 +160,7 @@ def test_no_overwrite(capsys, photograph, encoded):
     ("options", "sections"), [((), ["exif", "iccp"]), (("--keep", "icc,xmp"), ["exif", "iccp"]), (("--strip",), ["exif"])]
 )
 def test_metadata_that_are_select_metadata(tmp_path, photograph, encoded, options, sections):
-    """How the picture is to be turned stays, as it would lie on its side else."""
+    """The orientation stays, since the picture would lie on its side without it."""
     out = tmp_path / "out.cae"
     encode.main([str(photograph), str(out), *options, *SMALL])
     assert sorted(codec.info(out.read_bytes()).metadata) == sections

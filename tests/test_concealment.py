@@ -37,7 +37,7 @@ def replaced(data: bytes, tile: int, content: bytes) -> bytes:
 
 
 def filled(held: codec.Codec, data: bytes, **options) -> tuple[np.ndarray, list[str]]:
-    """What comes of a damaged file, and what is warned of."""
+    """Decodes a damaged file with concealment; returns its pixels and the warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         pixels = held.decode(data, on_error="fill", **options)

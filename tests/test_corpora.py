@@ -1,4 +1,4 @@
-"""What the fuzzer has kept is tried again, and so are some changes of it; `python -m tests.fuzz` looks for more."""
+"""Files that the fuzzer has kept are tried again, and some changes of them; `python -m tests.fuzz` looks for more."""
 
 import random
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where the codec runs: settings of the program around it, forked processes, a GPU and its limits."""
+"""Devices and processes: settings of the program around the codec, forked processes, a GPU and its limits."""
 
 import dataclasses
 import itertools

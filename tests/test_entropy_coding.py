@@ -85,7 +85,7 @@ def starts_of(frequencies: list[int]) -> list[int]:
     st.lists(st.integers(-VALUE_LIMIT, VALUE_LIMIT) | st.integers(-30, 30), max_size=60),
 )
 def test_equals_the_specified_coder(frequencies, values):
-    """What FORMAT.md says of coder, tables and escapes decodes what the library encodes."""
+    """The coder, tables and escapes of FORMAT.md decode what the library encodes."""
     table = FrequencyTable(np.array(frequencies))
     coder = ReferenceCoder(encode([(table, np.array(values, np.int32))]))
     starts, radius = starts_of(frequencies), table.radius

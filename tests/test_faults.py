@@ -55,7 +55,7 @@ class Work:
         self.main([*self.arguments, *self.options])
 
     def untouched(self) -> bool:
-        """Whether the old files are as they were, all of them."""
+        """True if all old files are as they were."""
         return all(path.read_bytes() == OLD for path in self.targets)
 
     def left(self) -> set[str]:
@@ -166,5 +166,5 @@ def test_damage_in_many_files_is_told_of_each(tmp_path, capsys, tiny):
     for name in "abc":
         (tmp_path / f"{name}.cae").write_bytes(data)
     decode.main([str(tmp_path), "-o", str(tmp_path / "out"), "--keep-going", *Work.options])
-    told = capsys.readouterr().err.splitlines()
+    told = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
     assert sorted(line.split(": ")[2] for line in told) == [str(tmp_path / f"{name}.cae") for name in "abc"]

@@ -20,7 +20,7 @@ PHOTO = np.s_[68:260, 84:340]
 
 
 def noisy(pixels: np.ndarray) -> np.ndarray:
-    """What a camera of 16 bits would have seen where one of 8 saw these."""
+    """Adds low bits, as a camera of 16 bits would have seen them; one of 8 bits saw `pixels`."""
     return (pixels[:] * 256.0 + np.random.default_rng(7).integers(0, 256, pixels.shape)).astype(np.uint16)
 
 
@@ -124,7 +124,7 @@ def test_damage_of_each_kind_is_filled(tiny, coded):
 
 @pytest.mark.parametrize("effort", [1, 3])
 def test_efforts(tiny, page, effort):
-    """What is searched sees the picture without its lossless parts."""
+    """The search sees the picture without its lossless parts."""
     pixels = page[:128, :128]
     data = tiny.encode(pixels, 30, tile=128, effort=effort)
     assert kinds_of(data) == [Kind.MIXED]

@@ -1,4 +1,4 @@
-"""What a file says of itself: kinds of tiles, where its bytes go, and whether its checksums match."""
+"""Facts about a file: kinds of tiles, where its bytes go, and whether its checksums match."""
 
 import json
 

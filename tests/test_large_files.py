@@ -128,7 +128,7 @@ def test_a_signal_in_the_middle(tmp_path, tall, command, number):
 
 
 def under_way(process: subprocess.Popen, source: Path, _folder: Path) -> bool:
-    """Whether a process has read a part of a file."""
+    """True once a process has read a quarter of a file."""
     for link in Path(f"/proc/{process.pid}/fd").iterdir():
         try:
             if os.readlink(link) == str(source):
@@ -140,7 +140,7 @@ def under_way(process: subprocess.Popen, source: Path, _folder: Path) -> bool:
 
 
 def begun(_process: subprocess.Popen, _source: Path, folder: Path) -> bool:
-    """Whether there is a file that grows."""
+    """True once an unfinished output holds 100 KB."""
     return any(path.name.endswith(".partial") and path.stat().st_size > 100_000 for path in folder.iterdir())
 
 

@@ -1,4 +1,4 @@
-"""What a file can make the decoder do is bounded by its size and by the limit: measured, in processes of their own."""
+"""The decoder's work is bounded by a file's size and by the limit of pixels: measured, in processes of their own."""
 
 import contextlib
 

@@ -224,7 +224,7 @@ def test_large_pictures_get_all_threads(tmp_path):
 
 
 def test_waiting_threads_do_not_spin_for_long(tmp_path, photographs):
-    """What a single file's command does before torch comes is done here as well."""
+    """Many files prepare the environment before the import of torch, as a single file does."""
     code = "import os, sys; from codec.commands.encode import main; main(sys.argv[1:]); print(os.environ['GOMP_SPINCOUNT'])"
     command = [sys.executable, "-c", code, photographs, "-o", tmp_path / "out", *SMALL]
     others = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}

@@ -70,7 +70,7 @@ def test_a_page_with_a_photograph_gets_both(default, page, coded):
 
 
 def test_no_seam_between_the_kinds(default, page, coded):
-    """Where the photograph meets exact pixels it errs no more than in its middle."""
+    """The photograph errs no more beside exact pixels than in its middle."""
     decoded = default.decode(coded)
     errors = ((decoded.astype(float) - page) ** 2).mean(-1)
     inner = errors[100:340, 120:460].mean()

@@ -1,4 +1,4 @@
-"""What a model's id covers, and encoders and decoders that are files of their own."""
+"""The extent of a model's id, and encoders and decoders that are files of their own."""
 
 import dataclasses
 import hashlib
@@ -179,7 +179,7 @@ def test_installed_parts_are_found_by_name(monkeypatch, tmp_path, encoder, chels
 
 
 def test_parts_are_kept_when_a_gpu_is_full(encoder):
-    """Where the CPU takes over, it takes the same encoder."""
+    """A CPU that takes over has the same encoder."""
     from codec.networks.model import on_cpu
 
     model = load(Files(TINY, encoder))

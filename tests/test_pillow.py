@@ -209,7 +209,7 @@ def test_several_drafts(path):
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGBA"])
 def test_thumbnails_of_other_modes(cat, mode):
-    """Where colours are transparent, they show in no thumbnail: such pictures are decoded whole."""
+    """Transparent colours show in no thumbnail: such pictures are decoded whole."""
     picture = cat.convert(mode)
     if "A" in mode:
         alpha = Image.new("L", picture.size, 255)

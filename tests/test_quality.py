@@ -1,4 +1,4 @@
-"""What a step of quality does to a file's size and to the picture, with the shipped weights.
+"""A step of quality: its effect on a file's size and on the picture, with the shipped weights.
 
 `python -m tests.test_quality` prints it for photographs' crops and for plain colours.
 """

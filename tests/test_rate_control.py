@@ -23,7 +23,7 @@ from .conftest import TINY, psnr
 
 @pytest.mark.parametrize("share", [0.3, 0.62])
 def test_sizes_are_met_from_below(default, astronaut, share):
-    """Which the integer qualities alone would miss, as their sizes are 3 % apart."""
+    """The integer qualities alone would miss these targets, as their sizes are 3 % apart."""
     pixels = astronaut[:192, 150:342]
     low, high = (len(default.encode(pixels, quality)) for quality in (40, 60))
     wanted = round(low + share * (high - low))

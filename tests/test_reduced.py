@@ -171,7 +171,7 @@ def test_a_file_of_their_own_is_found_beside_the_model(shipped, held, tiny, chel
 
 
 def test_files_of_their_own_are_joined(shipped, weights):
-    """What such a file holds may be collected again, beside what was trained since."""
+    """The decoders of such a file may be collected again, beside later ones."""
     sizes = shipped / "tiny-sizes.safetensors"
     before = sizes.read_bytes()
     merge_sizes([sizes, weights], sizes)

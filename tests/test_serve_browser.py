@@ -140,6 +140,7 @@ def test_mirrored_and_turned_pictures(browser, served, tiny, orientation):
         assert np.array_equal(corners, np.asarray(ImageOps.exif_transpose(image))[::63, ::63])
     finally:
         path.unlink()
+        open_first(browser, served)
 
 
 def test_a_telephone(browser, served):

@@ -24,7 +24,7 @@ BIN = Path(__file__).parents[1] / "bin"
 
 
 def run_child(code: str, *arguments: object) -> str:
-    """What a program prints that runs in a process of its own."""
+    """Runs a program in a process of its own; returns what it prints."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
     done = subprocess.run(command, cwd=DATA.parents[1], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -128,7 +128,7 @@ def test_long_work_ends_where_other_work_fails():
 
 
 def test_a_search_can_be_interrupted(tmp_path):
-    """Which would take minutes; Ctrl-C ends it at its next step, and leaves no file."""
+    """Ctrl-C ends a search of minutes at its next step, and leaves no file."""
     code = (
         "import os, signal, sys, threading\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell may have started this with it ignored

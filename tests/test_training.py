@@ -144,7 +144,7 @@ def test_exported_rate_is_close_to_the_float_models(tmp_path):
 
 
 def test_fine_tuning_starts_from_exported_weights(folder, tmp_path):
-    """What is restored from a weights file codes as the original model did, up to rounding."""
+    """A model restored from a weights file codes as the original did, up to rounding."""
     original, restored = make_model().eval(), restore(TINY).eval()
     x = torch.from_numpy(skimage.data.coffee()[None, :128, :128].copy()).float() / 255
     with torch.inference_mode():
@@ -317,7 +317,7 @@ def test_weights_to_start_from_may_be_named(folder, tmp_path, monkeypatch, capsy
 
 
 def test_the_log_has_each_step_once_after_a_kill(folder, tmp_path):
-    """What a killed run had logged beyond its last state is done again."""
+    """Steps that a killed run had logged beyond its last state are done again."""
     train(options(folder, tmp_path, 2), CONFIG)
     shutil.copy(tmp_path / "state.safetensors", tmp_path / "before")
     train(options(folder, tmp_path, 4), CONFIG)

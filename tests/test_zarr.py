@@ -166,7 +166,7 @@ def test_numcodecs(tmp_path, chelsea):
 
 
 def test_entry_points():
-    """What an installation announces is there; and the package alone loads none of it."""
+    """The entry points of an installation exist; and the package alone loads none of them."""
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
     loaded = {group: EntryPoint("cae", points["cae"], group).load() for group, points in project["entry-points"].items()}
     assert loaded == {"zarr.codecs": CaeCodec, "numcodecs.codecs": Cae}

@@ -10,7 +10,7 @@ import numpy as np
 from codec import CaeError
 
 
-class Codec(Protocol):
+class TestedCodec(Protocol):
     """A codec and its fixed options. Picklable, so that other processes can run it.
 
     `settings` are the qualities it is measured at by default, from the smallest file to the largest.
@@ -49,7 +49,7 @@ class Codec(Protocol):
 
 def registry(
     weights: list[Path] | None = None, device: str = "cpu", threads: int = 2, checkpoints: list[str] | None = None
-) -> dict[str, Codec]:
+) -> dict[str, TestedCodec]:
     """All codecs by name, whether they can run here or not.
 
     Args:
@@ -58,14 +58,15 @@ def registry(
         threads: processors that our codec uses.
         checkpoints: models of CompressAI, `ARCHITECTURE=FILE,FILE…`.
     """
+    # here: the modules of codecs belong to this package, and their libraries take time to import
     from . import avif, cae, compressai, heic, jpeg, jpeg2000, jpegxl, webp
 
-    ours = [cae.Cae(device, threads, path) for path in weights] if weights else [cae.Cae(device, threads)]
+    ours = [cae.TestedCae(device, threads, path) for path in weights] if weights else [cae.TestedCae(device, threads)]
     if not weights:
-        ours += [cae.Cae(device, threads, effort=effort) for effort in cae.EFFORTS]
+        ours += [cae.TestedCae(device, threads, effort=effort) for effort in cae.MEASURED_EFFORTS]
     models = [compressai.parse(text, device) for text in checkpoints or []]
     pillow = [codec for module in (jpeg, webp, avif, jpegxl, heic, jpeg2000) for codec in module.CODECS]
-    codecs: dict[str, Codec] = {}
+    codecs: dict[str, TestedCodec] = {}
     for codec in (*ours, *pillow, *models):
         if codec.name in codecs:
             raise CaeError(f"two codecs are named {codec.name}; give the files different names")

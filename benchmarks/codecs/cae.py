@@ -14,7 +14,7 @@ import codec
 from codec import CaeError
 from codec.options import DEFAULT_EFFORT
 
-EFFORTS = (3, 5, 7, 9)
+MEASURED_EFFORTS = (3, 5, 7, 9)
 """Those that are codecs of their own beside the usual one; they take long, so they are measured where they are named."""
 
 
@@ -24,7 +24,7 @@ def _loaded(weights: Path, device: str, threads: int) -> codec.Codec:
 
 
 @dataclasses.dataclass(frozen=True)
-class Cae:
+class TestedCae:
     """Our codec with one weights file, None for the file that comes with the package, at one effort."""
 
     device: str
@@ -72,7 +72,7 @@ class Cae:
         return self._codec().decode(data)
 
     def _path(self) -> Path:
-        from codec.networks import registry
+        from codec.networks import registry  # here: it needs torch, which takes a second
 
         return registry.default_path() if self.weights is None else self.weights
 

@@ -5,11 +5,11 @@ from .pillow import PillowCodec
 _QUALITIES = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95)
 _FEATURE = "libjpeg_turbo"
 
-DEFAULT = PillowCodec("jpeg", "JPEG 4:2:0", "JPEG", _QUALITIES, feature=_FEATURE)
+BASELINE = PillowCodec("jpeg", "JPEG 4:2:0", "JPEG", _QUALITIES, feature=_FEATURE)
 """Pillow's default options: 4:2:0, baseline, standard Huffman tables."""
 
 CODECS = (
-    DEFAULT,
+    BASELINE,
     PillowCodec(
         "jpeg-progressive",
         "JPEG 4:2:0 progressive",

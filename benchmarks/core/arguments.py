@@ -34,14 +34,14 @@ def add_image_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def integers(text: str, name: str, known: range) -> list[int]:
-    """The numbers of a list with commas, sorted, each once; CaeError, which calls them by `name`, for any that is not known."""
+def integers(text: str, name: str, allowed: range) -> list[int]:
+    """The numbers of a list with commas, sorted, each once; CaeError, which calls them by `name`, for any other."""
     try:
         numbers = sorted({int(number) for number in text.split(",")})
     except ValueError:
         numbers = [-1]
-    if any(number not in known for number in numbers):
-        raise CaeError(f"{name} {text!r} are not integers of {known[0]} to {known[-1]} with commas between")
+    if any(number not in allowed for number in numbers):
+        raise CaeError(f"{name} {text!r} are not integers of {allowed[0]} to {allowed[-1]} with commas between")
     return numbers
 
 

@@ -170,7 +170,7 @@ METRICS = {
         Metric("lpips", "LPIPS (AlexNet)", "minus LPIPS", lpips, lambda value: -value, _lpips_missing),
     )
 }
-DEFAULT = ("psnr_rgb", "psnr_y", "ms_ssim_rgb")
+DEFAULT_METRICS = ("psnr_rgb", "psnr_y", "ms_ssim_rgb")
 
 
 def choose(names: list[str]) -> list[Metric]:

@@ -17,18 +17,18 @@ from tqdm import tqdm
 
 from codec import CaeError
 
-from ..codecs import Codec
+from ..codecs import TestedCodec
 from .images import Sample
 from .metrics import METRICS
 from .store import Key, Point, Store
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
+class PointTask:
     """One point to measure; `version` is the codec's, asked once."""
 
     sample: Sample
-    codec: Codec
+    codec: TestedCodec
     version: str
     setting: float
 
@@ -41,7 +41,7 @@ class Task:
         return f"{self.codec.name} at {self.setting:g} on {self.sample.name}"
 
 
-def measure(task: Task, metrics: Sequence[str]) -> Point:
+def measure(task: PointTask, metrics: Sequence[str]) -> Point:
     """Encodes, decodes and compares."""
     pixels = task.sample.load()
     started = time.perf_counter()
@@ -66,7 +66,7 @@ def measure(task: Task, metrics: Sequence[str]) -> Point:
     )
 
 
-def _attempt(task: Task, metrics: Sequence[str]) -> Point | str:
+def _attempt(task: PointTask, metrics: Sequence[str]) -> Point | str:
     """The point, or what went wrong: one image too large for one format must not end a long run."""
     try:
         return measure(task, metrics)
@@ -81,7 +81,7 @@ def _prepare_process() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _run_image(tasks: list[Task], metrics: Sequence[str], pool: ProcessPoolExecutor | None) -> Iterator[Point | str]:
+def _run_image(tasks: list[PointTask], metrics: Sequence[str], pool: ProcessPoolExecutor | None) -> Iterator[Point | str]:
     """First the single-threaded codecs side by side, then, alone, those that use all processors."""
     here = tasks
     if pool is not None:
@@ -93,7 +93,7 @@ def _run_image(tasks: list[Task], metrics: Sequence[str], pool: ProcessPoolExecu
         yield _attempt(task, metrics)
 
 
-def run(tasks: Sequence[Task], metrics: Sequence[str], store: Store, jobs: int) -> tuple[list[Point], list[str]]:
+def run(tasks: Sequence[PointTask], metrics: Sequence[str], store: Store, jobs: int) -> tuple[list[Point], list[str]]:
     """All points of the tasks, from the store or measured now, and a line for each one that failed.
 
     Images come one after another, each with all its codecs, so that those that are done are whole.

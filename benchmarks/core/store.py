@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 from types import TracebackType
 
-SCHEMA = 1
+POINT_SCHEMA = 1
 """Changes with the meaning of a point's fields or of a metric; points of another schema are measured anew."""
 
 Key = tuple[str, str, str, float]
@@ -63,7 +63,7 @@ class Store:
         for line in data[:whole].splitlines():
             try:
                 record = json.loads(line)
-                if record.pop("schema") != SCHEMA:
+                if record.pop("schema") != POINT_SCHEMA:
                     continue
                 point = Point(**record)
             except (ValueError, TypeError, KeyError, AttributeError):
@@ -89,6 +89,6 @@ class Store:
         if (earlier := self._points.get(point.key)) is not None:
             point = dataclasses.replace(point, metrics={**earlier.metrics, **point.metrics})
         self._points[point.key] = point
-        line = json.dumps({"schema": SCHEMA, **dataclasses.asdict(point)}, allow_nan=False)
+        line = json.dumps({"schema": POINT_SCHEMA, **dataclasses.asdict(point)}, allow_nan=False)
         self._file.write(line.encode() + b"\n")
         self._file.flush()

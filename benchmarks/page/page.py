@@ -14,14 +14,14 @@ from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
 from codec import CaeError
 
-from ..codecs import Codec, registry
+from ..codecs import TestedCodec, registry
 from ..core import images, report
 from ..core.arguments import add_codec_arguments, add_image_arguments
 from ..core.metrics import METRICS
 from . import parts as page_parts
 from . import pictures, training_log
 
-NAME = "page.html"
+PAGE_NAME = "page.html"
 _FOLDER = Path(__file__).parent
 # the interactive part, in the order in which it runs
 _SCRIPTS = ("chart.js", "table.js", "slider.js")
@@ -30,8 +30,8 @@ _SCRIPTS = ("chart.js", "table.js", "slider.js")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.epilog = (
-        f"Writes RESULTS/{NAME} from RESULTS/results.json. The pictures to compare are encoded and decoded again, so name the "
-        "folder or the set of the images, weights and checkpoints as for the command run."
+        f"Writes RESULTS/{PAGE_NAME} from RESULTS/results.json. The pictures to compare are encoded and decoded again, so name "
+        "the folder or the set of the images, weights and checkpoints as for the command run."
     )
     parser.add_argument("results", type=Path, metavar="RESULTS", help="output folder of the command run")
     add_image_arguments(parser)
@@ -114,7 +114,9 @@ def build(
     )
 
 
-def _usable(everything: Mapping[str, Any], codecs_by_name: Mapping[str, Codec]) -> tuple[list[Codec], dict[str, str]]:
+def _usable(
+    everything: Mapping[str, Any], codecs_by_name: Mapping[str, TestedCodec]
+) -> tuple[list[TestedCodec], dict[str, str]]:
     """The measured codecs that can run here as they were measured, and why the others cannot."""
     usable, reasons = [], {}
     for record in everything["codecs"]:
@@ -134,7 +136,7 @@ def write(
     everything: Mapping[str, Any],
     folder: Path,
     samples: Sequence[images.Sample],
-    codecs_by_name: Mapping[str, Codec],
+    codecs_by_name: Mapping[str, TestedCodec],
     names: str | None = None,
     training: Path | None = None,
 ) -> Path:
@@ -156,7 +158,7 @@ def write(
             raise CaeError(f"the image {image['name']} of the results is not there: name its folder, or use --pictures none")
     codecs, reasons = _usable(everything, codecs_by_name)
     picture_data = pictures.make(everything, chosen, of_digest, codecs)
-    path = folder / NAME
+    path = folder / PAGE_NAME
     path.write_text(build(everything, picture_data, reasons if chosen else {}, training), encoding="utf-8")
     return path
 

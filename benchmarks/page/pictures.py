@@ -17,12 +17,12 @@ from tqdm import tqdm
 
 from codec import CaeError
 
-from ..codecs import Codec
+from ..codecs import TestedCodec
 from ..core.images import Sample, crop_middle
 from ..core.metrics import psnr_rgb
 
 RATES = (0.15, 0.3, 0.6)
-SIDE = 512
+CROP_SIDE = 512
 _COUNT = 3
 BUDGET = 16_000_000
 """Characters of all pictures together; with its charts' library the page stays below 25 MB."""
@@ -57,7 +57,7 @@ def nearest(points: Sequence[dict[str, Any]], rate: float) -> dict[str, Any]:
     return min(points, key=lambda point: (abs(math.log(point["bpp"] / rate)), point["setting"]))
 
 
-def _again(point: dict[str, Any], pixels: np.ndarray, codec: Codec) -> tuple[dict[str, Any], np.ndarray]:
+def _again(point: dict[str, Any], pixels: np.ndarray, codec: TestedCodec) -> tuple[dict[str, Any], np.ndarray]:
     """Encodes and decodes once more: figures of this file and of the whole picture, and the picture."""
     data = codec.encode(pixels, point["setting"])
     decoded = codec.decode(data)
@@ -85,7 +85,7 @@ def _uri(pixels: np.ndarray, side: int) -> str:
 
 def embed(crops: Sequence[np.ndarray], budget: int = BUDGET) -> tuple[list[str], int]:
     """Data URIs of the pictures, cropped to the greatest side with which they fit the budget together, and that side."""
-    side = SIDE
+    side = CROP_SIDE
     while True:
         uris = [_uri(pixels, side) for pixels in crops]
         total = sum(map(len, uris))
@@ -95,7 +95,10 @@ def embed(crops: Sequence[np.ndarray], budget: int = BUDGET) -> tuple[list[str],
 
 
 def make(
-    everything: Mapping[str, Any], chosen: Sequence[dict[str, Any]], samples: Mapping[str, Sample], codecs: Sequence[Codec]
+    everything: Mapping[str, Any],
+    chosen: Sequence[dict[str, Any]],
+    samples: Mapping[str, Sample],
+    codecs: Sequence[TestedCodec],
 ) -> dict[str, Any]:
     """Encodes and decodes the chosen images with each codec, at its settings nearest to `RATES`.
 
@@ -114,7 +117,7 @@ def make(
     for image in chosen:
         pixels = samples[image["digest"]].load()
         codec_pictures: dict[str, list[dict[str, Any]]] = {}
-        crops.append(crop_middle(pixels, SIDE))
+        crops.append(crop_middle(pixels, CROP_SIDE))
         images.append(
             {key: image[key] for key in ("name", "width", "height")} | {"original": len(crops) - 1, "codecs": codec_pictures}
         )
@@ -124,7 +127,7 @@ def make(
             for point in (nearest(points, rate) for rate in RATES if points):
                 if point["setting"] not in done:
                     facts, decoded = _again(point, pixels, codec)
-                    crops.append(crop_middle(decoded, SIDE))
+                    crops.append(crop_middle(decoded, CROP_SIDE))
                     done[point["setting"]] = {**facts, "place": len(crops) - 1}
                 codec_pictures.setdefault(codec.name, []).append(done[point["setting"]])
             bar.update()
@@ -133,5 +136,5 @@ def make(
     return {"rates": RATES, "side": side, "images": images, "uris": uris}
 
 
-def _is_of(point: dict[str, Any], image: dict[str, Any], codec: Codec) -> bool:
+def _is_of(point: dict[str, Any], image: dict[str, Any], codec: TestedCodec) -> bool:
     return point["digest"] == image["digest"] and point["codec"] == codec.name

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-SIDE = 128
+TEXTURE_SIDE = 128
 """Pixels to a side of a crop."""
 PLACES = {"training": (0, 256), "validation": (256, 384), "test": (384, 512)}
 """Columns of a texture's 512 x 512 pixels from which the crops of each part are cut; none sees another's."""
@@ -75,20 +75,20 @@ TEXTURES: dict[str, Callable[[], np.ndarray]] = {
 
 
 def crops(texture: str, part: str) -> list[np.ndarray]:
-    """A texture's crops (SIDE, SIDE) or (SIDE, SIDE, 3) of a part of `PLACES`."""
+    """A texture's crops (TEXTURE_SIDE, TEXTURE_SIDE) or (TEXTURE_SIDE, TEXTURE_SIDE, 3) of a part of `PLACES`."""
     left, right = PLACES[part]
     pixels = TEXTURES[texture]()[:, left:right]
     step = STEP[part]
     return [
-        pixels[y : y + SIDE, x : x + SIDE]
-        for y in range(0, pixels.shape[0] - SIDE + 1, step)
-        for x in range(0, pixels.shape[1] - SIDE + 1, step)
+        pixels[y : y + TEXTURE_SIDE, x : x + TEXTURE_SIDE]
+        for y in range(0, pixels.shape[0] - TEXTURE_SIDE + 1, step)
+        for x in range(0, pixels.shape[1] - TEXTURE_SIDE + 1, step)
     ]
 
 
 def samples(texture: str, part: str, seed: int = 0) -> list[TextureSample]:
     """A part's crops as they are, and each of them with a defect of each kind; the same for the same seed."""
-    none = np.zeros((SIDE, SIDE), bool)
+    none = np.zeros((TEXTURE_SIDE, TEXTURE_SIDE), bool)
     result = []
     for number, pixels in enumerate(crops(texture, part)):
         result.append(TextureSample(pixels, None, none))
@@ -103,9 +103,9 @@ def _named(kind: str, drawn: Defective) -> tuple[np.ndarray, str, np.ndarray]:
 
 
 def _blob(rng: np.random.Generator, smallest: float, largest: float) -> np.ndarray:
-    """A crooked disc (SIDE, SIDE) of 0 to 1 with soft edges, wholly within the crop; radii in pixels."""
+    """A crooked disc (TEXTURE_SIDE, TEXTURE_SIDE) of 0 to 1 with soft edges, wholly within the crop; radii in pixels."""
     radius = rng.uniform(smallest, largest)
-    y, x = rng.uniform(1.4 * radius, SIDE - 1.4 * radius, 2)
+    y, x = rng.uniform(1.4 * radius, TEXTURE_SIDE - 1.4 * radius, 2)
     angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     waves = sum(rng.normal(0, 0.08) * np.cos(n * angles + rng.uniform(0, 6.3)) for n in (2, 3, 5))
     stretch = rng.uniform(0.8, 1.2)
@@ -115,7 +115,7 @@ def _blob(rng: np.random.Generator, smallest: float, largest: float) -> np.ndarr
 
 
 def _soft(paint: Callable[[ImageDraw.ImageDraw], None], blur: float) -> np.ndarray:
-    image = Image.new("L", (SIDE, SIDE))
+    image = Image.new("L", (TEXTURE_SIDE, TEXTURE_SIDE))
     paint(ImageDraw.Draw(image))
     return np.asarray(image.filter(ImageFilter.GaussianBlur(blur)), np.float64) / 255
 
@@ -132,11 +132,11 @@ def _contrast(rng: np.random.Generator, smallest: float, largest: float) -> floa
 
 def scratch(pixels: np.ndarray, rng: np.random.Generator) -> Defective:
     """A bent line, 1 to 3 pixels wide and 30 to 100 long, lighter or darker by 35 to 110 levels."""
-    start, angle, bend = rng.uniform(20, SIDE - 20, 2), rng.uniform(0, 6.3), rng.normal(0, 0.02)
+    start, angle, bend = rng.uniform(20, TEXTURE_SIDE - 20, 2), rng.uniform(0, 6.3), rng.normal(0, 0.02)
     points = [start]
     for _ in range(int(rng.uniform(15, 50))):
         angle += bend
-        points.append(np.clip(points[-1] + 2 * np.array([np.cos(angle), np.sin(angle)]), 3, SIDE - 4))
+        points.append(np.clip(points[-1] + 2 * np.array([np.cos(angle), np.sin(angle)]), 3, TEXTURE_SIDE - 4))
     width = int(rng.integers(1, 4))
     line = [(float(x), float(y)) for x, y in points]
     share = _soft(lambda draw: draw.line(line, fill=255, width=width), 0.5)
@@ -146,12 +146,12 @@ def scratch(pixels: np.ndarray, rng: np.random.Generator) -> Defective:
 def dent(pixels: np.ndarray, rng: np.random.Generator) -> Defective:
     """A disc of radius 8 to 24 whose surface is drawn to its middle, and lit from one side by 20 to 70 levels."""
     radius = rng.uniform(8, 24)
-    middle = rng.uniform(radius, SIDE - radius, 2)
-    offset = np.stack(np.mgrid[:SIDE, :SIDE], -1) - middle
+    middle = rng.uniform(radius, TEXTURE_SIDE - radius, 2)
+    offset = np.stack(np.mgrid[:TEXTURE_SIDE, :TEXTURE_SIDE], -1) - middle
     distance = np.linalg.norm(offset, axis=-1) / radius
     fall = np.clip(1 - distance**2, 0, None)
     moved = middle + offset * (1 + rng.uniform(0.3, 0.9) * fall[..., None])
-    rows, columns = np.clip(moved.round(), 0, SIDE - 1).astype(int).transpose(2, 0, 1)
+    rows, columns = np.clip(moved.round(), 0, TEXTURE_SIDE - 1).astype(int).transpose(2, 0, 1)
     angle = rng.uniform(0, 6.3)
     light = rng.uniform(20, 70) * fall * (offset @ [np.sin(angle), np.cos(angle)]) / radius * 2.6
     light = light if pixels.ndim == 2 else light[..., None]

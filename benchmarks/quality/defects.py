@@ -17,10 +17,10 @@ from codec import CaeError, Codec
 from codec.inspection import DEFAULT_MAPS, MAPS, Statistics, draw_heat_map
 from codec.options import DEFAULT_INSPECTION_QUALITY
 
-from .defective_textures import DEFECTS, SIDE, TEXTURES, TextureSample, crops, samples
+from .defective_textures import DEFECTS, TEXTURE_SIDE, TEXTURES, TextureSample, crops, samples
 
 RANKINGS = {**{name: (name,) for name in MAPS}, "error and surprise": ("error", "surprise"), "all": MAPS}
-PARTS = ("test", "validation")
+SETS = ("test", "validation")
 KINDS = (None, *DEFECTS)
 
 
@@ -137,7 +137,7 @@ def picture(textures: Sequence[str], part: str, codec: Codec, quality: int, seed
     for texture, kind in zip(textures, itertools.cycle(DEFECTS)):
         statistics_of_good = good_samples(texture, codec, quality)
         pixels = next(sample.pixels for sample in samples(texture, part, seed) if sample.kind == kind)
-        colours = np.broadcast_to(pixels.reshape(SIDE, SIDE, -1), (SIDE, SIDE, 3))
+        colours = np.broadcast_to(pixels.reshape(TEXTURE_SIDE, TEXTURE_SIDE, -1), (TEXTURE_SIDE, TEXTURE_SIDE, 3))
         heat = draw_heat_map(
             statistics_of_good.heat(codec.inspect(pixels, quality, maps=DEFAULT_MAPS)), colours, statistics_of_good.threshold()
         )
@@ -159,7 +159,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quality", type=int, default=DEFAULT_INSPECTION_QUALITY, help="default: %(default)s")
     parser.add_argument("--textures", metavar="NAME,NAME…", help=f"some of {', '.join(TEXTURES)} (default: all)")
     parser.add_argument(
-        "--part", choices=PARTS, default=PARTS[0], help="where the pictures are from; options are chosen on validation"
+        "--part",
+        choices=SETS,
+        default=SETS[0],
+        help="where the pictures are from; options are chosen on validation",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the defects (default: %(default)s)")
     parser.add_argument("--save", type=Path, metavar="FOLDER", help="write the pictures and masks there")

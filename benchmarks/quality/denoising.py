@@ -83,7 +83,7 @@ def non_local_means(pixels: np.ndarray) -> np.ndarray:
     return np.rint(255 * denoised).clip(0, 255).astype(np.uint8)
 
 
-METRICS = (Metric("psnr", "PSNR", "PSNR in dB", psnr_rgb), Metric("ssim", "SSIM", "SSIM", ssim))
+NOISE_METRICS = (Metric("psnr", "PSNR", "PSNR in dB", psnr_rgb), Metric("ssim", "SSIM", "SSIM", ssim))
 
 
 def measure(
@@ -143,10 +143,10 @@ def rates(rows: list[DenoisingRow]) -> Iterator[str]:
     """
     for noise in dict.fromkeys(row.noise for row in rows):
         curves = [_mean_curve([row for row in rows if (row.noise, row.way) == (noise, way)]) for way in (BEFORE, WITHIN)]
-        bd_rates = [bd_rate(*curves, metric) for metric in METRICS]
+        bd_rates = [bd_rate(*curves, metric) for metric in NOISE_METRICS]
         texts = (each.note if each.percent is None else f"{each.percent:+.1f} %" for each in bd_rates)
         yield f"bits beside {BEFORE}, noise {noise}: " + "; ".join(
-            f"at equal {metric.label} {value}" for metric, value in zip(METRICS, texts, strict=True)
+            f"at equal {metric.label} {value}" for metric, value in zip(NOISE_METRICS, texts, strict=True)
         )
 
 

@@ -21,11 +21,11 @@ from ..codecs import jpeg
 from ..core import bd, images
 from ..core.curves import Curve, mean_curve, published
 from ..core.metrics import METRICS
-from ..core.runner import Task
+from ..core.runner import PointTask
 from ..core.runner import run as run_tasks
 from ..core.store import Store
 
-QUALITIES = tuple(range(5, 100, 5))
+JPEG_QUALITIES = tuple(range(5, 100, 5))
 """Pillow's qualities at the points of the published curve."""
 TOLERANCE = 0.02
 _METRICS = ("psnr_rgb", "ms_ssim_rgb")
@@ -75,9 +75,9 @@ def _greatest_difference(first: Sequence[float | None], second: Sequence[float |
 def run(arguments: argparse.Namespace) -> None:
     """Measures, compares and prints; CaeError where the curves disagree."""
     samples = images.from_kodak(arguments.folder)
-    codec = jpeg.DEFAULT
+    codec = jpeg.BASELINE
     version = codec.version
-    tasks = [Task(item, codec, version, quality) for item in samples for quality in QUALITIES]
+    tasks = [PointTask(item, codec, version, quality) for item in samples for quality in JPEG_QUALITIES]
     with Store(arguments.out / "points.jsonl") as store:
         points, failures = run_tasks(tasks, _METRICS, store, arguments.jobs)
     if failures:

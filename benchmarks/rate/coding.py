@@ -24,7 +24,7 @@ from codec.runtime.threads import thread_count
 from ..core.arguments import add_image_arguments
 from ..core.images import Sample, gather
 
-QUALITIES = (1, 25, 50, 75, 100)
+CODED_QUALITIES = (1, 25, 50, 75, 100)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,11 +63,11 @@ def run(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     print("quality  bpp     symbols/px  coder over ideal  file over ideal  encode Msymbols/s  decode Msymbols/s")
     everything = np.zeros(6)
-    for quality in QUALITIES:
+    for quality in CODED_QUALITIES:
         totals = sum((measure(sample, model, quality) for sample in samples), np.zeros(6))
         everything += totals
         _line(str(quality), totals, sum(sample.width * sample.height for sample in samples))
-    _line("all", everything, len(QUALITIES) * sum(sample.width * sample.height for sample in samples))
+    _line("all", everything, len(CODED_QUALITIES) * sum(sample.width * sample.height for sample in samples))
 
 
 def _line(name: str, totals: np.ndarray, pixels: int) -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 from codec import CaeError
 from codec.options import QUALITIES
 
-from ..codecs import Codec, registry
+from ..codecs import TestedCodec, registry
 from ..core.arguments import add_codec_arguments, integers
 from ..core.metrics import psnr_rgb
 from ..core.synthetic_pictures import PICTURES
@@ -73,7 +73,7 @@ def ground_off(pixels: np.ndarray, decoded: np.ndarray) -> float | None:
     return float((errors > 1).any(-1).mean())
 
 
-def least_bytes(codec: Codec, pixels: np.ndarray, psnr_min: float) -> int | None:
+def least_bytes(codec: TestedCodec, pixels: np.ndarray, psnr_min: float) -> int | None:
     """Bytes of a codec's smallest file of at least a PSNR in dB, by bisection of its quality; None where no quality has it."""
     sizes = {}
 
@@ -89,7 +89,9 @@ def least_bytes(codec: Codec, pixels: np.ndarray, psnr_min: float) -> int | None
     return sizes[qualities[place]] if place < len(qualities) else None
 
 
-def measure(name: str, pixels: np.ndarray, quality: int, codecs: dict[str, Codec], save: Path | None = None) -> DrawingRow:
+def measure(
+    name: str, pixels: np.ndarray, quality: int, codecs: dict[str, TestedCodec], save: Path | None = None
+) -> DrawingRow:
     """Codes a picture with all."""
     ours = next(iter(codecs.values()))
     data = ours.encode(pixels, quality)

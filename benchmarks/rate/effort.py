@@ -17,7 +17,7 @@ from tqdm import tqdm
 from codec import CaeError, Codec
 from codec.options import DEFAULT_EFFORT, EFFORTS, QUALITIES
 
-from ..codecs.cae import Cae
+from ..codecs.cae import TestedCae
 from ..core import images, metrics
 from ..core.arguments import add_image_arguments, integers
 from ..core.bd import bd_rate
@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise CaeError(f"use {POINTS_MIN} or more qualities, sides of 16 or more and at least 1 image")
     efforts = sorted({*efforts, DEFAULT_EFFORT})
     arguments.out.mkdir(parents=True, exist_ok=True)
-    made_by = f"{Cae('cpu', 1, arguments.weights).version}, {arguments.side} pixels"
+    made_by = f"{TestedCae('cpu', 1, arguments.weights).version}, {arguments.side} pixels"
     points = EffortPoints(arguments.out / "effort.csv", made_by)
     samples = images.gather(arguments.dataset, arguments.folder)[: arguments.images]
     codec = Codec(weights=arguments.weights, device="cpu", threads=1)

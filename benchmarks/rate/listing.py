@@ -24,7 +24,7 @@ def lines(arguments: argparse.Namespace) -> list[str]:
     text += ["", "metrics"]
     for metric in metrics.METRICS.values():
         reason = metric.available()
-        note = f"missing: {reason}" if reason else "default" if metric.name in metrics.DEFAULT else ""
+        note = f"missing: {reason}" if reason else "default" if metric.name in metrics.DEFAULT_METRICS else ""
         text.append(f"  {metric.name:<18} {metric.label:<24} {note}".rstrip())
     text += ["", "published curves, of the 24 Kodak images"]
     text += [f"  {curve.name:<28} {curve.source}" for curve in curves.published().values()]

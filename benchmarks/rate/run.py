@@ -12,12 +12,12 @@ from pathlib import Path
 from codec import CaeError
 from codec.options import DEFAULT_EFFORT
 
-from ..codecs import Codec, registry
+from ..codecs import TestedCodec, registry
 from ..core import images, metrics, plots, report
 from ..core.arguments import add_codec_arguments, add_image_arguments
-from ..core.curves import Curve, choose_published
+from ..core.curves import Curve, choose_published, published
 from ..core.results import CodecFacts, Results, derive
-from ..core.runner import Task
+from ..core.runner import PointTask
 from ..core.runner import run as run_tasks
 from ..core.store import Store
 from ..page import page, pictures
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CODEC=S,S,…",
         help="settings of a codec in place of its default ones; a BD-rate needs at least 4",
     )
-    parser.add_argument("--metrics", default=",".join(metrics.DEFAULT), metavar="A,B,…", help="default: %(default)s")
+    parser.add_argument("--metrics", default=",".join(metrics.DEFAULT_METRICS), metavar="A,B,…", help="default: %(default)s")
     parser.add_argument("--anchor", default=ANCHOR, metavar="CODEC", help="codec that BD-rates refer to (default: %(default)s)")
     parser.add_argument(
         "--published",
@@ -67,7 +67,7 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _settings(texts: Sequence[str], codecs: dict[str, Codec]) -> dict[str, tuple[float, ...]]:
+def _settings(texts: Sequence[str], codecs: dict[str, TestedCodec]) -> dict[str, tuple[float, ...]]:
     settings = {}
     for text in texts:
         name, _, values = text.partition("=")
@@ -84,7 +84,7 @@ def _settings(texts: Sequence[str], codecs: dict[str, Codec]) -> dict[str, tuple
     return settings
 
 
-def choose_codecs(names: str | None, codecs: dict[str, Codec], anchor: str) -> tuple[list[Codec], dict[str, str]]:
+def choose_codecs(names: str | None, codecs: dict[str, TestedCodec], anchor: str) -> tuple[list[TestedCodec], dict[str, str]]:
     """The chosen codecs that can run, the anchor among them, and for the others the reason why they cannot."""
     usual = [name for name, codec in codecs.items() if getattr(codec, "effort", DEFAULT_EFFORT) == DEFAULT_EFFORT]
     chosen = usual if names is None else _names(names)
@@ -107,12 +107,10 @@ def _published(text: str | None, samples: Sequence[images.Sample]) -> list[Curve
         return []
     if not kodak:
         raise CaeError("the published curves are of the 24 Kodak images and mean nothing beside other images; omit --published")
-    from ..core.curves import published
-
     return list(published().values()) if text == "all" else choose_published(_names(text))
 
 
-def benchmark(arguments: argparse.Namespace, codecs_by_name: dict[str, Codec]) -> Results:
+def benchmark(arguments: argparse.Namespace, codecs_by_name: dict[str, TestedCodec]) -> Results:
     """Measures what is not measured yet, and derives the results. `codecs_by_name` has all codecs."""
     if arguments.jobs < 1:
         raise CaeError(f"--jobs {arguments.jobs}: use at least 1")
@@ -128,7 +126,7 @@ def benchmark(arguments: argparse.Namespace, codecs_by_name: dict[str, Codec]) -
     pictures.choose(arguments.pictures, [item.name for item in samples])  # an unknown name shall not end a long run
     facts = [CodecFacts(codec.name, codec.label, codec.version, settings.get(codec.name, codec.settings)) for codec in codecs]
     tasks = [
-        Task(item, codec, fact.version, setting)
+        PointTask(item, codec, fact.version, setting)
         for item in samples
         for codec, fact in zip(codecs, facts, strict=True)
         for setting in fact.settings

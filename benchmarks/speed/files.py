@@ -20,12 +20,12 @@ from tqdm import tqdm
 
 from codec import CaeError
 
-from ..codecs import Codec, registry
+from ..codecs import TestedCodec, registry
 from ..core import images
 from ..core.arguments import add_image_arguments
 from ..core.measuring import measure_command, text_table
 
-CODECS = ("cae", "jpeg", "webp", "avif-s6", "jpegxl")
+FOLDER_CODECS = ("cae", "jpeg", "webp", "avif-s6", "jpegxl")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,13 +51,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_image_arguments(parser)
     parser.add_argument("--count", type=int, default=200, help="pictures, which are repeated if need be (default: 200)")
-    parser.add_argument("--codecs", nargs="+", default=CODECS, metavar="NAME", help=f"default: {' '.join(CODECS)}")
+    parser.add_argument(
+        "--codecs", nargs="+", default=FOLDER_CODECS, metavar="NAME", help=f"default: {' '.join(FOLDER_CODECS)}"
+    )
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="of each codec (default: 2)")
     parser.add_argument("--scratch", type=Path, metavar="DIR", help="folder for the pictures (default: the system's)")
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
 
 
-def through_pillow(codec: Codec, command: str, source: Path, target: Path, threads: int) -> None:
+def through_pillow(codec: TestedCodec, command: str, source: Path, target: Path, threads: int) -> None:
     """Codes a folder's files, or decodes them to PPM, on several threads."""
 
     def encode(path: Path) -> None:
@@ -74,11 +76,11 @@ def through_pillow(codec: Codec, command: str, source: Path, target: Path, threa
             pass
 
 
-def _setting(codec: Codec) -> float:
+def _setting(codec: TestedCodec) -> float:
     return codec.settings[len(codec.settings) // 2]
 
 
-def _timed(codec: Codec, command: str, source: Path, target: Path, threads: int) -> tuple[float, float]:
+def _timed(codec: TestedCodec, command: str, source: Path, target: Path, threads: int) -> tuple[float, float]:
     """Seconds that a process takes for a folder, and those of processors, which others on the machine change less."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = _seconds(codec, command, source, target, threads)
@@ -86,7 +88,7 @@ def _timed(codec: Codec, command: str, source: Path, target: Path, threads: int)
     return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def _seconds(codec: Codec, command: str, source: Path, target: Path, threads: int) -> float:
+def _seconds(codec: TestedCodec, command: str, source: Path, target: Path, threads: int) -> float:
     if codec.name == "cae":
         options = ["-q", int(_setting(codec))] if command == "encode" else ["--format", "ppm"]
         return measure_command(command, [source, "-o", target, "-j", threads, "--device", "cpu", "--quiet", *options])[0]
@@ -100,7 +102,7 @@ def _seconds(codec: Codec, command: str, source: Path, target: Path, threads: in
     return time.perf_counter() - start
 
 
-def measured(codec: Codec, source: Path, scratch: Path, threads: int) -> FolderRow:
+def measured(codec: TestedCodec, source: Path, scratch: Path, threads: int) -> FolderRow:
     """Codes a folder and decodes what that gives."""
     count = len(list(source.iterdir()))
     pixels = 0

@@ -20,7 +20,7 @@ from ..core import images
 from ..core.arguments import add_image_arguments, sides
 from ..core.images import patchwork
 
-_CHILD = """
+_REGION_CHILD = """
 import json, sys, time
 start = time.perf_counter()
 import codec
@@ -80,7 +80,7 @@ def measure(
         x, y = (int(rng.integers(length - 3 * whole // 2 + 1)) for length in (width, height))
         region = x, y, whole, whole
         if number < 3:
-            command = [sys.executable, "-c", _CHILD, str(path), json.dumps([settings, region, scale])]
+            command = [sys.executable, "-c", _REGION_CHILD, str(path), json.dumps([settings, region, scale])]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             seconds["new process"].append(tuple(map(float, done.stdout.split())))
         with codec.open(path, **settings) as picture:

@@ -18,8 +18,8 @@ from ..core.arguments import add_image_arguments, sides
 from ..core.images import patchwork
 from ..core.measuring import measure_command, text_table
 
-SIZES = ("2048x2048", "4096x4096", "8192x8192", "16384x16384", "32768x32768")
-COMMANDS = ("encode", "decode")
+SCALING_SIZES = ("2048x2048", "4096x4096", "8192x8192", "16384x16384", "32768x32768")
+DIRECTIONS = ("encode", "decode")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "8 GB of disk and some ten minutes on two cores. Run it on an idle machine."
     )
     add_image_arguments(parser)
-    parser.add_argument("--sizes", nargs="+", default=SIZES, metavar="WxH", help=f"picture sizes (default: {' '.join(SIZES)})")
+    parser.add_argument(
+        "--sizes", nargs="+", default=SCALING_SIZES, metavar="WxH", help=f"picture sizes (default: {' '.join(SCALING_SIZES)})"
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of each command (default: all processors)")
     parser.add_argument(
         "--weights", type=Path, metavar="FILE", help="weights file (default: the one that comes with the codec)"
@@ -57,7 +59,7 @@ def scale(size: str, photographs: Sequence[np.ndarray], folder: Path, options: S
     source, coded, decoded = folder / "source.tif", folder / "coded.cae", folder / "decoded.tif"
     try:
         streams.write_bands(source, (width, height), 3, {}, patchwork(width, height, photographs))
-        for command, (given, made) in zip(COMMANDS, ((source, coded), (coded, decoded)), strict=True):
+        for command, (given, made) in zip(DIRECTIONS, ((source, coded), (coded, decoded)), strict=True):
             seconds, peak = measure_command(command, [given, made, *options])
             megapixels = width * height / 1e6
             sizes = source.stat().st_size, coded.stat().st_size
@@ -79,7 +81,7 @@ def plot(rows: Sequence[ScalingRow], path: Path) -> None:
     for axes, name, title in zip(
         drawing.subplots(1, 2), ("peak_mb", "mps"), ("peak memory, MB", "megapixels a second"), strict=True
     ):
-        for command, colour in zip(COMMANDS, ("#D55E00", "#0072B2"), strict=True):
+        for command, colour in zip(DIRECTIONS, ("#D55E00", "#0072B2"), strict=True):
             mine = [row for row in rows if row.command == command]
             axes.plot([row.megapixels for row in mine], [getattr(row, name) for row in mine], "o-", color=colour, label=command)
         axes.set_xscale("log")

@@ -19,13 +19,13 @@ from tqdm import tqdm
 
 from codec import CaeError
 
-from ..codecs import Codec, registry
+from ..codecs import TestedCodec, registry
 from ..codecs.compressai import ARCHITECTURES, untrained
 from ..core.arguments import sides
 from ..core.measuring import text_columns
 
-SIZES = ("768x512", "4000x3000", "6000x4000")
-CODECS = ("cae", "mbt2018-mean", "jpeg", "webp", "avif-s6", "jpegxl", "heic")
+SPEED_SIZES = ("768x512", "4000x3000", "6000x4000")
+TIMED_CODECS = ("cae", "mbt2018-mean", "jpeg", "webp", "avif-s6", "jpegxl", "heic")
 COLUMNS = ("codec", "size", "threads", "setting", "bpp", "encode_mps", "decode_mps", "encode_ratio", "decode_ratio",
            "encode_first_s", "decode_first_s", "peak_mb", "encode_kmac", "decode_kmac")  # fmt: skip
 _PHOTOGRAPHS = ("astronaut.png", "coffee.png", "chelsea.png", "motorcycle_left.png")
@@ -78,8 +78,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "weights, so that bpp means nothing and their entropy coders may be busier or idler than with trained ones. "
         "Run it on an idle machine."
     )
-    parser.add_argument("--sizes", nargs="+", default=SIZES, metavar="WxH", help=f"picture sizes (default: {' '.join(SIZES)})")
-    parser.add_argument("--codecs", nargs="+", default=CODECS, metavar="NAME", help=f"default: {' '.join(CODECS)}")
+    parser.add_argument(
+        "--sizes", nargs="+", default=SPEED_SIZES, metavar="WxH", help=f"picture sizes (default: {' '.join(SPEED_SIZES)})"
+    )
+    parser.add_argument("--codecs", nargs="+", default=TIMED_CODECS, metavar="NAME", help=f"default: {' '.join(TIMED_CODECS)}")
     parser.add_argument("--threads", nargs="+", type=int, default=[2], metavar="N", help="for learned codecs (default: 2)")
     parser.add_argument("--repeat", type=int, default=5, help="warm runs, of which the median counts (default: 5)")
     parser.add_argument("--reference", default="jpeg", metavar="NAME", help="codec that ratios refer to (default: jpeg)")
@@ -128,11 +130,11 @@ def measure(job: SpeedJob) -> Timing:
     return Timing(**seconds, memory=memory, bpp=bpp, macs=macs)
 
 
-def _all_codecs(device: str, threads: int) -> dict[str, Codec]:
+def _all_codecs(device: str, threads: int) -> dict[str, TestedCodec]:
     return registry(None, device, threads, None) | untrained(device)
 
 
-def _counted_macs(codec: Codec) -> tuple[float, float]:
+def _counted_macs(codec: TestedCodec) -> tuple[float, float]:
     """Multiply-accumulates per pixel of encoding and decoding, as torch counts them."""
     from torch.utils.flop_counter import FlopCounterMode
 

@@ -20,7 +20,7 @@ from codec.training.run import Run
 from codec.training.train import Interrupted, train
 
 # without the orange that the first course has
-_COLOURS = ("C0", "C2", "C3", "C4", "C5", "C6", "C7", "C8", "C9")
+_CURVE_COLOURS = ("C0", "C2", "C3", "C4", "C5", "C6", "C7", "C8", "C9")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +108,7 @@ def figure(courses: Sequence[Course], title: str) -> Figure:
     axes = drawing.add_subplot()
     for number, course in enumerate(courses):
         _, minutes, _, losses = zip(*course.points, strict=True)
-        look: dict[str, Any] = {"color": _COLOURS[number % 9], "linestyle": ("-", "--")[number // 9 % 2], "lw": 1.2}
+        look: dict[str, Any] = {"color": _CURVE_COLOURS[number % 9], "linestyle": ("-", "--")[number // 9 % 2], "lw": 1.2}
         if number == 0:
             look = {"color": "#D55E00", "lw": 2.4, "zorder": 3}
         axes.plot(minutes, losses, label=course.name, marker="osD^vPX"[number % 7], ms=3.5, **look)

@@ -15,7 +15,7 @@ from codec import CaeError
 
 from ..core.synthetic_pictures import font, paragraph, sheet
 
-PARTS = ("train", "held-out")
+SPLITS = ("train", "held-out")
 FONTS = ("DejaVuSans", "DejaVuSerif", "DejaVuSansMono", "DejaVuSerif-Italic", "DejaVuSans-Bold", "STIXGeneral", "cmr10")
 HELD_OUT_EVERY = 4
 CELL = 480
@@ -44,10 +44,10 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         pictures_by_domain["earth"] = pieces(_earth())
     for domain, pictures in pictures_by_domain.items():
-        for part in PARTS:
+        for part in SPLITS:
             (arguments.folder / domain / part).mkdir(parents=True, exist_ok=True)
         for number, pixels in enumerate(tqdm(pictures, domain, unit="picture", disable=None)):
-            part = PARTS[number % HELD_OUT_EVERY == HELD_OUT_EVERY - 1]
+            part = SPLITS[number % HELD_OUT_EVERY == HELD_OUT_EVERY - 1]
             Image.fromarray(pixels).save(arguments.folder / domain / part / f"{number:04}.png")
 
 

@@ -15,7 +15,7 @@ from codec.training.schedule import StepSchedule
 
 from .courses import Course, add_training_arguments, figure, options_for, read_course, train_or_continue
 
-DEFAULT = "default"
+DEFAULT_VARIANT = "default"
 _USUAL = Options.augment
 
 
@@ -26,7 +26,7 @@ def variants(steps: int, patch: int) -> dict[str, dict[str, Any]]:
     small = {"patch_schedule": StepSchedule(tuple(zip(sides, ends, strict=True)))}
     low = {"resolution_schedule": StepSchedule(tuple(zip((4, 2), ends, strict=True)))}
     return {
-        DEFAULT: {},
+        DEFAULT_VARIANT: {},
         **{f"no-{name}": {"augment": tuple(other for other in _USUAL if other != name)} for name in _USUAL},
         "jitter": {"augment": (*_USUAL, "jitter")},
         "no-augmentation": {"augment": ()},

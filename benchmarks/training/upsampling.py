@@ -23,9 +23,9 @@ from .courses import add_training_arguments, figure, options_for, read_course, t
 from .upsampling_layers import UPSAMPLINGS, macs_per_position, replace_layers
 
 COLOURS = ((0, 0, 0), (64, 64, 64), (128, 128, 128), (255, 255, 255), (200, 60, 40), (40, 90, 190))
-SIDE, BORDER = 256, 80
+PLAIN_SIDE, BORDER = 256, 80
 """Pixels of a constant picture, and of its border that is not looked at."""
-WINDOW = 32
+LATENT_SIDE = 32
 """Latent positions on a side that are synthesised for the speed."""
 
 
@@ -34,7 +34,7 @@ def checkerboard_energy(model: Autoencoder) -> float:
 
     The mean over colours, over a low, a middle and a high level of quality, and over the channels.
     """
-    pictures = torch.tensor(COLOURS)[:, None, None].expand(-1, SIDE, SIDE, -1).float() / 255
+    pictures = torch.tensor(COLOURS)[:, None, None].expand(-1, PLAIN_SIDE, PLAIN_SIDE, -1).float() / 255
     energies = []
     with torch.inference_mode():
         for level in (0, (model.config.levels - 1) / 2, model.config.levels - 1):
@@ -53,14 +53,14 @@ def repeating_variance(pictures: Tensor) -> float:
 @torch.inference_mode()
 def megapixels_per_second(model: Autoencoder) -> float:
     """Speed of the synthesis alone in float32, median of five windows of 512 x 512 pixels."""
-    y = torch.randn(1, WINDOW, WINDOW, model.config.latent_channels)
+    y = torch.randn(1, LATENT_SIDE, LATENT_SIDE, model.config.latent_channels)
     level = torch.tensor([float(model.config.levels // 2)])
     seconds = []
     for _ in range(6):
         start = time.perf_counter()
         model.synthesis(y, level)
         seconds.append(time.perf_counter() - start)
-    return (WINDOW * LATENT_STRIDE) ** 2 / 1e6 / statistics.median(seconds[1:])
+    return (LATENT_SIDE * LATENT_STRIDE) ** 2 / 1e6 / statistics.median(seconds[1:])
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -23,6 +23,7 @@ from ..format.buffers import Buffer
 from ..format.header import NO_MODEL, Header
 from ..format.info import Info, info_of
 from ..format.sources import open_source
+from ..images.samples import squeeze_gray
 from ..networks.model import Model
 from ..options import DecodeOptions, OnError, Region, integer
 from ..runtime.forking import fork_safe
@@ -31,7 +32,7 @@ from .caller_warning import warn
 
 Item = TypeVar("Item")
 File = str | PathLike[str] | BinaryIO | Buffer
-_ADVICE = {
+_API_ADVICE = {
     CutOffError: "; get the file again, or have damaged tiles filled (on_error='fill')",
     ExcessError: "; get the file again, or have it taken without them (on_error='fill')",
     DamageError: "; get the file again, decode a region without it, or have damaged tiles filled (on_error='fill')",
@@ -42,9 +43,9 @@ _ADVICE = {
 class PictureReader:
     """An open `.cae` file, whose parts are read when they are needed. Safe to use from several threads at once.
 
-    `codec.open` makes it; it closes at the end of a `with` block. Any method raises CaeError, which begins with the file's
-    path if it has one, where a tile that it needs is damaged (unless damage is to be filled), and where the file fails, is
-    closed, or has been written to since it was opened.
+    `codec.open` makes it; it closes at the end of a `with` block. Any method raises CaeError where a tile that it needs is
+    damaged, unless damage is filled. So does a file that fails, is closed, or has been written to since it was opened. The
+    message begins with the file's path if it has one.
 
     Args:
         load: gives the model for a file's header, and how to run it; called once, when pixels are first asked for.
@@ -216,7 +217,7 @@ class PictureReader:
             yield
         except CaeError as error:
             # frames of its traceback may hold views of the caller's buffer
-            raise advised(error.with_traceback(None), _ADVICE).prefixed(self._name) from error.__cause__
+            raise advised(error.with_traceback(None), _API_ADVICE).prefixed(self._name) from error.__cause__
 
 
 class _SharedIterator(Generic[Item]):
@@ -239,8 +240,3 @@ def _warn_of(damage: Damage | None) -> None:
     """Issues one warning that names the parts that were filled in."""
     if damage and (message := damage.unreported()):
         warn(message)
-
-
-def squeeze_gray(pixels: np.ndarray) -> np.ndarray:
-    """Pixels (h, w, channels) in the shape that the API has: gray without alpha is (h, w)."""
-    return pixels[..., 0] if pixels.shape[2] == 1 else pixels

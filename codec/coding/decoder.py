@@ -9,12 +9,11 @@ from fractions import Fraction
 from operator import itemgetter
 
 import numpy as np
-from torch import Tensor
 
 from ..errors import CaeError, DamageError, TooLargeError
 from ..format import container
 from ..format.container import Container
-from ..format.geometry import LATENT_STRIDE, Rect, bands, grid
+from ..format.geometry import Rect, bands, grid
 from ..format.header import NO_MODEL, Header, Kind, Plane
 from ..format.limits import check_size
 from ..format.payload import split_payload
@@ -177,28 +176,17 @@ def _decode_bands(
             alpha = alphas.gather(around)[..., None]
         layers.move(shown)
         layers.paint(pixels, shown, job.synthesis_scale, alpha if job.synthesis_scale < 1 else None)
-        left = job.scale.denominator // job.synthesis_scale.denominator
+        reduction = job.scale.denominator // job.synthesis_scale.denominator
         if alpha is None:
-            pixels = reduce(pixels, left)
+            pixels = reduce(pixels, reduction)
         else:
             if job.scale > 1:
                 marked = alpha, layers.mask(around)
                 alpha = enlarge(marked, shown.relative_to(around), job.scale.numerator, header.largest, has_alpha=True)
             alpha = reduce(alpha, job.synthesis_scale.denominator)
-            pixels = reduce(np.concatenate([pixels, alpha], -1), left, has_alpha=True)
+            pixels = reduce(np.concatenate([pixels, alpha], -1), reduction, has_alpha=True)
         yield pixels, layers.mask(shown) if marking else None
         del pixels
-
-
-def decode_latent(data: ByteSource | Data, file: Container, job: DecodeJob) -> Tensor:
-    """Decodes the latent (h, w, N) int32 of a whole picture, in units of 2**-MEAN_BITS quantisation steps.
-
-    It is exact on every machine, and zero where a tile is lossless.
-    """
-    bounds = job.header.bounds
-    latents = TileDecoder(data, file, job, None).latents(bounds)
-    latents.move(bounds)
-    return latents.gather(bounds.outward(LATENT_STRIDE))
 
 
 def transform_bits(data: ByteSource | Data, file: Container, job: DecodeJob) -> Counter[str]:

@@ -1,7 +1,7 @@
 """Latent search: latents refined by gradients through the decoder's own networks, before they are rounded.
 
 Rounding is relaxed to a slope that steepens from iteration to iteration, as in the annealing of Yang, Bamler and Mandt (2020,
-arXiv:2006.04240), but without its noise, which takes some ten times as many iterations to average out.
+arXiv:2006.04240). Its noise is left out, since it takes some ten times as many iterations to average out.
 """
 
 from __future__ import annotations

@@ -119,9 +119,10 @@ def decode_gray(data: bytes | memoryview, width: int, height: int, depth: int = 
 
 
 def decode_colour(data: bytes | memoryview, width: int, height: int, depth: int = 8, *, opaque: bool = False) -> np.ndarray:
-    """Inverse of `encode_colour`, (height, width, 4) uint8 with an alpha of 0 where pixels are left out; CaeError likewise.
+    """Inverse of `encode_colour`, (height, width, 4) uint8 with an alpha of 0 where pixels are left out.
 
-    With `opaque` none is left out, whatever alpha the data have. Samples of more than 8 bits are uint16.
+    With `opaque` none is left out, whatever alpha the data have. Samples of more than 8 bits are uint16. Raises CaeError as
+    `decode_gray` does.
     """
     if depth > 8:
         first, second = _halves(data)

@@ -33,7 +33,7 @@ from .screen_content import (
 from .tile_coder import decode_tile
 from .windowed_transforms import synthesise
 
-_NEW_IN_DRAWN = 0.5
+_NEW_IN_FIRST_MASK = 0.5
 """Share of new pixels up to which a block is taken for drawn when lossless bits are first counted."""
 _BLOCK_WEIGHT = 4
 """Lossless bits of a block go by its new pixels and so many more."""
@@ -105,10 +105,9 @@ def choose_layers(
 def _error_max(job: EncodeJob) -> float:
     """The mean squared error of a tile, in levels of 8 bits, up to which the transform may code it at the job's quality.
 
-    It is that of ideal quantisation of three channels, where the rate falls by 3 / (2 ln 2) bits for each unit of the error's
-    logarithm, and where a unit of error is worth the quality's lambda in bits. Infinite where no limit holds: below
-    `_FAITHFUL_FROM`, for targets, which a file of the next quality may meet, and for encoders that are tuned for a measure of
-    their own.
+    It is the error of ideal quantisation of three channels, where the rate falls by 3 / (2 ln 2) bits for each unit of the
+    error's logarithm. A unit of error is worth the quality's lambda in bits there. It is infinite where no limit holds: below
+    `_FAITHFUL_FROM`, for targets, which a file of the next quality may meet, and for encoders tuned for another measure.
     """
     if job.header.quality < _FAITHFUL_FROM or job.options.has_target or job.model.tuned:
         return math.inf
@@ -177,7 +176,7 @@ def _choose_layer(
     shares = _share_out(latent.abs().log1p().sum(-1).double().numpy(), sizes)
     by_error = weight * block_sums((errors * errors).mean(-1))
     by_transform = by_error + shares * (bits / max(shares.sum(), 1e-6))
-    drawn = new <= _NEW_IN_DRAWN * sizes
+    drawn = new <= _NEW_IN_FIRST_MASK * sizes
     if not drawn.any():
         return None
     height, width = pixels.shape[:2]

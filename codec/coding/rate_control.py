@@ -69,10 +69,11 @@ def encode_to_target(pixels: np.ndarray, job: EncodeJob, metadata: Mapping[str, 
     """Codes a picture (H, W, 1 to 4) at the quality that meets the target of the job's options.
 
     Between two qualities it saves bits by RDO quantisation, also where the effort is to round alone. A file is never larger
-    than was asked for, unless quality 1 is. A picture's PSNR is more than 0.05 dB better only where that takes fewer bytes or
-    where the next below is more than `FAR` worse, as drawn pictures may turn exact from one quality to the next. A target is
-    missed by a file that is more than 2 % smaller, or by a PSNR that is more than 0.05 dB off. Where the highest
-    quality falls short of it, tiles that this cannot show are coded without loss.
+    than was asked for, unless quality 1 is. A target is missed by a file that is more than 2 % smaller, or by a PSNR that is
+    more than 0.05 dB off. Where the highest quality falls short of it, tiles that this cannot show are coded without loss.
+
+    Drawn pictures may turn exact from one quality to the next. So a PSNR more than 0.05 dB above the target is taken where it
+    takes fewer bytes, or where the next below is more than `FAR` worse.
     """
     options = job.options
     # fractions of a quality are reached by RDO quantisation

@@ -31,7 +31,7 @@ DEFAULT_FORMAT = "png"
 """Suffix of files that are not named by the user."""
 PIECES_FROM = 2**20
 """Pixels from which a picture that is written whole is decoded in pieces, so that progress can be shown."""
-_ADVICE = {
+_DECODE_ADVICE = {
     ExcessError: "; get the file again, or have it taken without them (--keep-going)",
     CutOffError: "; get the file again, or have damaged tiles filled (--keep-going)",
     DamageError: "; get the file again, decode a region without it, or have damaged tiles filled (--keep-going)",
@@ -97,7 +97,7 @@ class Decoding:
                 pixels_max = sys.maxsize if is_streamed else PIXELS_MAX
             return tools.codec(decoder=arguments.decoder, pixels_max=pixels_max)
 
-        with advise(_ADVICE), open_lazily(task.source, make_codec, on_error=options.on_error) as reader:
+        with advise(_DECODE_ADVICE), open_lazily(task.source, make_codec, on_error=options.on_error) as reader:
             metadata = select_metadata(reader.metadata, arguments.keep)
             channels, depth, size = len(reader.mode), reader.depth, options.size_of(*reader.size)
             output = task.target, size, channels, metadata, depth

@@ -15,7 +15,7 @@ from ..errors import CaeError, CutOffError, ExcessError
 from ..format.info import damaged_parts, describe
 from ..format.sources import open_source
 
-_ADVICE = {
+_INFO_ADVICE = {
     CutOffError: "; get the file again, or have damaged tiles filled (cae-decode --keep-going)",
     ExcessError: "; get the file again, or have it taken without them (cae-decode --keep-going)",
 }
@@ -72,7 +72,7 @@ def _describe_many(arguments: argparse.Namespace, program: str) -> None:
 
 def _read_facts(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     with open_input(name) as path:
-        with open_source(path) as source, prefix_errors(path), advise(_ADVICE):
+        with open_source(path) as source, prefix_errors(path), advise(_INFO_ADVICE):
             facts = dataclasses.asdict(describe(source, wrong_end=arguments.check))
             if arguments.check:
                 facts["damaged"] = list(damaged_parts(source))

@@ -152,7 +152,7 @@ class _Inspector:
         samples = []
         with FilesBar(len(paths), quiet=False) as bar:
             for path in paths:
-                samples.append(self._trace(path, _MAP_CHOICES[:-1])[1])
+                samples.append(self._measure(path, _MAP_CHOICES[:-1])[1])
                 bar.add_file()
         return Statistics.from_samples(samples)
 
@@ -164,11 +164,11 @@ class _Inspector:
         from ..inspection import Statistics, draw_heat_map
 
         maps = _MAP_CHOICES[:-1] if arguments.map == "all" else (arguments.map,)
-        # the statistics of a single picture need all of its traces
-        picture, traces = self._trace(source, maps if statistics else _MAP_CHOICES[:-1])
+        # the statistics of a single picture need all of its maps
+        picture, coding_maps = self._measure(source, maps if statistics else _MAP_CHOICES[:-1])
         with prefix_errors(source):
-            compared = statistics or Statistics.from_single(traces)
-            heat, score = compared.heat(traces, maps), compared.score(traces, maps)
+            compared = statistics or Statistics.from_single(coding_maps)
+            heat, score = compared.heat(coding_maps, maps), compared.score(coding_maps, maps)
         threshold = arguments.threshold
         if threshold is None and statistics:
             threshold = statistics.threshold(maps)
@@ -184,7 +184,7 @@ class _Inspector:
             print(one_line(f"{source}: score {score:.2f}{verdict}"), flush=True)
         return above
 
-    def _trace(self, path: Path, maps: Sequence[str]) -> tuple[Picture, CodingMaps]:
+    def _measure(self, path: Path, maps: Sequence[str]) -> tuple[Picture, CodingMaps]:
         from ..images.files import read_image
 
         with open_input(str(path)) as file, name_pixel_limit():

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 from ..errors import CaeError, CutOffError, DamageError, ExcessError
 from ..metadata import KNOWN_NAMES
-from .header import HEADER_SIZE, Header, Kind, Plane
+from .header import CRC, HEADER_SIZE, Header, Kind, Plane
 from .index import ENTRY, Index, IndexChecker
 from .payload import Payload
 from .sections import SECTION, SECTION_BYTES_MAX, pack, split_length, unpack
@@ -19,7 +18,6 @@ from .sources import ByteSource, Data, ReadAheadSource, as_source
 
 ENTRIES_AT_ONCE = 2**16
 """Entries of the index that are read and checked at a time."""
-_CRC = struct.Struct("<I")
 _BYTES_AT_ONCE = 2**20
 _AGAIN = "; get the file again"
 
@@ -45,7 +43,7 @@ class Container:
 
 def index_size(header: Header) -> int:
     """Bytes of a file's index with its checksum."""
-    return header.tile_count * len(header.planes) * ENTRY.size + _CRC.size
+    return header.tile_count * len(header.planes) * ENTRY.size + CRC.size
 
 
 def write(header: Header, metadata: Mapping[str, bytes], payloads: Sequence[Payload]) -> bytes:
@@ -116,7 +114,7 @@ class Writer:
             raise ValueError(f"{count} payloads for {self._header.tile_count} tiles of {planes} planes")
         self._file.seek(self._index_start)
         self._file.write(self._entries)
-        self._file.write(_CRC.pack(zlib.crc32(self._entries)))
+        self._file.write(CRC.pack(zlib.crc32(self._entries)))
         self._file.seek(self._end)
 
 
@@ -198,7 +196,7 @@ def _read_sections(source: ByteSource, count: int) -> tuple[dict[str, bytes], di
             raise CaeError(f"metadata section {number} claims {length} bytes, but the file ends before")
         text = name.decode("latin-1")
         content = bytearray()
-        crc = zlib.crc32(start[: -_CRC.size])
+        crc = zlib.crc32(start[: -CRC.size])
         for piece in _pieces(source, offset, length, _BYTES_AT_ONCE):
             crc = zlib.crc32(piece, crc)
             if text in KNOWN_NAMES:
@@ -230,10 +228,10 @@ def _pieces(source: ByteSource, offset: int, length: int, at_once: int) -> Itera
 
 def _read_index(source: ByteSource, header: Header, offset: int, entries_at_once: int) -> tuple[Index, int]:
     """Reads the index of a file whose index begins at an offset; returns it, and where its last payload ends."""
-    size = index_size(header) - _CRC.size
-    end = offset + size + _CRC.size
+    size = index_size(header) - CRC.size
+    end = offset + size + CRC.size
     if end > source.size:
-        raise CaeError(f"the file is cut off in its tile index: {header.tile_count} tiles need {size + _CRC.size} bytes of it")
+        raise CaeError(f"the file is cut off in its tile index: {header.tile_count} tiles need {size + CRC.size} bytes of it")
     checked = IndexChecker(header, end)
     crc, broken = 0, None
     for piece in _pieces(source, offset, size, entries_at_once * ENTRY.size):
@@ -244,7 +242,7 @@ def _read_index(source: ByteSource, header: Header, offset: int, entries_at_once
                 checked.add(piece)
             except CaeError as error:
                 broken = error
-    if crc != _CRC.unpack(source.read(offset + size, _CRC.size))[0]:
+    if crc != CRC.unpack(source.read(offset + size, CRC.size))[0]:
         raise CaeError("the tile index is damaged: its CRC does not match")
     if broken:
         raise broken

@@ -19,14 +19,15 @@ NO_MODEL = bytes(8)
 """The model id of a file whose tiles are all lossless."""
 TILE_UNIT = 64
 TILE_UNITS_MAX = 32
-SIDE_MAX = 2**31 - 1
+PICTURE_SIDE_MAX = 2**31 - 1
 SECTIONS_MAX = 64
 """Most metadata sections of a file."""
 _DEPTH_BITS = 0x0F
 """Bits of the flags that hold the depth less 8."""
 _FIELDS = struct.Struct("<4sBBBBIIHH8s")
-_CRC = struct.Struct("<I")
-HEADER_SIZE = _FIELDS.size + _CRC.size
+CRC = struct.Struct("<I")
+"""A checksum, at the end of each part of a file."""
+HEADER_SIZE = _FIELDS.size + CRC.size
 
 
 class Kind(enum.IntEnum):
@@ -67,8 +68,8 @@ class Header:
             raise CaeError(f"colour mode {self.channels} is unknown: version {VERSION} has 1 to 4")
         if self.quality not in QUALITIES:
             raise CaeError(f"quality {self.quality} is not in {QUALITIES[0]} to {QUALITIES[-1]}")
-        if not (1 <= self.width <= SIDE_MAX and 1 <= self.height <= SIDE_MAX):
-            raise CaeError(f"size {self.width} x {self.height} is not in 1 to {SIDE_MAX} pixels")
+        if not (1 <= self.width <= PICTURE_SIDE_MAX and 1 <= self.height <= PICTURE_SIDE_MAX):
+            raise CaeError(f"size {self.width} x {self.height} is not in 1 to {PICTURE_SIDE_MAX} pixels")
         if self.tile % TILE_UNIT or not 1 <= self.tile // TILE_UNIT <= TILE_UNITS_MAX:
             raise CaeError(
                 f"tile size {self.tile} is not a multiple of {TILE_UNIT} from {TILE_UNIT} to {TILE_UNIT * TILE_UNITS_MAX}"
@@ -92,7 +93,7 @@ class Header:
         if len(data) < HEADER_SIZE:
             raise CaeError(f"the file is cut off in its header: {len(data)} of {HEADER_SIZE} bytes")
         _, _, channels, quality, flags, width, height, units, sections, model_id = _FIELDS.unpack_from(data)
-        if zlib.crc32(data[: _FIELDS.size]) != _CRC.unpack_from(data, _FIELDS.size)[0]:
+        if zlib.crc32(data[: _FIELDS.size]) != CRC.unpack_from(data, _FIELDS.size)[0]:
             raise CaeError("the header is damaged: its CRC does not match")
         if flags & ~_DEPTH_BITS:
             raise CaeError(f"unknown flags {flags:#04x}: version {VERSION} defines none above {_DEPTH_BITS:#04x}")
@@ -111,7 +112,7 @@ class Header:
             MAGIC, VERSION, self.channels, self.quality, self.depth - DEPTHS[0], self.width, self.height,
             self.tile // TILE_UNIT, sections, self.model_id,
         )  # fmt: skip
-        return fields + _CRC.pack(zlib.crc32(fields))
+        return fields + CRC.pack(zlib.crc32(fields))
 
     @property
     def mode(self) -> str:

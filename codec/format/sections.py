@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from ..errors import CaeError
 from ..metadata import ICC_PROFILE
+from .header import CRC
 
 SECTION_BYTES_MAX = 2**26
 """Most bytes of a section in a file."""
@@ -18,10 +19,9 @@ UNPACKED_BYTES_MAX = 2**24
 SECTION = struct.Struct("<4sII")
 """Name, storage and length, CRC."""
 _START = struct.Struct("<4sI")
-_CRC = struct.Struct("<I")
 _STORAGE_SHIFT = 30
 """The storage is the two bits of the length's field from this one on."""
-_PLAIN, _COMPRESSED, _NAMED = range(3)
+_AS_IS, _COMPRESSED, _NAMED = range(3)
 _SRGB = b"sRGB"
 _ZLIB_LEVEL = 9
 
@@ -41,13 +41,13 @@ def pack(name: str, content: bytes) -> tuple[bytes, bytes]:
     """
     if len(content) > SECTION_BYTES_MAX:
         raise CaeError(f"metadata {name!r} of {len(content)} bytes: at most {SECTION_BYTES_MAX} are allowed; leave it out")
-    storage, stored = _PLAIN, content
+    storage, stored = _AS_IS, content
     if name == ICC_PROFILE.name and content == _named()[_SRGB]:
         storage, stored = _NAMED, _SRGB
     elif len(content) <= UNPACKED_BYTES_MAX and len(compressed := zlib.compress(content, _ZLIB_LEVEL)) < len(content):
         storage, stored = _COMPRESSED, compressed
     start = _START.pack(name.encode("ascii"), storage << _STORAGE_SHIFT | len(stored))
-    return start + _CRC.pack(zlib.crc32(stored, zlib.crc32(start))), stored
+    return start + CRC.pack(zlib.crc32(stored, zlib.crc32(start))), stored
 
 
 def split_length(field: int) -> tuple[int, int]:
@@ -57,7 +57,7 @@ def split_length(field: int) -> tuple[int, int]:
 
 def unpack(storage: int, stored: bytes) -> bytes:
     """Returns the content of a section from its bytes in the file; CaeError where they hold none."""
-    if storage == _PLAIN:
+    if storage == _AS_IS:
         return stored
     if storage == _COMPRESSED:
         return _decompress(stored)

@@ -22,7 +22,7 @@ _UNTIL_LOADED = ("DDS", "PNG", "PPM", "SGI")
 _JPEG_XL_BEGINNING = 2**24
 """Bytes of a JPEG XL file to look at; metadata may stand before its codestream."""
 _TIFF_BITS_PER_SAMPLE = 258
-_CODESTREAM = b"\xff\x4f\xff\x51"
+_JPEG2000_CODESTREAM = b"\xff\x4f\xff\x51"
 
 
 def is_high_bit_depth(image: Image.Image) -> bool:
@@ -117,8 +117,8 @@ def from_start(file: IO[bytes]) -> Iterator[IO[bytes]]:
 def _bits_of_jpeg2000(file: IO[bytes]) -> int:
     """Reads the most bits of any component from the codestream's SIZ segment (ISO 15444-1, A.5.1)."""
     start = file.read(4)
-    while start != _CODESTREAM:
-        # boxes, of which jp2c holds the codestream; one of length 0 is the last
+    while start != _JPEG2000_CODESTREAM:
+        # boxes, among them jp2c with the codestream; one of length 0 is the last
         length, kind = struct.unpack(">I4s", start + file.read(4))
         header = 8
         if length == 1:

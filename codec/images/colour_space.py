@@ -20,8 +20,8 @@ from ..metadata import CICP, LIGHT_LEVEL, MASTERING
 from .bit_depth import reopened
 
 _PNG_CHUNKS = {b"cICP": CICP, b"mDCV": MASTERING, b"cLLI": LIGHT_LEVEL}
-_LENGTHS = {CICP.name: 4, MASTERING.name: 24, LIGHT_LEVEL.name: 8}
-_SRGB, _UNSPECIFIED = (1, 13), (2, 2)
+_SECTION_LENGTHS = {CICP.name: 4, MASTERING.name: 24, LIGHT_LEVEL.name: 8}
+_CICP_SRGB, _CICP_UNSPECIFIED = (1, 13), (2, 2)
 """Primaries and transfer."""
 _SRGB_GAMMA = 1 / 2.2
 _SRGB_CHROMATICITIES = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
@@ -94,8 +94,8 @@ def _read_avif(file: BinaryIO) -> dict[str, bytes]:
 
 
 def _checked(sections: dict[str, bytes]) -> dict[str, bytes]:
-    kept = {name: content for name, content in sections.items() if len(content) == _LENGTHS[name]}
-    if tuple(kept.get(CICP.name, b"")[:2]) in (_SRGB, _UNSPECIFIED):
+    kept = {name: content for name, content in sections.items() if len(content) == _SECTION_LENGTHS[name]}
+    if tuple(kept.get(CICP.name, b"")[:2]) in (_CICP_SRGB, _CICP_UNSPECIFIED):
         del kept[CICP.name]
     return kept
 

@@ -117,7 +117,7 @@ def _imagej_planes(image: Image.Image) -> int:
 
 
 def check_format(path: Path) -> str:
-    """Returns the image format of a file's suffix; raises CaeError if there is none that keeps pictures as they are."""
+    """Returns the image format of a file's suffix; raises CaeError if no writable format has it."""
     kind = Image.registered_extensions().get(path.suffix.lower(), "")
     if kind not in _FORMATS or kind not in Image.SAVE:
         wrong = f"pictures cannot be written as {path.suffix}" if path.suffix else "no file suffix"

@@ -1,10 +1,10 @@
-"""The beginning of a JPEG XL codestream (ISO/IEC 18181-1), of which Pillow's plugins do not tell the bits of a sample."""
+"""The bits of a sample, from the beginning of a JPEG XL codestream (ISO/IEC 18181-1); Pillow's plugins do not tell them."""
 
 from __future__ import annotations
 
 import struct
 
-_CODESTREAM = b"\xff\x0a"
+_JPEG_XL_CODESTREAM = b"\xff\x0a"
 
 
 def bits_of_jpeg_xl(data: bytes) -> int:
@@ -17,7 +17,7 @@ def bits_of_jpeg_xl(data: bytes) -> int:
 
 def _codestream(data: bytes) -> bytes:
     """Returns the beginning of the codestream, which may lie in boxes."""
-    if data.startswith(_CODESTREAM):
+    if data.startswith(_JPEG_XL_CODESTREAM):
         return data
     position = 0
     while True:

@@ -119,7 +119,7 @@ def _raw_profile(image: Image.Image, kind: str) -> bytes:
 
 
 def read_bmp_profile(image: Image.Image) -> bytes:
-    """Returns the ICC profile in a BMP file, of which Pillow knows nothing; b"" for others, and if the file is not at hand."""
+    """Returns the ICC profile in a BMP file, which Pillow does not read; b"" for others, and if the file is not at hand."""
     if not isinstance(image, ImageFile) or image.format != "BMP":
         return b""
     with reopened(image) as opened:

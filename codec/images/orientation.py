@@ -1,4 +1,4 @@
-"""Pictures turned upright, for formats that cannot say how a picture is to be turned."""
+"""Pictures turned upright, for formats that cannot hold an orientation."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from .colour_space import read_colour_space
 from .conversion import converted_to
 from .corrections import alpha_of_16_bits, gray_of_16_bits, refuse_signed, with_transparency_in_8_bits
 from .metadata import drop_other_types, metadata_for_pillow, read_bmp_profile, read_metadata
-from .samples import bits_of, converted, output_depth, scaled
+from .samples import bits_of, converted, output_depth, scaled, squeeze_gray
 
 _GRAY_MODES = ("1", "L", "LA", "La")
 
@@ -90,12 +90,6 @@ def check_array(shape: tuple[int, ...], dtype: np.dtype) -> None:
         raise CaeError(f"the array has shape {shape}: a picture needs at least one pixel")
 
 
-def to_array(picture: Picture) -> np.ndarray:
-    """Returns the array of a picture; gray without alpha as (H, W)."""
-    pixels = picture.pixels
-    return pixels[..., 0] if pixels.shape[2] == 1 else pixels
-
-
 def from_pillow(image: Image.Image, *, is_complete: bool = False) -> Picture:
     """Makes a picture of a Pillow image, with its alpha and metadata: 8 bits a channel, or 16 in mode I;16.
 
@@ -104,7 +98,7 @@ def from_pillow(image: Image.Image, *, is_complete: bool = False) -> Picture:
         is_complete: the image is known to hold all bits of its file.
 
     Raises:
-        CaeError: for damage, and for other images of high bit depth, as far as `is_high_bit_depth` recognises them.
+        CaeError: for damage, and for other images of high bit depth, if `is_high_bit_depth` recognises them.
     """
     if 0 in image.size:
         raise CaeError(f"the image is {image.width} x {image.height}: a picture needs at least one pixel")
@@ -142,7 +136,7 @@ def _without_shift(samples: np.ndarray, bits: int) -> np.ndarray:
 
 
 def refuse_high_bit_depth(image: Image.Image) -> None:
-    """Raises CaeError for an image of high bit depth, as far as `is_high_bit_depth` recognises it."""
+    """Raises CaeError for an image of high bit depth, if `is_high_bit_depth` recognises it."""
     if image.mode in ("I", "F"):
         kind = "32-bit integers" if image.mode == "I" else "floating-point numbers"
         advice = "scale them to 0 … 65535 and pass an array, numpy.asarray(image).astype(numpy.uint16)"
@@ -163,7 +157,7 @@ def to_pillow(picture: Picture) -> Image.Image:
 
     Of high bit depth, Pillow holds gray alone, in mode I;16; other pictures are rounded to 8 bits.
     """
-    pixels = to_array(picture)
+    pixels = squeeze_gray(picture.pixels)
     image = Image.fromarray(pixels if pixels.ndim == 2 else converted(pixels, picture.depth, 8))
     image.info |= metadata_for_pillow(picture.metadata)
     return image

@@ -17,13 +17,18 @@ def type_of(depth: int) -> type[np.unsignedinteger]:
     return np.uint8 if depth <= 8 else np.uint16
 
 
-def converted(samples: np.ndarray, depth: int, wanted: int) -> np.ndarray:
-    """Converts samples of `depth` bits, none above 2**depth - 1, to `wanted` bits, rounded; both up to 16.
+def converted(samples: np.ndarray, depth: int, new_depth: int) -> np.ndarray:
+    """Converts samples of `depth` bits, none above 2**depth - 1, to `new_depth` bits, rounded; both up to 16.
 
     >>> converted(np.array([0, 128, 65535], np.uint16), 16, 8).tolist(), converted(np.uint16([1023]), 10, 16).tolist()
     ([0, 0, 255], [65535])
     """
-    return scaled(samples, 2**depth - 1, wanted) if depth != wanted else samples
+    return scaled(samples, 2**depth - 1, new_depth) if depth != new_depth else samples
+
+
+def squeeze_gray(pixels: np.ndarray) -> np.ndarray:
+    """Views pixels (h, w, channels) in the shape of the API and of Pillow: gray without alpha is (h, w)."""
+    return pixels[..., 0] if pixels.shape[2] == 1 else pixels
 
 
 def output_depth(own: int, requested: int | None) -> int:
@@ -37,10 +42,10 @@ def output_depth(own: int, requested: int | None) -> int:
     return requested or 16
 
 
-def scaled(samples: np.ndarray, largest: int, wanted: int) -> np.ndarray:
-    """Scales samples from 0 to `largest`, at most 65535, to `wanted` bits, rounded."""
+def scaled(samples: np.ndarray, largest: int, new_depth: int) -> np.ndarray:
+    """Scales samples from 0 to `largest`, at most 65535, to `new_depth` bits, rounded."""
     wide = samples.astype(np.uint32)
-    wide *= 2**wanted - 1
+    wide *= 2**new_depth - 1
     wide += largest // 2
     wide //= largest
-    return wide.astype(type_of(wanted))
+    return wide.astype(type_of(new_depth))

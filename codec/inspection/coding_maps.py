@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 MAPS = ("error", "surprise", "distance")
-"""Names of the maps that can be made of traces."""
+"""Names of the maps that can be made of a picture's coding maps."""
 DEFAULT_MAPS = ("distance",)
 
 
@@ -28,6 +28,6 @@ class CodingMaps:
 
     @property
     def maps(self) -> tuple[str, ...]:
-        """Those of `MAPS` that these traces are enough for."""
+        """Those of `MAPS` that these coding maps are enough for."""
         arrays = (self.error, self.bits, self.features)
         return tuple(name for name, array in zip(MAPS, arrays, strict=True) if array is not None)

@@ -1,8 +1,8 @@
 """Statistics of good samples, and how far a picture departs from them. NumPy alone.
 
-Three things are compared: the error of the reconstruction, the surprise (bits of the latent under the codec's own entropy
-model), and the distance of the analysis transform's features from those of good samples. Error and surprise count in both
-directions: where a part is missing, it costs fewer bits than the texture around it.
+Three things are compared: the error of the reconstruction, the surprise, and the distance of the analysis transform's
+features from those of good samples. The surprise is the bits of the latent under the codec's own entropy model. Error and
+surprise count in both directions: a place where a part is missing costs fewer bits than the texture around it.
 
 The distance is Mahalanobis's, as in PaDiM (Defard et al., 2020, arXiv:2011.08785), but with one Gaussian for all positions,
 since textures shift, and of few numbers. The features are whitened. What counts is the logarithm of the energy in each of
@@ -63,7 +63,7 @@ class Statistics:
     """Statistics of good samples.
 
     Args:
-        quality, model_id: those of the samples' traces.
+        quality, model_id: those of the samples' coding maps.
         mean: the features' mean, (C,).
         whitening: (C, C); makes deviations from the mean uncorrelated, of variance 1 or less, the strongest last.
         usual: mean (D,) of the descriptions that are made of whitened features.
@@ -91,17 +91,17 @@ class Statistics:
         The usual departures of each half are measured against the statistics of the other half.
 
         Args:
-            samples: complete traces, all of one model and quality.
+            samples: complete coding maps, all of one model and quality.
 
         Raises:
-            CaeError: if there are fewer than `SAMPLES_MIN`, or traces are incomplete or do not belong together.
+            CaeError: if there are fewer than `SAMPLES_MIN`, or coding maps are incomplete or do not belong together.
         """
         if len(samples) < SAMPLES_MIN:
             raise CaeError(f"{len(samples)} good samples; at least {SAMPLES_MIN} are needed, and dozens are better")
         if any(sample.maps != MAPS for sample in samples):
-            raise CaeError("traces of good samples lack some maps; inspect them without their maps named")
+            raise CaeError("inspections of good samples lack some maps; inspect them without their maps named")
         if len({(sample.quality, sample.model_id) for sample in samples}) > 1:
-            raise CaeError("traces of good samples are of several qualities or models; inspect them all with one")
+            raise CaeError("inspections of good samples are of several qualities or models; inspect them all with one")
         first, second = samples[: len(samples) // 2], samples[len(samples) // 2 :]
         # few samples are closer to their own mean than others are, and so are those taken next to them
         halves = (cls._fit(first), second), (cls._fit(second), first)
@@ -110,10 +110,10 @@ class Statistics:
         return cls._fit(samples)._calibrate(values)
 
     @classmethod
-    def from_single(cls, traces: CodingMaps) -> Statistics:
+    def from_single(cls, coding_maps: CodingMaps) -> Statistics:
         """Computes the statistics of a single picture, with which its places are compared with each other."""
-        fitted = cls._fit([traces])
-        calibrated = fitted._calibrate([[fitted._layer(traces, *layer)] for layer in LAYERS])
+        fitted = cls._fit([coding_maps])
+        calibrated = fitted._calibrate([[fitted._layer(coding_maps, *layer)] for layer in LAYERS])
         return dataclasses.replace(calibrated, peaks=np.broadcast_to([0.0, 1.0], calibrated.peaks.shape))
 
     @classmethod
@@ -137,50 +137,50 @@ class Statistics:
             highest.append((departures[:, 0] if name == UPWARDS else departures).max())
         return dataclasses.replace(self, levels=np.array(levels), peaks=np.array(peaks), highest=np.array(highest))
 
-    def heat(self, traces: CodingMaps, maps: Sequence[str] = DEFAULT_MAPS) -> np.ndarray:
+    def heat(self, coding_maps: CodingMaps, maps: Sequence[str] = DEFAULT_MAPS) -> np.ndarray:
         """Returns how far each pixel is above the highest values usual in good samples, in their deviations: (H, W) float32.
 
         Raises:
-            CaeError: for traces of another model or quality, or without what the maps need.
+            CaeError: for coding maps of another model or quality, or without what the maps need.
         """
-        height, width = traces.size
+        height, width = coding_maps.size
         heat = np.full((height, width), -np.inf, np.float32)
-        for name, departure in self._departures(traces, maps):
+        for name, departure in self._departures(coding_maps, maps):
             np.maximum(heat, enlarge_positions(departure, _STRIDES[name])[:height, :width], out=heat)
         return heat
 
-    def score(self, traces: CodingMaps, maps: Sequence[str] = DEFAULT_MAPS) -> float:
+    def score(self, coding_maps: CodingMaps, maps: Sequence[str] = DEFAULT_MAPS) -> float:
         """Returns the highest departure of any layer, the mean of its `HIGHEST` highest places, in the units of `heat`."""
-        return max(_top(departure) for _, departure in self._departures(traces, maps))
+        return max(_top(departure) for _, departure in self._departures(coding_maps, maps))
 
     def threshold(self, maps: Sequence[str] = DEFAULT_MAPS) -> float:
         """Returns the highest score of a good sample."""
         return float(max(value for value, (name, _) in zip(self.highest, LAYERS, strict=True) if name in maps))
 
-    def _departures(self, traces: CodingMaps, maps: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
-        if (traces.quality, traces.model_id) != (self.quality, self.model_id):
+    def _departures(self, coding_maps: CodingMaps, maps: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
+        if (coding_maps.quality, coding_maps.model_id) != (self.quality, self.model_id):
             raise CaeError(
-                f"the statistics are of quality {self.quality} and weights {self.model_id.hex()}, the picture's traces of "
-                f"{traces.quality} and {traces.model_id.hex()}; make them again with the same"
+                f"the statistics are of quality {self.quality} and weights {self.model_id.hex()}, the picture's maps of "
+                f"{coding_maps.quality} and {coding_maps.model_id.hex()}; make them again with the same"
             )
-        if lacking := set(maps) - set(traces.maps):
-            raise CaeError(f"the picture's traces lack {', '.join(sorted(lacking))}; inspect it for these maps")
-        if "distance" in maps and (count := traces.features.shape[-1]) != self.mean.size:
+        if lacking := set(maps) - set(coding_maps.maps):
+            raise CaeError(f"the picture's maps lack {', '.join(sorted(lacking))}; inspect it for these maps")
+        if "distance" in maps and (count := coding_maps.features.shape[-1]) != self.mean.size:
             raise CaeError(f"the statistics are of {self.mean.size} features, not {count}; make them again")
         for (name, smoothing), (mean, spread), peaks in zip(LAYERS, self.levels, self.peaks, strict=True):
             if name in maps:
-                value = (self._layer(traces, name, smoothing) - np.float32(mean)) / np.float32(spread)
+                value = (self._layer(coding_maps, name, smoothing) - np.float32(mean)) / np.float32(spread)
                 up, down = peaks.astype(np.float32)
                 above = (value - up[0]) / up[1]
                 yield name, above if name == UPWARDS else np.maximum(above, (-value - down[0]) / down[1])
 
-    def _layer(self, traces: CodingMaps, name: str, smoothing: float) -> np.ndarray:
+    def _layer(self, coding_maps: CodingMaps, name: str, smoothing: float) -> np.ndarray:
         """Returns a layer on the pixels (H, W), or on the positions of the latent or the features."""
         if name == "error":
-            return np.log(smooth(traces.error, smoothing) + np.float32(_FLOOR[name]))
+            return np.log(smooth(coding_maps.error, smoothing) + np.float32(_FLOOR[name]))
         if name == "surprise":
-            return smooth(np.log(traces.bits + np.float32(_FLOOR[name])), smoothing / _STRIDES[name])
-        description = _describe(traces.features, self.mean, self.whitening)
+            return smooth(np.log(coding_maps.bits + np.float32(_FLOOR[name])), smoothing / _STRIDES[name])
+        description = _describe(coding_maps.features, self.mean, self.whitening)
         return np.log(np.square((description - self.usual) @ self.spread).sum(-1) + 1).astype(np.float32)
 
     def save(self, path: Path) -> None:

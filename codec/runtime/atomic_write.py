@@ -94,7 +94,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 
 def _copy_ownership(file: BinaryIO, old: os.stat_result) -> None:
-    """Gives an open file the owner, group and permission bits of another, as far as the system allows."""
+    """Gives an open file the owner, group and permission bits of another, where the system allows it."""
     new = os.fstat(file.fileno())
     for owner, group in ((-1, old.st_gid), (old.st_uid, -1)):
         if owner not in (-1, new.st_uid) or group not in (-1, new.st_gid):

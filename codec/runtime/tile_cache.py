@@ -59,11 +59,11 @@ class TileCache:
             self._parts.clear()
             self._bytes = 0
 
-    def _keep(self, key: Hashable, made: Future) -> None:
+    def _keep(self, key: Hashable, future: Future) -> None:
         with self._lock:
-            if self._parts.get(key) is not made:
+            if self._parts.get(key) is not future:
                 return
-            self._bytes += made.result().nbytes
+            self._bytes += future.result().nbytes
             for oldest in [key for key, part in self._parts.items() if part.done()]:
                 if self._bytes <= self._limit:
                     break

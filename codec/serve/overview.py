@@ -14,7 +14,7 @@ from PIL import Image
 from ..api.reader import PictureReader
 from ..errors import CaeError
 from ..images.downscale import reduce
-from ..images.samples import converted
+from ..images.samples import converted, squeeze_gray
 from ..options import Region
 
 REDUCTION = 8
@@ -116,7 +116,7 @@ class Overview:
             yield True
         size = self.pixels.shape[1::-1]
         # Pillow weights colours by alpha
-        image = Image.fromarray(colours[..., 0] if colours.shape[2] == 1 else colours)
+        image = Image.fromarray(squeeze_gray(colours))
         self.pixels[:] = np.asarray(image.resize(size, Image.Resampling.BICUBIC)).reshape(self.pixels.shape)
         self.changes += 1
 

@@ -91,7 +91,7 @@ class Options:
 
     @property
     def side_step(self) -> int:
-        """Pixels of which the sides of patches are multiples."""
+        """The sides of patches are multiples of so many pixels."""
         return HYPER_STRIDE * (self.enlarge or 1)
 
     @property

@@ -71,12 +71,12 @@ class BatchedSOAP(torch.optim.Optimizer):
         """Updates the averages by gradients x (G, …) and returns what to subtract from the parameters (G, …)."""
         group = self.param_groups[0]
         first, second = group["betas"]
-        taken = group["step"] - 1
+        steps_before = group["step"] - 1
         mean, square = state["mean"], state["square"]
         mean.lerp_(x, 1 - first)
         square.lerp_(_rotate(x, sides, state["bases"]).square(), 1 - second)
         direction = _rotate(mean, sides, state["bases"]) / square.sqrt().add_(1e-8)
-        rate = group["lr"] * math.sqrt(1 - second**taken) / (1 - first**taken)
+        rate = group["lr"] * math.sqrt(1 - second**steps_before) / (1 - first**steps_before)
         return _rotate(direction, sides, [basis.mT for basis in state["bases"]]).mul_(rate)
 
     def _follow(self, x: Tensor, state: dict[str, Any], sides: list[int]) -> None:

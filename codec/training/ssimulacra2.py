@@ -127,6 +127,7 @@ def _blur(x: Tensor) -> Tensor:
 
 
 @functools.lru_cache(maxsize=32)
+@torch.inference_mode(False)
 def _blur_matrix(side: int, mirrored: bool) -> Tensor:
     """The blur of one axis as a matrix (side, side), since processors are best at products of dense matrices."""
     offsets = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1)

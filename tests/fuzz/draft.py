@@ -45,7 +45,7 @@ class Part:
 
 @dataclasses.dataclass
 class Draft:
-    """What a file's bytes may mean; `rest` follows the last payload."""
+    """A file taken apart into fields that may be changed; `rest` follows the last payload."""
 
     header: dict[str, int | bytes]
     sections: list[Section]

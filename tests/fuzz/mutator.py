@@ -183,7 +183,7 @@ def _sound_payload(draft: Draft, mutator: Mutator, part: Part | None = None) -> 
 
 
 def _change_length_within(draft: Draft, mutator: Mutator) -> None:
-    """Where a mixed payload's parts meet."""
+    """Moves the place where a mixed payload's parts meet."""
     if mixed := [part for part in draft.parts if part.kind == Kind.MIXED]:
         part = mutator.rng.choice(mixed)
         claimed = int.from_bytes(part.data[:4], "little") + mutator.rng.choice((-4, -1, 1, 4))

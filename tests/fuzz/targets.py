@@ -1,4 +1,4 @@
-"""What is tried on each file that the fuzzer makes: that only the errors that are promised arise, and what must agree does."""
+"""Checks of each file that the fuzzer makes: only the promised errors arise, and what must agree does."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Trickling(io.BytesIO):
 
 
 def _said(call: Callable[[], object]) -> object:
-    """What a call gives, or the text of its CaeError."""
+    """Returns the result of a call, or the text of its CaeError."""
     try:
         return call()
     except CaeError as error:
@@ -125,7 +125,7 @@ def tiny_codec() -> codec.Codec:
 
 
 def is_small(header: Header) -> bool:
-    """Whether a picture is one that the decoder is tried on."""
+    """True if a picture is small enough for the decoder to be tried on."""
     sides = (-(-side // TILE_UNIT) * TILE_UNIT for side in (header.width, header.height))
     # deep ones count twice
     return np.prod([float(side) for side in sides]) * (1 + header.is_high_bit_depth) <= PIXELS_MAX

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from benchmarks import codecs
 from benchmarks.core import metrics, plots, report
 from benchmarks.core.results import CodecFacts, Results, derive
-from benchmarks.core.runner import Task
+from benchmarks.core.runner import PointTask
 from benchmarks.core.runner import run as run_tasks
 from benchmarks.core.store import Store
 from codec import CaeError
@@ -23,10 +23,10 @@ from codec.runtime import devices
 from .coding import ClassicCodec
 from .network import VARIANTS
 from .photographs import Photographs, from_folder, from_stl10
-from .training import COLUMNS, ClassicSettings, Trained, train
+from .training import LOSS_COLUMNS, ClassicSettings, Trained, train
 
 BESIDE = ("cae", "jpeg")
-METRICS = ("psnr_rgb", "ms_ssim_rgb")
+CLASSIC_METRICS = ("psnr_rgb", "ms_ssim_rgb")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,7 +76,7 @@ def figure(trained: Sequence[Trained], source: str) -> Figure:
     axes = drawing.add_subplot()
     for number, item in enumerate(trained):
         epochs = range(1, 1 + len(item.losses))
-        for column, (label, style) in enumerate(zip(COLUMNS, (":", "-", "--"), strict=True)):
+        for column, (label, style) in enumerate(zip(LOSS_COLUMNS, (":", "-", "--"), strict=True)):
             losses = [row[column] for row in item.losses]
             axes.plot(epochs, losses, style, color=f"C{number}", lw=1.4, label=f"{item.name}, {label}")
         if item.over_fits:
@@ -99,15 +99,15 @@ def compare(trained: Sequence[Trained], photographs: Photographs, out: Path) -> 
     facts = [CodecFacts(codec.name, codec.label, codec.version, codec.settings) for codec in chosen]
     samples = photographs.held_out
     tasks = [
-        Task(item, codec, fact.version, setting)
+        PointTask(item, codec, fact.version, setting)
         for item in samples
         for codec, fact in zip(chosen, facts, strict=True)
         for setting in fact.settings
     ]
     with Store(out / "points.jsonl") as store:
-        points, failures = run_tasks(tasks, METRICS, store, 1)
+        points, failures = run_tasks(tasks, CLASSIC_METRICS, store, 1)
     name = ", ".join(item.name for item in samples) if len(samples) < 3 else f"{samples[0].path.parent.name}"
-    return derive(name, samples, facts, metrics.choose(list(METRICS)), points, "jpeg", [], {}, failures)
+    return derive(name, samples, facts, metrics.choose(list(CLASSIC_METRICS)), points, "jpeg", [], {}, failures)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -125,7 +125,7 @@ def run(arguments: argparse.Namespace) -> None:
     trained = [train(name, arguments.out / f"{name}.safetensors", photographs, settings) for name in names]
     with open(arguments.out / "losses.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("variant", "epoch", *COLUMNS))
+        writer.writerow(("variant", "epoch", *LOSS_COLUMNS))
         writer.writerows((item.name, epoch, *row) for item in trained for epoch, row in enumerate(item.losses, 1))
     figure(trained, photographs.source).savefig(arguments.out / "losses.png", dpi=150)
     print(table(trained) + "\n")

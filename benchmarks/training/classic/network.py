@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 SIDE, LATENT = 96, 200
-CHANNELS = (48, 96, 192, 384)
+STAGE_CHANNELS = (48, 96, 192, 384)
 VARIANTS = {"plain": (False, 0.0), "normalised": (True, 0.0), "dropout": (False, 0.2), "normalised-dropout": (True, 0.2)}
 """By name: whether values are normalised to (-1, 1), and the share of values that dropout leaves out."""
 
@@ -21,17 +21,17 @@ class Classic(nn.Module):
     def __init__(self, normalised: bool, dropout: float) -> None:
         super().__init__()
         self.normalised = normalised
-        smallest = SIDE // 2 ** (len(CHANNELS) - 1)
-        values = CHANNELS[-1] * smallest**2
-        inward: list[nn.Module] = [nn.Conv2d(3, CHANNELS[0], 3, padding=1), nn.ReLU(), nn.Dropout(dropout)]
-        outward: list[nn.Module] = [nn.Conv2d(CHANNELS[0], 3, 3, padding=1), nn.Tanh() if normalised else nn.Sigmoid()]
-        for wide, narrow in zip(CHANNELS[1:], CHANNELS, strict=False):
+        smallest = SIDE // 2 ** (len(STAGE_CHANNELS) - 1)
+        values = STAGE_CHANNELS[-1] * smallest**2
+        inward: list[nn.Module] = [nn.Conv2d(3, STAGE_CHANNELS[0], 3, padding=1), nn.ReLU(), nn.Dropout(dropout)]
+        outward: list[nn.Module] = [nn.Conv2d(STAGE_CHANNELS[0], 3, 3, padding=1), nn.Tanh() if normalised else nn.Sigmoid()]
+        for wide, narrow in zip(STAGE_CHANNELS[1:], STAGE_CHANNELS, strict=False):
             inward += [nn.Conv2d(narrow, wide, 3, stride=2, padding=1), nn.ReLU(), nn.Dropout(dropout)]
             grow = nn.ConvTranspose2d(wide, narrow, 3, stride=2, padding=1, output_padding=1)
             outward = [grow, nn.ReLU(), nn.Dropout(dropout), *outward]
         dense = nn.Linear(LATENT, values), nn.ReLU(), nn.Dropout(dropout)
         self.encoder = nn.Sequential(*inward, nn.Flatten(), nn.Linear(values, LATENT))
-        self.decoder = nn.Sequential(*dense, nn.Unflatten(1, (CHANNELS[-1], smallest, smallest)), *outward)
+        self.decoder = nn.Sequential(*dense, nn.Unflatten(1, (STAGE_CHANNELS[-1], smallest, smallest)), *outward)
 
     def encode(self, x: Tensor) -> Tensor:
         """Latents (B, 200) of pictures."""

@@ -21,7 +21,7 @@ from codec.runtime.devices import fast_bf16
 from .network import Classic, planes, untrained
 from .photographs import Photographs
 
-COLUMNS = ("training", "validation", "test")
+LOSS_COLUMNS = ("training", "validation", "test")
 SAMPLE = 1000
 """Most training pictures whose loss is measured after an epoch, and whose latents show what symbols there are."""
 
@@ -81,7 +81,7 @@ def train(name: str, path: Path, photographs: Photographs, settings: ClassicSett
                 bar.update()
             model.eval()
             losses.append(tuple(_loss(model, part, settings) for part in measured))
-            bar.set_postfix_str(", ".join(f"{label} {loss:.5f}" for label, loss in zip(COLUMNS, losses[-1], strict=True)))
+            bar.set_postfix_str(", ".join(f"{label} {loss:.5f}" for label, loss in zip(LOSS_COLUMNS, losses[-1], strict=True)))
             if Trained(name, path, losses).best == epoch + 1:
                 best = copy.deepcopy(model.state_dict())
     model.load_state_dict(best)

@@ -124,7 +124,7 @@ def _check_folder(output: str) -> None:
 
 
 def reason_to_skip(task: Task, arguments: argparse.Namespace) -> str | None:
-    """Returns why the output of a task stays as it is under --no-overwrite or --update; None if the task is to be done."""
+    """Returns why the output of a task stays as it is under --no-overwrite or --update; None if the task is due."""
     if arguments.no_overwrite and task.target.exists():
         return "it exists (--no-overwrite)"
     if arguments.update and task.target.exists() and task.source.exists():

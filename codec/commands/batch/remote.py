@@ -6,10 +6,10 @@ import argparse
 import dataclasses
 import functools
 import hashlib
+import os
 import pickle
 import threading
 from collections.abc import Sequence
-from os.path import exists
 from pathlib import Path
 
 from ... import __version__
@@ -54,7 +54,7 @@ def find_problem(remote_work: RemoteWork, paths: Sequence[str]) -> str | None:
     except CaeError as error:
         return str(error)
     for path in paths:
-        if not exists(path):
+        if not os.path.exists(path):
             return f"{path} is not there; the files must lie where all machines see them, in the same place"
     return None
 

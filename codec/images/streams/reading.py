@@ -163,8 +163,8 @@ def suffixes() -> frozenset[str]:
     """Returns the suffixes of image files that can be read, in lower case; those of coded files are left out."""
     load_other_plugins()
     readers = {kind for kind, (factory, _) in Image.OPEN.items() if not _is_stub(factory)}
-    known = Image.registered_extensions().items()
-    return frozenset(suffix for suffix, kind in known if kind in readers and kind != "CAE") | {".npy"}
+    formats_by_suffix = Image.registered_extensions().items()
+    return frozenset(suffix for suffix, kind in formats_by_suffix if kind in readers and kind != "CAE") | {".npy"}
 
 
 def _is_stub(factory: object) -> bool:

@@ -31,23 +31,25 @@ from .tiff_tags import DEFLATES, LONG, LONG8, LZMA, LZW, NONE, PACKBITS, ZSTD, T
 
 _COMPRESSIONS = (NONE, 2, 3, 4, LZW, 7, *DEFLATES, PACKBITS, LZMA, ZSTD, 50001)
 """Compressions that code each strip and tile alone: CCITT, LZW, JPEG, Deflate, PackBits, LZMA, ZSTD, WebP."""
-_PIECES_MAX = 2**26
+PIECES_MAX = 2**26
 """Pixels of a row of strips or tiles that are read together."""
 _TILE_SIDE = 256
 """Side in pixels of the tiles that are written."""
 _TIFF_ZLIB_LEVEL = 1
 """Level of zlib: higher ones take much longer for a few per cent."""
-_CLASSIC_MAX = 2**32 - 2**26
+CLASSIC_MAX = 2**32 - 2**26
+"""Most bytes of pixels in a classic file; larger pictures become BigTIFF."""
 _BIG_TIFF = 43
 """Stands in place of the 42 of a classic file."""
 _BIG_ENDIAN_BIG_TIFF = b"MM\0+"
 """The beginning of BigTIFF files that Pillow does not read."""
 
 
-def open_bands(path: Path, file: BinaryIO, image: Image.Image | None) -> BandSource:
+def open_bands(path: Path, file: BinaryIO, image: Image.Image | None, *, pieces_max: int = PIECES_MAX) -> BandSource:
     """Opens the first picture of a file, if a few strips, or a row of tiles, take little memory.
 
     `image` is None for gray of 16 bits with alpha, which Pillow does not know, and for files that are no images.
+    A row of strips or tiles may have `pieces_max` pixels.
     """
     tags = _read_directory(file) if image is None else image.tag_v2
     is_high = max(tags.get(Tag.BITS, (1,))) > 8
@@ -70,7 +72,7 @@ def open_bands(path: Path, file: BinaryIO, image: Image.Image | None) -> BandSou
     piece_row = max(across * tags[Tag.TILE_WIDTH] if tiled else 0, stored.width) * unit
     if not tiled and stored.rows_in_sequence and unit > rows_at_once(stored.width):
         bands = _bands_of_tall_strips(stored, offsets, sizes, unit)
-    elif piece_row <= _PIECES_MAX:
+    elif piece_row <= pieces_max:
         bands = _bands_of_pieces(stored, offsets, sizes, across, unit)
     else:
         pieces = "tiles" if tiled else "strips"
@@ -170,10 +172,10 @@ class _StripRows:
         return data
 
 
-def write(file: BinaryIO, layout: Layout, bands: Iterator[np.ndarray]) -> None:
-    """Writes tiles, which several threads compress, after the sample's tags; as BigTIFF from 4 GB of pixels on."""
+def write(file: BinaryIO, layout: Layout, bands: Iterator[np.ndarray], *, classic_max: int = CLASSIC_MAX) -> None:
+    """Writes tiles, which several threads compress, after the sample's tags; as BigTIFF above `classic_max` bytes of pixels."""
     size = layout.width * layout.height * layout.channels * (2 if layout.is_high_bit_depth else 1)
-    big = size > _CLASSIC_MAX
+    big = size > classic_max
     directory = _directory(layout, big)
     across, down = -(-layout.width // _TILE_SIDE), -(-layout.height // _TILE_SIDE)
     # the directory keeps its length when it is filled in

@@ -27,7 +27,7 @@ from .tiff_tags import (
     Tag,
 )
 
-_COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3}
+_COLOUR_COUNTS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3}
 """Samples of a colour, for the colour spaces that are read with 16 bits."""
 _SPACES = {3: "palette", CMYK: "CMYK", YCBCR: "YCbCr", 8: "CIE Lab", 32803: "colour filter array", 34892: "linear raw"}
 _HIGH_BIT_DEPTH_COMPRESSIONS = (NONE, LZW, *DEFLATES, PACKBITS, LZMA, ZSTD)
@@ -96,7 +96,7 @@ def check_high_bit_depth(tags: Mapping[int, Any]) -> None:
         raise CaeError("its samples are floating-point numbers; scale them to 0 … 65535 and save them as 16-bit integers")
     if formats != {1}:
         raise CaeError("its samples are signed or complex numbers; save them as unsigned integers of 8 or 16 bits")
-    colours = _COLOURS.get(photometric)
+    colours = _COLOUR_COUNTS.get(photometric)
     if colours is None:
         name = _SPACES.get(photometric, f"of number {photometric}")
         raise CaeError(f"its colour space ({name}) is taken with 8 bits a sample alone; convert it to RGB, or to 8 bits")
@@ -124,7 +124,7 @@ class HighBitDepthStored(Stored):
         self._differences = tags.get(Tag.PREDICTOR, 1) == 2
         self._tile_width = tags.get(Tag.TILE_WIDTH, self.width)
         self._inverted = tags[Tag.PHOTOMETRIC] == WHITE_IS_ZERO
-        self._colours = _COLOURS[tags[Tag.PHOTOMETRIC]]
+        self._colours = _COLOUR_COUNTS[tags[Tag.PHOTOMETRIC]]
         extra = (tags.get(Tag.EXTRA_SAMPLES) or (2,))[0]
         # the file need not say what the fourth sample is
         self.channels = self._colours + (tags.get(Tag.SAMPLES, 1) > self._colours and extra != 0)

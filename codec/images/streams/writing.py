@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ...format.header import MODES
 from ...format.limits import PIXELS_MAX, check_size
 from ...metadata import EXIF_FORMATS
 from ...runtime.atomic_write import atomic_write
@@ -29,7 +30,7 @@ _WRITERS: dict[str, Callable[[BinaryIO, Layout, Iterator[np.ndarray]], None]] = 
 
 
 def check_format(path: Path) -> str:
-    """Returns the image format of a file's suffix, or "NPY"; raises CaeError if it names none that keeps the picture."""
+    """Returns the image format of a file's suffix, or "NPY"; raises CaeError if no writable format has it."""
     return _NPY_KIND if path.suffix.lower() == ".npy" else files.check_format(path)
 
 
@@ -41,7 +42,7 @@ def is_streamed(
     depth: int = 8,
     whole_max: int = WHOLE_MAX,
 ) -> bool:
-    """Returns True if a picture is to be written in bands, by `write_bands`; else it is to be written whole.
+    """Returns True if a picture is written in bands, by `write_bands`; False if it is written whole.
 
     Args:
         path: the file, whose suffix names the format.
@@ -121,8 +122,7 @@ def write_bands(
     kind = check_format(path)
     if kind == _NPY_KIND:
         files.warn_of_omitted(path, metadata_for_pillow(metadata))
-    mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels]
-    sample = b"" if kind == _NPY_KIND else files.small_file(path, mode, metadata)
+    sample = b"" if kind == _NPY_KIND else files.small_file(path, MODES[channels], metadata)
     layout = Layout(*size, channels, sample, threads, depth)
     with atomic_write(path) as file:
         _WRITERS[kind](file, layout, check_bands(iter(bands), layout))
