@@ -44,8 +44,8 @@ from ..options import (
 from ..runtime import devices
 from ..runtime.forking import fork_safe
 from ..runtime.threads import thread_count
+from ..runtime.warning import warn
 from .arguments import CheckedArguments, option_parameters, with_parameters
-from .caller_warning import warn
 from .reader import File, PictureReader
 from .writer import PictureWriter, channels_of, checked_metadata, checked_size
 

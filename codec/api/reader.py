@@ -28,7 +28,7 @@ from ..networks.model import Model
 from ..options import DecodeOptions, OnError, Region, integer
 from ..runtime.forking import fork_safe
 from ..runtime.tile_cache import TileCache
-from .caller_warning import warn
+from ..runtime.warning import warn
 
 Item = TypeVar("Item")
 File = str | PathLike[str] | BinaryIO | Buffer

@@ -154,7 +154,7 @@ def encode_file(
         largest, info = writer.largest_sample, writer.info
     if bits := options.likely_depth(largest, depth):
         message = f"{source_path or path}: no sample of its colours is above {largest} of 65535; if they have {bits} bits"
-        warn(f"{message}, pass --depth {bits} for a finer picture", stacklevel=2)
+        warn(f"{message}, pass --depth {bits} for a finer picture")
     return info
 
 

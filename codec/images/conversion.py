@@ -25,6 +25,6 @@ def converted_to(image: Image.Image, mode: str) -> Image.Image:
                 return ImageCms.profileToProfile(image, inks, screen, outputMode=mode, flags=_FLAGS)
         except (ImageCms.PyCMSError, OSError) as error:
             message = f"its ICC profile cannot be used ({error}); colours are converted from CMYK without it"
-            warn(message, stacklevel=4)
+            warn(message)
     # convert would copy an image that has the mode already
     return image if image.mode == mode else image.convert(mode)

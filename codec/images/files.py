@@ -106,7 +106,7 @@ def warn_of_frames(path: Path, image: Image.Image) -> None:
     """Warns if an image file holds several frames."""
     frames = max(getattr(image, "n_frames", 1), _imagej_planes(image)) if image.format in _ANIMATED else 1
     if frames > 1:
-        warn(f"{path}: holds {frames} frames; only the first is taken", stacklevel=2)
+        warn(f"{path}: holds {frames} frames; only the first is taken")
 
 
 def _imagej_planes(image: Image.Image) -> int:
@@ -138,7 +138,7 @@ def write_image(path: Path, picture: Picture) -> None:
         raise CaeError(f"{path}: this format does not take the picture's alpha; use .png")
     if picture.depth > 8:
         message = f"{path}: the picture's {picture.depth} bits a channel are rounded to 8; use .png, .tif or .npy to keep them"
-        warn(message, stacklevel=2)
+        warn(message)
         rounded = from_array(converted(picture.pixels, picture.depth, 8))
         picture = dataclasses.replace(rounded, metadata=picture.metadata)
     if kind not in EXIF_FORMATS:
@@ -193,7 +193,7 @@ def warn_of_omitted(path: Path, metadata: Mapping[str, bytes]) -> None:
     for section in SECTIONS:
         if section.pillow_key in metadata and not (section is EXIF and is_orientation_alone(metadata[section.pillow_key])):
             message = f"{path}: this format does not take the {section.label}, which is left out"
-            warn(message, stacklevel=3)
+            warn(message)
 
 
 def _selections(metadata: dict[str, bytes], mode: str, kind: str) -> Iterator[dict[str, bytes]]:

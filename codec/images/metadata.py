@@ -52,7 +52,7 @@ def drop_other_types(image: Image.Image) -> None:
 
 
 def _warn_of_damage(section: MetadataSection, reason: str) -> None:
-    warn(f"the {section.label} is damaged and left out ({reason})", stacklevel=4)
+    warn(f"the {section.label} is damaged and left out ({reason})")
 
 
 def as_section(content: object) -> bytes:

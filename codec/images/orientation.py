@@ -41,7 +41,7 @@ def _without_orientation(metadata: dict[str, bytes]) -> dict[str, bytes]:
     try:
         ImageOps.exif_transpose(image, in_place=True)
     except Exception as error:  # Pillow reads some damaged blocks that it cannot write
-        warn(f"the {EXIF.label} is damaged and left out ({error})", stacklevel=4)
+        warn(f"the {EXIF.label} is damaged and left out ({error})")
         return {name: content for name, content in metadata.items() if name not in (EXIF.name, XMP.name)}
     changed = dict(metadata)
     for section in (EXIF, XMP):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
+
+_INTERNAL = tuple(f"{__name__.split('.', 1)[0]}.{room}." for room in ("api", "coding", "images", "networks", "runtime"))
+"""Beginnings of the names of modules that work for a caller."""
 
 
 class _ThreadState(threading.local):
@@ -17,13 +21,19 @@ class _ThreadState(threading.local):
 _state = _ThreadState()
 
 
-def warn(message: str, stacklevel: int = 1) -> None:
-    """Issues a RuntimeWarning at a caller's line, as `warnings.warn` counts them, unless the thread collects warnings."""
+def warn(message: str) -> None:
+    """Issues a RuntimeWarning, unless the thread collects warnings.
+
+    It names the line of the innermost frame outside the modules that work for a caller.
+    """
     message = message if message.startswith(_state.prefix) else _state.prefix + message
-    if _state.messages is None:
-        warnings.warn(message, RuntimeWarning, stacklevel=stacklevel + 1)
-    else:
+    if _state.messages is not None:
         _state.messages.append(message)
+        return
+    level, frame = 1, sys._getframe()
+    while frame.f_back and f"{frame.f_globals.get('__name__', '')}.".startswith(_INTERNAL):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, RuntimeWarning, stacklevel=level)
 
 
 @contextlib.contextmanager

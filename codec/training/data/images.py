@@ -64,8 +64,8 @@ def load_images(files: Sequence[Path], minimum: int, limit_bytes: int, *, quiet:
         raise CaeError(f"none of {len(files)} images is readable and at least {minimum} pixels on its short side")
     if room < 0:
         message = f"only {len(images)} of {len(files)} images, taken at random, fit in the memory allowed (--memory-gib)"
-        warn(message, stacklevel=2)
+        warn(message)
     if skipped:
         message = f"{skipped} images are not readable, or have a side under {minimum} pixels, and are left out"
-        warn(message, stacklevel=2)
+        warn(message)
     return images
