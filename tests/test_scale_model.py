@@ -128,7 +128,7 @@ def test_scales_round_to_the_nearest_index():
         ("own.weight", lambda values: values.astype(np.float32)),
         ("map.shift", lambda values: values + 24),
         ("bias", lambda values: values + 2**21),
-        ("expected", lambda values: -1 - values),
+        ("expected", lambda values: np.full_like(values, -128)),
     ],
 )
 def test_bad_tensors_are_refused(name, change):

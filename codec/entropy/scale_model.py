@@ -207,7 +207,7 @@ def _integers(values: np.ndarray, name: str, shape: Sequence[int]) -> np.ndarray
     limit = {"weight": OPERAND_MAX, "shift": 23, "bias": 2**20, "expected": OPERAND_MAX}[name.rpartition(".")[2]]
     if values.dtype.kind not in "iu" or values.shape != tuple(shape):
         raise ValueError(f"{name}: {values.dtype} {values.shape}, not integers {tuple(shape)}")
-    least = -limit if name.endswith(("weight", "bias")) else 0
+    least = 0 if name.endswith("shift") else -limit
     if values.size and not least <= values.min() <= values.max() <= limit:
         raise ValueError(f"{name}: not within {least} to {limit}")
     return values.astype(np.int32)

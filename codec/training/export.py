@@ -51,7 +51,7 @@ def integer_scales(model: EntropyModel) -> dict[str, Tensor]:
         "edge.weight": edge,
         "diagonal.weight": diagonal,
         "context.shift": context_shift,
-        "expected": (scales.expected * MAGNITUDE_UNIT).round().clamp(0, OPERAND_MAX).to(torch.int8),
+        "expected": (scales.expected * MAGNITUDE_UNIT).round().clamp(-OPERAND_MAX, OPERAND_MAX).to(torch.int8),
     }
 
 
