@@ -17,7 +17,8 @@ from PIL import Image
 
 from codec import CaeError
 from codec.images import files, streams
-from codec.images.streams import png, tiff
+from codec.images.png_chunks import make_chunk
+from codec.images.streams import tiff
 from codec.images.streams.bands import NotStreamableError
 
 from .streaming import CAT, METADATA, PICTURES, ROOT, check_same, exif, read
@@ -161,10 +162,10 @@ def raw_png(bits: int, colour: int, *, width: int = 101, height: int = 333, othe
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
     rows = rng.integers(0, 256, (height, 1 + -(-width * bits * channels // 8)), np.uint8)
     rows[:, 0] = rng.integers(0, 5, height)
-    header = png.make_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0))
+    header = make_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0))
     data = zlib.compress(rows.tobytes())
-    parts = [png.make_chunk(b"IDAT", data[start : start + 5000]) for start in range(0, len(data), 5000)]
-    return b"".join([b"\x89PNG\r\n\x1a\n", header, others, *parts, png.make_chunk(b"IEND")])
+    parts = [make_chunk(b"IDAT", data[start : start + 5000]) for start in range(0, len(data), 5000)]
+    return b"".join([b"\x89PNG\r\n\x1a\n", header, others, *parts, make_chunk(b"IEND")])
 
 
 @pytest.mark.parametrize(
@@ -174,16 +175,16 @@ def raw_png(bits: int, colour: int, *, width: int = 101, height: int = 333, othe
 def test_every_filter_and_depth_of_png(tmp_path, bits, colour, transparent):
     others = b""
     if colour == 3:
-        others += png.make_chunk(b"PLTE", np.random.default_rng(1).integers(0, 256, 3 * 2**bits, np.uint8).tobytes())
+        others += make_chunk(b"PLTE", np.random.default_rng(1).integers(0, 256, 3 * 2**bits, np.uint8).tobytes())
     if transparent and colour in (0, 2, 3):
-        others += png.make_chunk(b"tRNS", {0: b"\0\1", 2: b"\0\1\0\2\0\3", 3: b"\0\x80"}[colour])
+        others += make_chunk(b"tRNS", {0: b"\0\1", 2: b"\0\1\0\2\0\3", 3: b"\0\x80"}[colour])
     (tmp_path / "noise.png").write_bytes(raw_png(bits, colour, others=others))
     check_same(tmp_path / "noise.png")
 
 
 def test_png_metadata_after_the_pixels(tmp_path):
     path = tmp_path / "late.png"
-    path.write_bytes(raw_png(8, 2)[:-12] + png.make_chunk(b"eXIf", exif()[6:]) + png.make_chunk(b"IEND"))
+    path.write_bytes(raw_png(8, 2)[:-12] + make_chunk(b"eXIf", exif()[6:]) + make_chunk(b"IEND"))
     assert "exif" in read(path).metadata
     check_same(path)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import re
 import struct
-import zlib
 from typing import BinaryIO
 
 import numpy as np
@@ -18,6 +17,7 @@ from PIL.ImageFile import ImageFile
 
 from ..metadata import CICP, LIGHT_LEVEL, MASTERING
 from .bit_depth import reopened
+from .png_chunks import make_chunk
 
 _PNG_CHUNKS = {b"cICP": CICP, b"mDCV": MASTERING, b"cLLI": LIGHT_LEVEL}
 _SECTION_LENGTHS = {CICP.name: 4, MASTERING.name: 24, LIGHT_LEVEL.name: 8}
@@ -65,7 +65,7 @@ def with_png_chunks(data: bytes, sections: dict[str, bytes]) -> bytes:
     chunks = b""
     for name, section in _PNG_CHUNKS.items():
         if content := sections.get(section.name):
-            chunks += struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+            chunks += make_chunk(name, content)
     return data[:33] + chunks + data[33:]
 
 

@@ -17,7 +17,7 @@ from ..errors import CaeError
 from ..images.colour_space import with_png_chunks
 from ..images.metadata import orientation
 from ..images.orientation import turn
-from ..images.samples import converted
+from ..images.samples import converted, squeeze_gray
 from ..metadata import COLOUR_SPACE, ICC_PROFILE
 from ..options import REDUCTIONS, Region
 from ..runtime.tile_cache import TileCache
@@ -67,7 +67,7 @@ class OpenPicture:
         out = io.BytesIO()
         profile = self.reader.metadata.get(ICC_PROFILE.name, b"")
         profile = profile if len(profile) <= PROFILE_MAX else b""
-        Image.fromarray(pixels.squeeze(-1) if pixels.shape[2:] == (1,) else pixels).save(
+        Image.fromarray(squeeze_gray(pixels)).save(
             out, "png", compress_level=1, **({ICC_PROFILE.pillow_key: profile} if profile else {})
         )
         colour_space = {section.name: self.reader.metadata.get(section.name, b"") for section in COLOUR_SPACE}
@@ -196,7 +196,7 @@ def _is_quick(region: Region) -> bool:
 
 
 def _thumbnail(picture: OpenPicture, pixels: np.ndarray) -> bytes:
-    image = Image.fromarray(pixels.squeeze(-1) if pixels.shape[2] == 1 else pixels)
+    image = Image.fromarray(squeeze_gray(pixels))
     image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     reduced = np.asarray(image).reshape(image.height, image.width, -1)
     return picture.encode_png(turn(reduced, orientation(picture.reader.metadata)))

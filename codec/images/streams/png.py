@@ -19,6 +19,7 @@ from ..files import warn_of_frames
 from ..metadata import read_metadata
 from ..opening import open_image
 from ..picture import mode_for
+from ..png_chunks import make_chunk
 from .bands import READ_SIZE, BandSource, Layout, NotStreamableError, decode_small_file, map_ahead, regroup, rows_at_once
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -41,12 +42,6 @@ class _Chunk(NamedTuple):
     name: bytes
     start: int
     length: int
-
-
-def make_chunk(name: bytes, *content: bytes) -> bytes:
-    """Makes a chunk with its length and checksum."""
-    data = b"".join(content)
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(name)))
 
 
 def _chunks(file: BinaryIO, start: int = 8) -> Iterator[_Chunk]:
