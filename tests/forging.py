@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 
+from codec.entropy.coder import encode
+from codec.entropy.scale_model import STAGES, ScaleModel
+from codec.entropy.symbols import Symbols
 from codec.format import container
-from codec.format.entropy_coder import encode, group_values
 from codec.format.geometry import HYPER_STRIDE, LATENT_STRIDE, Rect
 from codec.format.header import Header, Kind
 from codec.format.payload import Payload, length_min
@@ -73,15 +74,24 @@ def smallest_file(width: int, height: int, model_id: bytes, *, tile: int = 2048,
 def transform_payload(symbols: Callable[..., np.ndarray], place: Rect, quality: int, model: Model) -> bytes:
     """A sound payload of any symbols, of which `symbols(*shape)` gives arrays int32, for a tile that covers `place`."""
     hyper, latent = place.outward(HYPER_STRIDE), place.outward(LATENT_STRIDE)
-    z = symbols(1, hyper.height, hyper.width, model.config.hyper_channels)
-    with torch.inference_mode():
-        features, mean, first = model.entropy.first(torch.from_numpy(z.copy()), quality, latent.height, latent.width)
-        known = symbols(*mean.shape)
-        _, second = model.entropy.second(features, mean, torch.from_numpy(known), quality)
-    groups = list(zip(model.hyper_tables, z[0].reshape(-1, z.shape[-1]).T, strict=True))
-    groups += group_values(known.ravel(), first.numpy().ravel(), model.scale_tables)
-    groups += group_values(symbols(*mean.shape).ravel(), second.numpy().ravel(), model.scale_tables)
-    return encode(groups)
+    config, exact = model.config, model.coder.exact
+    names = np.abs(symbols(hyper.height, hyper.width)) % config.priors
+    residual = symbols(hyper.height, hyper.width, config.hyper_channels)
+    chosen = symbols(latent.height, latent.width, config.latent_channels)
+    z = residual + exact.priors.mean[names]
+    index = scale_indices(exact.scales, z, chosen, quality)
+    return encode(list(Symbols(names, z, chosen, index).groups(exact, quality)))
+
+
+def scale_indices(scales: ScaleModel, hyper: np.ndarray, latent: np.ndarray, quality: int) -> np.ndarray:
+    """Scale indices (h, w, N) uint8 of a tile's symbols, given all of them."""
+    index = np.empty(latent.shape, np.uint8)
+    tile = scales.coding(hyper, quality, *latent.shape[:2])
+    for stage in range(STAGES):
+        for place, part in tile.stage(stage):
+            tile.add(place, latent[place], part)
+            index[place] = part
+    return index
 
 
 def cost(data: bytes, call: str, folder: Path, *, weights: Path | None = TINY, threads: int = 1) -> tuple[float, float, str]:

@@ -1,4 +1,4 @@
-"""Makes the golden files in tests/data and the digests of their latents.
+"""Makes the golden files in tests/data and the digests of their symbols.
 
 `python -m tests.make_golden_files` makes those of the shipped weights, which a change of these needs; with `--tiny`, the
 tiny weights and the files that need them, which only a change of the format before its first release may.
@@ -11,38 +11,37 @@ from pathlib import Path
 
 import numpy as np
 import skimage.data
-import torch
 
 import codec
-from codec.coding.jobs import DecodeJob
-from codec.coding.settings import Settings
-from codec.coding.tile_decoder import TileDecoder
+from codec.entropy.coder import Decoder
+from codec.entropy.symbols import decode_symbols
 from codec.format import container
 from codec.format.geometry import LATENT_STRIDE
+from codec.format.header import Kind
+from codec.format.payload import length_min, split_payload
 from codec.networks import registry
 from codec.networks.model import Files, Model, load
-from codec.options import DecodeOptions
 from codec.training.export import export
 
 from .conftest import DATA, TINY
 from .make_tiny_weights import make_model
 
-DIGESTS = DATA / "latents.json"
+DIGESTS = DATA / "symbols.json"
 
 
-def decode_latent(data: bytes, model: Model, settings: Settings | None = None) -> torch.Tensor:
-    """Decodes the latent (h, w, N) int32 of a file, in units of 2**-MEAN_BITS quantisation steps; 0 where it is lossless."""
-    file = container.read(data)
-    bounds = file.header.bounds
-    job = DecodeJob(model, settings or Settings(2), file.header, DecodeOptions())
-    latents = TileDecoder(data, file, job, None).latents(bounds)
-    latents.move(bounds)
-    return latents.gather(bounds.outward(LATENT_STRIDE))
-
-
-def latent_digest(data: bytes, model: Model) -> str:
-    """SHA-256 of the reconstructed latent (int32, little-endian) of a file."""
-    return hashlib.sha256(decode_latent(data, model).numpy().astype("<i4").tobytes()).hexdigest()
+def symbols_digest(data: bytes, model: Model) -> str:
+    """SHA-256 of all tiles' priors, hyper-latents, symbols and scale indices (int32, little-endian), one after another."""
+    file, digest = container.read(data), hashlib.sha256()
+    for number in range(file.header.tile_count):
+        if file.kind(number) is not Kind.LOSSLESS:
+            place = file.header.place(number)
+            payload = split_payload(container.read_payload(data, file, number), place)[1]
+            positions = place.outward(LATENT_STRIDE)
+            decoder = Decoder(payload, length_min(Kind.TRANSFORM, place))
+            symbols = decode_symbols(decoder, model.coder.exact, file.header.quality, positions.height, positions.width)
+            for part in (symbols.priors, symbols.hyper, symbols.latent, symbols.index):
+                digest.update(part.astype("<i4").tobytes())
+    return digest.hexdigest()
 
 
 def weights_of(name: str) -> Path:
@@ -53,7 +52,7 @@ def weights_of(name: str) -> Path:
 def make(name: str, data: bytes, model: Model) -> None:
     (DATA / name).write_bytes(data)
     digests = json.loads(DIGESTS.read_text()) if DIGESTS.exists() else {}
-    digests[name] = latent_digest(data, model)
+    digests[name] = symbols_digest(data, model)
     DIGESTS.write_text(json.dumps(digests, indent=2, sort_keys=True) + "\n")
 
 

@@ -5,7 +5,7 @@ import skimage.data
 import torch
 
 from codec.networks.config import Config
-from codec.networks.hyper_analysis import EntropyBlock
+from codec.networks.layers import EntropyBlock
 from codec.networks.transforms import TransformBlock
 from codec.training.autoencoder import Autoencoder
 from codec.training.data.patches import random_patches
@@ -34,5 +34,7 @@ def make_model() -> Autoencoder:
             if isinstance(module, TransformBlock):
                 module.mix_out.weight.normal_(0, 0.002)
                 module.down.weight.normal_(0, 0.002)
-        model.entropy.neighbour_weight.fill_(0.2)
+        model.entropy.means.neighbour_weight.fill_(0.2)
+        for context in (model.entropy.scales.own, model.entropy.scales.edge, model.entropy.scales.diagonal):
+            context.normal_(0, 0.01)
     return model

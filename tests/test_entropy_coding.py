@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codec import CaeError
-from codec.format.entropy_coder import VALUE_LIMIT, Decoder, FrequencyTable, encode, group_values
+from codec.entropy.coder import VALUE_LIMIT, Decoder, FrequencyTable, encode, group_values
 from codec.training.calibration import frequencies, gaussian_mass
 
 TABLES = [

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import codec
+from codec.entropy.coder import VALUE_LIMIT
 from codec.format import container
-from codec.format.entropy_coder import VALUE_LIMIT
 from codec.format.geometry import Rect
 from codec.format.header import Header, Kind
 from codec.format.payload import Payload

@@ -44,14 +44,22 @@ def test_neither_encoder_nor_metadata_matter(changed):
     ours = Weights.read(TINY).id
     assert changed() == ours
     assert changed("analysis/patch_in.weight") == changed("hyper_analysis/enter.weight") == ours
-    assert changed("training/z_mean") == ours
+    assert changed("training/prior.logits") == ours
     assert changed(metadata={"licence": "CC0-1.0", "training": "{}"}) == ours
     config = json.loads(Weights.read(TINY).metadata["config"])
     assert changed(metadata={"config": json.dumps(config | {"lambda_max": 7.0, "analysis_blocks": 9})}) == ours
 
 
 @pytest.mark.parametrize(
-    "name", ["entropy/embed.weight", "tables/scale.frequencies", "levels/log_gain", "synthesis/patch_out.weight"]
+    "name",
+    [
+        "means/embed.weight",
+        "scales/map.weight",
+        "priors/mean",
+        "tables/scale.frequencies",
+        "levels/log_gain",
+        "synthesis/patch_out.weight",
+    ],
 )
 def test_all_that_decodes_matters(changed, name):
     assert changed(name) != Weights.read(TINY).id
@@ -77,12 +85,14 @@ def test_id_is_as_the_specification_says():
     digest = hashlib.sha256()
     with safe_open(TINY, "np") as file:
         config = json.loads(file.metadata()["config"])
-        for name in ("analysis_blocks", "analysis_wide_blocks", "analysis_wide_expansion", "lambda_min", "lambda_max"):
+        for name in (
+            "analysis_blocks", "analysis_wide_blocks", "analysis_wide_expansion", "lambda_min", "lambda_max", "reduced_blocks",
+        ):  # fmt: skip
             config.pop(name, None)
         parts = [json.dumps(config, sort_keys=True, separators=(",", ":")).encode()]
-        types = {"float32": "F32", "float16": "F16", "int32": "I32", "int16": "I16", "int8": "I8"}
+        types = {"float32": "F32", "float16": "F16", "int32": "I32", "int16": "I16", "int8": "I8", "uint8": "U8"}
         for name in sorted(file.keys()):
-            if name.split("/")[0] in ("entropy", "levels", "synthesis", "tables"):
+            if name.split("/")[0] in ("levels", "means", "priors", "scales", "synthesis", "tables"):
                 tensor = file.get_tensor(name)
                 parts += [name.encode(), types[str(tensor.dtype)].encode(), ",".join(map(str, tensor.shape)).encode()]
                 parts.append(tensor.tobytes())

@@ -6,9 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codec.format.entropy_coder import VALUE_LIMIT, FrequencyTable
-from codec.networks.entropy_model import choose_straight_through
-from codec.networks.entropy_networks import pack, unpack
+from codec.entropy.coder import VALUE_LIMIT, FrequencyTable
+from codec.networks.entropy_model import rdo_straight_through
+from codec.networks.means import anchors
 from codec.networks.quantisation import COUPLED, COUPLING, COUPLING_FLAT, DISTORTION_WEIGHT, Quantiser
 from codec.training.calibration import frequencies, gaussian_mass
 
@@ -40,7 +40,7 @@ def test_training_chooses_alike():
     index = random.integers(0, len(SCALES), 20000)
     scale = np.array(SCALES)[index]
     deviation = torch.tensor(random.normal(0, scale), dtype=torch.float32, requires_grad=True)
-    chosen = choose_straight_through(deviation, torch.tensor(scale, dtype=torch.float32).log())
+    chosen = rdo_straight_through(deviation, torch.tensor(scale, dtype=torch.float32).log())
     expected = QUANTISER.rdo_quantise(deviation.detach(), torch.from_numpy(index))
     assert (chosen.round() == expected).float().mean() > 0.999 > (deviation.round() == expected).float().mean()
     assert torch.autograd.grad(chosen.sum(), deviation)[0].eq(1).all()
@@ -53,7 +53,7 @@ def test_huge_values_stay_close():
 
 
 def test_flat_tiles_take_the_nearest():
-    index = torch.zeros(1, 2, 2, 100, dtype=torch.uint8)
+    index = np.zeros((2, 2, 100), np.uint8)
     index[..., 0] = 40
     assert QUANTISER.is_flat(index)
     index[..., :3] = 40
@@ -63,14 +63,12 @@ def test_flat_tiles_take_the_nearest():
 
 
 @pytest.mark.parametrize(("flat", "coupling"), [(False, COUPLING), (True, COUPLING_FLAT)])
-def test_second_pass_makes_up_for_its_neighbours(flat, coupling):
-    """In the picture's own layout: each position of the second pass gains a share of the same channel's errors around it."""
-    y = torch.randn(1, 5, 6, 8, generator=torch.Generator().manual_seed(0))
-    first, second = pack(y, 0), pack(y, 1)
-    symbols = first.round().to(torch.int32)
-    made_up = QUANTISER.diffuse_error(second.clone(), first, symbols, flat)
-    errors = unpack(first - symbols, torch.zeros_like(second))
+def test_non_anchors_make_up_for_their_neighbours(flat, coupling):
+    """Each gains a share of the same channel's errors around it, in the coupled channels alone."""
+    deviation = torch.randn(5, 6, 8, generator=torch.Generator().manual_seed(0))
+    errors = (deviation - deviation.round()) * anchors(5, 6, 8)
     around = torch.nn.functional.pad(errors, (0, 0, 1, 1, 1, 1))
-    around = around[:, :-2, 1:-1] + around[:, 2:, 1:-1] + around[:, 1:-1, :-2] + around[:, 1:-1, 2:]
+    around = around[:-2, 1:-1] + around[2:, 1:-1] + around[1:-1, :-2] + around[1:-1, 2:]
     around[..., COUPLED:] = 0
-    assert torch.allclose(made_up, second + coupling * pack(around, 1))
+    expected = deviation + coupling * around
+    assert torch.allclose(QUANTISER.diffuse_error(deviation.clone(), errors, flat), expected)

@@ -112,7 +112,7 @@ def test_relaxed_rounding_becomes_rounding(make):
 
 
 def test_bits_of_real_symbols_meet_the_tables(tiny):
-    tables = tiny._model.scale_tables
+    tables = tiny._model.coder.exact.tables
     quantiser = Quantiser(tables)
     for number in (0, 20, 63):
         frequencies = tables[number].frequencies.astype(float)

@@ -49,23 +49,24 @@ def test_values_that_are_not_finite(tmp_path, name, value):
 @pytest.mark.parametrize(
     ("name", "change"),
     [
-        ("first_block.up.weight", lambda t: t.astype(np.int32)),
-        ("first_block.up.bias", lambda t: t.astype(np.float32)),
-        ("first_block.up.bias", lambda t: np.full_like(t, -(2**31) + 1)),
-        ("first_block.up.weight", lambda t: t[:, :-1]),
-        ("first_block.depthwise.bias", lambda t: np.full_like(t, 2**31 - 1)),
-        ("neighbour.weight", lambda t: np.full_like(t, 32767)),
-        ("embed.shift", lambda t: np.full_like(t, 32)),
-        ("compress", lambda t: t.astype(np.int32) * 1000),
-        ("compress", lambda t: t[:100]),
-        ("quality_bias", lambda t: np.full_like(t, 2**31 - 1)),
-        ("log_gain", lambda t: t[:50]),
+        ("scales/map.weight", lambda t: t.astype(np.float32)),
+        ("scales/map.weight", lambda t: t[:, :-1]),
+        ("scales/own.weight", lambda t: np.full_like(t, -128)),
+        ("scales/context.shift", lambda t: np.full_like(t, 32)),
+        ("scales/bias", lambda t: np.full_like(t, 2**31 - 1)),
+        ("scales/expected", lambda t: t[:50]),
+        ("priors/mean", lambda t: t.astype(np.int32) + 2**16),
+        ("priors/index", lambda t: np.full_like(t, 64)),
+        ("priors/frequencies", lambda t: np.zeros_like(t)),
+        ("tables/scale.lengths", lambda t: t[:-1]),
+        ("means/embed.weight", lambda t: t[:, :-1]),
+        ("levels/log_gain", lambda t: t[:, :5]),
     ],
 )
 def test_forged_operands_are_refused(tmp_path, name, change):
-    """Weights whose integers could overflow, or do not fit together, never get as far as coding a picture."""
+    """Weights whose sums might not be exact, or that do not fit together, never get as far as coding a picture."""
     tensors = load_file(TINY)
-    tensors[f"entropy/{name}"] = np.ascontiguousarray(change(tensors[f"entropy/{name}"]))
+    tensors[name] = np.ascontiguousarray(change(tensors[name]))
     save_file(tensors, tmp_path / "forged.safetensors", metadata=Weights.read(TINY).metadata)
     with pytest.raises(codec.CaeError, match="weights file"):
         codec.Codec(weights=tmp_path / "forged.safetensors", device="cpu")

@@ -12,9 +12,9 @@ import torch
 from codec.coding.encoder import encode
 from codec.coding.jobs import EncodeJob
 from codec.coding.settings import Settings
-from codec.coding.tile_coder import tile_symbols
+from codec.coding.tile_coder import hyper_latent, quantise
 from codec.coding.windowed_transforms import analyse
-from codec.format import entropy_coder
+from codec.entropy import coder
 from codec.format.geometry import LATENT_STRIDE, Rect, grid
 from codec.networks.model import Files, Model, load
 from codec.networks.registry import default_path
@@ -42,11 +42,13 @@ def measure(sample: Sample, model: Model, quality: int) -> np.ndarray:
     totals = np.zeros(6)
     for _, cell in grid(bounds, DEFAULT_TILE):
         rows, columns = cell.outward(LATENT_STRIDE).slices
-        groups = tile_symbols(latent[None, rows, columns], job).groups(job.model)
+        y = latent[rows, columns]
+        quantised = quantise(y, hyper_latent(y, job), job, rounding=False)
+        groups = list(quantised.symbols.groups(model.coder.exact, quality))
         start = time.perf_counter()
-        payload = entropy_coder.encode(groups)
+        payload = coder.encode(groups)
         middle = time.perf_counter()
-        decoder = entropy_coder.Decoder(payload)
+        decoder = coder.Decoder(payload)
         for table, values in groups:
             decoder.decode(table, len(values))
         end = time.perf_counter()

@@ -46,9 +46,9 @@ def macs_per_pixel(config: Config) -> dict[str, float]:
         + (4 * c * n + config.analysis_wide_blocks * wide_block(config.analysis_wide_expansion)) / latent,
         "hyper analysis": (n * h + entropy_block(h)) / latent + (4 * h * z + entropy_block(z)) / middle + 4 * z * z / hyper,
         "hyper synthesis": 4 * z * z / hyper + (entropy_block(z) + 4 * z * h) / middle + entropy_block(h) / latent,
-        # each pass predicts a mean and a scale for half of the latents, and the second reads the other half
-        "first pass": (entropy_block(h) + h * n) / latent,
-        "second pass": (n // 2 * h + config.context_blocks * entropy_block(h) + h * n + 2 * config.leading_channels) / latent,
+        "means": ((1 + config.context_blocks) * entropy_block(h) + 3 * h * n + 4 * config.leading_channels) / latent,
+        # of 16 latent positions around a hyper-latent position each sees four; of a symbol's channels a quarter is a stage's
+        "scales": 16 * n * 4 * z / hyper + 12 * (n / 4) ** 2 / latent,
         "synthesis": (4 * n * c + config.synthesis_wide_blocks * wide_block(config.synthesis_wide_expansion)) / latent
         + (config.synthesis_blocks * narrow_block(config.synthesis_expansion) + 192 * c) / feature,
     }

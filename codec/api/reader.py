@@ -160,7 +160,7 @@ class PictureReader:
 
     @fork_safe
     def transform_bits(self) -> dict[str, int]:
-        """Bits that the file spends on its hyper-latents, first passes and second passes, by these names.
+        """Bits that the file spends on priors, hyper-latents, anchors and non-anchors, by these names.
 
         All tiles' symbols are decoded for it, one after another.
         """

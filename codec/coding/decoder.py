@@ -10,6 +10,7 @@ from operator import itemgetter
 
 import numpy as np
 
+from ..entropy.symbols import PARTS
 from ..errors import CaeError, DamageError, TooLargeError
 from ..format import container
 from ..format.container import Container
@@ -26,7 +27,7 @@ from ..runtime.heap import trim_heap
 from .concealment import Damage
 from .jobs import DecodeJob, with_fallback
 from .settings import WIDE
-from .tile_coder import TRANSFORM_PARTS, decode_tile
+from .tile_coder import decode_tile
 from .tile_decoder import TileDecoder, damage_located
 from .windowed_transforms import synthesise
 
@@ -190,8 +191,8 @@ def _decode_bands(
 
 
 def transform_bits(data: ByteSource | Data, file: Container, job: DecodeJob) -> Counter[str]:
-    """Counts the bits of the `TRANSFORM_PARTS` of all transform-coded tiles; CaeError at a damaged one."""
-    bits = Counter(dict.fromkeys(TRANSFORM_PARTS, 0))
+    """Counts the bits of each of `entropy.symbols.PARTS` in all transform-coded tiles; CaeError at a damaged one."""
+    bits = Counter(dict.fromkeys(PARTS, 0))
     for number in range(job.header.tile_count):
         if file.kind(number) is not Kind.LOSSLESS:
             place = job.header.place(number)

@@ -67,7 +67,7 @@ class DecodeJob:
     @property
     def synthesis(self) -> nn.Module:
         """The transform from the latent to pixels, or to smaller or larger ones."""
-        return self.model.synthesis_for(self.synthesis_scale)
+        return self.model.synthesis_for(self.synthesis_scale, bf16=bool(self.settings.bf16))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..entropy.scale_model import SCALE_MIN, SCALE_STEP
 from ..format.geometry import LATENT_STRIDE, Rect, grid
 from ..networks.entropy_model import EntropyModel, Rounding
-from ..networks.entropy_networks import MEAN_BITS, SCALE_MIN, SCALE_STEP
+from ..networks.latent_coder import LATENT_BITS
 from ..networks.quantisation import DISTORTION_WEIGHT
 from ..runtime.threads import check_cancelled
 from .jobs import EncodeJob
@@ -91,8 +92,8 @@ class SearchTarget:
 
     @torch.no_grad()
     def cost(self, latent: Tensor, job: EncodeJob) -> float:
-        """The errors' cost in bits for a latent (1, h, w, N) int32 of the tile, in units of 2**-MEAN_BITS steps."""
-        return sum(float(part) for part in self._costs(latent.float() / 2**MEAN_BITS, job))
+        """The errors' cost in bits for a latent (1, h, w, N) int32 of the tile, in units of 2**-LATENT_BITS steps."""
+        return sum(float(part) for part in self._costs(latent.float() / 2**LATENT_BITS, job))
 
     def slope(self, y: Tensor, job: EncodeJob) -> Tensor:
         """The gradient of the cost at a latent y (1, h, w, N) of the tile, in steps."""
@@ -164,7 +165,7 @@ def refine(target: SearchTarget, z: Tensor, job: EncodeJob, schedule: SearchSche
     same number of threads; elsewhere products are rounded otherwise, and it may differ.
     """
     model, quality = job.model, job.header.quality
-    level, entropy = model.level(quality), model.float_entropy
+    level, entropy = model.level(quality), model.entropy
     pixels, iterations = target.pixels[..., 0].numel(), sum(each.iterations for each in SCHEDULES[job.options.effort])
     y, z = (start.to(model.device, copy=True).requires_grad_(True) for start in (target.around[:, *target.core.slices], z))
     hyper = {"params": [z], "lr": schedule.rate * HYPER_SHARE}
@@ -177,7 +178,8 @@ def refine(target: SearchTarget, z: Tensor, job: EncodeJob, schedule: SearchSche
         rounding = gumbel_rounding(temperature, noise) if schedule.noise else annealed_rounding(temperature)
         z_hat = rounding(z)
         symbols, mean, log_scale = entropy.passes(y, z_hat, level, rounding)
-        bits = model.quantiser.bits(symbols, (log_scale - math.log(SCALE_MIN)) / SCALE_STEP).sum() + entropy.bits_z(z_hat).sum()
+        bits = model.coder.quantiser.bits(symbols, (log_scale - math.log(SCALE_MIN)) / SCALE_STEP).sum()
+        bits = bits + entropy.prior(z_hat, level).sum()
         latent = mean + symbols
         y.grad, z.grad = torch.autograd.grad([bits, latent], [y, z], [torch.ones_like(bits), target.slope(latent, job)])
         y.grad *= changeable

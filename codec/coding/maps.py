@@ -11,16 +11,17 @@ from torch import Tensor
 from ..format.geometry import LATENT_STRIDE, Rect, grid
 from ..inspection import MAPS, CodingMaps
 from ..networks.config import FEATURE_STRIDE
+from ..networks.latent_coder import Quantised
 from ..runtime.threads import run_parallel
 from .jobs import EncodeJob, with_fallback
-from .tile_coder import TileSymbols, tile_symbols
+from .tile_coder import hyper_latent, quantise
 from .windowed_transforms import analyse, features, synthesise
 
 
 def coding_maps(pixels: np.ndarray, job: EncodeJob, maps: Sequence[str] = MAPS) -> CodingMaps:
     """Computes what the named maps need of colours (H, W, 1 or 3), with all tiles transform-coded.
 
-    The bits are those of the tables that the entropy networks choose for the latent; the hyper-latent's are not among them.
+    The bits are those of the tables that the scale model chooses for the latent; the hyper-latent's are not among them.
     """
     arrays: dict[str, np.ndarray] = {}
     if "distance" in maps:
@@ -40,9 +41,9 @@ def _rate_and_error(pixels: np.ndarray, job: EncodeJob, *, with_error: bool) -> 
 
     def code(cell: tuple[int, Rect]) -> None:
         inside = cell[1].outward(LATENT_STRIDE).slices
-        symbols = with_fallback(lambda job: tile_symbols(latent[inside][None], job), job, windows=False)
-        decoded[inside] = symbols.latent()[0].cpu()
-        bits[inside] = _bits(symbols, job).cpu().numpy()
+        quantised = with_fallback(lambda job: _quantise(latent[inside], job), job, windows=False)
+        decoded[inside] = quantised.latent.cpu()
+        bits[inside] = job.model.coder.quantiser.bits_of(quantised.symbols).cpu().numpy()
 
     run_parallel(code, grid(bounds, job.header.tile), job.settings.threads)
     if not with_error:
@@ -52,11 +53,6 @@ def _rate_and_error(pixels: np.ndarray, job: EncodeJob, *, with_error: bool) -> 
     return {"bits": bits, "error": np.square(differences).mean(2)}
 
 
-@torch.inference_mode()
-def _bits(symbols: TileSymbols, job: EncodeJob) -> Tensor:
-    """Bits of a tile's latent positions (h, w)."""
-    first, second = (
-        job.model.quantiser.bits(values.float(), index.float()).sum(-1)
-        for values, index in zip(symbols.values, symbols.indices, strict=True)
-    )
-    return (first + second)[0]
+def _quantise(y: Tensor, job: EncodeJob) -> Quantised:
+    y = y.to(job.model.device)
+    return quantise(y, hyper_latent(y, job), job, rounding=False)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..format.geometry import LATENT_STRIDE, Rect, grid
 from ..format.payload import Payload
-from ..networks.entropy_networks import MEAN_BITS
+from ..networks.latent_coder import LATENT_BITS
 from ..runtime.threads import run_parallel
 from .jobs import DecodeJob, EncodeJob, with_fallback
 from .lossless import encode_colour
@@ -130,7 +130,7 @@ def _decode(
     origin, decode_job = band.outward(LATENT_STRIDE), job.decode_job
     latents = torch.empty(latent.shape, dtype=torch.int32, device="cpu")
     for row, unrounded in zip(latents, latent, strict=True):  # row by row, for the sake of memory
-        row.copy_(unrounded.mul(2**MEAN_BITS).round_())
+        row.copy_(unrounded.mul(2**LATENT_BITS).round_())
 
     def decode(cell: tuple[int, Rect]) -> None:
         number, tile = cell

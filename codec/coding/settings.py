@@ -45,10 +45,6 @@ class Settings:
         """Sets the compute dtype for networks of the encoder."""
         return devices.precision(device, self.encodes_in_bf16(device))
 
-    def decoding_precision(self, device: torch.device) -> AbstractContextManager[None]:
-        """Sets the compute dtype for networks of the decoder."""
-        return devices.precision(device, bool(self.bf16))
-
     def windows_at_once(self, device: torch.device) -> int:
         """Number of windows that are worked on at the same time."""
         # one window fills a GPU, and two would need twice its memory

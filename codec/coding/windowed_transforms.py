@@ -11,8 +11,8 @@ from torch import Tensor
 from ..errors import CaeError
 from ..format.geometry import LATENT_STRIDE, Rect, grid
 from ..networks.config import FEATURE_STRIDE
-from ..networks.entropy_networks import MEAN_BITS
 from ..networks.invariance import SIDE_MIN, kernels_are_size_invariant
+from ..networks.latent_coder import LATENT_BITS
 from ..networks.transforms import Halo, receptive_field
 from ..runtime.threads import run_parallel
 from . import windows
@@ -105,7 +105,7 @@ def synthesise(
     whole = picture.outward(LATENT_STRIDE)
     synthesis, scale = job.synthesis, job.synthesis_scale
     margin = receptive_field(synthesis) // LATENT_STRIDE
-    level, gain = model.level(quality), model.gain[quality - 1] * 2**MEAN_BITS
+    level, gain = model.level(quality), model.gain[quality - 1] * 2**LATENT_BITS
     shown = region.at(scale)
     out = np.empty((shown.height, shown.width, colours), job.header.dtype)
 
@@ -117,7 +117,7 @@ def synthesise(
             return
         window = core.grow(margin, whole)
         y = latent(window)
-        with settings.decoding_precision(model.device):
+        with torch.inference_mode():
             x = synthesis(y[None].to(model.device).float() / gain, level, halo=core.margins_in(window))[0]
             x = x[inside.relative_to(core.scaled(LATENT_STRIDE).at(scale)).slices]
             if colours == 1:

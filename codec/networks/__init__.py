@@ -6,9 +6,8 @@ pixels (H, W, 3)                                                                
     ▼                                                                                  │
 latent y (H/16, W/16, N) ── * gain, - mean, rounded ──► symbols ── + mean, / gain ──► latent ŷ
     │ hyper analysis h_a                     ▲             ▲
-    ▼                                        │             │
-hyper-latent z (H/64, W/64, Z) ── rounded ── ẑ ──► entropy model, in integers: hyper synthesis h_s, then an anchor and a
-                                                   non-anchor pass give each symbol a mean and the scale index of its table
+    ▼                                        │             └── tables by scale index: `entropy.scale_model`, in integers
+hyper-latent z (H/64, W/64, Z) ── rounded ── ẑ ──► means: hyper synthesis h_s and context, in floating point
 ```
 
 Hyperprior: Ballé et al., 2018, arXiv:1802.01436; means: Minnen et al., 2018, arXiv:1809.02736; context: He et al., 2021,

@@ -1,27 +1,40 @@
-"""The entropy model in floating point, as it is trained and as symbols are searched.
+"""The entropy model: gains, hyperprior, means and scales of the latent.
 
-A mean-scale hyperprior (Minnen et al., 2018, arXiv:1809.02736) with a two-pass checkerboard context (He et al.,
-2021, arXiv:2103.15306) whose phase alternates with the channel. The decoder runs the hyper synthesis and both
-passes on integers instead: see `entropy_networks`, whose layers mirror these.
+A mean-scale hyperprior (Minnen et al., 2018, arXiv:1809.02736). Means come from networks: see `means`. Scales, which must
+be the same on every machine, come from the rounded hyper-latent and coded symbols by linear maps. `Scales` trains them in
+floating point, `entropy.scale_model` computes them on integers.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..entropy.scale_model import (
+    DIAGONALS,
+    EDGES,
+    HYPER_UPSCALE,
+    MAGNITUDES,
+    QUADRANTS,
+    SCALE_MIN,
+    SCALE_STEP,
+    SCALES,
+    STAGES,
+)
 from .config import Config
-from .entropy_networks import NEIGHBOURS, SCALE_MIN
-from .hyper_analysis import EntropyBlock, HyperAnalysis, asinh
-from .layers import depth_to_space, interpolate_levels
+from .hyper_analysis import HyperAnalysis
+from .layers import interpolate_levels
+from .means import Means, anchors, shift, stage_numbers
 from .quantisation import DISTORTION_WEIGHT
 
 Rounding = Callable[[Tensor, Tensor], Tensor]
 """Makes symbols of values, given the logarithms of their scales, or stands in for that where gradients are wanted."""
 LEAST_MASS = 1e-9
-"""Probability below which that of a symbol is not reckoned with."""
+"""Lower bound of the probability of a symbol."""
 
 
 class LowerBound(torch.autograd.Function):
@@ -56,8 +69,8 @@ def gaussian_bits(magnitude: Tensor, log_scale: Tensor) -> Tensor:
     return -torch.log2(LowerBound.apply(mass, LEAST_MASS))
 
 
-def choose_straight_through(deviation: Tensor, log_scale: Tensor) -> Tensor:
-    """The symbols that `Quantiser.rdo_quantise` takes, under Gaussians instead of tables, with the gradient of the identity."""
+def rdo_straight_through(deviation: Tensor, log_scale: Tensor) -> Tensor:
+    """Symbols as of `Quantiser.rdo_quantise`, under Gaussians in place of tables, with the gradient of the identity."""
     with torch.no_grad():
         magnitude = deviation.abs()
         nearest = magnitude.round()
@@ -67,77 +80,115 @@ def choose_straight_through(deviation: Tensor, log_scale: Tensor) -> Tensor:
     return deviation + (chosen - deviation).detach()
 
 
-def shift(x: Tensor, rows: int, columns: int) -> Tensor:
-    """The tensor (B, h, w, C) whose value at (i, j) is x at (i + rows, j + columns), zero outside."""
-    _, h, w, _ = x.shape
-    out = torch.zeros_like(x)
-    out[:, max(0, -rows) : h - max(0, rows), max(0, -columns) : w - max(0, columns)] = x[
-        :, max(0, rows) : h - max(0, -rows), max(0, columns) : w - max(0, -columns)
-    ]
-    return out
+class PriorBank(nn.Module):
+    """Bank of priors of the hyper-latent: each position names the one that codes it with the fewest bits (PULSE).
 
-
-class HyperSynthesis(nn.Module):
-    """Rounded hyper-latent (B, h/4, w/4, Z) and the quality's bias (B, 1, 1, H) to features (B, h, w, H)."""
+    A prior holds an integer mean and a Gaussian's scale for each channel; how often each is named depends on the level.
+    """
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        h, z = config.entropy_channels, config.hyper_channels
-        self.enter = nn.Linear(z, 4 * z)
-        self.block_half = EntropyBlock(z)
-        self.upsample = nn.Linear(z, 4 * h)
-        self.block = EntropyBlock(h)
+        k, z = config.priors, config.hyper_channels
+        self.mean = nn.Parameter(0.3 * torch.randn(k, z))
+        self.log_scale = nn.Parameter(0.2 * torch.randn(k, z))
+        self.logits = nn.Parameter(torch.zeros(config.levels, k))
 
-    def forward(self, z: Tensor, bias: Tensor) -> Tensor:
-        x = self.block_half(depth_to_space(self.enter(z), 2))
-        return self.block(depth_to_space(self.upsample(x), 2) + bias)
+    def costs(self, z: Tensor, level: Tensor) -> Tensor:
+        """Bits (B, h, w, K) of naming each prior and of coding a hyper-latent z (B, h, w, Z) under it."""
+        deviation = z[..., None, :] - round_straight_through(self.mean)
+        bits = gaussian_bits(deviation.abs(), self.log_scale.expand_as(deviation)).sum(-1)
+        return bits - interpolate_levels(self.logits, level).log_softmax(-1) / math.log(2)
+
+    def forward(self, z: Tensor, level: Tensor) -> Tensor:
+        """Bits (B,) of a hyper-latent, rounded or not; where gradients are wanted, averaged over the likely priors."""
+        costs = self.costs(z, level)
+        if torch.is_grad_enabled():
+            share = torch.softmax(-costs.detach() * math.log(2), -1)
+            return (costs * share).sum((1, 2, 3))
+        return costs.min(-1).values.sum((1, 2))
 
 
-def checkerboard(height: int, width: int, channels: int, device: torch.device | str = "cpu") -> Tensor:
-    """Mask (height, width, channels) of the latents coded in the first pass: row + column + channel is even."""
-    parity = torch.arange(height, device=device)[:, None] + torch.arange(width, device=device)
-    return (parity[..., None] + torch.arange(channels, device=device)) % 2 == 0
+class Scales(nn.Module):
+    """Logarithms of the scales: a linear map of the hyper-latent, corrected by the anchors' magnitudes."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        n = config.latent_channels
+        self.map = nn.Parameter(0.05 * torch.randn(HYPER_UPSCALE**2 * n, len(QUADRANTS) * config.hyper_channels))
+        self.bias = nn.Parameter(torch.zeros(config.levels, n))
+        self.own, self.edge, self.diagonal = (nn.Parameter(torch.zeros(n, n)) for _ in range(3))
+        magnitudes = 1 + 0.8 * SCALE_MIN * torch.exp(SCALE_STEP * torch.arange(SCALES))
+        self.expected = nn.Parameter(magnitudes.log2().clamp(max=math.log2(MAGNITUDES)))
+
+    def forward(self, z_hat: Tensor, level: Tensor, log_gain: Tensor, height: int, width: int) -> Tensor:
+        """Logarithms (B, height, width, N) of the scales, in quantisation steps, from the hyper-latent (B, h, w, Z)."""
+        around = F.pad(z_hat.permute(0, 3, 1, 2), (1, 1, 1, 1), mode="replicate").permute(0, 2, 3, 1)
+        b, h, w, _ = z_hat.shape
+        n = self.bias.shape[1]
+        weights = self.map.unflatten(0, (2, 2, 2, 2, n)).transpose(1, 2).flatten(0, 1).flatten(1, 3)
+        rows = []
+        for (row, column), weight in zip(QUADRANTS, weights, strict=True):
+            near = [around[:, 1 + i : 1 + i + h, 1 + j : 1 + j + w] for i in (0, row) for j in (0, column)]
+            rows.append(F.linear(torch.cat(near, -1), weight).float().reshape(b, h, w, 2, 2, n))
+        # quadrants of 2 x 2 positions to 4 x 4
+        mapped = torch.stack(rows, 3).reshape(b, h, w, 2, 2, 2, 2, n).permute(0, 1, 3, 5, 2, 4, 6, 7)
+        mapped = mapped.reshape(b, h * HYPER_UPSCALE, w * HYPER_UPSCALE, n)[:, :height, :width]
+        return mapped + interpolate_levels(self.bias, level) + log_gain
+
+    def corrected(self, log_scale: Tensor, symbols: Tensor) -> Tensor:
+        """The log scales (B, h, w, N) after all stages, given all symbols (B, h, w, N): see `entropy.scale_model`."""
+        _, h, w, n = symbols.shape
+        stages = stage_numbers(h, w, n, symbols.device)
+        magnitude = (1 + symbols.detach().abs().round().clamp(max=MAGNITUDES - 1)).log2()
+        for stage in range(1, STAGES):
+            here = stages == stage
+            surprise = (magnitude - self._expected(log_scale)) * (stages < stage)
+            correction = F.linear(surprise, self.own)
+            for weight, offsets in ((self.edge, EDGES), (self.diagonal, DIAGONALS)):
+                around = sum(shift(surprise, *offset) for offset in offsets) / len(offsets)
+                correction = correction + F.linear(around * here, weight)
+            log_scale = torch.where(here, log_scale + correction.float(), log_scale)
+        return log_scale
+
+    def _expected(self, log_scale: Tensor) -> Tensor:
+        """Expected logarithms (base 2) of 1 + magnitude, between scale indices by straight lines."""
+        index = ((log_scale - math.log(SCALE_MIN)) / SCALE_STEP).clamp(0, SCALES - 1.001)
+        low = index.detach().floor().long()
+        return torch.lerp(self.expected[low], self.expected[low + 1], index - low)
 
 
 class EntropyModel(nn.Module):
-    """Everything between the latent and its bits: gains, hyperprior, both context passes, likelihoods."""
+    """Everything between the latent and its bits: gains, hyper analysis, prior bank, scales and means."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
-        n, h, z = config.latent_channels, config.entropy_channels, config.hyper_channels
-        self.log_gain = nn.Parameter(torch.zeros(config.levels, n))
-        self.quality_bias = nn.Parameter(torch.zeros(config.levels, h))
-        self.z_mean = nn.Parameter(torch.zeros(z))
-        self.z_log_scale = nn.Parameter(torch.zeros(z))
+        self.log_gain = nn.Parameter(torch.zeros(config.levels, config.latent_channels))
         self.hyper_analysis = HyperAnalysis(config)
-        self.hyper_synthesis = HyperSynthesis(config)
-        self.first_block = EntropyBlock(h)
-        self.first_head = nn.Linear(h, 2 * n)
-        self.embed = nn.Linear(n, h)
-        self.second_blocks = nn.Sequential(*[EntropyBlock(h) for _ in range(config.context_blocks)])
-        self.second_head = nn.Linear(h, 2 * n)
-        self.neighbour_weight = nn.Parameter(torch.zeros(len(NEIGHBOURS), config.leading_channels))
-        for head in (self.first_head, self.second_head):
-            nn.init.zeros_(head.bias)
-            with torch.no_grad():
-                head.weight.mul_(0.1)
+        self.prior = PriorBank(config)
+        self.scales = Scales(config)
+        self.means = Means(config)
 
     def forward(
         self, y: Tensor, level: Tensor, noise: torch.Generator | None, choose: bool = False
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Quantises y (B, h, w, N) and estimates its rate.
 
-        `level` (B,) is each image's position on the gain levels; with a generator, its uniform noise replaces
-        rounding in the rate, as training wants. To `choose`, symbols are those that an encoder chooses, not the nearest,
-        and scales are fitted to them. Returns the reconstructed latent (B, h, w, N) and the bits of y and of z (B,).
+        Args:
+            y: the latent, in pixel units.
+            level: each image's position (B,) on the gain levels.
+            noise: its uniform noise replaces rounding in the rate, as training wants; None rounds.
+            choose: takes the symbols that an encoder chooses, not the nearest, and fits the scales to them.
+
+        Returns:
+            The reconstructed latent (B, h, w, N), and the bits (B,) of y and of z.
         """
         gain = interpolate_levels(self.log_gain, level).exp()
         y = y * gain
         z = self.hyper_analysis(y)
         z_hat = round_straight_through(z)
-        bits_z = self.bits_z(z_hat if noise is None else add_noise(z, noise))
-        rounding = choose_straight_through if choose else lambda values, _: round_straight_through(values)
+        bits_z = self.prior(z_hat if noise is None else add_noise(z, noise), level)
+        rounding = rdo_straight_through if choose else lambda values, _: round_straight_through(values)
         symbols, mean, log_scale = self.passes(y, z_hat, level, rounding)
         if noise is None:
             bits_y = self._bits_y(symbols, log_scale)
@@ -150,36 +201,18 @@ class EntropyModel(nn.Module):
         return (mean + symbols) / gain, bits_y, bits_z
 
     def passes(self, y: Tensor, z_hat: Tensor, level: Tensor, rounding: Rounding) -> tuple[Tensor, Tensor, Tensor]:
-        """Both context passes over y (B, h, w, N) in quantisation steps, given the hyper-latent (B, h/4, w/4, Z), h/4 and
-        w/4 rounded up: symbols, means and logarithms of the scales, (B, h, w, N) each, in steps."""
+        """Codes y (B, h, w, N), in quantisation steps, given the hyper-latent (B, ⌈h/4⌉, ⌈w/4⌉, Z): anchors, then the others.
+
+        Returns symbols, means and logarithms of the scales, (B, h, w, N) each, in steps.
+        """
         _, h, w, n = y.shape
-        features = self.hyper_synthesis(z_hat, interpolate_levels(self.quality_bias, level))[:, :h, :w]
-        log_gain = interpolate_levels(self.log_gain, level)
-        first = checkerboard(h, w, n, y.device)
-        features = self.first_block(features)
-        mean, log_scale = self.first_head(features).float().chunk(2, -1)
-        log_scale = log_scale + log_gain
-        symbols = rounding(y - mean, log_scale) * first
-        known = (mean + symbols) * first
-        features = self.second_blocks(features + self.embed(asinh(known)))
-        mean_second, log_scale_second = self.second_head(features).float().chunk(2, -1)
-        mean = torch.where(first, mean, mean_second + self._innovation(symbols))
-        log_scale = torch.where(first, log_scale, log_scale_second + log_gain)
-        return torch.where(first, symbols, rounding(y - mean, log_scale)), mean, log_scale
-
-    def _innovation(self, symbols: Tensor) -> Tensor:
-        """What the leading channels' neighbours differ by from their means, linearly: what a mean gains from it."""
-        leading = self.neighbour_weight.shape[1]
-        known = symbols[..., :leading]
-        total = sum(shift(known, *offset) * weight for offset, weight in zip(NEIGHBOURS, self.neighbour_weight, strict=True))
-        return torch.nn.functional.pad(total, (0, symbols.shape[-1] - leading))
-
-    def bits_z(self, z: Tensor) -> Tensor:
-        """Bits (B,) of a hyper-latent (B, h, w, Z), rounded or not, under one logistic distribution per channel."""
-        scale = self.z_log_scale.exp()
-        offset = z - self.z_mean
-        mass = torch.sigmoid((offset + 0.5) / scale) - torch.sigmoid((offset - 0.5) / scale)
-        return -torch.log2(LowerBound.apply(mass, LEAST_MASS)).sum((1, 2, 3))
+        mask = anchors(h, w, n, y.device)
+        log_scale = self.scales(z_hat, level, interpolate_levels(self.log_gain, level), h, w)
+        features, mean = self.means.of_anchors(z_hat, level, h, w)
+        symbols = rounding(y - mean, log_scale) * mask
+        mean = torch.where(mask, mean, self.means.of_others(features, mean, symbols, mask))
+        symbols = torch.where(mask, symbols, rounding(y - mean, log_scale))
+        return symbols, mean, self.scales.corrected(log_scale, symbols)
 
     @staticmethod
     def _bits_y(deviation: Tensor, log_scale: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ from torch import nn
 
 from ..format.geometry import LATENT_STRIDE
 from ..options import QUALITIES
-from ..runtime.devices import precision
 from .model import Model
 from .transforms import receptive_field, with_first_blocks
 
@@ -24,7 +23,7 @@ _verdicts: dict[tuple[object, ...], bool] = {}
 def kernels_are_size_invariant(model: Model, scale: Fraction, bf16: bool) -> bool:
     """Whether pieces of SIDE_MIN or more come out as in the whole window, bit for bit; found out once per weights and process.
 
-    `scale` is that of `Model.synthesis_for`.
+    `scale` and `bf16` are those of `Model.synthesis_for`.
 
     Libraries choose their kernels, and with them the order of sums, by the operands' sizes: oneDNN on x86-64 has others for
     fewer than 16 rows of positions. A GPU is not tried, since it takes no time for whole windows. It must be called on a
@@ -34,8 +33,8 @@ def kernels_are_size_invariant(model: Model, scale: Fraction, bf16: bool) -> boo
         return False
     key = model.id, model.files, scale, bf16
     if key not in _verdicts:
-        with precision(model.device, bf16):
-            _verdicts[key] = _agrees(with_first_blocks(model.synthesis_for(scale)), model)
+        with torch.inference_mode():
+            _verdicts[key] = _agrees(with_first_blocks(model.synthesis_for(scale, bf16=bf16)), model)
     return _verdicts[key]
 
 

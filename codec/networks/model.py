@@ -12,22 +12,23 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from ..entropy.scale_model import SCALES, ScaleModel
+from ..entropy.symbols import EntropyTables, Priors
 from ..errors import CaeError
-from ..format.entropy_coder import FrequencyTable
 from ..options import DECODE_SCALES, QUALITIES
 from ..runtime.devices import out_of_memory
 from . import registry
 from .config import Config
+from .dequantised import trainable
 from .enlarging import EnlargedSynthesis
 from .entropy_model import EntropyModel
-from .entropy_networks import SCALES, EntropyNetworks
-from .float_copy import float_copy
 from .hyper_analysis import HyperAnalysis
+from .latent_coder import LatentCoder
 from .layers import interpolate_levels
-from .products import LIMIT
+from .means import Means
 from .quantisation import Quantiser
 from .reduced import ReducedSynthesis
-from .transforms import Analysis, Synthesis
+from .transforms import Analysis, Synthesis, with_bf16_products
 from .weights import DECODER, DENOISING, ENCODER, LOSS, MODEL, SIZES, Files, Weights, read_tables, within
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -48,19 +49,25 @@ class Model:
     analysis: Analysis
     hyper_analysis: HyperAnalysis
     synthesis: Synthesis
-    entropy: EntropyNetworks
+    coder: LatentCoder
     gain: Tensor
-    scale_tables: list[FrequencyTable]
-    hyper_tables: list[FrequencyTable]
-    quantiser: Quantiser
     device: torch.device
     sizes: Mapping[Fraction, ReducedSynthesis | EnlargedSynthesis] = dataclasses.field(default_factory=dict)
     denoises: bool = False
     tuned: str | None = None
 
-    def synthesis_for(self, scale: Fraction) -> nn.Module:
-        """The synthesis to pictures at a scale; KeyError where there is no such one."""
-        return self.synthesis if scale == 1 else self.resized[scale]
+    def synthesis_for(self, scale: Fraction, *, bf16: bool = False) -> nn.Module:
+        """The synthesis to pictures at a scale, with products in bfloat16 if asked for; KeyError where there is no such one.
+
+        Decoders to other sizes have but one.
+        """
+        if scale == 1:
+            return self._synthesis_in_bf16 if bf16 else self.synthesis
+        return self.resized[scale]
+
+    @functools.cached_property
+    def _synthesis_in_bf16(self) -> Synthesis:
+        return with_bf16_products(self.synthesis)
 
     @functools.cached_property
     def resized(self) -> Mapping[Fraction, ReducedSynthesis | EnlargedSynthesis]:
@@ -78,14 +85,16 @@ class Model:
             return {**_resized(_config_for(weights, SIZES, self), weights.tensors(), self.device), **self.sizes}
 
     @functools.cached_property
-    def float_entropy(self) -> EntropyModel:
-        """A float copy of `entropy`, for what needs gradients; CaeError where the file has none."""
+    def entropy(self) -> EntropyModel:
+        """The entropy model as training has it, for what needs gradients; CaeError where the file is another by now."""
         weights = Weights.read(self.files.model)
         if weights.id != self.id:
             raise CaeError(f"{self.files.model}: has been replaced by other weights since it was loaded")
         # for gradients, whatever mode the program is in
         with _explaining(weights, self.device), torch.inference_mode(False):
-            return float_copy(self.config, weights.tensors()).to(self.device).eval().requires_grad_(False)
+            model = trainable(self.config, weights.tensors())
+            model.means = self.coder.means
+            return model.to(self.device).eval().requires_grad_(False)
 
     def level(self, quality: int) -> Tensor:
         """The quality's position on the gain levels, (1,)."""
@@ -141,24 +150,26 @@ def on_cpu(model: Model) -> Model:
 
 def _build(weights: Weights, device: torch.device) -> Model:
     config, parts = weights.config, weights.tensors()
-    scale_tables, hyper_tables = (read_tables(parts["tables"], name) for name in ("scale", "hyper"))
-    if len(scale_tables) != SCALES or len(hyper_tables) != config.hyper_channels:
-        raise ValueError("the number of tables is wrong")
     levels = torch.tensor([config.level(quality) for quality in QUALITIES], dtype=torch.float32, device="cpu")
-    gain = interpolate_levels(parts["levels"]["log_gain"], levels)[:, 0, 0].exp()
-    if not gain.isfinite().all():
-        raise ValueError("the gains are not finite")
-    entropy = EntropyNetworks({name: value.to(device) for name, value in parts["entropy"].items()}, config)
-    _try_out(entropy, config, device)
+    gain = interpolate_levels(parts["levels"]["log_gain"], levels)[:, 0, 0].exp().to(device)
+    if gain.shape != (len(QUALITIES), config.latent_channels) or not gain.isfinite().all():
+        raise ValueError("the gains are not finite, or not one for each channel")
+    arrays = {group: {name: value.numpy() for name, value in parts[group].items()} for group in ("scales", "priors")}
+    tables = read_tables(parts["tables"], "scale")
+    if len(tables) != SCALES:
+        raise ValueError(f"{len(tables)} tables, not {SCALES}")
+    exact = EntropyTables(
+        ScaleModel(arrays["scales"], config.latent_channels, config.hyper_channels),
+        Priors(arrays["priors"], config.hyper_channels),
+        tables,
+    )
+    means = _network(Means, config, parts["means"], device)
     return Model(
         files=Files(weights.path),
         id=weights.id,
         config=config,
-        entropy=entropy,
-        gain=gain.to(device),
-        scale_tables=scale_tables,
-        hyper_tables=hyper_tables,
-        quantiser=Quantiser(scale_tables, device),
+        coder=LatentCoder(means, exact, Quantiser(tables, device)),
+        gain=gain,
         device=device,
         sizes=_resized(config, parts, device),
         **{name: _network(kind, config, parts[name], device) for kinds in PARTS.values() for name, kind in kinds.items()},
@@ -209,14 +220,6 @@ def _resized(
             kind = ReducedSynthesis if smaller else EnlargedSynthesis
             found[scale] = _network(functools.partial(kind, factor=factor), config, tensors, device)
     return found
-
-
-@torch.inference_mode()
-def _try_out(entropy: EntropyNetworks, config: Config, device: torch.device) -> None:
-    """Raises an error where the operands' shapes do not fit each other."""
-    z = torch.zeros(1, 1, 1, config.hyper_channels, dtype=torch.int32, device=device)
-    features, mean, _ = entropy.first(z, QUALITIES[-1], 2, 2)
-    entropy.second(features, mean, torch.full_like(mean, LIMIT), QUALITIES[-1])
 
 
 def _network(kind: Callable[[Config], Network], config: Config, tensors: Mapping[str, Tensor], device: torch.device) -> Network:

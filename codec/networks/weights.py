@@ -16,8 +16,8 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from ..entropy.coder import FrequencyTable, tables_from_arrays
 from ..errors import CaeError
-from ..format.entropy_coder import FrequencyTable, tables_from_arrays
 from ..tensor_files import parse_header, read_regular
 from .config import Config, checked
 
@@ -30,7 +30,7 @@ SIZE_MAX = 2**31
 """Bytes of a weights file; no network that decodes at a useful speed needs as many."""
 MODEL, ENCODER, DECODER, SIZES = "model", "encoder", "decoder", "sizes"
 """Roles of a weights file: a model, or for the latents of one another encoder, another decoder, or decoders to other sizes."""
-DECODING_GROUPS = ("entropy", "levels", "synthesis", "tables")
+DECODING_GROUPS = ("levels", "means", "priors", "scales", "synthesis", "tables")
 """Groups of tensors (what stands before the slash in their names) that the model's id covers."""
 NOT_DECODING = (
     "analysis_blocks",

@@ -46,7 +46,7 @@ def _cuda_works(name: str) -> bool:
     if not torch.cuda.is_available():
         return False
     try:
-        ones = torch.ones(8, 8, dtype=torch.float64, device=name)
+        ones = torch.ones(8, 8, dtype=torch.float32, device=name)
         return bool((ones @ ones == 8).all())
     except Exception:  # whatever is wrong with CUDA, the CPU works
         return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 
@@ -10,13 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..entropy.scale_model import SCALE_MIN, SCALE_STEP, SCALES
+from ..entropy.symbols import Symbols
 from ..networks.config import Config
-from ..networks.entropy_model import EntropyModel
-from ..networks.entropy_networks import SCALE_MIN, SCALE_STEP, SCALES, EntropyNetworks, deviation
+from ..networks.latent_coder import LatentCoder
 from ..networks.layers import interpolate_levels
-from ..networks.products import LIMIT
-from ..networks.quantisation import ESCAPE_BITS, Quantiser
-from ..networks.weights import read_tables
 from .autoencoder import Autoencoder
 from .data.patches import whole_blocks
 
@@ -49,12 +46,6 @@ def gaussian_mass(scale: float, radius: int) -> np.ndarray:
     return mass.numpy()
 
 
-def logistic_mass(mean: float, scale: float, radius: int) -> np.ndarray:
-    """Probabilities of the integers -radius to radius under a logistic distribution."""
-    edges = torch.arange(-radius, radius + 2, dtype=torch.float64) - 0.5
-    return torch.sigmoid((edges - mean) / scale).diff().numpy()
-
-
 def frequencies(mass: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Table of positive integers from analytic masses and observed counts of -radius … radius and of all else (last)."""
     mass = np.append(mass, max(0.0, 1 - mass.sum()))
@@ -68,43 +59,28 @@ def histogram(values: np.ndarray, radius: int) -> np.ndarray:
     return np.append(np.bincount(inside, minlength=2 * radius + 1), len(values) - len(inside))
 
 
-@dataclasses.dataclass
-class Symbols:
-    """What the integer networks make of the calibration images.
-
-    `hyper` is the hyper-latents (positions, Z); `counts` has, for each scale index, how often each value of its table
-    occurs, and last how often any other.
-    """
-
-    hyper: np.ndarray
-    counts: list[np.ndarray]
+Counts = list[np.ndarray]
+"""For each scale index, how often each value of its table occurs, and last how often any other."""
 
 
-@torch.inference_mode()
-def collect(
-    model: Autoencoder, networks: EntropyNetworks, images: Sequence[np.ndarray], quantiser: Quantiser | None = None
-) -> Symbols:
-    """Codes images (H, W, 3) uint8, sides at least 64, at a range of qualities, and keeps all symbols.
-
-    Without a quantiser the symbols are the nearest integers.
-    """
-    hyper: list[np.ndarray] = []
+def collect(model: Autoencoder, coder: LatentCoder, images: Sequence[np.ndarray]) -> Counts:
+    """Codes images (H, W, 3) uint8, sides at least 64, at a range of qualities, and counts all symbols."""
     counts = [np.zeros(2 * radius + 2, np.int64) for radius in map(table_radius, range(SCALES))]
     for x, level, quality in calibration(model.config, images):
-        gain = interpolate_levels(model.entropy.log_gain, level).exp()
-        y = model.analysis(x - 0.5, level) * gain
-        z = model.entropy.hyper_analysis(y).round().clamp(-LIMIT, LIMIT).to(torch.int32)
-        hyper.append(z.reshape(-1, z.shape[-1]).numpy())
-        features, mean, index = networks.first(z, quality, y.shape[1], y.shape[2])
-        for number in (0, 1):
-            away = deviation(y, mean, number)
-            symbols = away.round().to(torch.int32) if quantiser is None else quantiser.rdo_quantise(away, index)
-            flat, tables = symbols.numpy().ravel(), index.numpy().ravel()
-            for scale in range(SCALES):
+        symbols = _symbols(model, coder, x, level, quality)
+        residual, index = coder.exact.priors.residual(symbols.priors, symbols.hyper)
+        for values, tables in ((residual, index), (symbols.latent, symbols.index)):
+            flat, tables = values.ravel(), tables.ravel()
+            for scale in np.unique(tables):
                 counts[scale] += histogram(flat[tables == scale], table_radius(scale))
-            if number == 0:
-                mean, index = networks.second(features, mean, symbols, quality)
-    return Symbols(np.concatenate(hyper), counts)
+    return counts
+
+
+def _symbols(model: Autoencoder, coder: LatentCoder, x: Tensor, level: Tensor, quality: int) -> Symbols:
+    """What an encoder chooses for pixels x (1, H, W, 3)."""
+    y = model.analysis(x - 0.5, level) * interpolate_levels(model.entropy.log_gain, level).exp()
+    z = model.entropy.hyper_analysis(y)
+    return coder.quantise(y[0], z[0], quality, level, rounding=False).symbols
 
 
 def calibration(config: Config, images: Sequence[np.ndarray]) -> Iterator[tuple[Tensor, Tensor, int]]:
@@ -116,32 +92,28 @@ def calibration(config: Config, images: Sequence[np.ndarray]) -> Iterator[tuple[
             yield x, torch.tensor([config.level(quality)], dtype=torch.float32), quality
 
 
-def make_tables(model: EntropyModel, symbols: Symbols) -> dict[str, Tensor]:
-    """Integer tables: for each scale index, and for each channel of the hyper-latent."""
-    by_scale, by_channel = [], []
-    for index, counts in enumerate(symbols.counts):
-        mirrored = np.append(counts[-2::-1], counts[-1])
-        by_scale.append(frequencies(gaussian_mass(scale_of(index), table_radius(index)), counts + mirrored))
-    hyper = symbols.hyper
-    for channel in range(hyper.shape[1]):
-        mean, scale = model.z_mean[channel].item(), model.z_log_scale[channel].exp().item()
-        radius = int(max(4, np.abs(hyper[:, channel]).max() + 2, abs(mean) + 12 * scale))
-        by_channel.append(frequencies(logistic_mass(mean, scale, radius), histogram(hyper[:, channel], radius)))
-    made = {}
-    for name, tables in (("scale", by_scale), ("hyper", by_channel)):
-        made[f"{name}.frequencies"] = torch.from_numpy(np.concatenate(tables))
-        made[f"{name}.lengths"] = torch.tensor([len(table) for table in tables], dtype=torch.int32)
-    return made
+def gaussian_tables() -> dict[str, Tensor]:
+    """Integer tables of Gaussians, for each scale index."""
+    return fitted_tables([np.zeros(2 * radius + 2, np.int64) for radius in map(table_radius, range(SCALES))])
 
 
-@torch.inference_mode()
-def integer_cost(model: Autoencoder, symbols: Symbols, tables: dict[str, Tensor], images: Sequence[np.ndarray]) -> float:
-    """Ideal code length of the integer networks' symbols under the integer tables, over the float networks' estimate, - 1."""
-    estimate = sum(sum(bits.item() for bits in model.latent(x, level)[1:]) for x, level, _ in calibration(model.config, images))
-    hyper, scale = (read_tables(tables, name) for name in ("hyper", "scale"))
-    length = sum(table.ideal_bits(values) for table, values in zip(hyper, symbols.hyper.T, strict=True))
-    for table, counts in zip(scale, symbols.counts, strict=True):
-        bits = np.log2(table.frequencies.sum() / table.frequencies)
-        bits[-1] += ESCAPE_BITS
-        length += float((counts * bits).sum())
+def fitted_tables(counts: Counts) -> dict[str, Tensor]:
+    """Integer tables, for each scale index, of symmetric distributions between a Gaussian and what has been counted."""
+    tables = [
+        frequencies(gaussian_mass(scale_of(index), table_radius(index)), each + np.append(each[-2::-1], each[-1]))
+        for index, each in enumerate(counts)
+    ]
+    return {
+        "scale.frequencies": torch.from_numpy(np.concatenate(tables)),
+        "scale.lengths": torch.tensor([len(table) for table in tables], dtype=torch.int32),
+    }
+
+
+def integer_cost(model: Autoencoder, coder: LatentCoder, images: Sequence[np.ndarray]) -> float:
+    """Ideal code length of an encoder's symbols under the integer tables, over the float model's estimate, less 1."""
+    estimate = length = 0.0
+    for x, level, quality in calibration(model.config, images):
+        estimate += sum(bits.item() for bits in model.latent(x, level, choose=True)[1:])
+        groups = _symbols(model, coder, x, level, quality).groups(coder.exact, quality)
+        length += sum(table.ideal_bits(values) for table, values in groups)
     return length / estimate - 1

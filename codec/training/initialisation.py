@@ -42,8 +42,7 @@ def start_from_components(model: Autoencoder, patches: Tensor) -> None:
     step = torch.sqrt(26 / (config.rate_weight(torch.arange(config.levels)) * 255**2))
     model.entropy.log_gain.copy_(-step.log()[:, None].expand(-1, n))
     scale_wide_features(model, latent_deviation.sqrt())
-    for head in (model.entropy.first_head, model.entropy.second_head):
-        head.bias[n:] = latent_deviation.log()
+    model.entropy.scales.bias.copy_(latent_deviation.log().expand_as(model.entropy.scales.bias))
 
 
 def _components(samples: Tensor, count: int) -> tuple[Tensor, Tensor]:

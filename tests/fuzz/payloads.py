@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from codec.coding.lossless import encode_colour, encode_gray
-from codec.format.entropy_coder import VALUE_LIMIT
+from codec.entropy.coder import VALUE_LIMIT
 from codec.format.geometry import Rect
 from codec.format.header import NO_MODEL, Kind
 from codec.format.payload import join_mixed, length_min

@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from codec import CaeError
-from codec.format import entropy_coder
-from codec.format.entropy_coder import FrequencyTable
+from codec.entropy import coder
+from codec.entropy.coder import FrequencyTable
 from codec.training.calibration import frequencies, gaussian_mass, histogram
 
 from .network import LATENT, SIDE, VARIANTS, Classic, planes
@@ -99,7 +99,7 @@ class ClassicCodec:
         parts = torch.from_numpy(squares).split(_BATCH)
         latents = (torch.cat([trained.network.encode(planes(part)) for part in parts]) - trained.mean) / trained.deviation
         symbols = (latents * setting).round().to(torch.int32).numpy()
-        payload = entropy_coder.encode(list(zip(_tables(self.path, setting), symbols.T.copy(), strict=True)))
+        payload = coder.encode(list(zip(_tables(self.path, setting), symbols.T.copy(), strict=True)))
         return _HEADER.pack(width, height, STEPS.index(setting)) + payload
 
     @torch.inference_mode()
@@ -108,7 +108,7 @@ class ClassicCodec:
         trained = load_trained(self.path)
         width, height, number = _HEADER.unpack_from(data)
         rows, columns = -(-height // SIDE), -(-width // SIDE)
-        decoder = entropy_coder.Decoder(data[_HEADER.size :])
+        decoder = coder.Decoder(data[_HEADER.size :])
         symbols = np.empty((rows * columns, LATENT), np.float32)
         for column, table in zip(symbols.T, _tables(self.path, STEPS[number]), strict=True):
             column[:] = decoder.decode(table, len(symbols))

@@ -25,7 +25,7 @@ _LOW_BITS = 16
 class FrequencyTable:
     """Frequencies of the values -m to m and, as the last entry, of the escape for any other value.
 
-    `frequencies` holds 2m + 2 positive integers. ByteSource of the coder: Bamler, 2022, arXiv:2201.01741.
+    `frequencies` holds 2m + 2 positive integers. Source of the coder: Bamler, 2022, arXiv:2201.01741.
 
     >>> table = FrequencyTable(np.array([1, 6, 1, 1]))
     >>> words = encode([(table, np.array([0, 0, -1, 1, 700]))])
