@@ -19,14 +19,14 @@ from ..errors import CaeError
 from ..format.limits import PIXELS_MAX
 from ..networks import registry
 from ..networks.weights import Files
-from ..options import EncodeKeywords, EncodeOptions, StreamKeywords, integer
+from ..options import integer
 from ..runtime import devices
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Arguments(TypedDict, total=False):
-    """Arguments of `Codec`, which each function of `import codec` takes besides its own."""
+    """Arguments of `Codec`, which each function of `import codec` takes besides its own; defaults are in `CheckedArguments`."""
 
     weights: str | PathLike[str] | None
     encoder: str | PathLike[str] | None
@@ -85,9 +85,9 @@ def _absolute(part: str | PathLike[str] | None) -> str | None:
     return None if part is None else os.path.abspath(part) if registry.is_path(part) else os.fspath(part)
 
 
-def option_parameters(keywords: type[StreamKeywords | EncodeKeywords]) -> list[inspect.Parameter]:
-    """Keyword parameters for encode options, with the defaults of `EncodeOptions`."""
-    defaults = {field.name: field.default for field in dataclasses.fields(EncodeOptions)}
+def keyword_parameters(keywords: type, checked: type) -> list[inspect.Parameter]:
+    """Keyword parameters as a TypedDict declares them, with the defaults of the dataclass that checks their values."""
+    defaults = {field.name: field.default for field in dataclasses.fields(checked)}
     return [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=defaults[name], annotation=annotation)
         for name, annotation in typing.get_type_hints(keywords).items()

@@ -9,7 +9,6 @@ from os import PathLike
 from typing import Any, BinaryIO, Unpack
 
 import numpy as np
-import torch
 from PIL import Image
 
 from ..coding.encoder import encode as encode_pixels
@@ -20,7 +19,7 @@ from ..coding.settings import Settings
 from ..errors import CaeError, TooLargeError, advised
 from ..format.buffers import Buffer, as_bytes, drop_traceback
 from ..format.header import NO_MODEL, Header
-from ..format.limits import PIXELS_MAX, check_size
+from ..format.limits import check_size
 from ..images import picture as pictures
 from ..images import streams
 from ..images.picture import Picture
@@ -44,7 +43,7 @@ from ..runtime import devices
 from ..runtime.forking import fork_safe
 from ..runtime.threads import thread_count
 from ..runtime.warning import warn
-from .arguments import CheckedArguments, option_parameters, with_parameters
+from .arguments import Arguments, CheckedArguments, keyword_parameters, with_parameters
 from .reader import File, PictureReader
 from .writer import PictureWriter, channels_of, checked_metadata, checked_size
 
@@ -77,18 +76,9 @@ class Codec:
     (20, 30)
     """
 
-    def __init__(
-        self,
-        *,
-        weights: str | PathLike[str] | None = None,
-        encoder: str | PathLike[str] | None = None,
-        decoder: str | PathLike[str] | None = None,
-        device: str | torch.device | None = None,
-        threads: int | None = None,
-        bf16: bool | None = None,
-        pixels_max: int = PIXELS_MAX,
-    ) -> None:
-        self._arguments = checked = CheckedArguments(weights, encoder, decoder, device, threads, bf16, pixels_max)
+    @with_parameters(arguments=keyword_parameters(Arguments, CheckedArguments))
+    def __init__(self, **arguments: Unpack[Arguments]) -> None:
+        self._arguments = checked = CheckedArguments(**arguments)
         self._settings = Settings(thread_count(checked.threads), bf16=checked.bf16, pixels_max=checked.pixels_max)
         self._device = devices.choose(checked.device)
         self._model = self._load(checked.files)
@@ -122,7 +112,7 @@ class Codec:
         return model
 
     @fork_safe
-    @with_parameters(option_parameters(EncodeKeywords))
+    @with_parameters(keyword_parameters(EncodeKeywords, EncodeOptions))
     def encode(
         self,
         image: Image.Image | np.ndarray,
@@ -264,7 +254,7 @@ class Codec:
             raise
         return picture
 
-    @with_parameters(option_parameters(StreamKeywords))
+    @with_parameters(keyword_parameters(StreamKeywords, EncodeOptions))
     def create(
         self,
         file: str | PathLike[str] | BinaryIO,

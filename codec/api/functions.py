@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import os
 from collections.abc import Callable, Mapping
 from fractions import Fraction
@@ -15,8 +14,8 @@ from PIL import Image
 
 from ..format.buffers import Buffer
 from ..networks import registry
-from ..options import DEFAULT_CACHE, DEFAULT_QUALITY, EncodeKeywords, OnError, Region, StreamKeywords
-from .arguments import Arguments, CheckedArguments, option_parameters, with_parameters
+from ..options import DEFAULT_CACHE, DEFAULT_QUALITY, EncodeKeywords, EncodeOptions, OnError, Region, StreamKeywords
+from .arguments import Arguments, CheckedArguments, keyword_parameters, with_parameters
 from .codec import Codec
 from .reader import File, PictureReader
 from .writer import PictureWriter
@@ -38,7 +37,7 @@ def _shared(**arguments: Unpack[Arguments]) -> Codec:
     return _cached_codec(checked, tuple(registry.identity(path) for path in checked.files if path is not None))
 
 
-_ARGUMENTS = tuple(inspect.signature(Codec).parameters.values())
+_ARGUMENTS = keyword_parameters(Arguments, CheckedArguments)
 
 
 class _EncodeKeywords(Arguments, EncodeKeywords, total=False):
@@ -55,7 +54,7 @@ def _split(keywords: Mapping[str, Any]) -> tuple[Codec, dict[str, Any]]:
     return _shared(**arguments), {name: value for name, value in keywords.items() if name not in arguments}
 
 
-@with_parameters(option_parameters(EncodeKeywords), _ARGUMENTS)
+@with_parameters(keyword_parameters(EncodeKeywords, EncodeOptions), _ARGUMENTS)
 def encode(
     image: Image.Image | np.ndarray,
     /,
@@ -132,7 +131,7 @@ def open(
     return _shared(**arguments).open(file, on_error=on_error, cache=cache)
 
 
-@with_parameters(option_parameters(StreamKeywords), _ARGUMENTS)
+@with_parameters(keyword_parameters(StreamKeywords, EncodeOptions), _ARGUMENTS)
 def create(
     file: str | PathLike[str] | BinaryIO,
     /,
