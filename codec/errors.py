@@ -52,6 +52,22 @@ class TooLargeError(AdvisableError):
     """A picture, or the work that a region takes, has more pixels than the limit."""
 
 
+class MissingWeightsError(AdvisableError):
+    """The weights that made a file are not at hand."""
+
+
+class MissingEncoderError(AdvisableError):
+    """No encoder of a name is installed for a model."""
+
+
+class DeviceError(AdvisableError):
+    """A device fails while networks are loaded."""
+
+
+class NoStatisticsError(AdvisableError):
+    """A file holds no statistics of good samples."""
+
+
 def extra_advice(extra: str) -> str:
     """Returns how to install an extra of this package, which no registry has."""
     return f"install the extra from a checkout of cae-codec: pip install '.[{extra}]'"

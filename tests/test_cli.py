@@ -486,7 +486,8 @@ def test_bad_input_to_decode(tmp_path, photograph, encoded, capsys):
         line = refused(capsys, decode.main, tmp_path / source, out, *tiny)
         assert message in line, line
         assert str(tmp_path / source) in line
-    assert "needs the weights" in refused(capsys, decode.main, encoded, out)
+    missing = refused(capsys, decode.main, encoded, out)
+    assert "needs the weights" in missing and "(--weights)" in missing
     assert "region" in refused(capsys, decode.main, encoded, out, "--region", "400,0,100,100", *tiny)
     assert "x,y,width,height" in refused(capsys, decode.main, encoded, out, "--region", "1,2,3", *tiny)
     assert "written as .xyz; use one of .png, .tif," in refused(capsys, decode.main, encoded, tmp_path / "out.xyz", *tiny)

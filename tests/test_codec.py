@@ -249,7 +249,7 @@ def test_every_damaged_byte_is_reported(tiny, chelsea):
 
 
 def test_unknown_model(tiny, default, chelsea):
-    with pytest.raises(codec.CaeError, match="needs the weights with id"):
+    with pytest.raises(codec.CaeError, match=r"needs the weights with id .*weights=…"):
         default.decode(tiny.encode(chelsea))
 
 

@@ -127,8 +127,10 @@ def test_the_command_takes_the_installed_encoder(encoder, folder, tmp_path, monk
     given = [str(source), str(out), "--device", "cpu", "--quiet"]
     with pytest.raises(SystemExit) as ended:
         encode.main([*given, "--weights", str(TINY), "--denoise"])
-    wanted = r"cae-encode: there is no encoder 'denoise' .*cae-train --freeze decoder --denoise.*--encoder"
-    assert re.fullmatch(wanted, str(ended.value))
+    advice = r"there is no encoder 'denoise' .*cae-train --freeze decoder --denoise.* and name its file with "
+    assert re.fullmatch(f"cae-encode: {advice}--encoder", str(ended.value))
+    with pytest.raises(codec.CaeError, match=f"^{advice}encoder=…$"):
+        codec.Codec(weights=TINY, encoder="denoise")
     assert not out.exists()
     (tmp_path / "base.safetensors").write_bytes(TINY.read_bytes())
     (tmp_path / "denoise.safetensors").write_bytes(encoder.read_bytes())

@@ -15,7 +15,8 @@ from typing import Any, TypedDict, TypeVar
 import numpy as np
 import torch
 
-from ..errors import CaeError
+from ..advice import encoder_advice
+from ..errors import CaeError, advised
 from ..format.limits import PIXELS_MAX
 from ..networks import registry
 from ..networks.weights import Files
@@ -77,7 +78,10 @@ class CheckedArguments:
     def files(self) -> Files:
         """The weights files to load; CaeError where an encoder or decoder is not installed."""
         model = registry.default_path() if self.weights is None else Path(self.weights)
-        return registry.find_files(model, self.encoder, self.decoder)
+        try:
+            return registry.find_files(model, self.encoder, self.decoder)
+        except CaeError as error:
+            raise advised(error, encoder_advice(self.encoder, "encoder=…")) from None
 
 
 def _absolute(part: str | PathLike[str] | None) -> str | None:

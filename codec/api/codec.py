@@ -16,7 +16,7 @@ from ..coding.jobs import EncodeJob
 from ..coding.maps import coding_maps
 from ..coding.rate_control import encode_to_target
 from ..coding.settings import Settings
-from ..errors import CaeError, TooLargeError, advised
+from ..errors import CaeError, DeviceError, TooLargeError, advised
 from ..format.buffers import Buffer, as_bytes, drop_traceback
 from ..format.header import NO_MODEL, Header
 from ..format.limits import check_size
@@ -101,7 +101,7 @@ class Codec:
             return models.load(files, self._device)
         except CaeError as error:
             if self._arguments.device != "auto":
-                raise
+                raise advised(error, {DeviceError: "; use device cpu"}) from None
             reason = str(error)
         except RuntimeError as error:
             if not devices.out_of_memory(error):

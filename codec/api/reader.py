@@ -13,6 +13,7 @@ from typing import BinaryIO, Generic, TypeVar
 
 import numpy as np
 
+from ..advice import weights_advice
 from ..coding.concealment import Damage
 from ..coding.decoder import check_payloads, decode, decode_bands, transform_bits
 from ..coding.jobs import DecodeJob
@@ -37,6 +38,7 @@ _API_ADVICE = {
     ExcessError: "; get the file again, or have it taken without them (on_error='fill')",
     DamageError: "; get the file again, decode a region without it, or have damaged tiles filled (on_error='fill')",
     TooLargeError: "; decode it region by region, or raise the limit (pixels_max)",
+    **weights_advice("weights=…"),
 }
 
 

@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..advice import weights_advice
 from ..cli.arguments import add_file_arguments, add_resource_arguments, create_parser, parse_files
 from ..cli.messages import advise, name_pixel_limit, prefix_errors, report_errors
 from ..cli.values import parse_region
@@ -36,6 +37,7 @@ _DECODE_ADVICE = {
     CutOffError: "; get the file again, or have damaged tiles filled (--keep-going)",
     DamageError: "; get the file again, decode a region without it, or have damaged tiles filled (--keep-going)",
     TooLargeError: "; decode it region by region, or raise the limit (--max-pixels)",
+    **weights_advice("--weights"),
 }
 
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..advice import encoder_advice
 from ..cli.arguments import add_file_arguments, add_resource_arguments, create_parser, parse_files
-from ..cli.messages import name_pixel_limit, prefix_errors, report_errors
+from ..cli.messages import advise, name_pixel_limit, prefix_errors, report_errors
 from ..cli.values import parse_bytes, parse_integer, parse_positive, parse_tile
 from ..errors import SampleError, UsageError
 from ..options import (
@@ -90,7 +91,8 @@ class Encoding:
                 if options.has_target:
                     advice = " for a target, which takes it whole"
                     check_size(source.width, source.height, pixels_max, advice, source.depth)
-            codec = tools.codec(encoder=arguments.encoder, pixels_max=pixels_max)
+            with advise(encoder_advice(arguments.encoder, "--encoder")):
+                codec = tools.codec(encoder=arguments.encoder, pixels_max=pixels_max)
             bands, pixels, name = read_ahead(source.bands), source.width * source.height, task.source.name
             # nobody knows how many files are tried for a target
             with tools.monitor.track_work(None if options.has_target else pixels, name) as progress:

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..advice import weights_advice
 from ..cli.arguments import create_parser
 from ..cli.messages import advise, one_line, prefix_errors, print_message, report_errors
 from ..cli.standard_streams import open_input
@@ -79,7 +80,8 @@ def _read_facts(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         if arguments.bits:
             from .. import Codec
 
-            with Codec(weights=arguments.weights, device="cpu").open(path) as picture:
+            codec = Codec(weights=arguments.weights, device="cpu")
+            with advise(weights_advice("--weights")), codec.open(path) as picture:
                 facts["transform_bits"] = picture.transform_bits()
     return facts
 

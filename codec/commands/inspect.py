@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..cli.arguments import add_resource_arguments, create_parser
-from ..cli.messages import name_pixel_limit, one_line, prefix_errors, print_message, report_errors
+from ..cli.messages import advise, name_pixel_limit, one_line, prefix_errors, print_message, report_errors
 from ..cli.standard_streams import open_input
 from ..cli.values import parse_integer
-from ..errors import CaeError
+from ..errors import CaeError, NoStatisticsError
 from ..options import DEFAULT_INSPECTION_QUALITY, QUALITIES
 from ..runtime.atomic_write import check_target
 from .batch.plan import has_many, make_plan
@@ -104,7 +104,8 @@ def _run(arguments: argparse.Namespace) -> int:
         threads=arguments.threads,
         pixels_max=pixels_max,
     )
-    statistics = Statistics.load(arguments.statistics) if arguments.statistics else None
+    with advise({NoStatisticsError: "; make them with --good and --save"}):
+        statistics = Statistics.load(arguments.statistics) if arguments.statistics else None
     quality = arguments.quality
     if quality is None:
         quality = statistics.quality if statistics else DEFAULT_INSPECTION_QUALITY

@@ -162,7 +162,7 @@ def is_orientation_alone(block: bytes) -> bool:
 
 
 def select_metadata(metadata: Mapping[str, bytes], options: Collection[str]) -> dict[str, bytes]:
-    """Returns the sections that --keep names; an orientation stays in any case, in an EXIF block of its own.
+    """Returns the sections of the names to keep; an orientation stays in any case, in an EXIF block of its own.
 
     >>> sorted(select_metadata({"exif": b"II*", "iccp": b"profile", "xmp ": b"<x>"}, ("icc", "xmp")))
     ['iccp', 'xmp ']

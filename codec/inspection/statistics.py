@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as safetensors_load
 from safetensors.numpy import save
 
-from ..errors import CaeError
+from ..errors import CaeError, NoStatisticsError
 from ..format.geometry import LATENT_STRIDE
 from ..networks.config import FEATURE_STRIDE
 from ..options import QUALITIES
@@ -208,7 +208,7 @@ class Statistics:
             if type(quality) is not int or quality not in QUALITIES:
                 raise ValueError("no quality")
         except (SafetensorError, LookupError, RecursionError, TypeError, ValueError) as error:
-            raise CaeError(f"{path}: holds no statistics of good samples ({error}); make them with --good and --save") from None
+            raise NoStatisticsError(f"{path}: holds no statistics of good samples ({error})") from None
         return cls(quality, model_id, **arrays)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..entropy.scale_model import SCALES, ScaleModel
 from ..entropy.symbols import EntropyTables, Priors
-from ..errors import CaeError
+from ..errors import CaeError, DeviceError
 from ..options import DECODE_SCALES, QUALITIES
 from ..runtime.devices import out_of_memory
 from . import registry
@@ -124,21 +124,21 @@ def load(files: Files, device: torch.device | str = "cpu") -> Model:
 
 @contextlib.contextmanager
 def _explaining(weights: Weights, device: torch.device) -> Iterator[None]:
-    """Turns errors of forged or foreign weights into CaeError."""
+    """Turns errors of forged or foreign weights into CaeError, those of the device into DeviceError."""
     try:
         yield
     except (LookupError, RuntimeError, TypeError, ValueError) as error:
         if out_of_memory(error):
             raise
         if "CUDA" in str(error):
-            raise CaeError(f"device {device}: {str(error).splitlines()[0]}; use --device cpu") from None
+            raise DeviceError(f"device {device}: {str(error).splitlines()[0]}") from None
         raise CaeError(f"{weights.path}: not a whole weights file of this codec ({error})") from None
 
 
 @functools.lru_cache(maxsize=2)
-def _load_on_cpu(files: Files, wanted: bytes) -> Model:
+def _load_on_cpu(files: Files, model_id: bytes) -> Model:
     model = load(files, "cpu")
-    if model.id != wanted:
+    if model.id != model_id:
         raise CaeError(f"{files.model}: has been replaced by other weights since it was loaded")
     return model
 
@@ -213,13 +213,13 @@ def _resized(
     config: Config, parts: Mapping[str, Mapping[str, Tensor]], device: torch.device
 ) -> dict[Fraction, ReducedSynthesis | EnlargedSynthesis]:
     """The decoders to other sizes by scale, whose tensors' names begin with "reduced/8/", "enlarged/2/" and so on."""
-    found = {}
+    decoders = {}
     for scale in DECODE_SCALES:
         smaller, factor = scale < 1, max(scale.numerator, scale.denominator)
         if tensors := within(parts.get(REDUCED if smaller else ENLARGED, {}), str(factor)):
             kind = ReducedSynthesis if smaller else EnlargedSynthesis
-            found[scale] = _network(functools.partial(kind, factor=factor), config, tensors, device)
-    return found
+            decoders[scale] = _network(functools.partial(kind, factor=factor), config, tensors, device)
+    return decoders
 
 
 def _network(kind: Callable[[Config], Network], config: Config, tensors: Mapping[str, Tensor], device: torch.device) -> Network:

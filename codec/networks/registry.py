@@ -6,8 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from ..errors import CaeError
-from ..options import DENOISE, TUNES
+from ..errors import CaeError, MissingEncoderError, MissingWeightsError
 from ..runtime.resources import package_folder
 from ..tensor_files import parse_header
 from .weights import DECODER, ENCODER, MODEL, SIZES, Files, Weights
@@ -15,8 +14,6 @@ from .weights import DECODER, ENCODER, MODEL, SIZES, Files, Weights
 WEIGHTS_FOLDER = package_folder("weights")
 DEFAULT = "base"
 SUFFIX = ".safetensors"
-_TRAINING = {DENOISE: "--denoise"} | {name: f"--loss {name}" for name in TUNES}
-"""How the encoders are trained that options of `cae-encode` stand for."""
 
 
 def default_path() -> Path:
@@ -26,31 +23,29 @@ def default_path() -> Path:
 
 def installed(role: str = MODEL) -> dict[Path, bytes]:
     """Weights files of a role that come with the package, with the id of the model that each is or belongs to."""
-    found = {}
+    ids = {}
     for path in sorted(WEIGHTS_FOLDER.glob(f"*{SUFFIX}")):
         metadata = _read_metadata(path)
         if metadata.get("role") == role:
             with contextlib.suppress(TypeError, ValueError):
-                found[path] = bytes.fromhex(metadata.get("id", ""))
-    return found
+                ids[path] = bytes.fromhex(metadata.get("id", ""))
+    return ids
 
 
-def find(wanted: bytes, tried: tuple[Path, bytes] | None = None) -> Path:
-    """The weights file with an id; CaeError, which names the file and id that were `tried`, where it is not installed."""
+def find(model_id: bytes, tried: tuple[Path, bytes] | None = None) -> Path:
+    """The weights file with an id.
+
+    Raises MissingWeightsError, which names the file and id that were `tried`, where it is not installed.
+    """
     known = installed()
     for path, model in known.items():
-        if model == wanted:
+        if model == model_id:
             return path
+    missing = f"the file needs the weights with id {model_id.hex()}"
     if tried is not None and tried[1] not in known.values():
-        raise CaeError(
-            f"the file needs the weights with id {wanted.hex()}, but {tried[0]} has the id {tried[1].hex()}; "
-            "pass the weights file that made it"
-        )
-    have = ", ".join(f"{model.hex()} ({path.stem})" for path, model in known.items())
-    raise CaeError(
-        f"the file needs the weights with id {wanted.hex()}, which are not installed; pass the weights file that made it "
-        f"(weights=…, --weights), or install the release that has it. Installed: {have}"
-    )
+        raise MissingWeightsError(f"{missing}, but {tried[0]} has the id {tried[1].hex()}")
+    names = ", ".join(f"{model.hex()} ({path.stem})" for path, model in known.items())
+    raise MissingWeightsError(f"{missing}, which are not installed (installed: {names})")
 
 
 def is_path(name: str | os.PathLike[str]) -> bool:
@@ -74,17 +69,15 @@ def find_model(name: str | os.PathLike[str]) -> Path:
 def find_part(name: str | os.PathLike[str], role: str, model: bytes) -> Path:
     """The file of an encoder or decoder: a path that ends in .safetensors, or the name of one that is installed.
 
-    CaeError where no such one for this model is installed.
+    CaeError, MissingEncoderError for an encoder, where no such one for this model is installed.
     """
     if is_path(name):
         return Path(name)
     known = {path.stem: path for path, belongs_to in installed(role).items() if belongs_to == model}
     if os.fspath(name) not in known:
-        have = ", ".join(known) or "none"
-        told = _TRAINING.get(os.fspath(name)) if role == ENCODER else None
-        how = f"train one (cae-train --freeze decoder {told}, see docs/training.md) and name its file with --encoder"
-        missing = f"there is no {role} {os.fspath(name)!r} for the model {model.hex()}; installed: {have}"
-        raise CaeError(f"{missing}; {how}" if told else missing)
+        names = ", ".join(known) or "none"
+        kind = MissingEncoderError if role == ENCODER else CaeError
+        raise kind(f"there is no {role} {os.fspath(name)!r} for the model {model.hex()}; installed: {names}")
     return known[os.fspath(name)]
 
 
@@ -126,5 +119,5 @@ def _read_metadata(path: Path) -> dict[str, str]:
             header = parse_header(start + file.read(int.from_bytes(start, "little")))
     except (OSError, ValueError, MemoryError, OverflowError, RecursionError):
         return {}
-    found = header.get("__metadata__")
-    return found if isinstance(found, dict) else {}
+    metadata = header.get("__metadata__")
+    return metadata if isinstance(metadata, dict) else {}

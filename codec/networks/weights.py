@@ -73,10 +73,10 @@ class Weights:
     @property
     def metadata(self) -> dict[str, str]:
         """Configuration, role, id, training record, licence."""
-        found = self._header.get("__metadata__", {})
-        if not isinstance(found, dict):
+        metadata = self._header.get("__metadata__", {})
+        if not isinstance(metadata, dict):
             raise CaeError(f"{self.path}: not a readable weights file")
-        return found
+        return metadata
 
     @property
     def config(self) -> Config:

@@ -23,7 +23,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import CaeError
+from ..advice import weights_advice
+from ..errors import CaeError, advised
 from ..format import container
 from ..format.sources import open_source
 from ..runtime.resources import package_folder
@@ -122,7 +123,7 @@ class Viewer:
         png = await self._in_turn(request, lambda: self._store.thumbnail(file.path))
         return Response(png, media_type="image/png", headers={"Cache-Control": "no-store"})
 
-    async def report_picture_error(self, request: Request, error: Exception) -> Response:
+    async def report_picture_error(self, request: Request, error: CaeError) -> Response:
         """Answers with the error of a picture."""
         file = self._library.find(request.path_params.get("key", ""))
         return PlainTextResponse(_message_without_path(error, file) if file else "cannot be read", 500)
@@ -238,6 +239,6 @@ def _format_bytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
 
 
-def _message_without_path(error: Exception, file: PictureFile) -> str:
-    """Returns an error's message without the folders of the file."""
-    return displayable(str(error).replace(str(file.path), file.name))
+def _message_without_path(error: CaeError, file: PictureFile) -> str:
+    """Returns an error's message, with advice in terms of `cae-serve`, without the folders of the file."""
+    return displayable(str(advised(error, weights_advice("--weights"))).replace(str(file.path), file.name))

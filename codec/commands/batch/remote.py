@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ... import __version__
+from ...advice import encoder_advice
+from ...cli.messages import advise
 from ...errors import CaeError
 from ...runtime.warning import collect_warnings
 from .pool import TaskPool
@@ -85,8 +87,9 @@ def _versions(arguments: argparse.Namespace) -> str:
     from ...networks import registry
     from ...networks.weights import MODEL, SIZES, Weights
 
-    parts = (getattr(arguments, "encoder", None), getattr(arguments, "decoder", None))
-    files = registry.find_files(arguments.weights or registry.default_path(), *parts)._asdict()
+    encoder, decoder = getattr(arguments, "encoder", None), getattr(arguments, "decoder", None)
+    with advise(encoder_advice(encoder, "--encoder")):
+        files = registry.find_files(arguments.weights or registry.default_path(), encoder, decoder)._asdict()
     if getattr(arguments, "scale", 1) != 1:
         files[SIZES] = registry.find_sizes(Weights.read(files[MODEL]).id)
     digests = (

@@ -1,0 +1,22 @@
+"""Advice about weights, in terms of the arguments or options of whoever shows an error."""
+
+from __future__ import annotations
+
+from .errors import AdvisableError, MissingEncoderError, MissingWeightsError
+from .options import DENOISE, TUNES
+
+_TRAINING = {DENOISE: "--denoise"} | {name: f"--loss {name}" for name in TUNES}
+"""Options of `cae-train` that train the encoders of these names."""
+
+
+def weights_advice(argument: str) -> dict[type[AdvisableError], str]:
+    """Returns what to do where the weights of a file are missing: name them by an argument, for instance."""
+    return {MissingWeightsError: f"; pass the weights file that made it ({argument}), or install the release that has it"}
+
+
+def encoder_advice(encoder: object, argument: str) -> dict[type[AdvisableError], str]:
+    """Returns how to train an encoder that is not installed, and by which argument to name it; empty for unknown names."""
+    if encoder not in _TRAINING:
+        return {}
+    how = f"cae-train --freeze decoder {_TRAINING[encoder]}, see docs/training.md"
+    return {MissingEncoderError: f"; train one ({how}) and name its file with {argument}"}
