@@ -104,7 +104,7 @@ def test_only_an_encoder_learns_it(folder, tmp_path, changes):
 
 
 def test_nothing_is_coded_without_loss(encoder, tiny):
-    """Clipped noise in black and white looks drawn, and would be kept."""
+    """Clipped noise in black and white looks like screen content, and would be kept."""
     page = np.full((128, 128, 3), 255, np.uint8)
     page[40:60, 20:100] = 0
     assert codec.info(tiny.encode(page, 50)).kinds["lossless"]

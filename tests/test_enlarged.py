@@ -107,7 +107,7 @@ def test_windows_leave_no_seam(tiny_model, enlarging, tiny, chelsea, channels):
         assert np.abs(found.astype(int) - held.decode(data, scale=2)).max() <= apart
 
 
-def test_what_is_drawn_becomes_squares(held, astronaut):
+def test_screen_content_becomes_squares(held, astronaut):
     """Beside a photograph, whose alpha is filtered while the drawing's is not."""
     pixels = np.tile(astronaut, (1, 2, 1))[:256]
     pixels[:, :512] = drawing(256, 512)
@@ -201,14 +201,14 @@ def test_forged_ones_are_refused(weights, tmp_path):
 def test_bands_of_any_heights(cuts, corners, has_alpha):
     rng = np.random.default_rng(3)
     pixels = rng.integers(0, 256, (90, 90, 4 if has_alpha else 3)).astype(np.uint8)
-    drawn = squares(rng.random((6, 6, 1)) < 0.3, 15)
+    mask = squares(rng.random((6, 6, 1)) < 0.3, 15)
     bounds = Rect(0, 0, 90, 90)
-    whole = enlarge((pixels, drawn), bounds, 2, 255, has_alpha=has_alpha)
+    whole = enlarge((pixels, mask), bounds, 2, 255, has_alpha=has_alpha)
     wanted = Rect(min(corners[:2]), min(corners[2:]), max(corners[:2]) + 1, max(corners[2:]) + 1)
     place = wanted.grow(MARGIN, bounds)
     rows = sorted({cut for cut in cuts if place.top < cut < place.bottom} | {place.top, place.bottom})
     arriving = (
-        (pixels[a:b, place.left : place.right], drawn[a:b, place.left : place.right]) for a, b in itertools.pairwise(rows)
+        (pixels[a:b, place.left : place.right], mask[a:b, place.left : place.right]) for a, b in itertools.pairwise(rows)
     )
     found = np.concatenate(list(enlarge_bands(arriving, place, wanted, 2, 255, has_alpha=has_alpha)))
     assert np.array_equal(found, whole[wanted.scaled(2).slices])

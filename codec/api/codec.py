@@ -213,7 +213,7 @@ class Codec:
             scale: 2, 1, 1/2, 1/4 or 1/8 (a float or a Fraction). A picture of W x H pixels becomes one of ⌈W·scale⌉ x
                 ⌈H·scale⌉. At smaller sizes each of these stands for a square of 1/scale pixels, counted from the top left
                 (less at the other edges). At 2 they are made by an enlarging decoder of the weights, or by Lanczos' filter,
-                and drawn parts become squares of their pixels. A region is in pixels of the full size; the result has all
+                and screen content becomes squares of its pixels. A region is in pixels of the full size; the result has all
                 pixels that it touches.
 
         Raises:

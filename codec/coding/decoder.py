@@ -33,8 +33,8 @@ from .windowed_transforms import synthesise
 
 WORK_ALWAYS = 2**24
 """Pixels that are decoded for a region whatever the limit, since four tiles of any size may meet in it."""
-DRAWN_BITS = 1.0
-"""Bits of a sample up to which a picture that is wholly without loss is taken for drawn: those of photographs are more."""
+SCREEN_CONTENT_BITS = 1.0
+"""Bits of a sample up to which a wholly lossless picture is taken for screen content; photographs take more."""
 
 
 def decode(data: ByteSource | Data, file: Container, job: DecodeJob, damage: Damage | None = None) -> np.ndarray:
@@ -138,11 +138,11 @@ def _alpha_margin(job: DecodeJob) -> int:
 
 
 def _holds_screen_content(file: Container) -> bool:
-    """True if lossless pixels are drawn ones: in a file with a model always, in one without where they take few bits."""
+    """True if lossless pixels are screen content: in a file with a model always, in one without where they take few bits."""
     header = file.header
     if header.model_id != NO_MODEL:
         return True
-    return 8 * file.index.total(len(header.planes)) <= DRAWN_BITS * header.width * header.height * header.colours
+    return 8 * file.index.total(len(header.planes)) <= SCREEN_CONTENT_BITS * header.width * header.height * header.colours
 
 
 def _decode_bands(

@@ -34,7 +34,7 @@ from .tile_coder import decode_tile
 from .windowed_transforms import synthesise
 
 _NEW_IN_FIRST_MASK = 0.5
-"""Share of new pixels up to which a block is taken for drawn when lossless bits are first counted."""
+"""Share of new pixels up to which a block is taken for screen content when lossless bits are first counted."""
 _BLOCK_WEIGHT = 4
 """Lossless bits of a block go by its new pixels and so many more."""
 _FACTORS = (0.5, 1, 2, 4)
@@ -75,14 +75,14 @@ def choose_layers(
     if job.model.denoises:  # without loss the noise would come back
         return {}
     cells = list(grid(band, job.header.tile))
-    drawn = {
+    screen_tiles = {
         number
         for number, tile in cells
         if looks_like_screen_content(pixels[tile.relative_to(place).slices], job.header.largest)
     }
     error_max = _error_max(job)
     if error_max == math.inf:
-        cells = [cell for cell in cells if cell[0] in drawn]
+        cells = [cell for cell in cells if cell[0] in screen_tiles]
     if not cells:
         return {}
     decoded, around = _decode(band, latent, coded, cells, job)
@@ -91,7 +91,7 @@ def choose_layers(
         number, tile = cell
         original, shown = pixels[tile.relative_to(place).slices], decoded[tile.relative_to(around).slices]
         layer = None
-        if number in drawn:
+        if number in screen_tiles:
             inside = tile.outward(LATENT_STRIDE).relative_to(band.outward(LATENT_STRIDE))
             layer = _choose_layer(tile, original, shown, latent[inside.slices], 8 * len(coded[number].data), job)
         if error_max < math.inf and _error(original, shown, layer, job) > error_max:
@@ -176,8 +176,8 @@ def _choose_layer(
     shares = _share_out(latent.abs().log1p().sum(-1).double().numpy(), sizes)
     by_error = weight * block_sums((errors * errors).mean(-1))
     by_transform = by_error + shares * (bits / max(shares.sum(), 1e-6))
-    drawn = new <= _NEW_IN_FIRST_MASK * sizes
-    if not drawn.any():
+    first_mask = new <= _NEW_IN_FIRST_MASK * sizes
+    if not first_mask.any():
         return None
     height, width = pixels.shape[:2]
 
@@ -188,13 +188,13 @@ def _choose_layer(
         return LosslessLayer(mask, bytes(code))
 
     weights = new + _BLOCK_WEIGHT
-    by_lossless = weights * (8 * len(encode_blocks(drawn).data) / weights[drawn].sum())
+    by_lossless = weights * (8 * len(encode_blocks(first_mask).data) / weights[first_mask].sum())
     cheaper = [sum_3x3(by_transform - factor * by_lossless) > 0 for factor in _FACTORS]
     # the whole of a plain ground stays exact, for few bits: else its border would be visible
     masks = [grow_into(mask, new == 0) for mask in cheaper]
     best, layer = by_transform.sum(), None
     if by_lossless.sum() <= _WORTH_TRYING * best:
-        masks.append(np.ones_like(drawn))
+        masks.append(np.ones_like(first_mask))
     # several masks may be the same
     for blocks in {mask.tobytes(): mask for mask in masks if mask.any()}.values():
         tried = encode_blocks(blocks)

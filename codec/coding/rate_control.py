@@ -72,7 +72,7 @@ def encode_to_target(pixels: np.ndarray, job: EncodeJob, metadata: Mapping[str, 
     than was asked for, unless quality 1 is. A target is missed by a file that is more than 2 % smaller, or by a PSNR that is
     more than 0.05 dB off. Where the highest quality falls short of it, tiles that this cannot show are coded without loss.
 
-    Drawn pictures may turn exact from one quality to the next. So a PSNR more than 0.05 dB above the target is taken where it
+    Screen content may turn exact from one quality to the next. So a PSNR more than 0.05 dB above the target is taken where it
     takes fewer bytes, or where the next below is more than `FAR` worse.
     """
     options = job.options

@@ -13,15 +13,15 @@ _SAMPLED_ROWS = 16
 _SAMPLED_BLOCKS = 4
 """The second test looks at one of so many rows of blocks."""
 _REPEATING = 0.25
-"""Share of pixels that repeat one before them in a row. Of 40 photographs 12 have more, of drawn pictures nearly all."""
-_NEW_IN_DRAWN = 0.5
-"""Share of new pixels that a drawn block has at most."""
+"""Share of pixels that repeat one before them in a row. Of 40 photographs 12 have more, of screen content nearly all."""
+_NEW_MAX = 0.5
+"""Share of new pixels that a block of screen content has at most."""
 _CONTRAST = 48
 """Levels of 255 between the darkest and the brightest pixel of a block that holds more than a plain ground."""
-_DRAWN = 0.08
-"""Share of drawn blocks with contrast. Of 40 photographs none has as many (0.07 at most), text has 0.7, a slide 0.11."""
+_SCREEN_BLOCKS_MIN = 0.08
+"""Share of blocks of screen content with contrast. Of 40 photographs none has more than 0.07; text has 0.7, a slide 0.11."""
 _PLAIN = 0.02
-"""Share of new pixels up to which a picture is drawn without any contrast."""
+"""Share of new pixels up to which a picture is screen content even without any contrast."""
 
 
 def looks_like_screen_content(pixels: np.ndarray, largest: int = 255) -> bool:
@@ -46,11 +46,11 @@ def looks_like_screen_content(pixels: np.ndarray, largest: int = 255) -> bool:
     starts = [np.arange(0, side, _TEST_BLOCK) for side in green.shape]
     brightest = np.maximum.reduceat(np.maximum.reduceat(green, starts[0], 0), starts[1], 1)
     darkest = np.minimum.reduceat(np.minimum.reduceat(green, starts[0], 0), starts[1], 1)
-    drawn = (block_sums(new, _TEST_BLOCK) < _NEW_IN_DRAWN * block_sums(np.ones_like(new), _TEST_BLOCK)) & (
+    screen_blocks = (block_sums(new, _TEST_BLOCK) < _NEW_MAX * block_sums(np.ones_like(new), _TEST_BLOCK)) & (
         255 * (brightest - darkest).astype(np.uint32) >= largest * _CONTRAST
     )
     # the first pixel of the smallest pictures is a large share of them
-    return bool(drawn.mean() >= _DRAWN or new.sum() <= max(1, _PLAIN * new.size))
+    return bool(screen_blocks.mean() >= _SCREEN_BLOCKS_MIN or new.sum() <= max(1, _PLAIN * new.size))
 
 
 def new_pixels(pixels: np.ndarray) -> np.ndarray:

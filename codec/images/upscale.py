@@ -14,7 +14,7 @@ MARGIN = 3
 _ROWS = 64
 """Rows that are enlarged at a time."""
 Marked = tuple[np.ndarray, np.ndarray | None]
-"""Pixels (h, w, channels) uint8 or uint16, and a mask of drawn ones, (h, w, 1) bool; None if there are none."""
+"""Pixels (h, w, channels) uint8 or uint16, and a mask of screen content, (h, w, 1) bool; None if there is none."""
 
 
 def squares(pixels: np.ndarray, factor: int) -> np.ndarray:
@@ -25,8 +25,8 @@ def squares(pixels: np.ndarray, factor: int) -> np.ndarray:
 def enlarge(marked: Marked, inner: Rect, factor: int, largest: int, *, has_alpha: bool = False) -> np.ndarray:
     """Enlarges a rectangle of pixels to (factor * h, factor * w, channels), of their type.
 
-    Drawn pixels become squares; the rest goes through Lanczos' filter. Pixels further than MARGIN from the rectangle have no
-    influence.
+    Screen content becomes squares of its pixels; the rest goes through Lanczos' filter. Pixels further than MARGIN from the
+    rectangle have no influence.
 
     Args:
         marked: the rectangle's pixels, and those around it.
@@ -35,9 +35,9 @@ def enlarge(marked: Marked, inner: Rect, factor: int, largest: int, *, has_alpha
         largest: largest value of a sample.
         has_alpha: the last channel is alpha. Colours are weighted by it, so that transparent pixels show no colour.
     """
-    pixels, drawn = marked
-    seen = None if drawn is None else drawn[inner.slices]
-    if seen is not None and seen.all():
+    pixels, mask = marked
+    exact = None if mask is None else mask[inner.slices]
+    if exact is not None and exact.all():
         return squares(pixels[inner.slices], factor)
     if has_alpha:
         out = _enlarge_with_alpha(pixels, inner, factor, largest)
@@ -47,8 +47,8 @@ def enlarge(marked: Marked, inner: Rect, factor: int, largest: int, *, has_alpha
         out = np.stack([_filtered(_plane(channel), inner, factor) for channel in np.moveaxis(pixels, 2, 0)], -1)
     if out.dtype != pixels.dtype:
         out = out.round().clip(0, largest).astype(pixels.dtype)
-    if seen is not None and seen.any():
-        np.copyto(out, squares(pixels[inner.slices], factor), where=squares(seen, factor))
+    if exact is not None and exact.any():
+        np.copyto(out, squares(pixels[inner.slices], factor), where=squares(exact, factor))
     return out
 
 
@@ -86,16 +86,16 @@ def enlarge_bands(
 
 def _join(*parts: Marked) -> Marked:
     """Joins parts that follow each other downwards, into a copy."""
-    drawn = None
+    joined = None
     if any(mask is not None for _, mask in parts):
         masks = [np.zeros((*pixels.shape[:2], 1), bool) if mask is None else mask for pixels, mask in parts]
-        drawn = np.concatenate(masks)
-    return np.concatenate([pixels for pixels, _ in parts]), drawn
+        joined = np.concatenate(masks)
+    return np.concatenate([pixels for pixels, _ in parts]), joined
 
 
 def _rows(marked: Marked, rows: slice) -> Marked:
-    pixels, drawn = marked
-    return pixels[rows], None if drawn is None else drawn[rows]
+    pixels, mask = marked
+    return pixels[rows], None if mask is None else mask[rows]
 
 
 def _plane(samples: np.ndarray) -> np.ndarray:

@@ -132,8 +132,8 @@ def _draw_on(patch: Tensor, rng: np.random.Generator) -> Tensor:
     side = finer * size
 
     def colour() -> tuple[int, ...]:
-        drawn = rng.choice((0, 255)) if rng.random() < 0.4 else rng.integers(0, 256, 1 if rng.random() < 0.3 else 3)
-        return tuple(int(value) for value in np.broadcast_to(drawn, 3))
+        levels = rng.choice((0, 255)) if rng.random() < 0.4 else rng.integers(0, 256, 1 if rng.random() < 0.3 else 3)
+        return tuple(int(value) for value in np.broadcast_to(levels, 3))
 
     image = Image.fromarray(patch.cpu().numpy()) if rng.random() < 0.5 else Image.new("RGB", (size, size), colour())
     image = image.resize((side, side), Image.Resampling.NEAREST)
