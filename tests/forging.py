@@ -58,10 +58,10 @@ class Counting(io.BytesIO):
     fetched = requests = 0
 
     def read(self, size: int | None = -1) -> bytes:
-        found = super().read(size)
-        self.fetched += len(found)
+        content = super().read(size)
+        self.fetched += len(content)
         self.requests += 1
-        return found
+        return content
 
 
 def smallest_file(width: int, height: int, model_id: bytes, *, tile: int = 2048, channels: int = 3) -> bytes:
@@ -110,10 +110,10 @@ def cost(data: bytes, call: str, folder: Path, *, weights: Path | None = TINY, t
 
 def forked(work: Callable[[], None]) -> tuple[int, str]:
     """Runs work in a forked copy of this process; returns its exit status (a signal's number below 0) and what it printed."""
-    with tempfile.TemporaryFile() as told:
+    with tempfile.TemporaryFile() as output:
         if not (child := os.fork()):
             status = 70
-            os.dup2(told.fileno(), 2)
+            os.dup2(output.fileno(), 2)
             sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False))  # pytest has put another in its place
             try:
                 work()
@@ -127,5 +127,5 @@ def forked(work: Callable[[], None]) -> tuple[int, str]:
                 sys.stderr.flush()
                 os._exit(status)
         _, ended = os.waitpid(child, 0)
-        told.seek(0)
-        return os.waitstatus_to_exitcode(ended), told.read().decode()
+        output.seek(0)
+        return os.waitstatus_to_exitcode(ended), output.read().decode()

@@ -59,13 +59,13 @@ def make(name: str, data: bytes, model: Model) -> None:
 def make_tiny() -> None:
     crops = [skimage.data.astronaut()[:256, :256], skimage.data.coffee()[:256, :256]]
     export(make_model(), crops, TINY, {"licence": "MIT"})
-    held, model = codec.Codec(weights=TINY, device="cpu"), load(Files(TINY))
+    tiny, model = codec.Codec(weights=TINY, device="cpu"), load(Files(TINY))
     chelsea = skimage.data.chelsea()
-    make("tiny_rgb_v1.cae", held.encode(chelsea[:150, :201], 55, tile=64), model)
+    make("tiny_rgb_v1.cae", tiny.encode(chelsea[:150, :201], 55, tile=64), model)
     ramp = np.arange(90 * 77, dtype=np.uint32).reshape(90, 77) * 255 // (90 * 77)
     gray_alpha = np.stack([chelsea[100:190, 100:177, 1], ramp.astype(np.uint8)], -1)
-    make("tiny_gray_alpha_v1.cae", held.encode(gray_alpha, 80, tile=128), model)
-    make("tiny_deep_v1.cae", held.encode(gray_alpha.astype(np.uint16) * 16, 70, tile=64, depth=12), model)
+    make("tiny_gray_alpha_v1.cae", tiny.encode(gray_alpha, 80, tile=128), model)
+    make("tiny_deep_v1.cae", tiny.encode(gray_alpha.astype(np.uint16) * 16, 70, tile=64, depth=12), model)
 
 
 if __name__ == "__main__":

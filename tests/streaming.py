@@ -45,6 +45,6 @@ def read(path: Path, several: bool = True) -> Picture:
 
 
 def check_same(path: Path, several: bool = True) -> None:
-    whole, found = files.read_image(path), read(path, several)
-    assert np.array_equal(found.pixels, whole.pixels)
-    assert found.metadata == whole.metadata
+    whole, streamed = files.read_image(path), read(path, several)
+    assert np.array_equal(streamed.pixels, whole.pixels)
+    assert streamed.metadata == whole.metadata

@@ -229,13 +229,13 @@ def test_package_shows_what_there_is():
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
 def test_pickled(chelsea, protocol):
     """A codec's arguments travel with it, and little else."""
-    held = codec.Codec(bf16=True, pixels_max=chelsea.size // 3, **ON_CPU)
-    state = pickle.dumps(held, protocol)
+    original = codec.Codec(bf16=True, pixels_max=chelsea.size // 3, **ON_CPU)
+    state = pickle.dumps(original, protocol)
     assert len(state) < 1000
     again = pickle.loads(state)
-    data = held.encode(chelsea, 70, tile=64)
+    data = original.encode(chelsea, 70, tile=64)
     assert again.encode(chelsea, 70, tile=64) == data
-    assert np.array_equal(again.decode(data), held.decode(data))
+    assert np.array_equal(again.decode(data), original.decode(data))
     large = np.zeros((chelsea.shape[0], chelsea.shape[1] + 16), np.uint8)
     larger = codec.encode(large, **ON_CPU)
     for work in (lambda: again.decode(larger), lambda: again.encode(large)):
@@ -252,10 +252,10 @@ def test_pickled_weights_must_be_there(tmp_path, monkeypatch):
     """They are found from another folder too; others in their place, and none, are told."""
     shutil.copy(TINY, tmp_path / "weights.safetensors")
     monkeypatch.chdir(tmp_path)
-    held = codec.Codec(weights="weights.safetensors", device="cpu")
+    original = codec.Codec(weights="weights.safetensors", device="cpu")
     monkeypatch.chdir(DATA)
-    state = pickle.dumps(held)
-    assert pickle.loads(state).decode(FILE).shape == held.decode(FILE).shape
+    state = pickle.dumps(original)
+    assert pickle.loads(state).decode(FILE).shape == original.decode(FILE).shape
     shutil.copy(registry.default_path(), tmp_path / "weights.safetensors")
     with pytest.raises(codec.CaeError, match=r"weights\.safetensors.*pickled.*same weights"):
         pickle.loads(state)
@@ -269,9 +269,9 @@ def test_copies(tmp_path, copied):
     """They need no weights file: what is loaded already is shared."""
     weights = tmp_path / "weights.safetensors"
     shutil.copy(TINY, weights)
-    held = {"held": codec.Codec(weights=weights, device="cpu")}
+    holder = {"codec": codec.Codec(weights=weights, device="cpu")}
     weights.unlink()
-    assert copied(held)["held"].decode(FILE).shape == (150, 201, 3)
+    assert copied(holder)["codec"].decode(FILE).shape == (150, 201, 3)
 
 
 def test_damage_in_a_mapped_file_is_what_is_told(tiny, chelsea, tmp_path):

@@ -40,9 +40,9 @@ def test_imagecodecs_style(cat):
     assert data == codec.encode(cat, 70, threads=1, **ARGUMENTS)
     assert np.array_equal(cae_decode(data, **ARGUMENTS), codec.decode(data, **ARGUMENTS))
     assert np.array_equal(cae_decode(cae_encode(cat, lossless=True, effort=1)), cat)
-    out, held = np.empty_like(cat), bytearray(b"before")
-    assert cae_encode(cat, 70, numthreads=1, out=held, **ARGUMENTS) is held == data
-    assert cae_decode(held, 0, out=out, **ARGUMENTS) is out and np.array_equal(out, cae_decode(data, **ARGUMENTS))
+    out, buffer = np.empty_like(cat), bytearray(b"before")
+    assert cae_encode(cat, 70, numthreads=1, out=buffer, **ARGUMENTS) is buffer == data
+    assert cae_decode(buffer, 0, out=out, **ARGUMENTS) is out and np.array_equal(out, cae_decode(data, **ARGUMENTS))
     assert CAE.available and cae_version().startswith("cae-codec ")
 
 

@@ -88,8 +88,8 @@ def test_the_owner_of_a_replaced_file_stays_where_that_is_allowed(shared):
     path.chmod(0o640)
     with atomic_write(path) as file:
         file.write(b"new")
-    found = path.stat()
-    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (NOBODY, 12345, 0o640)
+    status = path.stat()
+    assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (NOBODY, 12345, 0o640)
     shared.chmod(0o777)
     os.chown(path, 0, 0)
     path.chmod(0o666)

@@ -284,7 +284,7 @@ def test_weights_that_are_no_file(tmp_path):
 
 def test_weights_under_a_false_name(tiny, monkeypatch, tmp_path, chelsea):
     """Tries to have a file decoded by other weights than its own, to another picture, by an installed file that lies."""
-    wanted = tiny.encode(chelsea[:20, :20])
+    coded = tiny.encode(chelsea[:20, :20])
     tensors = load_file(TINY)
     tensors["synthesis/patch_out.bias"] = tensors["synthesis/patch_out.bias"] + np.float16(0.2)
     save_file(tensors, tmp_path / "liar.safetensors", metadata=Weights.read(TINY).metadata)
@@ -292,7 +292,7 @@ def test_weights_under_a_false_name(tiny, monkeypatch, tmp_path, chelsea):
     default = codec.Codec(device="cpu")
     monkeypatch.setattr(registry, "WEIGHTS_FOLDER", tmp_path)
     with pytest.raises(CaeError, match=r"liar\.safetensors: says that its id is .* install it again"):
-        default.decode(wanted)
+        default.decode(coded)
 
 
 def weights_of(path, value, *names):
@@ -314,12 +314,12 @@ def test_weights_that_blow_up(tiny, tmp_path, chelsea):
     """Tries to break both ways by networks whose values become infinite; what the decoder shows is of no matter."""
     data = tiny.encode(chelsea[:70, :90], tile=64)
     path = weights_of(tmp_path / "huge.safetensors", 3e38, "synthesis/patch_out.weight", "analysis/to_latent.weight")
-    held = codec.Codec(weights=path, device="cpu")
+    overflowing = codec.Codec(weights=path, device="cpu")
     draft = dissect(data)
     draft.header["model"] = Weights.read(path).id
-    assert held.decode(assemble(draft)).shape == (70, 90, 3)
+    assert overflowing.decode(assemble(draft)).shape == (70, 90, 3)
     with pytest.raises(CaeError, match="no finite numbers"):
-        held.encode(chelsea)
+        overflowing.encode(chelsea)
 
 
 def test_a_source_that_changes_its_mind(tiny, chelsea):
@@ -329,11 +329,11 @@ def test_a_source_that_changes_its_mind(tiny, chelsea):
         seen = 0
 
         def read(self, size: int | None = -1) -> bytes:
-            found = bytearray(super().read(size))
+            content = bytearray(super().read(size))
             self.seen += 1
-            if self.seen > 3 and found:
-                found[len(found) // 2] ^= 0xFF
-            return bytes(found)
+            if self.seen > 3 and content:
+                content[len(content) // 2] ^= 0xFF
+            return bytes(content)
 
     data = tiny.encode(chelsea[:150], 50, tile=64)
     with tiny.open(TwoFaced(data)) as picture, pytest.raises(CaeError, match=r"tile [0-9] is damaged"):

@@ -90,8 +90,8 @@ def test_jitter_is_bounded():
 @pytest.mark.parametrize(("overlap", "places"), [(0.0, {0, 64, 128, 192}), (0.5, {0, 32, 64, 96, 128, 160, 192})])
 def test_overlap(overlap, places):
     grid = dataclasses.replace(NONE, overlap=overlap)
-    found = patches(corners(), grid)
-    assert set(found[:, 0, 0, 0]) == set(found[:, 0, 0, 1]) == places
+    grid_patches = patches(corners(), grid)
+    assert set(grid_patches[:, 0, 0, 0]) == set(grid_patches[:, 0, 0, 1]) == places
     cut = patches(corners(240), grid)
     assert set(cut[:, 0, 0, 0]) == {min(place, 176) for place in places}
 
@@ -117,9 +117,9 @@ def test_schedule():
 
 
 def test_scheduled_training_resumes_as_if_it_had_not_stopped(folder, tmp_path):
-    told = {"patch": 128, "batch": 2, "log_every": 1, "quiet": True, "overlap": 0.5, "augment": tuple(AUGMENTATIONS)}
-    told |= {"patch_schedule": StepSchedule.parse("64:2"), "resolution_schedule": StepSchedule.parse("2:1")}
-    options = Options(folder, tmp_path / "whole", steps=3, **told)
+    choices = {"patch": 128, "batch": 2, "log_every": 1, "quiet": True, "overlap": 0.5, "augment": tuple(AUGMENTATIONS)}
+    choices |= {"patch_schedule": StepSchedule.parse("64:2"), "resolution_schedule": StepSchedule.parse("2:1")}
+    options = Options(folder, tmp_path / "whole", steps=3, **choices)
     whole = train(options, CONFIG).average
     with open(tmp_path / "whole" / "log.csv", newline="") as file:
         assert len(list(csv.DictReader(file))) == 3
@@ -158,9 +158,10 @@ def test_bad_options(folder, tmp_path, changes, message):
 
 
 def test_the_command_takes_them(folder, tmp_path):
-    given = ["--patch-schedule", "64:5", "--resolution-schedule", "2:5", "--augment", "flip,jitter", "--overlap", "0.25"]
-    told = command.parser().parse_args([str(folder), str(tmp_path), "--steps", "1", *given])
-    assert told.augment == ("flip", "jitter") and told.patch_schedule == StepSchedule(((64, 5),)) and told.overlap == 0.25
+    words = ["--patch-schedule", "64:5", "--resolution-schedule", "2:5", "--augment", "flip,jitter", "--overlap", "0.25"]
+    arguments = command.parser().parse_args([str(folder), str(tmp_path), "--steps", "1", *words])
+    assert arguments.augment == ("flip", "jitter") and arguments.overlap == 0.25
+    assert arguments.patch_schedule == StepSchedule(((64, 5),))
     assert command.parser().parse_args([str(folder), str(tmp_path), "--steps", "1", "--augment", "none"]).augment == ()
     with pytest.raises(SystemExit):
         command.parser().parse_args([str(folder), str(tmp_path), "--steps", "1", "--patch-schedule", "64"])

@@ -101,7 +101,7 @@ def test_alpha_of_a_region_needs_its_tiles_alone(tiny, chelsea):
 
 def test_region_of_a_picture_with_alpha_above_the_limit(tiny, chelsea):
     data = tiny.encode(np.dstack([chelsea, chelsea[..., 0]]), 50, tile=64)
-    held = codec.Codec(weights=TINY, device="cpu", pixels_max=40_000)
-    assert held.decode(data, region=(200, 200, 1, 1)).shape == (1, 1, 4)
+    limited = codec.Codec(weights=TINY, device="cpu", pixels_max=40_000)
+    assert limited.decode(data, region=(200, 200, 1, 1)).shape == (1, 1, 4)
     with pytest.raises(codec.CaeError, match="limit"):
-        held.decode(data)
+        limited.decode(data)

@@ -63,10 +63,10 @@ def test_stl10(tmp_path):
     (tmp_path / "stl10_binary").mkdir()
     pictures = write_stl10(tmp_path / "stl10_binary", 20)
     assert np.array_equal(read_stl10(tmp_path / "stl10_binary" / "test_X.bin"), pictures)
-    found = from_stl10(tmp_path, 15, 0)
-    assert [len(part) for part in (found.train, found.validation, found.test)] == [15, 2, 3]
-    assert not {item.tobytes() for item in found.train} & {item.tobytes() for item in found.validation}
-    assert len(found.held_out) == 5
+    photographs = from_stl10(tmp_path, 15, 0)
+    assert [len(part) for part in (photographs.train, photographs.validation, photographs.test)] == [15, 2, 3]
+    assert not {item.tobytes() for item in photographs.train} & {item.tobytes() for item in photographs.validation}
+    assert len(photographs.held_out) == 5
     (tmp_path / "short.bin").write_bytes(bytes(1000))
     for name, message in (("short.bin", "no file of STL-10"), ("none.bin", "train_X.bin")):
         with pytest.raises(CaeError, match=message):
@@ -76,11 +76,11 @@ def test_stl10(tmp_path):
 def test_parts_come_from_different_photographs(tmp_path):
     for level in range(5):
         Image.new("RGB", (120, 100), (50 * level,) * 3).save(tmp_path / f"{level}.png")
-    found = from_folder(tmp_path, 30, 8, 1)
-    levels = [set(np.unique(part)) for part in (found.train, found.validation, found.test)]
+    photographs = from_folder(tmp_path, 30, 8, 1)
+    levels = [set(np.unique(part)) for part in (photographs.train, photographs.validation, photographs.test)]
     assert [len(part) for part in levels] == [3, 1, 1] and len(set.union(*levels)) == 5
-    assert [len(part) for part in (found.train, found.validation, found.test)] == [30, 6, 6]
-    assert {level for item in found.held_out for level in np.unique(item.load())} == levels[2]
+    assert [len(part) for part in (photographs.train, photographs.validation, photographs.test)] == [30, 6, 6]
+    assert {level for item in photographs.held_out for level in np.unique(item.load())} == levels[2]
     with pytest.raises(CaeError, match="need 3"):
         (tmp_path / "4.png").rename(tmp_path / "4")
         (tmp_path / "3.png").rename(tmp_path / "3")
@@ -105,12 +105,12 @@ def test_files(small, folder, tmp_path):
     pixels = skimage.data.coffee()[:100, :200]
     files = [codec.encode(pixels, setting) for setting in STEPS]
     assert [len(data) for data in files] == sorted(len(data) for data in files)
-    held = load_trained(trained.path)
+    loaded = load_trained(trained.path)
     with torch.inference_mode():
-        latents = held.network.encode(planes(torch.from_numpy(pixels[None, :96, :96].copy())))
+        latents = loaded.network.encode(planes(torch.from_numpy(pixels[None, :96, :96].copy())))
         for setting, data in zip(STEPS, files, strict=True):
-            rounded = ((latents - held.mean) / held.deviation * setting).round() / setting
-            expected = 255 * held.network.decode(rounded * held.deviation + held.mean)[0].permute(1, 2, 0).numpy()
+            rounded = ((latents - loaded.mean) / loaded.deviation * setting).round() / setting
+            expected = 255 * loaded.network.decode(rounded * loaded.deviation + loaded.mean)[0].permute(1, 2, 0).numpy()
             decoded = codec.decode(data)
             assert decoded.shape == pixels.shape and np.abs(decoded[:96, :96] - expected).max() < 0.6
     with pytest.raises(CaeError, match="no setting 3"):
@@ -119,9 +119,9 @@ def test_files(small, folder, tmp_path):
 
 def test_command(small, folder, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("benchmarks.training.classic.command.BESIDE", ("jpeg",))
-    given = ["classic", str(folder), "--out", str(tmp_path), "--variants", "plain,dropout", "--epochs", "2", "--crops", "8"]
-    given += ["--batch", "4"]
-    command.main(given)
+    words = ["classic", str(folder), "--out", str(tmp_path), "--variants", "plain,dropout", "--epochs", "2", "--crops", "8"]
+    words += ["--batch", "4"]
+    command.main(words)
     shown = capsys.readouterr().out
     assert "| plain |" in shown and "classic, dropout" in shown
     with open(tmp_path / "losses.csv", newline="") as file:
@@ -130,11 +130,11 @@ def test_command(small, folder, tmp_path, capsys, monkeypatch):
     for name in ("losses.png", "psnr_rgb.png", "results.json", "bd_rates.md"):
         assert (tmp_path / name).stat().st_size > 100
     before = (tmp_path / "plain.safetensors").stat().st_mtime_ns
-    command.main(given)
+    command.main(words)
     assert (tmp_path / "plain.safetensors").stat().st_mtime_ns == before
     (tmp_path / "plain.safetensors").write_bytes(b"none")
     with pytest.raises(SystemExit, match="no finished training"):
-        command.main(given)
+        command.main(words)
 
 
 @pytest.mark.parametrize("wrong", [["--variants", "deep"], ["--epochs", "0"], ["--stl10", "none"], ["none"]])

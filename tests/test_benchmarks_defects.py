@@ -41,15 +41,15 @@ def test_parts_share_no_pixels():
 
 
 def test_command(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(defects, "crops", lambda *given: crops(*given)[:4])
-    monkeypatch.setattr(defects, "samples", lambda *given: samples(*given)[:10])
-    given = ["defects", "--textures", "metal", "--weights", str(TINY), "--device", "cpu"]
-    command.main([*given, "--json", "--save", str(tmp_path)])
+    monkeypatch.setattr(defects, "crops", lambda *arguments: crops(*arguments)[:4])
+    monkeypatch.setattr(defects, "samples", lambda *arguments: samples(*arguments)[:10])
+    words = ["defects", "--textures", "metal", "--weights", str(TINY), "--device", "cpu"]
+    command.main([*words, "--json", "--save", str(tmp_path)])
     rows = json.loads(capsys.readouterr().out)
     assert [row["maps"] for row in rows] == 2 * list(defects.RANKINGS)
     assert all(0 <= row[name] <= 1 for row in rows for name in ("per_picture", "per_pixel", "found", "false_alarms"))
     assert [len(list((tmp_path / "metal" / name).iterdir())) for name in ("good", "test", "masks")] == [4, 10, 8]
-    command.main([*given[:2], "metal,cloth", *given[3:], "--picture", str(tmp_path / "drawn.png")])
+    command.main([*words[:2], "metal,cloth", *words[3:], "--picture", str(tmp_path / "drawn.png")])
     with Image.open(tmp_path / "drawn.png") as drawn:
         assert drawn.size == (2 * (2 * TEXTURE_SIDE + 4), 4 * TEXTURE_SIDE)
     for wrong in (["--textures", "cat"], ["--seed", "-1"]):

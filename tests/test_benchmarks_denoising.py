@@ -22,7 +22,7 @@ def test_table_and_files(tmp_path, capsys, monkeypatch, astronaut):
     export_part(restore(TINY), ENCODER, Weights.read(TINY).id, encoder, {DENOISING: "true"})
     noises = denoising.Noise(0), denoising.Noise(25), denoising.Noise(5, 100)
     monkeypatch.setattr(denoising, "NOISES", noises)
-    given = [
+    words = [
         "denoising",
         str(folder),
         "--weights",
@@ -34,7 +34,7 @@ def test_table_and_files(tmp_path, capsys, monkeypatch, astronaut):
         "--qualities",
         "40,80",
     ]
-    command.main([*given, "--csv", str(tmp_path / "rows.csv"), "--save", str(tmp_path / "pictures")])
+    command.main([*words, "--csv", str(tmp_path / "rows.csv"), "--save", str(tmp_path / "pictures")])
     table = capsys.readouterr().out.splitlines()
     assert (
         len(table) == 2 + 3 * 2 * 3 + 1 + 3
@@ -45,18 +45,18 @@ def test_table_and_files(tmp_path, capsys, monkeypatch, astronaut):
     with open(tmp_path / "rows.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 18 and len(list((tmp_path / "pictures").iterdir())) == 3 + 18
-    found = {(row["noise"], row["way"], row["quality"]): float(row["psnr"]) for row in rows}
+    psnrs = {(row["noise"], row["way"], row["quality"]): float(row["psnr"]) for row in rows}
     for noise in map(str, noises):
         assert (
-            found[noise, denoising.WITHIN, "80"]
-            == found[noise, denoising.ORDINARY, "80"]
-            != found[noise, denoising.BEFORE, "80"]
+            psnrs[noise, denoising.WITHIN, "80"]
+            == psnrs[noise, denoising.ORDINARY, "80"]
+            != psnrs[noise, denoising.BEFORE, "80"]
         )
-    assert found["none", denoising.ORDINARY, "80"] > found["Gaussian 25", denoising.ORDINARY, "80"]
+    assert psnrs["none", denoising.ORDINARY, "80"] > psnrs["Gaussian 25", denoising.ORDINARY, "80"]
     assert all(0 < float(row["ssim"]) <= 1 and float(row["bpp"]) > 0 for row in rows)
     for wrong, message in ((["--qualities", "a"], "not integers"), (["--side", "8"], "11 pixels")):
         with pytest.raises(SystemExit, match=message):
-            command.main([*given, *wrong])
+            command.main([*words, *wrong])
 
 
 def test_noise_is_as_strong_as_it_says(astronaut):

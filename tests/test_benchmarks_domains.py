@@ -25,8 +25,8 @@ def test_pages_are_written_and_some_held_out(tmp_path, monkeypatch, capsys):
 def test_pieces_are_cut_where_something_is_to_be_seen(monkeypatch):
     picture = np.zeros((1000, 1500, 3), np.uint8)
     picture[::2, 480:960] = 200
-    found = list(domains.pieces(picture))
-    assert len(found) == 2 and all(piece.shape == (480, 480, 3) and piece.max() == 200 for piece in found)
+    pieces = list(domains.pieces(picture))
+    assert len(pieces) == 2 and all(piece.shape == (480, 480, 3) and piece.max() == 200 for piece in pieces)
 
 
 def test_too_few_pages(tmp_path):

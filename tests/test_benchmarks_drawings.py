@@ -24,7 +24,7 @@ def test_pictures():
 def test_least_bytes(chelsea):
     """The file before the smallest that does is not good enough."""
     jpeg, pixels = registry()["jpeg"], chelsea[:128, :128]
-    sizes = [least_bytes(jpeg, pixels, wanted) for wanted in (20, 30, 35, 60)]
+    sizes = [least_bytes(jpeg, pixels, target) for target in (20, 30, 35, 60)]
     assert sizes[0] < sizes[1] < sizes[2] and sizes[3] is None
     quality = next(q for q in range(1, 96) if len(jpeg.encode(pixels, q)) == sizes[1])
     reached = [psnr_rgb(pixels, jpeg.decode(jpeg.encode(pixels, q))) for q in (quality - 1, quality)]
@@ -42,11 +42,11 @@ def test_ground_off(chelsea):
 
 
 def test_command(capsys, tmp_path):
-    given = ["drawings", "--pictures", "checkerboard", "--weights", str(TINY)]
-    command.main([*given, "--save", str(tmp_path)])
+    words = ["drawings", "--pictures", "checkerboard", "--weights", str(TINY)]
+    command.main([*words, "--save", str(tmp_path)])
     assert "| checkerboard | 50 | exact | 0.0 % |" in capsys.readouterr().out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkerboard-q50.png", "checkerboard.png"]
-    command.main([*given, "--json"])
+    command.main([*words, "--json"])
     (row,) = json.loads(capsys.readouterr().out)
     assert row["psnr"] is None and row["others"]["AVIF"] is None and row["others"]["PNG"] > row["others"]["WebP exact"]
     for wrong in (["--pictures", "cat"], ["--qualities", "high"]):

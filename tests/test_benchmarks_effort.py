@@ -20,8 +20,8 @@ def pictures(tmp_path, chelsea):
 
 
 def measure(pictures, tmp_path, *more):
-    told = ["--weights", TINY, "--qualities", "20,40,60,80", "--side", 96, "--out", tmp_path / "out"]
-    command.main(["effort", *map(str, [pictures, *told, *more])])
+    words = ["--weights", TINY, "--qualities", "20,40,60,80", "--side", 96, "--out", tmp_path / "out"]
+    command.main(["effort", *map(str, [pictures, *words, *more])])
 
 
 def test_efforts_are_compared_with_the_default(pictures, tmp_path, capsys):

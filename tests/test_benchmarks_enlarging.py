@@ -26,15 +26,15 @@ def weights(tmp_path):
 def test_ways_to_enlarge(weights, tmp_path, capsys, astronaut):
     (folder := tmp_path / "images").mkdir()
     Image.fromarray(astronaut[:151, :133]).save(folder / "astronaut.png")
-    given = ["enlarging", str(folder), "--weights", str(weights), "--qualities", "80"]
-    command.main([*given, "--save", str(tmp_path / "pictures")])
+    words = ["enlarging", str(folder), "--weights", str(weights), "--qualities", "80"]
+    command.main([*words, "--save", str(tmp_path / "pictures")])
     rows = re.findall(r"^\| 80 \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", capsys.readouterr().out, re.M)
     assert [row[0] for row in rows] == ["bicubic", "Lanczos", "decoder of its own"]
     assert len({row[1] for row in rows}) == 1 and 0 < float(rows[0][1]) < 3
-    found = {path.stem.split(", ")[2]: np.asarray(Image.open(path)) for path in (tmp_path / "pictures").iterdir()}
-    assert all(picture.shape == (150, 132, 3) for picture in found.values())
+    pictures = {path.stem.split(", ")[2]: np.asarray(Image.open(path)) for path in (tmp_path / "pictures").iterdir()}
+    assert all(picture.shape == (150, 132, 3) for picture in pictures.values())
     # before training, it shows what the ordinary decoder does
-    assert psnr(found["decoder of its own"], found["bicubic"]) > 25
+    assert psnr(pictures["decoder of its own"], pictures["bicubic"]) > 25
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ def files(tmp_path, astronaut):
 
 @pytest.mark.parametrize(("columns", "size"), [(2, (2 * 128 + 8, 84)), (1, (128, 2 * 84))])
 def test_parts_stand_side_by_side_pixel_by_pixel(tmp_path, astronaut, files, columns, size):
-    given = ["panel", str(tmp_path / "out.png"), *files, "--crop", "200,100,64,30", "--columns", str(columns)]
-    command.main(given)
+    words = ["panel", str(tmp_path / "out.png"), *files, "--crop", "200,100,64,30", "--columns", str(columns)]
+    command.main(words)
     shown = Image.open(tmp_path / "out.png").convert("RGB")
     assert shown.size == size
     pixels = np.asarray(shown)
@@ -29,9 +29,9 @@ def test_parts_stand_side_by_side_pixel_by_pixel(tmp_path, astronaut, files, col
 
 def test_sizes_that_do_not_fit(tmp_path, files, astronaut):
     Image.fromarray(astronaut[:341, :341]).save(tmp_path / "two-thirds.png")
-    given = ["panel", str(tmp_path / "out.png"), *files, f"x={tmp_path / 'two-thirds.png'}", "--crop", "0,0,64,64"]
+    words = ["panel", str(tmp_path / "out.png"), *files, f"x={tmp_path / 'two-thirds.png'}", "--crop", "0,0,64,64"]
     with pytest.raises(SystemExit, match="'x' is no whole number of times smaller"):
-        command.main(given)
+        command.main(words)
     with pytest.raises(SystemExit, match=r"written as \.png"):
         command.main(["panel", str(tmp_path / "out.xyz"), *files, "--crop", "0,0,64,64"])
 

@@ -31,8 +31,8 @@ def test_metrics_gather(tmp_path):
         store.add(POINT)
         store.add(dataclasses.replace(POINT, metrics={"ms_ssim_rgb": 0.9, "psnr_rgb": 31.0}))
     with Store(tmp_path / "points.jsonl") as store:
-        found = store.find(POINT.key, ["psnr_rgb", "psnr_y", "ms_ssim_rgb"])
-        assert found.metrics == {"psnr_rgb": 31.0, "psnr_y": None, "ms_ssim_rgb": 0.9}
+        point = store.find(POINT.key, ["psnr_rgb", "psnr_y", "ms_ssim_rgb"])
+        assert point.metrics == {"psnr_rgb": 31.0, "psnr_y": None, "ms_ssim_rgb": 0.9}
 
 
 @given(cut=st.integers(0, 1000))

@@ -31,9 +31,9 @@ def test_command(tmp_path, capsys, monkeypatch):
     (tmp_path / "images").mkdir()
     Image.fromarray(skimage.data.coffee()[:128, :192]).save(tmp_path / "images" / "coffee.png")
     images, out = str(tmp_path / "images"), tmp_path / "out"
-    given = ["training-options", images, "--validation", images, "--steps", "3", "--points", "3", "--out", str(out)]
-    given += ["--patch", "128", "--batch", "2", "--options", "default,small-first"]
-    command.main(given)
+    words = ["training-options", images, "--validation", images, "--steps", "3", "--points", "3", "--out", str(out)]
+    words += ["--patch", "128", "--batch", "2", "--options", "default,small-first"]
+    command.main(words)
     text = (out / "training_options.md").read_text()
     assert [line.split("|")[1].strip() for line in text.splitlines()[2:]] == ["default", "small-first"]
     with open(out / "training_options.csv", newline="") as file:
@@ -42,11 +42,11 @@ def test_command(tmp_path, capsys, monkeypatch):
     assert (out / "training_options.png").stat().st_size > 10_000
     states = {path: path.stat().st_mtime_ns for path in out.rglob("state.safetensors")}
     capsys.readouterr()
-    command.main([*given, "--target", "0"])
+    command.main([*words, "--target", "0"])
     assert "| minutes to 0.0000 |" in capsys.readouterr().out
     assert states == {path: path.stat().st_mtime_ns for path in states}
     with pytest.raises(SystemExit, match="other settings"):
-        command.main([*given, "--seed", "1"])
+        command.main([*words, "--seed", "1"])
 
 
 @pytest.mark.parametrize("wrong", [["--options", "magic"], ["--steps", "2"], ["--points", "0"], ["--patch", "100"]])

@@ -92,7 +92,7 @@ def test_command(tmp_path, monkeypatch):
     (tmp_path / "images").mkdir()
     Image.fromarray(skimage.data.coffee()[:128, :192]).save(tmp_path / "images" / "coffee.png")
     images = str(tmp_path / "images")
-    given = ["upsampling", images, "--validation", images, "--steps", "3", "--points", "1", "--batch", "2", "--patch", "64"]
-    command.main([*given, "--out", str(tmp_path / "out")])
+    words = ["upsampling", images, "--validation", images, "--steps", "3", "--points", "1", "--batch", "2", "--patch", "64"]
+    command.main([*words, "--out", str(tmp_path / "out")])
     text = (tmp_path / "out" / "upsampling.md").read_text()
     assert [line.split("|")[1].strip() for line in text.splitlines()[2:]] == list(UPSAMPLINGS)

@@ -55,7 +55,7 @@ def test_threads_that_meet_make_a_part_once():
         begun.wait(10)
         waiting += [pool.submit(cache.get, "a", make) for _ in range(8)]
         others.set()
-        assert [found.result()[0] for found in waiting] == [5] * 9
+        assert [future.result()[0] for future in waiting] == [5] * 9
     assert made == [1]
 
 

@@ -76,13 +76,13 @@ def test_answers_without_torch(encoded, command):
     assert result.stdout
 
 
-@pytest.mark.parametrize(("given", "expected"), [({}, "3000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "x"}, "")])
-def test_waiting_threads_do_not_spin_for_long(given, expected):
+@pytest.mark.parametrize(("env", "expected"), [({}, "3000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "x"}, "")])
+def test_waiting_threads_do_not_spin_for_long(env, expected):
     """Else two processes on the same processors slow each other down many times; what the user set stays."""
     code = "import os; from codec.cli.messages import report_errors\n"
     code += "with report_errors('x'): print(os.environ.get('GOMP_SPINCOUNT', ''))"
     others = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=others | given)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=others | env)
     assert result.stdout.strip() == expected
 
 
@@ -125,10 +125,10 @@ def test_info_of_many_files(encoded, tmp_path, capsys):
     assert [line["file"] for line in lines] == [str(good), str(bad)] and lines[0]["width"] == lines[1]["width"]
     with pytest.raises(SystemExit) as stop:
         info.main([str(path) for path in (good, bad, cut)] + ["--check", "--json"])
-    told = capsys.readouterr()
-    lines = [json.loads(line) for line in told.out.splitlines()]
+    output = capsys.readouterr()
+    lines = [json.loads(line) for line in output.out.splitlines()]
     assert ["error" in line for line in lines] == [False, True, True] and lines[1]["damaged"]
-    assert len(told.err.splitlines()) == 2 and "in 2 of 3 files" in str(stop.value.code)
+    assert len(output.err.splitlines()) == 2 and "in 2 of 3 files" in str(stop.value.code)
     info.main([str(good), str(good)])
     assert capsys.readouterr().out.count(f"file            {good}") == 2
 

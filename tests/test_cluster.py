@@ -145,7 +145,9 @@ def test_a_file_that_is_nowhere(tmp_path, photographs, address):  # noqa: F811
 def test_weights_are_loaded_once(tmp_path, photographs, address, monkeypatch):  # noqa: F811
     made = []
     with_arguments = codec.Codec.__init__
-    monkeypatch.setattr(codec.Codec, "__init__", lambda self, **given: (made.append(given), with_arguments(self, **given))[1])
+    monkeypatch.setattr(
+        codec.Codec, "__init__", lambda self, **arguments: (made.append(arguments), with_arguments(self, **arguments))[1]
+    )
     for name in ("once", "again"):
         encode.main([str(photographs), "-r", "-q", "41", "-o", str(tmp_path / name), "--scheduler", address, *SMALL])
     assert len(made) == 1

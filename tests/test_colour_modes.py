@@ -74,21 +74,21 @@ def test_palettes(tmp_path):
     assert plain.mode == "RGB" and np.array_equal(plain, palette.convert("RGB"))
     for transparency in (3, bytes(range(0, 256, 16))):
         palette.info["transparency"] = transparency
-        found = coded(tmp_path, palette, "png", transparency=transparency)
-        assert found.mode == "RGBA" and np.array_equal(found, palette.convert("RGBA"))
+        decoded = coded(tmp_path, palette, "png", transparency=transparency)
+        assert decoded.mode == "RGBA" and np.array_equal(decoded, palette.convert("RGBA"))
 
 
 def test_lab(tmp_path):
     screen, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
-    found = coded(tmp_path, ImageCms.profileToProfile(CAT, screen, lab, outputMode="LAB"), "tif", icc_profile=SCREEN)
-    assert found.mode == "RGB" and np.abs(np.asarray(found, int) - np.asarray(CAT)).max() <= 5
-    assert not found.info.get("icc_profile")
+    decoded = coded(tmp_path, ImageCms.profileToProfile(CAT, screen, lab, outputMode="LAB"), "tif", icc_profile=SCREEN)
+    assert decoded.mode == "RGB" and np.abs(np.asarray(decoded, int) - np.asarray(CAT)).max() <= 5
+    assert not decoded.info.get("icc_profile")
 
 
 def test_one_bit(tmp_path):
     image = CAT.convert("1")
-    found = coded(tmp_path, image, "png")
-    assert found.mode == "L" and np.array_equal(np.asarray(found) == 255, np.asarray(image))
+    decoded = coded(tmp_path, image, "png")
+    assert decoded.mode == "L" and np.array_equal(np.asarray(decoded) == 255, np.asarray(image))
 
 
 def test_premultiplied_alpha(tiny):
@@ -97,16 +97,16 @@ def test_premultiplied_alpha(tiny):
         straight = CAT.convert(mode)
         straight.putalpha(alpha)
         premultiplied = straight.convert(mode.replace("A", "a"))
-        found = tiny.decode_image(tiny.encode(premultiplied, lossless=True))
-        assert found.mode == mode and np.array_equal(found, premultiplied.convert(mode))
+        decoded = tiny.decode_image(tiny.encode(premultiplied, lossless=True))
+        assert decoded.mode == mode and np.array_equal(decoded, premultiplied.convert(mode))
 
 
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("suffix", ["gif", "png", "webp", "avif", "tif"])
 def test_of_animations_the_first_frame_is_taken_with_a_warning(tmp_path, suffix, capsys):
     frames = [Image.new("RGB", (64, 48), colour) for colour in ("red", "green", "blue")]
-    found = coded(tmp_path, frames[0], suffix, save_all=True, append_images=frames[1:])
-    assert found.size == (64, 48) and np.abs(np.subtract(found.getpixel((9, 9)), (255, 0, 0))).max() <= 4
+    decoded = coded(tmp_path, frames[0], suffix, save_all=True, append_images=frames[1:])
+    assert decoded.size == (64, 48) and np.abs(np.subtract(decoded.getpixel((9, 9)), (255, 0, 0))).max() <= 4
     assert "in." + suffix + ": holds 3 frames; only the first is taken" in capsys.readouterr().err
 
 
@@ -139,8 +139,8 @@ def test_what_nobody_sees_costs_little(default, astronaut, scale):
     seen = np.s_[:, :90, :3]
     hidden, whole = (default.encode(pixels, 60) for pixels in (picture, shown))
     assert len(hidden) < 0.7 * len(whole)
-    found, expected = (psnr(default.decode(data)[seen] / scale, picture[seen] / scale) for data in (hidden, whole))
-    assert found > expected - 0.15
+    reached, expected = (psnr(default.decode(data)[seen] / scale, picture[seen] / scale) for data in (hidden, whole))
+    assert reached > expected - 0.15
     assert np.array_equal(default.decode(default.encode(picture, lossless=True)), picture)
 
 
@@ -157,6 +157,6 @@ def test_floats_of_pillow_are_refused_with_what_to_do():
 
 def test_gray_of_sixteen_bits_through_pillow_keeps_its_profile(tmp_path):
     image = Image.fromarray(np.asarray(CAT.convert("L")).astype(np.uint16) * 257)
-    found = coded(tmp_path, image, "png", icc_profile=SCREEN)
-    assert found.mode == "I;16" and np.array_equal(found, image) and found.info["icc_profile"] == SCREEN
+    decoded = coded(tmp_path, image, "png", icc_profile=SCREEN)
+    assert decoded.mode == "I;16" and np.array_equal(decoded, image) and decoded.info["icc_profile"] == SCREEN
     assert codec.info((tmp_path / "x.cae").read_bytes()).depth == 16

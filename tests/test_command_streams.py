@@ -150,8 +150,8 @@ def test_no_overwrite(capsys, photograph, encoded):
     assert encoded.read_bytes() == before
     with pytest.raises(SystemExit):
         encode.main([str(photograph), str(encoded), "--no-overwrite", "--json", *SMALL])
-    told = json.loads(capsys.readouterr().out)
-    assert "exists" in told["error"] and "skipped" not in told
+    facts = json.loads(capsys.readouterr().out)
+    assert "exists" in facts["error"] and "skipped" not in facts
     encode.main([str(photograph), str(encoded), "-q", "90", *SMALL])
     assert encoded.read_bytes() != before
 
@@ -179,11 +179,11 @@ def test_nothing_is_added():
 def test_what_is_told(tmp_path, capsys, photograph, encoded):
     out, decoded = tmp_path / "out.cae", tmp_path / "out.png"
     encode.main([str(photograph), str(out), "--json", "-v", "-q", "30", *SMALL])
-    told = capsys.readouterr()
-    facts = json.loads(told.out)
+    output = capsys.readouterr()
+    facts = json.loads(output.out)
     assert (facts["input"], facts["output"], facts["bytes"]) == (str(photograph), str(out), out.stat().st_size)
     assert (facts["width"], facts["height"], facts["mode"], facts["quality"]) == (80, 60, "RGB", 30)
-    assert "80 x 60 RGB, quality 30" in told.err and len(told.err.splitlines()) == 1
+    assert "80 x 60 RGB, quality 30" in output.err and len(output.err.splitlines()) == 1
     decode.main([str(encoded), str(decoded), "--json", *SMALL])
     assert json.loads(capsys.readouterr().out)["bytes"] == decoded.stat().st_size
     with pytest.raises(SystemExit):
@@ -196,8 +196,8 @@ def test_lossless_files_have_no_quality(tmp_path, capsys, photograph):
     out = tmp_path / "out.cae"
     for options, lossless in ((["--lossless"], True), (["-q", "100"], False)):
         encode.main([str(photograph), str(out), "--json", "-v", *options, *SMALL])
-        told = capsys.readouterr()
-        assert json.loads(told.out)["lossless"] is lossless and ("RGB, lossless," in told.err) is lossless
+        output = capsys.readouterr()
+        assert json.loads(output.out)["lossless"] is lossless and ("RGB, lossless," in output.err) is lossless
         assert codec.info(out.read_bytes()).lossless is lossless
         info.main([str(out)])
         assert ("quality         lossless" in capsys.readouterr().out) is lossless

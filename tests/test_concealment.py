@@ -36,11 +36,11 @@ def replaced(data: bytes, tile: int, content: bytes) -> bytes:
     return container.write(file.header, file.metadata, payloads)
 
 
-def filled(held: codec.Codec, data: bytes, **options) -> tuple[np.ndarray, list[str]]:
+def filled(decoder: codec.Codec, data: bytes, **options) -> tuple[np.ndarray, list[str]]:
     """Decodes a damaged file with concealment; returns its pixels and the warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        pixels = held.decode(data, on_error="fill", **options)
+        pixels = decoder.decode(data, on_error="fill", **options)
     assert all(warning.category is RuntimeWarning for warning in caught)
     return pixels, [str(warning.message) for warning in caught]
 
@@ -64,8 +64,8 @@ def test_bytes_behind_the_end(tiny, chelsea, tmp_path, capsys):
     for excess, words in ((b"\n", "1 byte follows"), (bytes(4), "4 bytes follow")):
         with pytest.raises(codec.CaeError, match=f"{words} the last tile; .*on_error='fill'"):
             tiny.decode(data + excess)
-        found, said = filled(tiny, data + excess)
-        assert np.array_equal(found, tiny.decode(data)) and said == [f"{words} the last tile, left out"]
+        decoded, said = filled(tiny, data + excess)
+        assert np.array_equal(decoded, tiny.decode(data)) and said == [f"{words} the last tile, left out"]
     path = tmp_path / "longer.cae"
     path.write_bytes(data + bytes(4))
     words = [str(path), str(tmp_path / "a.png"), "--weights", str(TINY)]
@@ -95,11 +95,11 @@ def test_a_file_that_is_cut_off(tiny, chelsea, tmp_path, capsys):
     for length, first in ((entry.offset, 7), (entry.offset - 1, 6)):
         with pytest.raises(codec.CaeError, match=f"the file is cut off: {length} of {len(data)} bytes; .* .on_error='fill'."):
             tiny.decode(data[:length])
-        found, said = filled(tiny, data[:length])
+        decoded, said = filled(tiny, data[:length])
         assert f"the alpha of tile {first} (" in said[0] and "the alpha of tile 5" not in said[0]
-        assert np.array_equal(found[:40], whole[:40]) and not np.array_equal(found, whole)
+        assert np.array_equal(decoded[:40], whole[:40]) and not np.array_equal(decoded, whole)
         with tiny.open(data[:length], on_error="fill") as picture, pytest.warns(RuntimeWarning, match="tile 7 "):
-            assert np.array_equal(picture.read(), found)
+            assert np.array_equal(picture.read(), decoded)
     (tmp_path / "cut.cae").write_bytes(data[: entry.offset])
     with pytest.raises(SystemExit, match=r"cut\.cae: the file is cut off: .* filled \(--keep-going\)"):
         main([str(tmp_path / "cut.cae"), str(tmp_path / "a.png"), "--weights", str(TINY)])

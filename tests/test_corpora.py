@@ -39,8 +39,8 @@ def test_some_changes():
         ("container", check_container, 400, Mutator),
         ("decoder", check_decoder, 60, payloads.mutator),
     ):
-        found = set()
+        verdicts = set()
         for seed in range(tries):
             rng = random.Random(seed)
-            found.add(check(mutator(rng).mutate(rng.choice(FILES[name]), 8192)))
-        assert {True, False} <= found
+            verdicts.add(check(mutator(rng).mutate(rng.choice(FILES[name]), 8192)))
+        assert {True, False} <= verdicts

@@ -23,13 +23,13 @@ from codec.training.train import train
 from .conftest import TINY, psnr
 
 
-def told(folder, run, steps=3, **more) -> Options:
+def run_options(folder, run, steps=3, **more) -> Options:
     usual = {"patch": 64, "batch": 2, "start_from": TINY, "log_every": 1, "quiet": True, "freeze": "decoder", "denoise": True}
     return Options(folder, run, steps=steps, **(usual | more))
 
 
 def learn(folder, run, steps=3, **more):
-    return train(told(folder, run, steps, **more), Weights.read(TINY).config)
+    return train(run_options(folder, run, steps, **more), Weights.read(TINY).config)
 
 
 @pytest.fixture(scope="module")
@@ -124,9 +124,9 @@ def test_what_compares_with_the_noise_is_refused(encoder, chelsea, options, mess
 
 def test_the_command_takes_the_installed_encoder(encoder, folder, tmp_path, monkeypatch, capsys):
     source, out = folder / "astronaut.png", tmp_path / "out.cae"
-    given = [str(source), str(out), "--device", "cpu", "--quiet"]
+    words = [str(source), str(out), "--device", "cpu", "--quiet"]
     with pytest.raises(SystemExit) as ended:
-        encode.main([*given, "--weights", str(TINY), "--denoise"])
+        encode.main([*words, "--weights", str(TINY), "--denoise"])
     advice = r"there is no encoder 'denoise' .*cae-train --freeze decoder --denoise.* and name its file with "
     assert re.fullmatch(f"cae-encode: {advice}--encoder", str(ended.value))
     with pytest.raises(codec.CaeError, match=f"^{advice}encoder=…$"):
@@ -135,8 +135,8 @@ def test_the_command_takes_the_installed_encoder(encoder, folder, tmp_path, monk
     (tmp_path / "base.safetensors").write_bytes(TINY.read_bytes())
     (tmp_path / "denoise.safetensors").write_bytes(encoder.read_bytes())
     monkeypatch.setattr(registry, "WEIGHTS_FOLDER", tmp_path)
-    encode.main([*given, "--denoise"])
+    encode.main([*words, "--denoise"])
     assert out.read_bytes() == codec.Codec(encoder=encoder, device="cpu").encode(np.asarray(Image.open(source)))
     with pytest.raises(SystemExit):
-        encode.main([*given, "--denoise", "--encoder", str(encoder)])
+        encode.main([*words, "--denoise", "--encoder", str(encoder)])
     assert "not allowed with" in capsys.readouterr().err

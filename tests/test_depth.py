@@ -225,8 +225,8 @@ def test_others_are_taken_loaded_or_not(tmp_path, name):
     for source in (path, io.BytesIO(SHALLOW[name])):
         with Image.open(source) as image:
             for _ in range(2):
-                found = from_pillow(image).colour
-                assert np.array_equal(np.broadcast_to(found, (SIDE, SIDE, 3)), expected)
+                colour = from_pillow(image).colour
+                assert np.array_equal(np.broadcast_to(colour, (SIDE, SIDE, 3)), expected)
                 image.load()
 
 

@@ -40,14 +40,14 @@ def defaults_of_the_program(request):
 
 
 def test_defaults_of_the_program_do_not_matter(tiny, chelsea, defaults_of_the_program):
-    held = codec.Codec(weights=TINY, device="cpu", threads=2)
-    data = held.encode(chelsea, 60, tile=128)
+    two_threads = codec.Codec(weights=TINY, device="cpu", threads=2)
+    data = two_threads.encode(chelsea, 60, tile=128)
     assert data == tiny.encode(chelsea, 60, tile=128)
-    assert np.array_equal(held.decode(data), tiny.decode(data))
+    assert np.array_equal(two_threads.decode(data), tiny.decode(data))
 
 
-def _code_in_child(held, pixels, queue):
-    queue.put(held.encode(pixels, 50))
+def _code_in_child(inherited, pixels, queue):
+    queue.put(inherited.encode(pixels, 50))
     queue.put(codec.encode(pixels, 50, device="cpu", threads=2))
 
 
@@ -166,9 +166,9 @@ def test_gpu_that_fails_at_loading_means_the_cpu(pretend_gpu, tiny, error, chels
 
     pretend_gpu(fail)
     with pytest.warns(RuntimeWarning, match="going on on the CPU") as warned:
-        held = codec.Codec(weights=TINY)
+        fallen_back = codec.Codec(weights=TINY)
     assert warned[0].filename == __file__
-    assert held.encode(chelsea, 20) == tiny.encode(chelsea, 20)
+    assert fallen_back.encode(chelsea, 20) == tiny.encode(chelsea, 20)
 
 
 def test_other_errors_of_cuda_are_told(monkeypatch):
@@ -206,7 +206,7 @@ def test_training_moves_between_devices(tmp_path, chelsea):
     Image.fromarray(chelsea).save(tmp_path / "chelsea.png")
     weights = tmp_path / "weights.safetensors"
     for steps, device in ((12, "cuda"), (24, "cpu"), (36, "cuda")):
-        told = Options(tmp_path, tmp_path / "run", steps=steps, batch=2, patch=64, device=device, export=weights, quiet=True)
-        assert train(told, CONFIG).step == steps
-    held = codec.Codec(weights=weights, device="cuda")
-    assert held.decode(held.encode(chelsea, 50)).shape == chelsea.shape
+        options = Options(tmp_path, tmp_path / "run", steps=steps, batch=2, patch=64, device=device, export=weights, quiet=True)
+        assert train(options, CONFIG).step == steps
+    exported = codec.Codec(weights=weights, device="cuda")
+    assert exported.decode(exported.encode(chelsea, 50)).shape == chelsea.shape

@@ -46,7 +46,7 @@ def enlarging(weights) -> codec.Codec:
 
 
 @pytest.fixture(params=["decoder", "filter"])
-def held(request, enlarging, tiny) -> codec.Codec:
+def enlarger(request, enlarging, tiny) -> codec.Codec:
     return enlarging if request.param == "decoder" else tiny
 
 
@@ -62,10 +62,10 @@ def drawing(height: int, width: int) -> np.ndarray:
     return np.where((rows + columns) % 3 == 0, 30, 230).astype(np.uint8)[..., None].repeat(3, 2)
 
 
-def check_parts(held: codec.Codec, data: bytes, regions, **options) -> np.ndarray:
+def check_parts(enlarger: codec.Codec, data: bytes, regions, **options) -> np.ndarray:
     """Regions and bands are those of the whole picture, which is what comes back."""
-    whole = held.decode(data, scale=2, **options)
-    with held.open(data, **options) as picture:
+    whole = enlarger.decode(data, scale=2, **options)
+    with enlarger.open(data, **options) as picture:
         assert np.array_equal(np.concatenate(list(picture.bands(scale=2))), whole)
         for x, y, width, height in regions:
             expected = whole[2 * y : 2 * (y + height), 2 * x : 2 * (x + width)]
@@ -75,14 +75,14 @@ def check_parts(held: codec.Codec, data: bytes, regions, **options) -> np.ndarra
 
 
 @pytest.mark.parametrize(("channels", "deep"), [(1, False), (3, True), (4, False), (2, True)])
-def test_parts_are_those_of_the_whole(held, chelsea, channels, deep):
+def test_parts_are_those_of_the_whole(enlarger, chelsea, channels, deep):
     pixels = np.dstack([chelsea, chelsea[..., 1]])[..., 4 - channels :].squeeze()
     pixels = pixels * np.uint16(257) if deep else pixels
-    data = held.encode(pixels, 60, tile=128)
-    whole = check_parts(held, data, [(0, 0, 1, 1), (450, 299, 1, 1), (100, 60, 200, 130), (127, 0, 2, 300)])
+    data = enlarger.encode(pixels, 60, tile=128)
+    whole = check_parts(enlarger, data, [(0, 0, 1, 1), (450, 299, 1, 1), (100, 60, 200, 130), (127, 0, 2, 300)])
     assert whole.shape == (600, 902, *pixels.shape[2:]) and whole.dtype == pixels.dtype
     unit = 257 if deep else 1
-    assert psnr(squares(held.decode(data), 2) / unit, whole / unit) > 27
+    assert psnr(squares(enlarger.decode(data), 2) / unit, whole / unit) > 27
 
 
 def test_a_filter_stands_for_a_missing_decoder(tiny, enlarging, chelsea):
@@ -101,31 +101,31 @@ def test_windows_leave_no_seam(tiny_model, enlarging, tiny, chelsea, channels):
     pixels = np.dstack([chelsea, chelsea[..., 1]])[:, :200, :channels]
     data = tiny.encode(pixels, 60, tile=128)
     file = container.read(data)
-    for held, apart in ((tiny, 0), (enlarging, 1)):
-        job = DecodeJob(held._model, Settings(1, window=64), file.header, DecodeOptions(scale=2))
-        found = np.concatenate(list(decoder.decode_bands(data, file, job)))
-        assert np.abs(found.astype(int) - held.decode(data, scale=2)).max() <= apart
+    for enlarger, apart in ((tiny, 0), (enlarging, 1)):
+        job = DecodeJob(enlarger._model, Settings(1, window=64), file.header, DecodeOptions(scale=2))
+        banded = np.concatenate(list(decoder.decode_bands(data, file, job)))
+        assert np.abs(banded.astype(int) - enlarger.decode(data, scale=2)).max() <= apart
 
 
-def test_screen_content_becomes_squares(held, astronaut):
+def test_screen_content_becomes_squares(enlarger, astronaut):
     """Beside a photograph, whose alpha is filtered while the drawing's is not."""
     pixels = np.tile(astronaut, (1, 2, 1))[:256]
     pixels[:, :512] = drawing(256, 512)
     pixels = np.dstack([pixels, drawing(256, 1024)[..., 0]])
-    data = held.encode(pixels, 60, tile=256)
+    data = enlarger.encode(pixels, 60, tile=256)
     assert [container.read(data).kind(number) for number in range(4)] == [Kind.LOSSLESS] * 2 + [Kind.TRANSFORM] * 2
-    whole = check_parts(held, data, [(0, 0, 30, 40), (500, 20, 30, 40), (511, 255, 1, 1)])
+    whole = check_parts(enlarger, data, [(0, 0, 30, 40), (500, 20, 30, 40), (511, 255, 1, 1)])
     assert np.array_equal(whole[:, :1024], squares(pixels[:, :512], 2))
     assert np.array_equal(whole[:, 1030:, 3], lanczos(pixels[..., 3].astype(np.float32)).round().clip(0, 255)[:, 1030:])
 
 
-def test_files_without_loss_are_filtered_unless_drawn(held, chelsea):
-    data = held.encode(chelsea, lossless=True, tile=128)
-    assert np.array_equal(check_parts(held, data, [(120, 120, 20, 20)]), lanczos(chelsea))
-    with held.open(data) as picture:
+def test_files_without_loss_are_filtered_unless_screen_content(enlarger, chelsea):
+    data = enlarger.encode(chelsea, lossless=True, tile=128)
+    assert np.array_equal(check_parts(enlarger, data, [(120, 120, 20, 20)]), lanczos(chelsea))
+    with enlarger.open(data) as picture:
         assert picture.scales == (1,)
-    data = held.encode(drawing(100, 120), lossless=True)
-    assert np.array_equal(check_parts(held, data, [(3, 7, 20, 20)]), squares(drawing(100, 120), 2))
+    data = enlarger.encode(drawing(100, 120), lossless=True)
+    assert np.array_equal(check_parts(enlarger, data, [(3, 7, 20, 20)]), squares(drawing(100, 120), 2))
 
 
 def test_transparent_colours_do_not_show(tiny, chelsea):
@@ -147,15 +147,15 @@ def test_deep_pictures_keep_their_bits(tiny, chelsea):
     assert np.abs(whole / 257 - eight).max() < 2 and len(np.unique(whole)) > 10_000
 
 
-def test_damage_is_filled(held, astronaut):
-    data = damaged(held.encode(astronaut, 60, tile=128), (5, Plane.COLOUR))
+def test_damage_is_filled(enlarger, astronaut):
+    data = damaged(enlarger.encode(astronaut, 60, tile=128), (5, Plane.COLOUR))
     with pytest.raises(codec.CaeError, match="tile 5"):
-        held.decode(data, scale=2)
-    with held.open(data) as picture, pytest.raises(codec.CaeError, match="tile 5"):
+        enlarger.decode(data, scale=2)
+    with enlarger.open(data) as picture, pytest.raises(codec.CaeError, match="tile 5"):
         picture.bands((120, 120, 5, 5), 2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        whole = check_parts(held, data, [(100, 100, 60, 60), (0, 384, 100, 100)], on_error="fill")
+        whole = check_parts(enlarger, data, [(100, 100, 60, 60), (0, 384, 100, 100)], on_error="fill")
     assert psnr(squares(astronaut, 2)[600:], whole[600:]) > 25
 
 
@@ -163,29 +163,29 @@ def test_the_limit_is_of_what_comes_out(weights, tiny):
     data = smallest_file(300, 300, tiny._model.id)
     for path in (weights, TINY):
         assert codec.Codec(weights=path, device="cpu", pixels_max=600 * 600).decode(data, scale=2).shape == (600, 600, 3)
-        held = codec.Codec(weights=path, device="cpu", pixels_max=600 * 600 - 1)
-        assert held.decode(data, region=(0, 0, 299, 300), scale=2).shape == (600, 598, 3)
+        limited = codec.Codec(weights=path, device="cpu", pixels_max=600 * 600 - 1)
+        assert limited.decode(data, region=(0, 0, 299, 300), scale=2).shape == (600, 598, 3)
         with pytest.raises(codec.CaeError, match="600 x 600 pixels are more than the limit"):
-            held.decode(data, scale=2)
-        with held.open(data) as picture, pytest.raises(codec.CaeError, match="600 x 600 pixels are more than the limit"):
+            limited.decode(data, scale=2)
+        with limited.open(data) as picture, pytest.raises(codec.CaeError, match="600 x 600 pixels are more than the limit"):
             picture.bands(scale=2)
 
 
 @pytest.mark.parametrize("by", ["decoder", "filter"])
 def test_the_command(weights, tiny, enlarging, chelsea, tmp_path, capsys, by):
     (source := tmp_path / "a.cae").write_bytes(tiny.encode(chelsea[:90, :70], 60))
-    given = ["--scale", "2", "--weights", str(weights if by == "decoder" else TINY), "--json"]
+    options = ["--scale", "2", "--weights", str(weights if by == "decoder" else TINY), "--json"]
     expected = (enlarging if by == "decoder" else tiny).decode(source.read_bytes(), scale=2)
     for name in ("a.png", "a.npy"):
-        decode.main([str(source), str(tmp_path / name), *given])
-        told = json.loads(capsys.readouterr().out)
-        assert (told["width"], told["height"], told["resized_by"]) == (140, 180, by)
+        decode.main([str(source), str(tmp_path / name), *options])
+        facts = json.loads(capsys.readouterr().out)
+        assert (facts["width"], facts["height"], facts["resized_by"]) == (140, 180, by)
     assert np.array_equal(np.asarray(Image.open(tmp_path / "a.png")), expected)
     assert np.array_equal(np.load(tmp_path / "a.npy"), expected)
-    decode.main([str(source), str(tmp_path / "b.png"), *given, "--region", "10,20,30,40"])
+    decode.main([str(source), str(tmp_path / "b.png"), *options, "--region", "10,20,30,40"])
     assert np.array_equal(np.asarray(Image.open(tmp_path / "b.png")), expected[40:120, 20:80])
     with pytest.raises(SystemExit, match="140 x 180 pixels are more than the limit of 25199"):
-        decode.main([str(source), str(tmp_path / "c.png"), *given, "--max-pixels", "25199"])
+        decode.main([str(source), str(tmp_path / "c.png"), *options, "--max-pixels", "25199"])
     assert not (tmp_path / "c.png").exists()
 
 
@@ -204,11 +204,11 @@ def test_bands_of_any_heights(cuts, corners, has_alpha):
     mask = squares(rng.random((6, 6, 1)) < 0.3, 15)
     bounds = Rect(0, 0, 90, 90)
     whole = enlarge((pixels, mask), bounds, 2, 255, has_alpha=has_alpha)
-    wanted = Rect(min(corners[:2]), min(corners[2:]), max(corners[:2]) + 1, max(corners[2:]) + 1)
-    place = wanted.grow(MARGIN, bounds)
+    target = Rect(min(corners[:2]), min(corners[2:]), max(corners[:2]) + 1, max(corners[2:]) + 1)
+    place = target.grow(MARGIN, bounds)
     rows = sorted({cut for cut in cuts if place.top < cut < place.bottom} | {place.top, place.bottom})
     arriving = (
         (pixels[a:b, place.left : place.right], mask[a:b, place.left : place.right]) for a, b in itertools.pairwise(rows)
     )
-    found = np.concatenate(list(enlarge_bands(arriving, place, wanted, 2, 255, has_alpha=has_alpha)))
-    assert np.array_equal(found, whole[wanted.scaled(2).slices])
+    enlarged = np.concatenate(list(enlarge_bands(arriving, place, target, 2, 255, has_alpha=has_alpha)))
+    assert np.array_equal(enlarged, whole[target.scaled(2).slices])

@@ -23,8 +23,8 @@ from .conftest import TINY
 
 
 def learn(folder, run, **more):
-    told = {"steps": 1, "patch": 128, "batch": 1, "start_from": TINY, "quiet": True, "enlarge": 2} | more
-    return train(Options(folder, run, **told), Weights.read(TINY).config)
+    choices = {"steps": 1, "patch": 128, "batch": 1, "start_from": TINY, "quiet": True, "enlarge": 2} | more
+    return train(Options(folder, run, **choices), Weights.read(TINY).config)
 
 
 def test_they_are_added_to_the_weights(folder, tmp_path):

@@ -89,8 +89,8 @@ def test_equals_the_specified_coder(frequencies, values):
     table = FrequencyTable(np.array(frequencies))
     coder = ReferenceCoder(encode([(table, np.array(values, np.int32))]))
     starts, radius = starts_of(frequencies), table.radius
-    found = [coder.pop(starts) - radius for _ in values]
-    escaped = [i for i, value in enumerate(found) if value > radius]
+    decoded = [coder.pop(starts) - radius for _ in values]
+    escaped = [i for i, value in enumerate(decoded) if value > radius]
     bits = [coder.pop(range(0, 2**24 + 1, 2**19)) for _ in escaped]
     signs = [coder.pop([0, 2**23, 2**24]) for _ in escaped]
     excess = [2**b for b in bits]
@@ -99,8 +99,8 @@ def test_equals_the_specified_coder(frequencies, values):
             if width(b) > 0:
                 excess[i] += coder.pop(range(0, 2**24 + 1, 2 ** (24 - width(b)))) << low
     for i, e, sign in zip(escaped, excess, signs, strict=True):
-        found[i] = -(radius + e) if sign else radius + e
-    assert found == values
+        decoded[i] = -(radius + e) if sign else radius + e
+    assert decoded == values
     assert coder.state == 0 and not coder.words
 
 

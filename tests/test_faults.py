@@ -104,9 +104,9 @@ def test_a_full_disk(work):
         resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))
         work.run()
 
-    code, told = forked(limited)
+    code, output = forked(limited)
     assert code == 1
-    assert all(f"{path}: File too large" in told for path in work.targets)
+    assert all(f"{path}: File too large" in output for path in work.targets)
     assert work.untouched() and work.left() == set()
 
 
@@ -126,10 +126,10 @@ def as_nobody(run: Callable[[], None]) -> Callable[[], None]:
 def test_an_unwritable_folder(work):
     """It is said before any work."""
     work.out.chmod(0o555)
-    code, told = forked(as_nobody(work.run))
+    code, output = forked(as_nobody(work.run))
     work.out.chmod(0o755)
     assert code == 1
-    assert told.count(f"the folder {work.out} is not writable") == len(work.targets)
+    assert output.count(f"the folder {work.out} is not writable") == len(work.targets)
     assert work.untouched() and work.left() == set()
 
 
@@ -166,5 +166,5 @@ def test_damage_in_many_files_is_told_of_each(tmp_path, capsys, tiny):
     for name in "abc":
         (tmp_path / f"{name}.cae").write_bytes(data)
     decode.main([str(tmp_path), "-o", str(tmp_path / "out"), "--keep-going", *Work.options])
-    told = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
-    assert sorted(line.split(": ")[2] for line in told) == [str(tmp_path / f"{name}.cae") for name in "abc"]
+    warnings_seen = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert sorted(line.split(": ")[2] for line in warnings_seen) == [str(tmp_path / f"{name}.cae") for name in "abc"]

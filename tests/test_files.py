@@ -76,10 +76,10 @@ def test_metadata_that_a_format_refuses_are_left_out(cat, tmp_path):
     for count in range(1, 4):
         for refused in itertools.combinations(good, count):
             picture = dataclasses.replace(from_pillow(cat), metadata=good | {name: bad[name] for name in refused})
-            with warnings.catch_warnings(record=True) as told:
+            with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 write_image(tmp_path / "cat.jpg", picture)
-            assert [str(warning.message) for warning in told] == [
+            assert [str(warning.message) for warning in caught] == [
                 f"{tmp_path / 'cat.jpg'}: this format does not take the {names[name]}, which is left out" for name in refused
             ]
             again = read_image(tmp_path / "cat.jpg")
@@ -91,10 +91,10 @@ def test_metadata_that_a_format_refuses_are_left_out(cat, tmp_path):
 def test_damaged_exif_does_not_take_the_rest_along(cat, tmp_path, suffix):
     picture = dataclasses.replace(from_pillow(cat), metadata={"exif": b"no EXIF", "xmp ": b"<x:xmpmeta/>"})
     path = tmp_path / f"cat.{suffix}"
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         write_image(path, picture)
-    assert all("EXIF block, which is left out" in str(warning.message) for warning in told)
+    assert all("EXIF block, which is left out" in str(warning.message) for warning in caught)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the block that a file got as it stands
         assert read_image(path).metadata["xmp "].strip(b"\0") == b"<x:xmpmeta/>"
@@ -129,11 +129,11 @@ def test_pixels_survive_a_lossless_file_or_are_refused(cat, tmp_path, suffix, mo
     except CaeError:
         assert picture.alpha is not None and suffix in ("bmp", "pcx", "ppm", "sgi") and not path.exists()
         return
-    found = read_image(path)
-    assert (found.alpha is None) == (picture.alpha is None)
-    assert np.array_equal(np.broadcast_to(picture.colour, found.colour.shape), found.colour)
+    read_back = read_image(path)
+    assert (read_back.alpha is None) == (picture.alpha is None)
+    assert np.array_equal(np.broadcast_to(picture.colour, read_back.colour.shape), read_back.colour)
     if picture.alpha is not None:
-        assert np.array_equal(found.alpha, picture.alpha)
+        assert np.array_equal(read_back.alpha, picture.alpha)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")

@@ -51,8 +51,8 @@ def decoded(model: Autoencoder) -> list[torch.Tensor]:
 def test_more_blocks_change_nothing_at_first(plain, patches, changes):
     grown = grow(plain, dataclasses.replace(plain.config, **changes), patches)
     assert len(list(grown.parameters())) > len(list(plain.parameters()))
-    for found, expected in zip(decoded(grown), decoded(plain), strict=True):
-        assert torch.allclose(found, expected, rtol=1e-3, atol=1e-4)
+    for actual, expected in zip(decoded(grown), decoded(plain), strict=True):
+        assert torch.allclose(actual, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_the_units_that_move_least_go(plain, patches):

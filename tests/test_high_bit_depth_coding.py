@@ -144,9 +144,10 @@ def test_the_commands_hint_names_its_option(tmp_path, capsys, colour, hinted, ta
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         encode.main([str(tmp_path / "a.npy"), str(tmp_path / "a.cae"), "--weights", str(TINY), "--device", "cpu", *target])
-    told = capsys.readouterr().err
-    assert told.count("a.npy: no sample of its colours is above 4095 of 65535; if they have 12 bits, pass --depth 12") == hinted
-    assert "depth=" not in told
+    messages = capsys.readouterr().err
+    hint = "a.npy: no sample of its colours is above 4095 of 65535; if they have 12 bits, pass --depth 12"
+    assert messages.count(hint) == hinted
+    assert "depth=" not in messages
 
 
 @pytest.mark.parametrize(
@@ -193,12 +194,12 @@ def test_damage_is_filled(tiny, deep):
             with pytest.raises(CaeError, match="damaged"):
                 tiny.decode(broken)
             with pytest.warns(RuntimeWarning, match="tile 5"):
-                found = tiny.decode(broken, on_error="fill")
-            assert found.dtype == np.uint16
+                decoded = tiny.decode(broken, on_error="fill")
+            assert decoded.dtype == np.uint16
             if plane is Plane.ALPHA:
-                assert (found[64:128, 64:128, 3] == 65535).all()
+                assert (decoded[64:128, 64:128, 3] == 65535).all()
             else:
-                assert abs(found[64:128, 64:128, :3].mean() - whole[64:128, 64:128, :3].mean()) < 8000
+                assert abs(decoded[64:128, 64:128, :3].mean() - whole[64:128, 64:128, :3].mean()) < 8000
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (7, 3), (64, 65)])
@@ -206,8 +207,8 @@ def test_lossless_samples(shape):
     plane = RNG.integers(0, 65536, shape).astype(np.uint16)
     pixels = RNG.integers(0, 65536, (*shape, 3)).astype(np.uint16)
     assert np.array_equal(decode_gray(encode_gray(plane), *shape[::-1], 16), plane)
-    found = decode_colour(encode_colour(pixels), *shape[::-1], 16)
-    assert np.array_equal(found[..., :3], pixels) and (found[..., 3] == 65535).all()
+    decoded = decode_colour(encode_colour(pixels), *shape[::-1], 16)
+    assert np.array_equal(decoded[..., :3], pixels) and (decoded[..., 3] == 65535).all()
 
 
 @pytest.mark.parametrize("depth", range(9, 17))
@@ -218,8 +219,8 @@ def test_lossless_samples_of_each_depth(chelsea, depth):
     noise = RNG.integers(0, 2**depth, eight.shape).astype(np.uint16)
     fine = (eight.astype(np.uint16) << depth - 8) + RNG.integers(0, 2 ** (depth - 8), eight.shape).astype(np.uint16)
     for pixels in (made, noise, fine, np.full_like(made, 2**depth - 1)):
-        found = decode_colour(encode_colour(pixels, depth=depth), 120, 90, depth)
-        assert np.array_equal(found[..., :3], pixels) and (found[..., 3] == 2**depth - 1).all()
+        decoded = decode_colour(encode_colour(pixels, depth=depth), 120, 90, depth)
+        assert np.array_equal(decoded[..., :3], pixels) and (decoded[..., 3] == 2**depth - 1).all()
         assert np.array_equal(decode_gray(encode_gray(pixels[..., 0], depth), 120, 90, depth), pixels[..., 0])
     cost = len(encode_colour(eight))
     assert len(encode_colour(made, depth=depth)) < 1.05 * cost
@@ -232,9 +233,9 @@ def test_samples_left_out_are_transparent_in_the_first_file(depth, colours):
     pixels = RNG.integers(0, 2**depth, (30, 50, colours)).astype(np.uint16)
     shown = np.indices((30, 50))[1] < 20
     code = encode_colour(pixels, shown, depth)
-    found = decode_colour(code, 50, 30, depth)
-    assert found.dtype == np.uint16 and np.array_equal(found[..., 3], shown * np.uint16(2**depth - 1))
-    assert (found[shown][:, :3] == pixels[shown]).all()
+    decoded = decode_colour(code, 50, 30, depth)
+    assert decoded.dtype == np.uint16 and np.array_equal(decoded[..., 3], shown * np.uint16(2**depth - 1))
+    assert (decoded[shown][:, :3] == pixels[shown]).all()
     # they cost nothing in the second either
     assert len(code) < 0.55 * len(encode_colour(pixels, depth=depth))
     assert (decode_colour(code, 50, 30, depth, opaque=True)[..., 3] == 2**depth - 1).all()
@@ -247,10 +248,10 @@ def test_a_mixed_tile_shows_what_its_first_file_does_not_leave_out(tiny, deep):
     pixels, shown = deep[64:128, :64, :3] >> 4, RNG.random((64, 64)) < 0.5
     halves = [encode_colour(half.astype(np.uint8), shown) for half in (pixels >> 4, np.zeros_like(pixels))]
     lossless = len(halves[0]).to_bytes(4, "little") + b"".join(halves)
-    wanted = decode_colour(lossless, 64, 64, 12)
+    exact = decode_colour(lossless, 64, 64, 12)
     data = container.write(parsed.header, {}, [join_mixed(lossless, container.read_payload(under, parsed, 0).data)])
     whole = tiny.decode(data)
-    assert np.array_equal(whole, np.where(shown[..., None], wanted[..., :3], tiny.decode(under)))
+    assert np.array_equal(whole, np.where(shown[..., None], exact[..., :3], tiny.decode(under)))
     assert np.array_equal(tiny.decode(data, region=(5, 9, 20, 30)), whole[9:39, 5:25])
 
 
@@ -310,9 +311,9 @@ def test_chunks_of_arrays(deep):
         array = zarr.create_array(
             {}, data=pixels, chunks=(64, 64), serializer=CaeCodec(quality=80, lossless=lossless), compressors=None
         )
-        found = array[:]
-        assert found.dtype == np.uint16
-        assert np.array_equal(found, pixels) if lossless else psnr(pixels, found) > 30
+        decoded = array[:]
+        assert decoded.dtype == np.uint16
+        assert np.array_equal(decoded, pixels) if lossless else psnr(pixels, decoded) > 30
     coder = Cae(lossless=True)
     assert np.array_equal(coder.decode(coder.encode(pixels), np.empty_like(pixels)), pixels)
     with pytest.raises(CaeError, match="16 bits a sample is no chunk of uint8"):
@@ -322,10 +323,10 @@ def test_chunks_of_arrays(deep):
 @pytest.mark.parametrize(("dtype", "largest"), [(torch.float32, 1), (torch.float16, 1), (torch.uint8, 255)])
 def test_the_dataset(deep, tmp_path, dtype, largest):
     (tmp_path / "a.cae").write_bytes(codec.encode(deep[..., :3], lossless=True, **ON_CPU))
-    found = CaeFolder(tmp_path, dtype=dtype, weights=TINY)[0]
-    assert found.dtype == dtype
+    tensor = CaeFolder(tmp_path, dtype=dtype, weights=TINY)[0]
+    assert tensor.dtype == dtype
     expected = np.moveaxis(deep[..., :3], -1, 0) / 65535 * largest
-    assert np.abs(found.numpy().astype(float) - expected).max() <= (0.5 if largest > 1 else 5e-4)
+    assert np.abs(tensor.numpy().astype(float) - expected).max() <= (0.5 if largest > 1 else 5e-4)
 
 
 def test_limits_count_bytes(deep):

@@ -204,10 +204,10 @@ def test_a_depth_that_the_file_names(tmp_path, name):
     path.write_bytes(NAMED[name])
     pixels = TWELVE if name.startswith("rgb") else TWELVE[..., :1]
     assert np.array_equal(read(path), scaled(pixels, 4095, 16))
-    for wanted, expected in ((12, pixels), (16, scaled(pixels, 4095, 16))):
+    for depth, expected in ((12, pixels), (16, scaled(pixels, 4095, 16))):
         with streams.open_picture(path) as source:
-            source = source.in_own_depth(wanted)
-            assert source.depth == wanted and np.array_equal(np.concatenate(list(source.bands)), expected)
+            source = source.in_own_depth(depth)
+            assert source.depth == depth and np.array_equal(np.concatenate(list(source.bands)), expected)
     with (
         streams.open_picture(path) as source,
         pytest.raises(CaeError, match="depth 10: the file says that its samples have 12"),

@@ -116,10 +116,10 @@ def test_damage_of_each_kind_is_filled(tiny, coded):
         broken = damaged(coded, (number, Plane.COLOUR))
         with pytest.raises(codec.CaeError, match=f"tile {number} is damaged"):
             tiny.decode(broken)
-        found, said = filled_in(tiny, broken)
+        filled, said = filled_in(tiny, broken)
         far = np.ones(whole.shape[:2], bool)
         far[header.place(number).grow(64, header.bounds).slices] = False
-        assert len(said) == 1 and found.dtype == np.uint16 and np.array_equal(found[far], whole[far])
+        assert len(said) == 1 and filled.dtype == np.uint16 and np.array_equal(filled[far], whole[far])
 
 
 @pytest.mark.parametrize("effort", [1, 3])

@@ -170,10 +170,10 @@ def test_smooth():
     """A Gaussian of its deviation, which keeps the sum and constants."""
     point = np.zeros((41, 41), np.float32)
     point[20, 20] = 1
-    found = smooth(point, 2.0)
+    smoothed = smooth(point, 2.0)
     offsets = np.arange(-20, 21)
-    assert found.sum() == pytest.approx(1, abs=1e-5)
-    assert (found.sum(0) * offsets**2).sum() == pytest.approx(4, rel=0.05)
+    assert smoothed.sum() == pytest.approx(1, abs=1e-5)
+    assert (smoothed.sum(0) * offsets**2).sum() == pytest.approx(4, rel=0.05)
     assert np.allclose(smooth(np.full((1, 3), 7, np.float32), 5.0), 7)
 
 
@@ -195,11 +195,11 @@ def test_command(files, capsys):
     assert heat.shape == (SIDE, SIDE, 3)
     colourful = np.ptp(heat.astype(int), axis=2)
     assert colourful[36:52, 52:68].mean() > 5 * colourful[:, :24].mean()
-    given = [str(TINY), pictures[1], str(files / "heat.png"), "--good", str(files / "good")]
+    words = [str(TINY), pictures[1], str(files / "heat.png"), "--good", str(files / "good")]
     with pytest.raises(SystemExit) as ended:
-        inspect.main([*given, "--check", "--map", "error"])
+        inspect.main([*words, "--check", "--map", "error"])
     assert ended.value.code == 1 and "hole.png: score " in capsys.readouterr().out
-    inspect.main([*given, "--threshold", "1000", "--check", "--force"])
+    inspect.main([*words, "--threshold", "1000", "--check", "--force"])
     assert "not above the threshold" in capsys.readouterr().out
 
 
@@ -258,7 +258,7 @@ def test_command_without_good_samples(files, capsys):
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("words", "message"),
     [
         (["hole.png", "heat.xyz"], "pictures cannot be written as .xyz"),
         (["hole.png", "hole.png"], "own source"),
@@ -274,11 +274,11 @@ def test_command_without_good_samples(files, capsys):
         (["--save", "good.safetensors"], "--good FOLDER"),
     ],
 )
-def test_command_refuses(files, monkeypatch, capsys, given, message):
+def test_command_refuses(files, monkeypatch, capsys, words, message):
     monkeypatch.chdir(files)
     before = sorted(path.name for path in files.iterdir())
     with pytest.raises(SystemExit) as ended:
-        inspect.main([str(TINY), *given])
+        inspect.main([str(TINY), *words])
     said = str(ended.value.code) if isinstance(ended.value.code, str) else capsys.readouterr().err
     assert message in said and said.startswith("cae-inspect: ") and "\n" not in said.strip()
     assert sorted(path.name for path in files.iterdir()) == before

@@ -44,14 +44,14 @@ needs_linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason=
 
 def start(command: str, *arguments: object, limit: int = 0) -> subprocess.Popen:
     """A command in a process of its own, which ends by printing its peak memory in MB; `limit` bounds its files."""
-    given = [sys.executable, "-c", CHILD, str(limit), command, *map(str, arguments), *TINY_ON_CPU]
-    return subprocess.Popen(given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    command_line = [sys.executable, "-c", CHILD, str(limit), command, *map(str, arguments), *TINY_ON_CPU]
+    return subprocess.Popen(command_line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
 
 
 def peak(command: str, *arguments: object) -> float:
     process = start(command, *arguments)
-    out, told = process.communicate(timeout=300)
-    assert (process.returncode, told) == (0, "")
+    out, messages = process.communicate(timeout=300)
+    assert (process.returncode, messages) == (0, "")
     return float(out)
 
 
@@ -89,8 +89,8 @@ def test_large_files_hold_what_small_ones_would(tmp_path, tall, tiny, capsys):
             warnings.simplefilter("default")
             run(decode, coded, out, "--region", ",".join(map(str, region)))
         assert ("does not take the ICC profile" in capsys.readouterr().err) == (suffix in ("ppm", "npy"))
-        found = np.load(out) if suffix == "npy" else files.read_image(out).pixels
-        assert np.array_equal(found, expected)
+        decoded = np.load(out) if suffix == "npy" else files.read_image(out).pixels
+        assert np.array_equal(decoded, expected)
         if suffix in ("tif", "png"):
             assert files.read_image(out).metadata["iccp"] == b"profile"
 
@@ -122,8 +122,8 @@ def test_a_signal_in_the_middle(tmp_path, tall, command, number):
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(number)
-    told = process.communicate(timeout=100)[1]
-    assert (process.returncode, told) == (128 + number, "")
+    messages = process.communicate(timeout=100)[1]
+    assert (process.returncode, messages) == (128 + number, "")
     assert out.read_bytes() == b"old" and list(tmp_path.iterdir()) == [out]
 
 
@@ -150,8 +150,8 @@ def test_a_disk_that_is_full(tmp_path, tall, command):
     out = tmp_path / ("out.cae" if command == "encode" else "out.tif")
     out.write_bytes(b"old")
     process = start(command, tall[SHORT][0 if command == "encode" else 1], out, limit=200_000)
-    told = process.communicate(timeout=100)[1]
-    assert (process.returncode, told) == (1, f"cae-{command}: {out}: File too large\n")
+    messages = process.communicate(timeout=100)[1]
+    assert (process.returncode, messages) == (1, f"cae-{command}: {out}: File too large\n")
     assert out.read_bytes() == b"old" and list(tmp_path.iterdir()) == [out]
 
 
@@ -170,9 +170,9 @@ def test_damage_far_down(tmp_path, tall, capsys):
 
 def test_limits_that_are_given_hold(tmp_path, tall, capsys):
     source, coded, _ = tall[SHORT]
-    for main, given, out in ((encode.main, source, "out.cae"), (decode.main, coded, "out.tif")):
-        line = refused(capsys, main, given, tmp_path / out, "--max-pixels", 10**7, *TINY_ON_CPU)
-        assert f"{given}: 256 x 70000 pixels are more than the limit of 10000000 (--max-pixels)" in line
+    for main, input_path, out in ((encode.main, source, "out.cae"), (decode.main, coded, "out.tif")):
+        line = refused(capsys, main, input_path, tmp_path / out, "--max-pixels", 10**7, *TINY_ON_CPU)
+        assert f"{input_path}: 256 x 70000 pixels are more than the limit of 10000000 (--max-pixels)" in line
     line = refused(capsys, decode.main, coded, tmp_path / "out.bmp", "--max-pixels", 10**7, *TINY_ON_CPU)
     assert ".bmp files, which are written whole; TIFF, PNG, PPM, PGM and .npy" in line
     assert list(tmp_path.iterdir()) == []
@@ -191,8 +191,8 @@ def test_progress_on_a_terminal(monkeypatch):
         if number == 1:
             assert sys.stderr.getvalue() == ""
         time.sleep(0.15)
-    told = sys.stderr.getvalue()
-    assert r"a\ncat.tif" in told and "/10.0 MP" in told and "MP/s" in told and "left" in told
+    shown = sys.stderr.getvalue()
+    assert r"a\ncat.tif" in shown and "/10.0 MP" in shown and "MP/s" in shown and "left" in shown
 
 
 @pytest.mark.parametrize("pixels", [150_000, None])

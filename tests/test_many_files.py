@@ -92,14 +92,14 @@ def test_goes_on_after_bad_files(tmp_path, photographs, capsys):
     arguments = (photographs, tmp_path / "none.png", "-r", "-o", out, "--json")
     assert fails(encode.main, *arguments) == "cae-encode: 4 of 6 files failed"
     assert tree(out) == ["a.cae", "sub/deep/c.cae"]
-    told = capsys.readouterr()
-    lines = told.err.splitlines()
+    output = capsys.readouterr()
+    lines = output.err.splitlines()
     (clash,) = (line for line in lines if "would all be written to" in line)
     assert clash.endswith("; pass --keep-suffix") and "b.png" in clash and "b.jpg" in clash
     assert lines[-1].startswith("cae-encode: 2 files, ") and lines[-1].endswith(" s; 1 other file ignored")
     assert f"cae-encode: {photographs / 'bad.png'}: not an image that Pillow can read" in lines
     assert f"cae-encode: {tmp_path / 'none.png'}: No such file or directory" in lines
-    facts = [json.loads(line) for line in told.out.splitlines()]
+    facts = [json.loads(line) for line in output.out.splitlines()]
     assert sum("error" in fact for fact in facts) == 4 and sum("bytes" in fact for fact in facts) == 2
 
 

@@ -166,11 +166,11 @@ def test_a_damaged_lossless_tile_is_filled_from_its_neighbours(default):
     broken = damaged(data, (4, Plane.COLOUR))
     with pytest.raises(codec.CaeError, match="tile 4 is damaged"):
         default.decode(broken)
-    found, said = filled_in(default, broken)
+    decoded, said = filled_in(default, broken)
     assert said == ["tile 4 (x 64, y 64, 64 x 64) is damaged and filled in"]
-    assert np.array_equal(found, pixels)
+    assert np.array_equal(decoded, pixels)
     region, said = filled_in(default, broken, region=(100, 100, 20, 20))
-    assert np.array_equal(region, found[100:120, 100:120]) and len(said) == 1
+    assert np.array_equal(region, decoded[100:120, 100:120]) and len(said) == 1
     with default.open(broken) as picture:
         assert np.array_equal(picture.read((0, 0, 64, 192)), pixels[:, :64])  # does not need it
 
@@ -181,11 +181,11 @@ def test_damage_beside_other_kinds(tiny, page):
     reach = receptive_field(tiny._model.synthesis)
     for kind in Kind:
         number = max(n for n, each in enumerate(kinds) if each is kind)
-        found, said = filled_in(tiny, damaged(data, (number, Plane.COLOUR)))
+        decoded, said = filled_in(tiny, damaged(data, (number, Plane.COLOUR)))
         place = container.read(data).header.place(number)
         near = np.zeros(whole.shape[:2], bool)
         near[place.grow(0 if kind is Kind.LOSSLESS else reach, container.read(data).header.bounds).slices] = True
-        assert len(said) == 1 and np.array_equal(found[~near], whole[~near])
+        assert len(said) == 1 and np.array_equal(decoded[~near], whole[~near])
 
 
 def test_a_damaged_tile_whose_neighbours_have_no_latent_goes_with_them(default, chelsea):
@@ -195,8 +195,8 @@ def test_a_damaged_tile_whose_neighbours_have_no_latent_goes_with_them(default, 
     payloads = [container.read_payload((exact, coded)[tile == 4], files[tile == 4], tile) for tile in range(9)]
     data = container.write(files[1].header, {}, payloads)
     assert kinds_of(data)[4] is Kind.TRANSFORM and (default.decode(data)[64:128, 64:128] != 250).any()
-    found, _ = filled_in(default, damaged(data, (4, Plane.COLOUR)))
-    assert (found == 250).all()
+    decoded, _ = filled_in(default, damaged(data, (4, Plane.COLOUR)))
+    assert (decoded == 250).all()
 
 
 @pytest.mark.parametrize(
@@ -267,8 +267,8 @@ def test_new_pixels():
 def test_filled_goes_on_smoothly(chelsea):
     hidden = np.zeros(chelsea.shape[:2], bool)
     hidden[:, 200:] = True
-    found = fill_hidden(chelsea, hidden)
-    assert np.array_equal(found[:, :200], chelsea[:, :200])
+    filled = fill_hidden(chelsea, hidden)
+    assert np.array_equal(filled[:, :200], chelsea[:, :200])
     assert (fill_hidden(chelsea, np.ones_like(hidden)) == 128).all()
     flat = np.full_like(chelsea, 77)
     assert (fill_hidden(flat, hidden) == 77).all()
@@ -277,8 +277,8 @@ def test_filled_goes_on_smoothly(chelsea):
 
 def test_colours_left_out_are_transparent(chelsea):
     shown = np.indices(chelsea.shape[:2])[0] > 100
-    found = decode_colour(encode_colour(chelsea, shown), 451, 300)
-    assert np.array_equal(found[..., 3] == 255, shown) and np.array_equal(found[shown][:, :3], chelsea[shown])
+    decoded = decode_colour(encode_colour(chelsea, shown), 451, 300)
+    assert np.array_equal(decoded[..., 3] == 255, shown) and np.array_equal(decoded[shown][:, :3], chelsea[shown])
 
 
 def test_high_qualities_show_what_they_stand_for(default, chelsea):

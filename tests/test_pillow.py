@@ -181,13 +181,13 @@ def test_thumbnail(path, size, gap):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "scale"),
+    ("requested", "scale"),
     [((65, 45), 2), ((66, 45), 1), ((65, 46), 1), ((32, 22), 4), ((33, 1), 2), ((16, 11), 8), ((0, 0), 8), (None, 1)],
 )
-def test_draft(path, wanted, scale):
+def test_draft(path, requested, scale):
     """The least size that covers what is wanted, of 130 x 90 pixels, which 4 and 8 do not divide."""
     with Image.open(path) as image:
-        drafted = image.draft("L", wanted)
+        drafted = image.draft("L", requested)
         assert drafted == (("RGB", (0, 0, 130 / scale, 90 / scale)) if scale > 1 else None)
         assert image.size == (-(-130 // scale), -(-90 // scale)) and image.mode == "RGB"
         assert np.array_equal(np.asarray(image), codec.decode(path.read_bytes(), scale=1 / scale, weights=TINY))

@@ -26,11 +26,11 @@ def test_sizes_are_met_from_below(default, astronaut, share):
     """The integer qualities alone would miss these targets, as their sizes are 3 % apart."""
     pixels = astronaut[:192, 150:342]
     low, high = (len(default.encode(pixels, quality)) for quality in (40, 60))
-    wanted = round(low + share * (high - low))
-    data = default.encode(pixels, target_size=wanted)
-    assert 0.98 * wanted <= len(data) <= wanted
+    target = round(low + share * (high - low))
+    data = default.encode(pixels, target_size=target)
+    assert 0.98 * target <= len(data) <= target
     assert 40 <= codec.info(data).quality <= 60
-    bits = 8 * wanted / (192 * 192)
+    bits = 8 * target / (192 * 192)
     assert 0.98 * bits <= codec.info(default.encode(pixels, target_bpp=bits)).bits_per_pixel <= bits
 
 
@@ -79,9 +79,9 @@ def test_drawings_that_turn_exact(default):
     assert np.array_equal(default.decode(data), drawing)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        wanted = psnr(default.decode(default.encode(drawing, 10)), drawing)
-        data = default.encode(drawing, target_psnr=wanted)
-    assert abs(psnr(default.decode(data), drawing) - wanted) <= 0.05
+        target = psnr(default.decode(default.encode(drawing, 10)), drawing)
+        data = default.encode(drawing, target_psnr=target)
+    assert abs(psnr(default.decode(data), drawing) - target) <= 0.05
 
 
 @pytest.mark.parametrize(

@@ -35,9 +35,9 @@ def data(tiny, chelsea) -> bytes:
 
 @pytest.fixture
 def path(data, tmp_path):
-    found = tmp_path / "photo.cae"
-    found.write_bytes(data)
-    return found
+    photo = tmp_path / "photo.cae"
+    photo.write_bytes(data)
+    return photo
 
 
 def crop(pixels, region):
@@ -83,8 +83,8 @@ def test_whatever_holds_a_file(tiny, path, data):
     filesystem.pipe("/photo.cae", data)
     with open(path, "rb") as file, filesystem.open("/photo.cae") as remote, open(path, "rb", buffering=0) as raw:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        for held in (path, str(path), file, raw, io.BytesIO(data), data, np.frombuffer(data, np.uint8), mapped, remote):
-            with tiny.open(held) as picture:
+        for source in (path, str(path), file, raw, io.BytesIO(data), data, np.frombuffer(data, np.uint8), mapped, remote):
+            with tiny.open(source) as picture:
                 assert np.array_equal(picture.read((100, 100, 80, 80)), whole[100:180, 100:180])
         mapped.close()
 
@@ -130,8 +130,8 @@ def test_bad_regions(tiny, data, region):
 
 
 def test_a_closed_picture(tiny, path, data):
-    for held in (path, data, io.BytesIO(data)):
-        with tiny.open(held) as picture:
+    for source in (path, data, io.BytesIO(data)):
+        with tiny.open(source) as picture:
             arriving = picture.tiles()
         for read in (picture.read, picture.bands, lambda arriving=arriving: next(arriving)):
             with pytest.raises(codec.CaeError, match="closed; open it again"):
@@ -285,13 +285,13 @@ def test_memory_of_tiles_and_bands(tiny_model, tmp_path):
 
 
 def test_more_pixels_than_the_limit_pass_in_bands(tiny_model, chelsea):
-    held = codec.Codec(weights=TINY, device="cpu", threads=1, pixels_max=2**24)
-    with held.open(smallest_file(128, 2**18, tiny_model.id, tile=2048)) as picture:
+    limited = codec.Codec(weights=TINY, device="cpu", threads=1, pixels_max=2**24)
+    with limited.open(smallest_file(128, 2**18, tiny_model.id, tile=2048)) as picture:
         with pytest.raises(codec.CaeError, match="more than the limit of 16777216"):
             picture.read()
         assert next(picture.bands()).shape[1:] == (128, 3)
         assert next(picture.tiles())[2].shape == (2048, 128, 3)
-    wide = held.open(smallest_file(2**19, 2048, tiny_model.id))
+    wide = limited.open(smallest_file(2**19, 2048, tiny_model.id))
     for read in (wide.bands, wide.tiles):
         with pytest.raises(codec.CaeError, match="limit"):
             read()

@@ -50,9 +50,9 @@ def test_errors_come_after_the_bands_before_them():
         yield from counted(2, [])
         raise CaeError("damaged")
 
-    found = []
+    received = []
     with pytest.raises(CaeError, match="damaged"):
-        found.extend(read_ahead(bands()))
+        received.extend(read_ahead(bands()))
     ahead = read_ahead(bands())
     assert len([next(ahead), next(ahead)]) == 2
     with pytest.raises(CaeError, match="damaged"):

@@ -64,7 +64,7 @@ def weights(folder, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def held(weights):
+def reducer(weights):
     return codec.Codec(weights=weights, device="cpu", threads=2)
 
 
@@ -76,26 +76,26 @@ def test_all_else_of_the_weights_stays(weights):
     assert sorted(load(Files(weights)).resized) == [1 / 8, 1 / 2]
 
 
-def test_they_decode_what_areas_average_to(held, tiny, chelsea):
+def test_they_decode_what_areas_average_to(reducer, tiny, chelsea):
     """With 3 steps of training after their start, so nearly; where there is none, exactly."""
     data = tiny.encode(chelsea, 60, tile=128)
     whole = tiny.decode(data)
     for factor in (2, 4, 8):
-        expected, found = reduce(whole, factor), held.decode(data, scale=1 / factor)
-        assert found.shape == expected.shape
-        assert np.array_equal(found, expected) == (factor == 4)
-        assert factor == 4 or psnr(found, expected) > 30
+        expected, reduced = reduce(whole, factor), reducer.decode(data, scale=1 / factor)
+        assert reduced.shape == expected.shape
+        assert np.array_equal(reduced, expected) == (factor == 4)
+        assert factor == 4 or psnr(reduced, expected) > 30
 
 
 @pytest.mark.parametrize("channels", [1, 4])
-def test_regions_are_the_crop(held, astronaut, channels):
+def test_regions_are_the_crop(reducer, astronaut, channels):
     pixels = np.tile(np.dstack([astronaut, astronaut[..., 0]]), (3, 3, 1))[:1100, :1290, :channels]
-    data = held.encode(pixels, 60, tile=512)
+    data = reducer.encode(pixels, 60, tile=512)
     for factor in (2, 8):
-        whole = held.decode(data, scale=1 / factor)
+        whole = reducer.decode(data, scale=1 / factor)
         if channels == 4:
             assert np.array_equal(whole[..., 3], reduce(pixels[..., 3:], factor)[..., 0])
-        with held.open(data) as picture:
+        with reducer.open(data) as picture:
             assert np.array_equal(np.concatenate(list(picture.bands(scale=1 / factor))), whole)
             for x, y, width, height in ((1000, 1000, 50, 60), (0, 0, 8, 8), (1289, 1099, 1, 1), (17, 513, 700, 3)):
                 rows, columns = (
@@ -104,20 +104,20 @@ def test_regions_are_the_crop(held, astronaut, channels):
                 assert np.array_equal(picture.read((x, y, width, height), 1 / factor), whole[rows, columns])
 
 
-def test_tiles_without_loss_are_reduced_exactly(held, astronaut):
+def test_tiles_without_loss_are_reduced_exactly(reducer, astronaut):
     """A drawing beside a photograph: regions are the crop, and the drawing's pixels averages of its own."""
     pixels = np.tile(astronaut, (1, 3, 1))
     rows, columns = np.indices((512, 512)) // 7
     pixels[:, :512] = np.where((rows + columns) % 3 == 0, 30, 230)[..., None]
-    data = held.encode(pixels, 60, tile=256)
+    data = reducer.encode(pixels, 60, tile=256)
     kinds = [entry.kind for entry in container.read(data).index]
     assert kinds[:2] == [Kind.LOSSLESS] * 2 and Kind.LOSSLESS not in kinds[3:6]
-    whole = held.decode(data, scale=1 / 8)
+    whole = reducer.decode(data, scale=1 / 8)
     assert np.array_equal(whole[:, :64], reduce(pixels[:, :512], 8))
     for region in ((0, 0, 100, 80), (400, 200, 300, 120), (520, 3, 9, 500)):
         x, y, width, height = region
         crop = whole[y // 8 : -(-(y + height) // 8), x // 8 : -(-(x + width) // 8)]
-        assert np.array_equal(held.decode(data, region=region, scale=1 / 8), crop)
+        assert np.array_equal(reducer.decode(data, region=region, scale=1 / 8), crop)
 
 
 def test_the_start_is_the_linear_synthesis():
@@ -163,11 +163,11 @@ def shipped(tmp_path, weights, monkeypatch):
     return tmp_path
 
 
-def test_a_file_of_their_own_is_found_beside_the_model(shipped, held, tiny, chelsea):
+def test_a_file_of_their_own_is_found_beside_the_model(shipped, reducer, tiny, chelsea):
     data = tiny.encode(chelsea, 60)
     for installed in (codec.Codec(device="cpu"), codec.Codec(weights=TINY, device="cpu")):
         for scale in (1 / 8, 1 / 4, 1 / 2, 1):
-            assert np.array_equal(installed.decode(data, scale=scale), held.decode(data, scale=scale))
+            assert np.array_equal(installed.decode(data, scale=scale), reducer.decode(data, scale=scale))
 
 
 def test_files_of_their_own_are_joined(shipped, weights):
@@ -189,10 +189,10 @@ def test_a_damaged_file_of_their_own_matters_to_other_sizes_alone(shipped, tiny,
         metadata = Weights.read(sizes).metadata
         metadata["config"] = metadata["config"].replace('"levels": ', '"levels": 1')
         save_file(load_file(sizes), sizes, metadata)
-    data, held = tiny.encode(chelsea, 60), codec.Codec(device="cpu")
-    assert np.array_equal(held.decode(data), tiny.decode(data))
+    data, installed = tiny.encode(chelsea, 60), codec.Codec(device="cpu")
+    assert np.array_equal(installed.decode(data), tiny.decode(data))
     with pytest.raises(codec.CaeError, match=r"tiny-sizes\.safetensors"):
-        held.decode(data, scale=1 / 2)
+        installed.decode(data, scale=1 / 2)
 
 
 def test_files_of_sizes_are_of_one_model(tmp_path, weights):
@@ -223,9 +223,9 @@ def test_another_decoder_is_seen_at_every_size(weights, tmp_path):
     tensors = load_file(TINY)
     part = {name: value for name, value in tensors.items() if name.startswith("synthesis/")}
     part["synthesis/patch_out.bias"] = part["synthesis/patch_out.bias"] + 0.2
-    held = Weights.read(TINY)
+    tiny_weights = Weights.read(TINY)
     path = tmp_path / "bright.safetensors"
-    save_file(part, path, {"config": held.metadata["config"], "id": held.id.hex(), "role": "decoder"})
+    save_file(part, path, {"config": tiny_weights.metadata["config"], "id": tiny_weights.id.hex(), "role": "decoder"})
     other = codec.Codec(weights=weights, decoder=path, device="cpu")
     data = other.encode(skimage.data.coffee()[:128, :128] // 2, 60)
     whole = other.decode(data)

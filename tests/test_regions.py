@@ -77,9 +77,9 @@ def test_pieces_hold_a_region_once(size, corners, count, side):
     hypothesis.assume(not region.is_empty)
     seen = np.zeros(size, int)
     narrow = {piece.core for piece in windows.whole(bounds, side, bounds) if min(piece.core.height, piece.core.width) < 3}
-    for core, wanted in windows.parts(bounds, side, region, count, 3):
-        seen[wanted.slices] += 1
-        assert core.scaled(16) & wanted == wanted
+    for core, part in windows.parts(bounds, side, region, count, 3):
+        seen[part.slices] += 1
+        assert core.scaled(16) & part == part
         assert core & bounds.outward(16) == core
         assert core in narrow or 3 <= min(core.height, core.width) <= max(core.height, core.width) <= side // 16
     inside = np.zeros(size, int)

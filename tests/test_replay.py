@@ -47,16 +47,16 @@ def test_it_keeps_the_last_and_draws_each_once(sizes, capacity, count):
 @pytest.mark.parametrize("choose", [True, False])
 def test_what_was_coded_is_measured_as_if_it_were_coded_now(choose):
     """And to the same gradients; what is wanted is the ordinary decoder's picture, reduced."""
-    held = restore(TINY)
-    model = ReducedDecoder(held, 4)
+    restored = restore(TINY)
+    model = ReducedDecoder(restored, 4)
     x = torch.from_numpy(np.stack([data.astronaut()[:128, :128], data.coffee()[:128, :128]])).float() / 255
     objective, level = Objective(choose=choose), torch.tensor([1.0, 3.0])
-    told = (model, x, level, objective)
+    arguments = (model, x, level, objective)
     noise = [torch.Generator().manual_seed(0) for _ in range(2)]
     with torch.no_grad():
-        wanted = held(x, level, torch.Generator().manual_seed(0), choose=choose)[0].clamp(0, 1)
-    now = measure_losses(*told, target=wanted, noise=noise[0], compute_dtype=torch.float32)
-    kept = code_patches(*told, noise=noise[1], compute_dtype=torch.float32)
+        decoded = restored(x, level, torch.Generator().manual_seed(0), choose=choose)[0].clamp(0, 1)
+    now = measure_losses(*arguments, target=decoded, noise=noise[0], compute_dtype=torch.float32)
+    kept = code_patches(*arguments, noise=noise[1], compute_dtype=torch.float32)
     again = measure_coded_losses(model, kept, objective, compute_dtype=torch.float32)
     for ours, theirs in zip(again, now, strict=True):
         assert torch.equal(ours, theirs)
@@ -71,8 +71,8 @@ def options(tmp_path):
     photographs.mkdir()
     Image.fromarray(data.coffee()).save(photographs / "coffee.png")
     run, export = tmp_path / "run", tmp_path / "made.safetensors"
-    told = {"batch": 2, "patch": 64, "start_from": TINY, "reduced": 8, "replay": 3, "quiet": True, "export": export}
-    return lambda **more: Options(photographs, run, **{"steps": 5, **told, **more})
+    defaults = {"batch": 2, "patch": 64, "start_from": TINY, "reduced": 8, "replay": 3, "quiet": True, "export": export}
+    return lambda **more: Options(photographs, run, **{"steps": 5, **defaults, **more})
 
 
 def test_each_batch_is_coded_once_for_several_steps(options, monkeypatch):
@@ -92,7 +92,7 @@ def test_each_batch_is_coded_once_for_several_steps(options, monkeypatch):
 def test_schedules_count_steps_not_batches(options, monkeypatch):
     asked = []
     cut = run_module.random_patches
-    monkeypatch.setattr(run_module, "random_patches", lambda *told: asked.append(told[-1]) or cut(*told))
+    monkeypatch.setattr(run_module, "random_patches", lambda *arguments: asked.append(arguments[-1]) or cut(*arguments))
     train(options(steps=9, resolution_schedule=StepSchedule.parse("2:5")), Weights.read(TINY).config)
     assert asked[:3] == [2, 2, 1]
 

@@ -43,11 +43,11 @@ def test_reduced_sizes(tiny, chelsea, scale, channels):
 
 
 def test_more_pixels_than_the_limit_at_a_reduced_size():
-    held = codec.Codec(weights=TINY, device="cpu", threads=1, pixels_max=2**24)
-    data = smallest_file(128, 2**18, held._model.id)
-    assert held.decode(data, scale=1 / 8).shape == (2**15, 16, 3)
+    limited = codec.Codec(weights=TINY, device="cpu", threads=1, pixels_max=2**24)
+    data = smallest_file(128, 2**18, limited._model.id)
+    assert limited.decode(data, scale=1 / 8).shape == (2**15, 16, 3)
     with pytest.raises(codec.CaeError, match="more than the limit"):
-        held.decode(data, scale=1)
+        limited.decode(data, scale=1)
 
 
 @pytest.mark.parametrize("scale", [0.3, 3, 4, 0, "1", "1/2", None, (1, 1), np.ones(2), float("nan"), 1 / 16, -0.5, True + 1j])

@@ -23,8 +23,8 @@ from .conftest import TINY
 PHOTOGRAPH = skimage.data.astronaut()[:160, 96:288]
 
 
-def psnr(data: bytes, wanted: np.ndarray) -> float:
-    return 20 * math.log10(255) - 10 * math.log10(np.square(codec.decode(data).astype(float) - wanted).mean())
+def psnr(data: bytes, original: np.ndarray) -> float:
+    return 20 * math.log10(255) - 10 * math.log10(np.square(codec.decode(data).astype(float) - original).mean())
 
 
 def bits_at(psnr_wanted: float, points: list[tuple[float, float]]) -> float:
@@ -35,9 +35,11 @@ def bits_at(psnr_wanted: float, points: list[tuple[float, float]]) -> float:
 @pytest.mark.parametrize("effort", [3, 4])
 def test_a_search_saves_bits_at_equal_psnr(effort):
     """On one thread, since other sums of products end at other symbols."""
-    held = codec.Codec(device="cpu", threads=1)
-    points = [(psnr(data, PHOTOGRAPH), math.log(len(data))) for data in (held.encode(PHOTOGRAPH, q) for q in (35, 40, 45, 50))]
-    data = held.encode(PHOTOGRAPH, 40, effort=effort)
+    one_thread = codec.Codec(device="cpu", threads=1)
+    points = [
+        (psnr(data, PHOTOGRAPH), math.log(len(data))) for data in (one_thread.encode(PHOTOGRAPH, q) for q in (35, 40, 45, 50))
+    ]
+    data = one_thread.encode(PHOTOGRAPH, 40, effort=effort)
     assert math.log(len(data)) < bits_at(psnr(data, PHOTOGRAPH), points) - 0.015
 
 
@@ -117,9 +119,9 @@ def test_bits_of_real_symbols_meet_the_tables(tiny):
     for number in (0, 20, 63):
         frequencies = tables[number].frequencies.astype(float)
         symbols = torch.arange(-2.0, 3.0)
-        wanted = np.log2(frequencies.sum()) - np.log2(frequencies[tables[number].radius + np.arange(-2, 3)])
-        wanted = np.concatenate([wanted[2:][::-1][:2], wanted[2:]])  # of a magnitude, the positive symbol's
-        assert np.allclose(quantiser.bits(symbols, torch.full((5,), float(number))), wanted, atol=1e-3)
+        expected = np.log2(frequencies.sum()) - np.log2(frequencies[tables[number].radius + np.arange(-2, 3)])
+        expected = np.concatenate([expected[2:][::-1][:2], expected[2:]])  # of a magnitude, the positive symbol's
+        assert np.allclose(quantiser.bits(symbols, torch.full((5,), float(number))), expected, atol=1e-3)
 
 
 def test_the_search_counts_the_pixels_that_it_is_done_with(tiny, tmp_path):
@@ -133,12 +135,12 @@ def test_the_search_counts_the_pixels_that_it_is_done_with(tiny, tmp_path):
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_the_programs_mode_does_not_matter(mode):
     image = PHOTOGRAPH[:64, :64]
-    told = {"weights": TINY, "device": "cpu", "threads": torch.get_num_threads()}
-    plain = codec.Codec(**told).encode(image, 40, effort=3)
+    arguments = {"weights": TINY, "device": "cpu", "threads": torch.get_num_threads()}
+    plain = codec.Codec(**arguments).encode(image, 40, effort=3)
     with mode():
-        held = codec.Codec(**told)
-        assert held.encode(image, 40, effort=3) == plain
-    assert held.encode(image, 40, effort=3) == plain
+        reused = codec.Codec(**arguments)
+        assert reused.encode(image, 40, effort=3) == plain
+    assert reused.encode(image, 40, effort=3) == plain
 
 
 def test_the_default_type_does_not_matter(tiny, monkeypatch):

@@ -72,8 +72,8 @@ def end(process):
 
 @pytest.fixture(scope="module")
 def port(folder):
-    process, found = start(folder)
-    yield found
+    process, number = start(folder)
+    yield number
     errors, status = end(process)
     assert (errors, status) == ("", 143)
 

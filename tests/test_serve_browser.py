@@ -57,10 +57,10 @@ def browser(tmp_path_factory):
 def until(browser, script):
     """Waits for a script to give something true, and returns that."""
     ends = time.monotonic() + 60
-    while not (found := browser.execute_script(script)):
+    while not (result := browser.execute_script(script)):
         assert time.monotonic() < ends, script
         time.sleep(0.05)
-    return found
+    return result
 
 
 def open_first(browser, served):

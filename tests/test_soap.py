@@ -23,9 +23,9 @@ def test_it_takes_the_steps_of_another_implementation():
     """Over several renewals of the eigenbases; sides of 12 are too large to be preconditioned in both."""
     ours = nn.ParameterList([nn.Parameter(value) for value in gradients(0)])
     theirs = copy.deepcopy(ours)
-    told = {"lr": 0.01, "betas": (0.9, 0.95), "weight_decay": 0.01}
-    batched = BatchedSOAP(ours, **told, every=3, largest_side=8)
-    other = SOAP(list(theirs), **told, precondition_frequency=3, max_precondition_dim=8)
+    settings = {"lr": 0.01, "betas": (0.9, 0.95), "weight_decay": 0.01}
+    batched = BatchedSOAP(ours, **settings, every=3, largest_side=8)
+    other = SOAP(list(theirs), **settings, precondition_frequency=3, max_precondition_dim=8)
     for number in range(1, 12):
         for a, b, gradient in zip(ours, theirs, gradients(number), strict=True):
             a.grad, b.grad = gradient, gradient.clone()

@@ -20,15 +20,15 @@ CONTENT = bytes(range(256)) * 100
 
 @pytest.fixture
 def path(tmp_path):
-    found = tmp_path / "file"
-    found.write_bytes(CONTENT)
-    return found
+    file = tmp_path / "file"
+    file.write_bytes(CONTENT)
+    return file
 
 
 @pytest.mark.parametrize("kind", ["path", "name", "file", "unbuffered", "BytesIO", "bytes", "memoryview"])
 def test_pieces(path, kind):
     with open(path, "rb") as file, open(path, "rb", buffering=0) as unbuffered:
-        held = {
+        origin = {
             "path": path,
             "name": str(path),
             "file": file,
@@ -37,7 +37,7 @@ def test_pieces(path, kind):
             "bytes": CONTENT,
             "memoryview": memoryview(CONTENT),
         }[kind]
-        with open_source(held) as source:
+        with open_source(origin) as source:
             assert source.size == len(CONTENT)
             for offset, length in ((0, 10), (25_590, 10), (300, 5000), (7, 0), (25_600, 0)):
                 assert bytes(source.read(offset, length)) == CONTENT[offset : offset + length]

@@ -30,8 +30,8 @@ def posterised(pixels: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("size", [(256, 256), (300, 451)])
 def test_it_is_the_packages_score(chelsea, distort, size):
     pixels = chelsea[: size[0], : size[1]]
-    found = score(tensor(pixels), tensor(distort(pixels))).item()
-    assert found == pytest.approx(ssimulacra2(pixels, distort(pixels)), abs=0.05)
+    ours = score(tensor(pixels), tensor(distort(pixels))).item()
+    assert ours == pytest.approx(ssimulacra2(pixels, distort(pixels)), abs=0.05)
 
 
 def test_pictures_of_a_batch_are_scored_alone(astronaut):

@@ -46,9 +46,9 @@ def test_writing(tmp_path, channels, kind, threads):
         return
     whole = tmp_path / f"whole{path.suffix}"
     files.write_image(whole, dataclasses.replace(from_array(pixels), metadata=metadata))
-    found, expected = files.read_image(path), files.read_image(whole)
-    assert np.array_equal(found.pixels, expected.pixels)
-    assert found.metadata == expected.metadata
+    streamed, expected = files.read_image(path), files.read_image(whole)
+    assert np.array_equal(streamed.pixels, expected.pixels)
+    assert streamed.metadata == expected.metadata
     with Image.open(path) as one, Image.open(whole) as other:
         for block in (34665, 34853):
             assert one.getexif().get_ifd(block) == other.getexif().get_ifd(block)
@@ -71,10 +71,10 @@ def test_writing_odd_sizes(tmp_path, suffix, size):
 
 def test_metadata_that_a_format_refuses(tmp_path):
     bad = METADATA | {"exif": b"no EXIF"}
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         streams.write_bands(tmp_path / "cat.tif", (331, 203), 3, bad, [CAT])
-    assert [str(warning.message) for warning in told] == [
+    assert [str(warning.message) for warning in caught] == [
         f"{tmp_path / 'cat.tif'}: this format does not take the EXIF block, which is left out"
     ]
     assert set(read(tmp_path / "cat.tif", several=False).metadata) >= {"iccp", "xmp "}
@@ -98,9 +98,9 @@ def test_bands_that_fail_leave_the_old_file(tmp_path, suffix):
         yield CAT[:50]
         raise CaeError("tile 7 is damaged")
 
-    for given, message in ((bands(), "tile 7"), ([CAT[:50]], "153 of the picture's 203 rows"), ([CAT, CAT], "rows of")):
+    for arriving, message in ((bands(), "tile 7"), ([CAT[:50]], "153 of the picture's 203 rows"), ([CAT, CAT], "rows of")):
         with pytest.raises(CaeError, match=message):
-            streams.write_bands(path, (331, 203), 3, {}, given)
+            streams.write_bands(path, (331, 203), 3, {}, arriving)
         assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
 

@@ -143,8 +143,8 @@ def test_tiff_of_strips_that_are_too_large(tmp_path):
 def test_of_several_frames_the_first_is_taken(tmp_path):
     tifffile.imwrite(tmp_path / "two.tif", np.stack([CAT, CAT[::-1]]), photometric="rgb", rowsperstrip=16)
     with pytest.warns(RuntimeWarning, match="2 frames; only the first"):
-        found = read(tmp_path / "two.tif")
-    assert np.array_equal(found.colour, CAT)
+        frame = read(tmp_path / "two.tif")
+    assert np.array_equal(frame.colour, CAT)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA"])

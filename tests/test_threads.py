@@ -76,12 +76,12 @@ def test_thread_count():
     assert thread_count(10**30) == THREADS_PER_PROCESSOR * processors()
 
 
-@pytest.mark.parametrize("wanted", [0, -1, "2", 2.0, True, np.float64(2), [2]])
-def test_bad_numbers_of_threads(wanted):
+@pytest.mark.parametrize("count", [0, -1, "2", 2.0, True, np.float64(2), [2]])
+def test_bad_numbers_of_threads(count):
     with pytest.raises(codec.CaeError, match="threads"):
-        codec.Codec(weights=TINY, device="cpu", threads=wanted)
+        codec.Codec(weights=TINY, device="cpu", threads=count)
     with pytest.raises(codec.CaeError, match="threads"):
-        codec.encode(np.zeros((4, 4), np.uint8), weights=TINY, device="cpu", threads=wanted)
+        codec.encode(np.zeros((4, 4), np.uint8), weights=TINY, device="cpu", threads=count)
 
 
 def test_system_without_more_threads(tiny, chelsea, monkeypatch):
@@ -142,8 +142,8 @@ def test_a_search_can_be_interrupted(tmp_path):
         "encode.main(sys.argv[1:])"
     )
     Image.fromarray(skimage.data.astronaut()).save(tmp_path / "a.png")
-    given = [tmp_path / "a.png", tmp_path / "a.cae", "-e", "9", "--weights", TINY, "-j", "2"]
-    command = [sys.executable, "-c", code, *map(str, given)]
+    words = [tmp_path / "a.png", tmp_path / "a.cae", "-e", "9", "--weights", TINY, "-j", "2"]
+    command = [sys.executable, "-c", code, *map(str, words)]
     done = subprocess.run(command, cwd=DATA.parents[1], capture_output=True, text=True, timeout=60)
     assert done.returncode == 130 and done.stderr == ""
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

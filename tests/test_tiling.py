@@ -32,7 +32,7 @@ def test_touching_is_just_what_overlaps(height, width, step, data):
 @given(SIDES, SIDES, st.integers(1, 100), st.integers(1, 20))
 def test_bands_hold_whole_rows_of_cells(height, width, step, cells):
     bounds = Rect(0, 0, height, width)
-    found = list(bands(bounds, step, cells))
-    assert [cell for band in found for _, cell in grid(band, step)] == [cell for _, cell in grid(bounds, step)]
-    assert all(len(list(grid(band, step))) >= cells for band in found[:-1])
-    assert all(len(list(grid(band, step))) < cells + -(-width // step) for band in found)
+    all_bands = list(bands(bounds, step, cells))
+    assert [cell for band in all_bands for _, cell in grid(band, step)] == [cell for _, cell in grid(bounds, step)]
+    assert all(len(list(grid(band, step))) >= cells for band in all_bands[:-1])
+    assert all(len(list(grid(band, step))) < cells + -(-width // step) for band in all_bands)

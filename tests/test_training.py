@@ -88,8 +88,8 @@ def test_a_larger_budget_goes_on_from_the_end_at_the_constant_rate(folder, tmp_p
 
 def test_training_lowers_the_loss_and_exports(folder, tmp_path, no_layers):
     path = tmp_path / "weights.safetensors"
-    told = options(folder, tmp_path, 200, validation=folder, validate_every=50, export=path)
-    train(dataclasses.replace(told, batch=4), CONFIG)
+    run_options = options(folder, tmp_path, 200, validation=folder, validate_every=50, export=path)
+    train(dataclasses.replace(run_options, batch=4), CONFIG)
     rows = csv_rows(tmp_path)
     assert 0 < float(rows[-1]["validation_loss"]) < 0.998 * float(rows[49]["validation_loss"])
     assert json.loads(Weights.read(path).metadata["training"])["steps"] == 200
@@ -109,8 +109,8 @@ def test_exports_whatever_the_size_of_activations(tmp_path, trained):
     model = make_model() if trained else Autoencoder(CONFIG)
     path = tmp_path / "weights.safetensors"
     export(model, [np.full((64, 64, 3), 128, np.uint8)], path, {})
-    held = codec.Codec(weights=path, device="cpu")
-    assert held.decode(held.encode(skimage.data.coffee()[:70, :80], 50)).shape == (70, 80, 3)
+    exported = codec.Codec(weights=path, device="cpu")
+    assert exported.decode(exported.encode(skimage.data.coffee()[:70, :80], 50)).shape == (70, 80, 3)
 
 
 def test_equal_models_give_equal_weights_files(tmp_path):
@@ -407,8 +407,8 @@ TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "
 
 def run_python(*command: object, threads: int) -> None:
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(Path(__file__).parents[1])}
-    told = [sys.executable, *map(str, command)]
-    done = subprocess.run(told, capture_output=True, text=True, env=environment, cwd=Path(__file__).parents[1])
+    command_line = [sys.executable, *map(str, command)]
+    done = subprocess.run(command_line, capture_output=True, text=True, env=environment, cwd=Path(__file__).parents[1])
     assert done.returncode == 0, done.stderr
 
 
@@ -425,8 +425,8 @@ def test_two_processes_take_the_step_of_one(tmp_path):
 
 
 def test_torchrun_trains_and_exports_once(folder, tmp_path):
-    told = (folder, tmp_path / "run", "--steps", 3, "--batch", 4, "--patch", 64, "--quiet", "--start-from", TINY)
-    run_python(*TORCHRUN, "-m", "codec.training", *told, "--export", tmp_path / "weights.safetensors", threads=1)
+    words = (folder, tmp_path / "run", "--steps", 3, "--batch", 4, "--patch", 64, "--quiet", "--start-from", TINY)
+    run_python(*TORCHRUN, "-m", "codec.training", *words, "--export", tmp_path / "weights.safetensors", threads=1)
     (row,) = csv_rows(tmp_path / "run")
     assert row["step"] == "3"
     assert codec.Codec(weights=tmp_path / "weights.safetensors", device="cpu").encode(np.zeros((9, 9), np.uint8))

@@ -29,8 +29,8 @@ from .conftest import TINY, psnr
 
 
 def tuned(folder, run, steps=3, **more) -> Run:
-    told = {"patch": 64, "batch": 2, "start_from": TINY, "log_every": 1, "validation": folder, "quiet": True} | more
-    return train(Options(folder, run, steps=steps, **told), Weights.read(TINY).config)
+    choices = {"patch": 64, "batch": 2, "start_from": TINY, "log_every": 1, "validation": folder, "quiet": True} | more
+    return train(Options(folder, run, steps=steps, **choices), Weights.read(TINY).config)
 
 
 @pytest.mark.parametrize("name", DISTORTIONS)
@@ -127,13 +127,13 @@ def test_an_encoder_alone(folder, tmp_path, tiny, chelsea):
 
 def test_the_command_takes_the_installed_encoder(folder, tmp_path, monkeypatch):
     source, out, path = folder / "astronaut.png", tmp_path / "out.cae", tmp_path / "ms-ssim.safetensors"
-    given = [str(source), str(out), "--device", "cpu", "--quiet", "--tune", "ms-ssim"]
+    words = [str(source), str(out), "--device", "cpu", "--quiet", "--tune", "ms-ssim"]
     with pytest.raises(SystemExit, match=r"no encoder 'ms-ssim' .*cae-train --freeze decoder --loss ms-ssim.*--encoder"):
-        encode.main([*given, "--weights", str(TINY)])
+        encode.main([*words, "--weights", str(TINY)])
     tuned(folder, tmp_path / "run", freeze="decoder", loss="ms-ssim", patch=192, export=path, learning_rate=0.01)
     (tmp_path / "base.safetensors").write_bytes(TINY.read_bytes())
     monkeypatch.setattr(registry, "WEIGHTS_FOLDER", tmp_path)
-    encode.main(given)
+    encode.main(words)
     pixels = np.asarray(Image.open(source))
     assert out.read_bytes() == codec.Codec(encoder=path, device="cpu").encode(pixels) != codec.encode(pixels, device="cpu")
     with pytest.raises(codec.CaeError, match=r"tuned for ms-ssim: effort 3 searches by squared error; use 1 or 2"):
@@ -180,14 +180,14 @@ def test_what_is_frozen_stays(folder, tmp_path, frozen, trained):
 def test_the_last_stage_of_a_model(folder, tmp_path, tiny, chelsea):
     """All that decodes is trained on the symbols that the encoder chooses: another model, of the same analysis."""
     path = tmp_path / "last.safetensors"
-    told = {"freeze": "analysis", "choose_symbols": True, "export": path, "learning_rate": 0.001}
-    tuned(folder, tmp_path / "run", **told)
+    choices = {"freeze": "analysis", "choose_symbols": True, "export": path, "learning_rate": 0.001}
+    tuned(folder, tmp_path / "run", **choices)
     other = codec.Codec(weights=path, device="cpu")
     data = other.encode(chelsea, 50)
     assert codec.info(data).model_id != codec.info(tiny.encode(chelsea, 50)).model_id
     assert psnr(other.decode(data), chelsea) > psnr(tiny.decode(tiny.encode(chelsea, 50)), chelsea) - 0.5
     with pytest.raises(codec.CaeError, match="choose_symbols True, not False"):
-        tuned(folder, tmp_path / "run", **told | {"choose_symbols": False})
+        tuned(folder, tmp_path / "run", **choices | {"choose_symbols": False})
 
 
 def test_chosen_symbols_take_fewer_bits(astronaut):
@@ -234,9 +234,9 @@ def test_without_the_extra_it_says_what_to_install(folder, tmp_path, monkeypatch
 
 def test_weights_of_the_losses_are_measured(tmp_path, capsys):
     Image.fromarray(skimage.data.astronaut()).save(tmp_path / "astronaut.png")
-    given = ["losses", str(tmp_path), "--weights", str(TINY), "--side", "192"]
-    command.main(given)
+    words = ["losses", str(tmp_path), "--weights", str(TINY), "--side", "192"]
+    command.main(words)
     table = capsys.readouterr().out.split("\n")
     assert table[0] == "| lambda | bpp | mse | mae | ssim | ms-ssim | eye |" and "mse: 6.502e+04 * lambda ** 1.000" in table[5]
     with pytest.raises(SystemExit, match="squares of 161"):
-        command.main([*given[:-1], "64"])
+        command.main([*words[:-1], "64"])

@@ -125,7 +125,7 @@ def test_no_file_without_an_end(tiny, chelsea, tmp_path, work, error, message, o
             run(path)
     else:
         run(path)
-    assert [found.read_bytes() for found in tmp_path.iterdir()] == ([old] if old else [])
+    assert [left.read_bytes() for left in tmp_path.iterdir()] == ([old] if old else [])
     file = io.BytesIO()
     with pytest.raises(BaseException if error else CaeError):
         run(file)

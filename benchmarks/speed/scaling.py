@@ -59,8 +59,8 @@ def scale(size: str, photographs: Sequence[np.ndarray], folder: Path, options: S
     source, coded, decoded = folder / "source.tif", folder / "coded.cae", folder / "decoded.tif"
     try:
         streams.write_bands(source, (width, height), 3, {}, patchwork(width, height, photographs))
-        for command, (given, made) in zip(DIRECTIONS, ((source, coded), (coded, decoded)), strict=True):
-            seconds, peak = measure_command(command, [given, made, *options])
+        for command, (source_path, target_path) in zip(DIRECTIONS, ((source, coded), (coded, decoded)), strict=True):
+            seconds, peak = measure_command(command, [source_path, target_path, *options])
             megapixels = width * height / 1e6
             sizes = source.stat().st_size, coded.stat().st_size
             yield ScalingRow(

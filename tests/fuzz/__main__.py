@@ -56,10 +56,10 @@ def fuzz(name: str, options: list[str]) -> None:
         return -1 if sound is None else 0
 
     # libFuzzer would put several changes on each other, and few files would remain that are sound
-    given = [f"-max_len={INPUT_MAX[name]}", "-mutate_depth=1", "-cross_over=0", "-timeout=60", *options]
+    arguments = [f"-max_len={INPUT_MAX[name]}", "-mutate_depth=1", "-cross_over=0", "-timeout=60", *options]
     if not any(not option.startswith("-") for option in options):
-        given.append(str(CORPORA / name))
-    atheris.Setup([sys.argv[0], *given], run, custom_mutator=mutate)
+        arguments.append(str(CORPORA / name))
+    atheris.Setup([sys.argv[0], *arguments], run, custom_mutator=mutate)
     atheris.Fuzz()
 
 

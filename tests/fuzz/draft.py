@@ -58,7 +58,7 @@ class Draft:
         return tuple(Plane) if self.header["channels"] in (2, 4) else (Plane.COLOUR,)
 
     @property
-    def wanted(self) -> int:
+    def part_count(self) -> int:
         """Parts that the header asks for."""
         side = max(1, self.header["tile"] * TILE_UNIT)
         return -(-self.header["width"] // side) * -(-self.header["height"] // side) * len(self.planes)
@@ -78,10 +78,12 @@ class Draft:
         for section in self.sections:
             section.claimed = len(section.data)
         header = self.sound_header()
-        if header is not None and self.wanted <= PARTS_MAX:
+        if header is not None and self.part_count <= PARTS_MAX:
             model = self.parts or [Part(0, 0, 0, b"")]
-            self.parts += [dataclasses.replace(model[number % len(model)]) for number in range(len(self.parts), self.wanted)]
-            del self.parts[self.wanted :]
+            self.parts += [
+                dataclasses.replace(model[number % len(model)]) for number in range(len(self.parts), self.part_count)
+            ]
+            del self.parts[self.part_count :]
             for number, part in enumerate(self.parts):
                 tile, plane = divmod(number, len(self.planes))
                 kinds = header.kinds(self.planes[plane])
@@ -122,7 +124,7 @@ def dissect(data: bytes) -> Draft:
         length = split_length(claimed)[1]
         draft.sections.append(Section(name, claimed, data[at : at + length]))
         at += length
-    for _ in range(min(draft.wanted, PARTS_MAX)):
+    for _ in range(min(draft.part_count, PARTS_MAX)):
         if at + _ENTRY.size + _CRC.size > len(data):
             break
         draft.parts.append(Part(*_ENTRY.unpack_from(data, at), b""))

@@ -44,7 +44,7 @@ def container_seeds() -> Iterator[tuple[str, bytes]]:
 
 def decoder_seeds() -> Iterator[tuple[str, bytes]]:
     """Names and bytes of coded photographs, with metadata."""
-    held = tiny_codec()
+    tiny = tiny_codec()
     cat = skimage.data.chelsea()
     alpha = (np.indices((64, 64)).sum(0) * 2).astype(np.uint8)
     pictures = {
@@ -59,13 +59,13 @@ def decoder_seeds() -> Iterator[tuple[str, bytes]]:
         image = Image.fromarray(pixels)
         if name in ("RGB", "L", "LA"):
             image.info.update({"RGB": {"exif": exif()}, "L": {"xmp": XMP}, "LA": {"icc_profile": b"profile"}}[name])
-        yield name, held.encode(image, 30 if "tiles" in name else 70, tile=64)
-    yield "RGBA-deep", held.encode(pictures["RGBA"].astype(np.uint16) * 16, 70, tile=64, depth=12)
-    yield "L-deep-lossless", held.encode(pictures["L"].astype(np.uint16) * 257, lossless=True)
+        yield name, tiny.encode(image, 30 if "tiles" in name else 70, tile=64)
+    yield "RGBA-deep", tiny.encode(pictures["RGBA"].astype(np.uint16) * 16, 70, tile=64, depth=12)
+    yield "L-deep-lossless", tiny.encode(pictures["L"].astype(np.uint16) * 257, lossless=True)
     # a drawing, wholly without loss; and beside a photograph, so that there are tiles of all kinds
     drawing = np.kron(np.random.default_rng(1).integers(0, 2, (16, 40)), np.ones((4, 4)))[..., None].repeat(3, -1)
     drawing = (drawing * 255).astype(np.uint8)
-    yield "RGB-lossless", held.encode(drawing[:20, :20], lossless=True)
+    yield "RGB-lossless", tiny.encode(drawing[:20, :20], lossless=True)
     drawing[:, 70:100] = cat[50:114, 100:130]
-    yield "RGB-kinds", held.encode(drawing[:, :130], tile=64)
-    yield "RGB-deep-kinds", held.encode(scaled(drawing[:, :120], 255, 12), tile=64, depth=12)
+    yield "RGB-kinds", tiny.encode(drawing[:, :130], tile=64)
+    yield "RGB-deep-kinds", tiny.encode(scaled(drawing[:, :120], 255, 12), tile=64, depth=12)

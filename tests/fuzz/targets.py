@@ -51,59 +51,59 @@ def _said(call: Callable[[], object]) -> object:
 
 def check_container(data: bytes) -> bool:
     """Parses a file, checks its sums, and does one of four other things with it in turns; whether it is sound."""
-    found = _said(lambda: container.read(data))
+    parsed = _said(lambda: container.read(data))
     checked = _said(lambda: container.check(data))
-    assert checked == found if isinstance(found, str) else checked is None or isinstance(checked, str)
+    assert checked == parsed if isinstance(parsed, str) else checked is None or isinstance(checked, str)
     match zlib.crc32(data) % 4:
         case 0:
-            _check_from_file(data, found)
+            _check_from_file(data, parsed)
         case 1:
             _check_plugin(data, _said(lambda: container.read_beginning(data)), checked)
         case 2:
-            _check_facts(data, found, checked)
-        case _ if isinstance(found, Container):
-            _check_payloads(data, found, checked)
+            _check_facts(data, parsed, checked)
+        case _ if isinstance(parsed, Container):
+            _check_payloads(data, parsed, checked)
     return checked is None
 
 
-def _check_payloads(data: bytes, found: Container, checked: object) -> None:
+def _check_payloads(data: bytes, parsed: Container, checked: object) -> None:
     """They fill the file, and there is one way alone to write it, but for sections that the reader skips."""
     payloads, end = [], None
-    for tile in range(found.header.tile_count):
-        for plane in found.header.planes:
-            entry = found.index[len(payloads)]
-            assert end in (None, entry.offset) and entry.kind in found.header.kinds(plane)
+    for tile in range(parsed.header.tile_count):
+        for plane in parsed.header.planes:
+            entry = parsed.index[len(payloads)]
+            assert end in (None, entry.offset) and entry.kind in parsed.header.kinds(plane)
             end = entry.offset + entry.length
-            payload = _said(lambda tile=tile, plane=plane: container.read_payload(data, found, tile, plane))
+            payload = _said(lambda tile=tile, plane=plane: container.read_payload(data, parsed, tile, plane))
             assert payload == Payload(entry.kind, data[entry.offset : end]) or isinstance(checked, str)
             payloads.append(payload)
-    assert end == len(data) and len(payloads) == len(found.index)
+    assert end == len(data) and len(payloads) == len(parsed.index)
     if checked is None:
-        again = container.write(found.header, found.metadata, payloads)
-        skipped = int.from_bytes(data[18:20], "little") - len(found.metadata)
+        again = container.write(parsed.header, parsed.metadata, payloads)
+        skipped = int.from_bytes(data[18:20], "little") - len(parsed.metadata)
         assert (again == data) if not skipped else len(again) < len(data)
 
 
-def _check_facts(data: bytes, found: object, checked: object) -> None:
+def _check_facts(data: bytes, parsed: object, checked: object) -> None:
     facts = _said(lambda: codec.info(data))
-    if not isinstance(found, Container):
-        assert facts == found
+    if not isinstance(parsed, Container):
+        assert facts == parsed
         return
-    assert (facts.width, facts.height, facts.mode) == (found.header.width, found.header.height, found.header.mode)
+    assert (facts.width, facts.height, facts.mode) == (parsed.header.width, parsed.header.height, parsed.header.mode)
     assert facts.bytes == sum(facts.parts.values()) == len(data) and min(facts.parts.values()) >= 0
-    assert sum(facts.kinds.values()) == facts.tiles == found.header.tile_count
+    assert sum(facts.kinds.values()) == facts.tiles == parsed.header.tile_count
     assert bool(list(damaged_parts(MemorySource(data)))) == isinstance(checked, str)
 
 
-def _check_from_file(data: bytes, found: object) -> None:
+def _check_from_file(data: bytes, parsed: object) -> None:
     """By small pieces it is what it is at once."""
     by_pieces = _said(lambda: container.read(Seekable(_Trickling(data))))
     beginning = _said(lambda: container.read_beginning(data))
-    if isinstance(found, Container):
-        assert isinstance(by_pieces, Container) and list(by_pieces.index) == list(found.index)
-        assert beginning == (found.header, found.metadata) == (by_pieces.header, by_pieces.metadata)
+    if isinstance(parsed, Container):
+        assert isinstance(by_pieces, Container) and list(by_pieces.index) == list(parsed.index)
+        assert beginning == (parsed.header, parsed.metadata) == (by_pieces.header, by_pieces.metadata)
     else:
-        assert by_pieces == found and (beginning == found or isinstance(beginning, tuple))
+        assert by_pieces == parsed and (beginning == parsed or isinstance(beginning, tuple))
 
 
 def _check_plugin(data: bytes, beginning: object, checked: object) -> None:
@@ -136,8 +136,8 @@ def check_decoder(data: bytes) -> bool | None:
     header = _said(lambda: container.read_beginning(data)[0])
     if isinstance(header, Header) and not is_small(header):
         return None
-    held, turn = tiny_codec(), zlib.crc32(data) % 4
-    whole = _said(lambda: held.decode_image(data))
+    tiny, turn = tiny_codec(), zlib.crc32(data) % 4
+    whole = _said(lambda: tiny.decode_image(data))
     if isinstance(whole, str):
         if turn == 0:
             _check_filled(data, header, whole)

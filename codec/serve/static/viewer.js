@@ -92,29 +92,29 @@ let waited = false;
 async function follow() {
   showPlace();
   const box = document.getElementById("progress");
-  let told = { done: 0, changes: seen };
+  let progress = { done: 0, changes: seen };
   try {
-    told = await (await fetch("progress.json")).json();
+    progress = await (await fetch("progress.json")).json();
   } catch {
     // a server that was stopped may come back
   }
-  box.hidden = told.done >= 1;
-  document.getElementById("done").value = told.done;
-  if (told.changes !== seen && told.changes > 0) {
-    seen = told.changes;
-    const drawn = Math.ceil(width / told.factor) * told.factor;
+  box.hidden = progress.done >= 1;
+  document.getElementById("done").value = progress.done;
+  if (progress.changes !== seen && progress.changes > 0) {
+    seen = progress.changes;
+    const coveredWidth = Math.ceil(width / progress.factor) * progress.factor;
     const old = beneath;
     viewer.addSimpleImage({
       url: `overview.png?${seen}`,
       index: 0,
-      width: drawn / width,
+      width: coveredWidth / width,
       success: ({ item }) => {
         beneath = item;
         if (old) viewer.world.removeItem(old);
       },
     });
   }
-  if (told.done < 1) {
+  if (progress.done < 1) {
     waited = true;
     setTimeout(follow, 1000);
   } else if (waited) {
