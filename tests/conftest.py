@@ -1,5 +1,6 @@
 """Photographs from scikit-image's wheel, and codecs with small and with real weights."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
@@ -40,6 +41,20 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def default() -> codec.Codec:
     return codec.Codec(device="cpu", threads=2)
+
+
+@pytest.fixture
+def install_weights(monkeypatch) -> Callable[[Path], None]:
+    """Makes a folder the one that installed weights are looked for in."""
+    return lambda folder: monkeypatch.setattr(registry, "WEIGHTS_FOLDER", folder)
+
+
+@pytest.fixture
+def tiny_plugin(monkeypatch) -> None:
+    """Makes Pillow's plugin use the tiny weights, on the CPU."""
+    from codec import pillow
+
+    monkeypatch.setattr(pillow, "ARGUMENTS", {"weights": TINY, "device": "cpu"})
 
 
 @pytest.fixture(scope="session")

@@ -32,10 +32,10 @@ from pathlib import Path
 import codec
 from codec.runtime import devices  # loads torch
 
-held = codec.Codec(weights=sys.argv[2] or None, device="cpu", threads=int(sys.argv[3]))
+loaded = codec.Codec(weights=sys.argv[2] or None, device="cpu", threads=int(sys.argv[3]))
 data = Path(sys.argv[1]).read_bytes()
-small = held.encode(__import__("numpy").zeros((64, 64, 3), "uint8"))
-held.decode(small)
+small = loaded.encode(__import__("numpy").zeros((64, 64, 3), "uint8"))
+loaded.decode(small)
 
 
 def peak():
@@ -97,7 +97,7 @@ def scale_indices(scales: ScaleModel, hyper: np.ndarray, latent: np.ndarray, qua
 def cost(data: bytes, call: str, folder: Path, *, weights: Path | None = TINY, threads: int = 1) -> tuple[float, float, str]:
     """Megabytes that a call takes beyond what a codec takes for a small picture, its seconds of CPU, and the error's text.
 
-    It runs in a process of its own, where `held` is a codec and `data` the file's bytes.
+    It runs in a process of its own, where `loaded` is a codec and `data` the file's bytes.
     """
     path = folder / "forged.cae"
     path.write_bytes(data)

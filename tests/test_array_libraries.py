@@ -20,8 +20,7 @@ def cat(chelsea) -> np.ndarray:
     return chelsea[:60, :90]
 
 
-def test_imageio(tmp_path, cat, monkeypatch):
-    monkeypatch.setattr(codec.pillow, "ARGUMENTS", ARGUMENTS)
+def test_imageio(tmp_path, cat, tiny_plugin):
     path = tmp_path / "cat.cae"
     iio.imwrite(path, cat, quality=70)
     data = path.read_bytes()

@@ -24,7 +24,6 @@ from codec.format.sources import FileSource
 from codec.images.files import write_image
 from codec.images.metadata import orientation, select_metadata
 from codec.images.picture import Picture
-from codec.networks import registry
 from codec.networks.weights import Weights
 
 from .conftest import TINY
@@ -282,7 +281,7 @@ def test_weights_that_are_no_file(tmp_path):
                 codec.Codec(device="cpu", **{part: tmp_path / f"{name}.safetensors"})
 
 
-def test_weights_under_a_false_name(tiny, monkeypatch, tmp_path, chelsea):
+def test_weights_under_a_false_name(tiny, install_weights, tmp_path, chelsea):
     """Tries to have a file decoded by other weights than its own, to another picture, by an installed file that lies."""
     coded = tiny.encode(chelsea[:20, :20])
     tensors = load_file(TINY)
@@ -290,7 +289,7 @@ def test_weights_under_a_false_name(tiny, monkeypatch, tmp_path, chelsea):
     save_file(tensors, tmp_path / "liar.safetensors", metadata=Weights.read(TINY).metadata)
     save_file(tensors, tmp_path / "nameless.safetensors", metadata=Weights.read(TINY).metadata | {"id": "no number"})
     default = codec.Codec(device="cpu")
-    monkeypatch.setattr(registry, "WEIGHTS_FOLDER", tmp_path)
+    install_weights(tmp_path)
     with pytest.raises(CaeError, match=r"liar\.safetensors: says that its id is .* install it again"):
         default.decode(coded)
 

@@ -1,6 +1,7 @@
 """One checker for all codecs under test."""
 
 import pickle
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +87,8 @@ def test_names_fit_options():
 
 
 def test_missing_library_is_reported(monkeypatch):
-    monkeypatch.setattr(pillow.importlib.util, "find_spec", lambda name: None)
+    for package in ("pillow_heif", "pillow_jxl"):
+        monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setattr(pillow.features, "check", lambda name: False)
     assert CODECS["heic"].available() == "needs the package pillow-heif: pip install pillow-heif"
     assert CODECS["jpegxl"].available() == "needs the package pillow-jxl-plugin: pip install pillow-jxl-plugin"
@@ -130,7 +132,7 @@ def test_compressai_checkpoints(tmp_path, monkeypatch):
     codec = compressai.parse(f"mbt2018-mean={tmp_path}/1.pth,{tmp_path}/2.pth", "cpu")
     assert codec.settings == (1, 2)
     assert codec.paths == (Path(tmp_path, "1.pth"), Path(tmp_path, "2.pth"))
-    monkeypatch.setattr(compressai.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "compressai", None)
     assert "compressai" in codec.available()
     monkeypatch.setattr(compressai.importlib.util, "find_spec", lambda name: name)
     assert "no such checkpoint" in codec.available()

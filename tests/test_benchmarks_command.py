@@ -98,10 +98,7 @@ def test_our_codec(folder, tmp_path):
 
 
 def test_missing_things_are_reported(folder, tmp_path, monkeypatch, capsys):
-    from benchmarks.codecs import pillow
-
-    find = pillow.importlib.util.find_spec
-    monkeypatch.setattr(pillow.importlib.util, "find_spec", lambda name: None if name == "pillow_heif" else find(name))
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
     monkeypatch.setenv("PATH", "")
     metrics = "psnr_rgb,butteraugli"
     run(folder, "--codecs", "jpeg,heic", "--out", tmp_path, "--jobs", 1, "--metrics", metrics)

@@ -21,8 +21,6 @@ import codec
 import codec.pillow
 from codec.images import streams
 
-from .conftest import DATA
-
 CAT = skimage.data.chelsea()[:60, :50]
 DEEP = CAT.astype(np.uint16) * 257
 
@@ -75,9 +73,8 @@ def uses(tiny: codec.Codec, folder) -> Iterator[Callable[[], object]]:
     yield lambda: streams.write_bands(folder / f"{threading.get_ident()}.tif", (50, 60), 3, {}, [CAT])
 
 
-def test_a_bystander_sees_nothing(tiny, tmp_path, monkeypatch):
+def test_a_bystander_sees_nothing(tiny, tmp_path, tiny_plugin):
     """A thread that looks all the time, at its own pictures too, while eight others work."""
-    monkeypatch.setattr(codec.pillow, "ARGUMENTS", {"weights": DATA / "tiny.safetensors", "device": "cpu"})
     work = list(uses(tiny, tmp_path))
     for each in work:
         each()  # loads what is loaded once

@@ -371,7 +371,7 @@ def test_installed_commands_start_where_interrupts_are_quiet():
 )
 def test_inputs_of_other_kinds_are_named(tmp_path, monkeypatch, capsys, start, message):
     """The package for HEIC is named too if it is missing."""
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
     (tmp_path / "a.png").write_bytes(start + bytes(100))
     assert message in refused(capsys, encode.main, tmp_path / "a.png", tmp_path / "a.cae")
 

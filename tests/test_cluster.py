@@ -9,6 +9,7 @@ import os
 import socket
 import time
 import warnings
+from multiprocessing import forkserver
 from pathlib import Path
 
 import dask
@@ -201,11 +202,11 @@ def test_without_workers(arguments):
             next(cluster.run_tasks(Killing(arguments), [], arguments, lambda _: None, worker_timeout=0.2))
 
 
-def test_workers_that_die(tmp_path, arguments, capsys, monkeypatch):
+def test_workers_that_die(tmp_path, arguments, capsys):
     """Other workers do what was under way; only the file that kills each worker is given up."""
     # new workers need not import torch again
     multiprocessing.set_forkserver_preload(["distributed", "codec.networks.registry", "tests.deadly"])
-    monkeypatch.setattr(distributed.utils, "_forkserver_preload_set", True)
+    forkserver.ensure_running()  # before distributed names other modules
     tasks = []
     for number in range(40):
         source = tmp_path / f"{number}.txt"

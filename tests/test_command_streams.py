@@ -1,5 +1,6 @@
 """The habits of the command line: standard streams, -o, what is kept of metadata, what is told."""
 
+import contextlib
 import io
 import json
 import os
@@ -50,8 +51,8 @@ class _Stream(io.TextIOWrapper):
 def piped(monkeypatch, main, data: bytes, *arguments: str) -> bytes:
     """Runs a command on data as its standard input; returns its standard output."""
     monkeypatch.setattr(sys, "stdin", _Stream(data))
-    monkeypatch.setattr(sys, "stdout", out := _Stream())
-    main([*arguments, *SMALL])
+    with contextlib.redirect_stdout(_Stream()) as out:
+        main([*arguments, *SMALL])
     return out.buffer.getvalue()
 
 
@@ -63,8 +64,8 @@ def test_standard_streams(monkeypatch, tmp_path, photograph, encoded):
         assert (image.format, image.size) == ("WEBP", (80, 60))
     assert piped(monkeypatch, decode.main, data, "-", "-o", "-")[1:4] == b"PNG"
     monkeypatch.setattr(sys, "stdin", _Stream(data))
-    monkeypatch.setattr(sys, "stdout", out := io.StringIO())
-    info.main(["-", "--json"])
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        info.main(["-", "--json"])
     assert json.loads(out.getvalue())["width"] == 80
 
 

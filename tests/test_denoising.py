@@ -9,7 +9,6 @@ from PIL import Image
 
 import codec
 from codec.commands import encode
-from codec.networks import registry
 from codec.networks.weights import Weights
 from codec.training.data.noise import CLEAN, add_noise
 from codec.training.export import restore
@@ -122,7 +121,7 @@ def test_what_compares_with_the_noise_is_refused(encoder, chelsea, options, mess
         codec.Codec(weights=TINY, encoder=encoder, device="cpu").encode(chelsea[:64, :64], **options)
 
 
-def test_the_command_takes_the_installed_encoder(encoder, folder, tmp_path, monkeypatch, capsys):
+def test_the_command_takes_the_installed_encoder(encoder, folder, tmp_path, install_weights, capsys):
     source, out = folder / "astronaut.png", tmp_path / "out.cae"
     words = [str(source), str(out), "--device", "cpu", "--quiet"]
     with pytest.raises(SystemExit) as ended:
@@ -134,7 +133,7 @@ def test_the_command_takes_the_installed_encoder(encoder, folder, tmp_path, monk
     assert not out.exists()
     (tmp_path / "base.safetensors").write_bytes(TINY.read_bytes())
     (tmp_path / "denoise.safetensors").write_bytes(encoder.read_bytes())
-    monkeypatch.setattr(registry, "WEIGHTS_FOLDER", tmp_path)
+    install_weights(tmp_path)
     encode.main([*words, "--denoise"])
     assert out.read_bytes() == codec.Codec(encoder=encoder, device="cpu").encode(np.asarray(Image.open(source)))
     with pytest.raises(SystemExit):

@@ -175,9 +175,9 @@ def test_other_errors_of_cuda_are_told(monkeypatch):
     def fail(*_):
         raise RuntimeError("CUDA error: an illegal memory access was encountered\nCompile with …")
 
-    monkeypatch.setattr(model, "_build", fail)
-    with pytest.raises(codec.CaeError, match=r"^device cuda: CUDA error: an illegal memory access was encountered$"):
-        load(Files(TINY), "cuda")
+    monkeypatch.setattr(torch.nn.Module, "to", fail)
+    with pytest.raises(codec.CaeError, match=r"^device cpu: CUDA error: an illegal memory access was encountered$"):
+        load(Files(TINY))
 
 
 def test_training_without_fast_bf16_runs_in_float32(monkeypatch, tmp_path, chelsea):

@@ -290,8 +290,7 @@ def test_pillow_holds_gray(tiny, deep):
     assert np.array_equal(np.asarray(tiny.decode_image(colour)), expected)
 
 
-def test_the_plugin(deep, monkeypatch):
-    monkeypatch.setattr(codec.pillow, "ARGUMENTS", ON_CPU)
+def test_the_plugin(deep, tiny_plugin):
     file = io.BytesIO()
     Image.fromarray(deep[..., 0] >> 4).save(file, "CAE", quality=70, depth=12)
     with Image.open(file) as image:

@@ -183,26 +183,26 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_progress_on_a_terminal(monkeypatch):
-    monkeypatch.setattr(sys, "stderr", Terminal())
+def test_progress_on_a_terminal():
     bands = [np.zeros((1000, 1000, 3), np.uint8)] * 10
-    for number, band in enumerate(PictureBar(False, delay=0.3).track_bands(bands, 10**7, "a\ncat.tif")):
-        assert band is bands[number]
-        if number == 1:
-            assert sys.stderr.getvalue() == ""
-        time.sleep(0.15)
-    shown = sys.stderr.getvalue()
+    with contextlib.redirect_stderr(Terminal()) as terminal:
+        for number, band in enumerate(PictureBar(False, delay=0.3).track_bands(bands, 10**7, "a\ncat.tif")):
+            assert band is bands[number]
+            if number == 1:
+                assert terminal.getvalue() == ""
+            time.sleep(0.15)
+    shown = terminal.getvalue()
     assert r"a\ncat.tif" in shown and "/10.0 MP" in shown and "MP/s" in shown and "left" in shown
 
 
 @pytest.mark.parametrize("pixels", [150_000, None])
-def test_work_on_a_terminal(monkeypatch, pixels):
+def test_work_on_a_terminal(pixels):
     """Parts whose sum comes out above the whole, as floats have it, are no cause for a warning; nor is no known whole."""
-    monkeypatch.setattr(sys, "stderr", Terminal())
-    with PictureBar(False, delay=0.0).track_work(pixels, "cat.tif") as count:
+    bar = PictureBar(False, delay=0.0)
+    with contextlib.redirect_stderr(Terminal()) as terminal, bar.track_work(pixels, "cat.tif") as count:
         for _ in range(3):
             count(50_000.0001)
-    assert "cat.tif" in sys.stderr.getvalue()
+    assert "cat.tif" in terminal.getvalue()
 
 
 def test_bars_move_within_pictures_that_are_held_whole(tmp_path, monkeypatch):

@@ -25,7 +25,7 @@ def test_large_tiles_need_files_of_some_size(tiny, tiny_model):
 def test_memory_of_a_narrow_region(default_model, tmp_path):
     """One row of a large tile: the tile is decoded whole, and given up at once but for what the region needs."""
     data = smallest_file(4096, 2048, default_model.id)
-    megabytes, _, said = cost(data, "held.decode(data, region=(0, 0, 4096, 16))", tmp_path, weights=None)
+    megabytes, _, said = cost(data, "loaded.decode(data, region=(0, 0, 4096, 16))", tmp_path, weights=None)
     assert said == "done"
     assert megabytes < 300
 
@@ -33,14 +33,14 @@ def test_memory_of_a_narrow_region(default_model, tmp_path):
 def test_wide_regions_are_charged_for_their_tiles(tiny_model, tmp_path):
     """A narrow region is within the limit; the tiles that it needs, each far higher, are not."""
     data = smallest_file(2**19, 2048, tiny_model.id)
-    megabytes, seconds, said = cost(data, "held.decode(data, region=(0, 0, 2**19, 16))", tmp_path)
+    megabytes, seconds, said = cost(data, "loaded.decode(data, region=(0, 0, 2**19, 16))", tmp_path)
     assert "are more than the limit of 268435456, and this region needs that much" in said
     assert megabytes < 16 and seconds < 2
 
 
 def test_claimed_sizes_allocate_nothing(tiny_model, tmp_path):
     data = smallest_file(60_000, 60_000, tiny_model.id)
-    megabytes, _, said = cost(data, "held.decode(data)", tmp_path)
+    megabytes, _, said = cost(data, "loaded.decode(data)", tmp_path)
     assert "60000 x 60000 pixels are more than the limit" in said
     assert megabytes < 16
 
@@ -49,8 +49,8 @@ def test_memory_does_not_grow_with_the_height(tiny_model, tmp_path):
     """Bands come one by one, and nothing of those that have passed is kept."""
     call = (
         "from codec import options; from codec.coding import decoder, jobs, settings; from codec.format import container; "
-        "from codec.networks import model; file = container.read(data); held = model.load(model.Files(Path(sys.argv[2]))); "
-        "job = jobs.DecodeJob(held, settings.Settings(1, window=256), file.header); "
+        "from codec.networks import model; file = container.read(data); loaded = model.load(model.Files(Path(sys.argv[2]))); "
+        "job = jobs.DecodeJob(loaded, settings.Settings(1, window=256), file.header); "
         "[None for _ in decoder.decode_bands(data, file, job)]"
     )
     low, high = (cost(smallest_file(512, height, tiny_model.id, tile=512), call, tmp_path)[0] for height in (2048, 32768))

@@ -231,9 +231,8 @@ def test_waiting_threads_do_not_spin_for_long(tmp_path, photographs):
     assert subprocess.run(command, capture_output=True, text=True, env=others, check=True).stdout == "3000\n"
 
 
-def test_progress_of_files(monkeypatch):
-    monkeypatch.setattr("sys.stderr", terminal := Terminal())
-    with FilesBar(4, quiet=False, delay=0.0) as bar:
+def test_progress_of_files():
+    with contextlib.redirect_stderr(Terminal()) as terminal, FilesBar(4, quiet=False, delay=0.0) as bar:
         for _ in range(4):
             time.sleep(0.12)
             bar.add_pixels(10**6)

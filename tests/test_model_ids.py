@@ -178,10 +178,10 @@ def test_names_of_no_file_are_refused(name):
             codec.encode(np.zeros((9, 9), np.uint8), **{"weights": TINY, "device": "cpu"} | options)
 
 
-def test_installed_parts_are_found_by_name(monkeypatch, tmp_path, encoder, chelsea):
+def test_installed_parts_are_found_by_name(install_weights, tmp_path, encoder, chelsea):
     """The registry finds them by name among those that belong to the model."""
     (tmp_path / "base.safetensors").write_bytes(TINY.read_bytes())
-    monkeypatch.setattr(registry, "WEIGHTS_FOLDER", tmp_path)
+    install_weights(tmp_path)
     named, by_path = (codec.Codec(encoder=which, device="cpu") for which in ("dark", encoder))
     assert named.encode(chelsea, 30) == by_path.encode(chelsea, 30)
     with pytest.raises(codec.CaeError, match=r"no encoder 'light' for the model [0-9a-f]{16}; installed: dark"):

@@ -17,13 +17,10 @@ import codec.pillow
 
 from .conftest import TINY
 
+pytestmark = pytest.mark.usefixtures("tiny_plugin")
+
 EXIF = Image.Exif()
 EXIF[0x010E] = "a cat"
-
-
-@pytest.fixture(autouse=True)
-def tiny_weights(monkeypatch):
-    monkeypatch.setattr(codec.pillow, "ARGUMENTS", {"weights": TINY, "device": "cpu"})
 
 
 @pytest.fixture(scope="module")

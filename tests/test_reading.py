@@ -275,7 +275,7 @@ def test_a_region_of_a_gigapixel(tiny, tiny_model):
 
 def test_memory_of_tiles_and_bands(tiny_model, tmp_path):
     """It does not grow with the height, and the file is not held; more pixels may pass than one array may have."""
-    call = "with held.open(sys.argv[1]) as picture: all(True for _ in picture.{}()) and picture.read((0, 0, 9, 9))"
+    call = "with loaded.open(sys.argv[1]) as picture: all(True for _ in picture.{}()) and picture.read((0, 0, 9, 9))"
     for name in ("tiles", "bands"):
         low, high = (
             cost(smallest_file(512, height, tiny_model.id, tile=512), call.format(name), tmp_path) for height in (4096, 20480)

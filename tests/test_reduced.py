@@ -154,9 +154,9 @@ def test_bad_options(folder, tmp_path, changes, message):
 
 
 @pytest.fixture
-def shipped(tmp_path, weights, monkeypatch):
+def shipped(tmp_path, weights, install_weights, monkeypatch):
     """The tiny weights as installed, with their decoders of 1/2 and 1/8 in a file of its own."""
-    monkeypatch.setattr(registry, "WEIGHTS_FOLDER", tmp_path)
+    install_weights(tmp_path)
     monkeypatch.setattr(registry, "DEFAULT", "tiny")
     shutil.copy(TINY, tmp_path)
     merge_sizes([TINY, weights], tmp_path / "tiny-sizes.safetensors")

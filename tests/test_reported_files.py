@@ -1,9 +1,9 @@
 """Image files that other programs got wrong, by every door: files in bands or whole, Pillow images, and Pillow's `save`."""
 
 import dataclasses
-import importlib.util
 import io
 import struct
+import sys
 import warnings
 import zlib
 from collections.abc import Callable
@@ -60,11 +60,7 @@ def by_save(path: Path) -> np.ndarray:
 DOORS = (by_bands, by_file, by_image, by_loaded_image, by_save)
 every_door = pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
 Door = Callable[[Path], np.ndarray]
-
-
-@pytest.fixture(autouse=True)
-def tiny_weights(monkeypatch):
-    monkeypatch.setattr(codec.pillow, "ARGUMENTS", {"weights": WEIGHTS, "device": "cpu"})
+pytestmark = pytest.mark.usefixtures("tiny_plugin")
 
 
 def png(
@@ -429,7 +425,8 @@ def test_heic_of_high_bit_depth_keeps_its_bits_or_is_refused(tmp_path, monkeypat
     ],
 )
 def test_files_that_no_plugin_reads_are_named(monkeypatch, tmp_path, start, message):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)  # as where no package for it is installed
+    for package in ("pillow_heif", "pillow_jxl"):
+        monkeypatch.setitem(sys.modules, package, None)  # as where it is not installed
     (tmp_path / "a").write_bytes(start)
     assert message in describe_unreadable(tmp_path / "a")
 

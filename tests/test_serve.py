@@ -348,20 +348,21 @@ def test_an_overview_that_fails_is_begun_anew_when_asked_for_again(error):
 
 def test_an_overview_outlives_its_open_picture(tiny, chelsea, tmp_path, monkeypatch):
     """A picture that was closed, as others were opened, shows at once what there was of its overview."""
-    monkeypatch.setattr(store, "OPEN_MAX", 1)
-    for name in ("a", "b"):
+    others = [f"b{number}" for number in range(store.OPEN_MAX)]
+    for name in ("a", *others):
         (tmp_path / f"{name}.cae").write_bytes(tiny.encode(chelsea, 50))
     pictures = store.PictureStore(tiny, 2**20)
     overview = pictures.open(tmp_path / "a.cae").overview
     while overview.step():
         pass
-    for name in ("b", "a"):
+    for name in (*others, "a"):
         picture = pictures.open(tmp_path / f"{name}.cae")
     assert picture.overview is overview and overview.done == 1
     pixels = overview.pixels.reshape(tiny.decode((tmp_path / "a.cae").read_bytes(), scale=1 / 8).shape)
     assert np.array_equal(pixels, tiny.decode((tmp_path / "a.cae").read_bytes(), scale=1 / 8))
     monkeypatch.setattr(store, "OVERVIEWS_MAX", 1)
-    pictures.open(tmp_path / "b.cae")
+    for name in others:
+        pictures.open(tmp_path / f"{name}.cae")
     assert pictures.open(tmp_path / "a.cae").overview is not overview
     (tmp_path / "a.cae").write_bytes(tiny.encode(chelsea[:50], 50))  # another version
     assert pictures.open(tmp_path / "a.cae").overview.pixels.shape[0] == 7

@@ -1,5 +1,6 @@
 """Training: it learns, resumes as if it had not stopped, exports what the codec can use, and refuses bad input."""
 
+import contextlib
 import csv
 import dataclasses
 import io
@@ -291,14 +292,12 @@ def test_compiled_transforms_train_alike(folder, tmp_path):
 
 
 def test_weights_to_start_from_may_be_named(folder, tmp_path, monkeypatch, capsys):
-    command = ["cae-train", str(folder), str(tmp_path / "run"), "--steps", "1", "--batch", "1", "--patch", "64", "--quiet"]
+    command = [str(folder), str(tmp_path / "run"), "--steps", "1", "--batch", "1", "--patch", "64", "--quiet"]
     monkeypatch.setattr(registry, "default_path", lambda: TINY)
-    monkeypatch.setattr(sys, "argv", [*command, "--start-from", "default"])
-    main()
+    main([*command, "--start-from", "default"])
     assert "1 steps done" in capsys.readouterr().err
-    monkeypatch.setattr(sys, "argv", [*command, "--start-from", "nobody's"])
     with pytest.raises(SystemExit, match="no weights are named"):
-        main()
+        main([*command, "--start-from", "nobody's"])
 
 
 def test_the_log_has_each_step_once_after_a_kill(folder, tmp_path):
@@ -325,11 +324,10 @@ def test_a_part_is_not_trained_on_for_another_model(folder, tmp_path, part):
         train(options(folder, tmp_path / "run", 2, start_from=tmp_path / "other.safetensors", **part), CONFIG)
 
 
-def test_sizes_beside_finished_weights_are_refused(folder, tmp_path, monkeypatch):
-    command = ["cae-train", str(folder), str(tmp_path / "run"), "--steps", "1", "--start-from", str(TINY), "--model", "fast"]
-    monkeypatch.setattr(sys, "argv", command)
+def test_sizes_beside_finished_weights_are_refused(folder, tmp_path):
+    command = [str(folder), str(tmp_path / "run"), "--steps", "1", "--start-from", str(TINY), "--model", "fast"]
     with pytest.raises(SystemExit, match="starts afresh"):
-        main()
+        main(command)
     assert not (tmp_path / "run").exists()
 
 
@@ -352,9 +350,9 @@ def test_it_shows_life_in_each_phase(folder, tmp_path, monkeypatch, stream):
     monkeypatch.setattr("codec.training.train.export", lambda *_: time.sleep(0.6))
     chosen = options(folder, tmp_path / "run", 1, validation=folder, validate_every=1, export=tmp_path / "weights")
     for _ in range(2):
-        monkeypatch.setattr(sys, "stderr", stream())
-        train(dataclasses.replace(chosen, quiet=False), CONFIG)
-        shown = sys.stderr.getvalue()
+        with contextlib.redirect_stderr(stream()) as shown_on:
+            train(dataclasses.replace(chosen, quiet=False), CONFIG)
+        shown = shown_on.getvalue()
         if stream is io.StringIO:
             assert shown == ""
             continue

@@ -13,7 +13,6 @@ import codec
 from benchmarks import __main__ as command
 from benchmarks.core.metrics import ms_ssim_rgb
 from codec.commands import encode
-from codec.networks import registry
 from codec.networks.weights import Weights
 from codec.training.distortions import DISTORTIONS, chroma_error, luma_error, squared_error
 from codec.training.export import restore
@@ -125,14 +124,14 @@ def test_an_encoder_alone(folder, tmp_path, tiny, chelsea):
     assert tiny.decode(data).shape == chelsea.shape
 
 
-def test_the_command_takes_the_installed_encoder(folder, tmp_path, monkeypatch):
+def test_the_command_takes_the_installed_encoder(folder, tmp_path, install_weights):
     source, out, path = folder / "astronaut.png", tmp_path / "out.cae", tmp_path / "ms-ssim.safetensors"
     words = [str(source), str(out), "--device", "cpu", "--quiet", "--tune", "ms-ssim"]
     with pytest.raises(SystemExit, match=r"no encoder 'ms-ssim' .*cae-train --freeze decoder --loss ms-ssim.*--encoder"):
         encode.main([*words, "--weights", str(TINY)])
     tuned(folder, tmp_path / "run", freeze="decoder", loss="ms-ssim", patch=192, export=path, learning_rate=0.01)
     (tmp_path / "base.safetensors").write_bytes(TINY.read_bytes())
-    monkeypatch.setattr(registry, "WEIGHTS_FOLDER", tmp_path)
+    install_weights(tmp_path)
     encode.main(words)
     pixels = np.asarray(Image.open(source))
     assert out.read_bytes() == codec.Codec(encoder=path, device="cpu").encode(pixels) != codec.encode(pixels, device="cpu")

@@ -220,7 +220,7 @@ def test_what_cannot_be_written_to(tiny, tmp_path):
 
 def test_memory_does_not_grow_with_the_height(tiny_model, tmp_path):
     call = (
-        "numpy = __import__('numpy'); out = held.create(sys.argv[1] + '.out', (512, {0}), 'RGB', tile=256); "
+        "numpy = __import__('numpy'); out = loaded.create(sys.argv[1] + '.out', (512, {0}), 'RGB', tile=256); "
         "[out.write(numpy.full((64, 512, 3), n % 256, 'uint8')) for n in range({0} // 64)]; out.close()"
     )
     data = smallest_file(64, 64, tiny_model.id)

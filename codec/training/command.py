@@ -138,10 +138,13 @@ def parser() -> Parser:
     return p
 
 
-def main() -> None:
-    """Runs the command; errors are one line on stderr, and an interrupted run ends with the signal's status."""
+def main(words: list[str] | None = None) -> None:
+    """Runs the command with the words of a command line (None: the process's own).
+
+    Errors are one line on stderr, and an interrupted run ends with the signal's status.
+    """
     p = parser()
-    arguments = p.parse_args()
+    arguments = p.parse_args(words)
     options = vars(arguments)
     name, as_json = (options.pop(option) for option in ("model", "json"))
     prepare()
