@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 import codec
+from codec.commands import encode
 from codec.images.streams import bands
 from codec.networks import registry
 from codec.networks.model import Files, Model, load
@@ -36,6 +37,17 @@ def folder(tmp_path_factory) -> Path:
     made = tmp_path_factory.mktemp("images")
     Image.fromarray(skimage.data.astronaut()[:256, :256]).save(made / "astronaut.png")
     return made
+
+
+@pytest.fixture(scope="session")
+def mixed_folder(tmp_path_factory) -> Path:
+    """A folder with three photographs, a broken file and one that is no picture, to train on."""
+    folder = tmp_path_factory.mktemp("images")
+    for name in ("astronaut", "coffee", "chelsea"):
+        Image.fromarray(getattr(skimage.data, name)()).save(folder / f"{name}.png")
+    (folder / "broken.png").write_bytes(b"not an image")
+    (folder / "notes.txt").write_text("not an image either")
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +88,20 @@ def astronaut() -> np.ndarray:
 def chelsea() -> np.ndarray:
     """300 x 451 pixels: no multiple of anything."""
     return skimage.data.chelsea()
+
+
+@pytest.fixture
+def photograph(tmp_path) -> Path:
+    path = tmp_path / "photo.png"
+    Image.fromarray(skimage.data.chelsea()).save(path)
+    return path
+
+
+@pytest.fixture
+def encoded(tmp_path, photograph) -> Path:
+    path = tmp_path / "photo.cae"
+    encode.main([str(photograph), str(path), "--weights", str(TINY), "--tile", "128"])
+    return path
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ import codec
 from codec.commands import decode, encode, info
 from codec.images.metadata import select_metadata
 
+from .command_line import BIN, refused
 from .conftest import TINY
-from .test_cli import BIN, refused
 
 SMALL = ("--weights", str(TINY), "-j", "1")
 TURNED = Image.Exif()

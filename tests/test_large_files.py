@@ -1,7 +1,6 @@
 """The command lines on pictures that are read and written by pieces: memory, signals, full disks, progress."""
 
 import contextlib
-import io
 import os
 import signal
 import subprocess
@@ -19,8 +18,8 @@ from codec.commands import decode, encode
 from codec.commands.batch.progress import PictureBar
 from codec.images import files, streams
 
+from .command_line import Terminal, refused
 from .conftest import TINY
-from .test_cli import refused
 
 ROOT = Path(__file__).parents[1]
 WIDTH, HEIGHT = 256, 200_000
@@ -176,11 +175,6 @@ def test_limits_that_are_given_hold(tmp_path, tall, capsys):
     line = refused(capsys, decode.main, coded, tmp_path / "out.bmp", "--max-pixels", 10**7, *TINY_ON_CPU)
     assert ".bmp files, which are written whole; TIFF, PNG, PPM, PGM and .npy" in line
     assert list(tmp_path.iterdir()) == []
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 def test_progress_on_a_terminal():

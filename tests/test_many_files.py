@@ -25,8 +25,8 @@ from codec.commands.batch.progress import FilesBar
 from codec.commands.batch.task import Summary, Task, Tools
 from codec.images import streams
 
+from .command_line import Terminal
 from .conftest import TINY
-from .test_large_files import Terminal
 
 SMALL = ("--weights", str(TINY), "-j", "2")
 

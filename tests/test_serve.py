@@ -11,7 +11,6 @@ import subprocess
 import sys
 import urllib.parse
 import xml.etree.ElementTree
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,9 +22,8 @@ from codec.images.colour_space import read_png_colour_space
 from codec.serve import levels, library, store
 from codec.serve.overview import Overview, reduce_repeatedly
 
+from .command_line import BIN
 from .conftest import TINY
-
-BIN = Path(__file__).parents[1] / "bin"
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,8 @@ from PIL import Image
 import codec
 from codec.runtime.threads import THREADS_PER_PROCESSOR, check_cancelled, processors, run_parallel, thread_count
 
+from .command_line import BIN
 from .conftest import DATA, TINY
-
-BIN = Path(__file__).parents[1] / "bin"
 
 
 def run_child(code: str, *arguments: object) -> str:
