@@ -154,11 +154,10 @@ def test_bad_options(folder, tmp_path, changes, message):
 
 
 @pytest.fixture
-def shipped(tmp_path, weights, install_weights, monkeypatch):
+def shipped(tmp_path, weights, install_weights):
     """The tiny weights as installed, with their decoders of 1/2 and 1/8 in a file of its own."""
     install_weights(tmp_path)
-    monkeypatch.setattr(registry, "DEFAULT", "tiny")
-    shutil.copy(TINY, tmp_path)
+    shutil.copy(TINY, tmp_path / "base.safetensors")
     merge_sizes([TINY, weights], tmp_path / "tiny-sizes.safetensors")
     return tmp_path
 

@@ -4,13 +4,13 @@ import contextlib
 import dataclasses
 import io
 import os
+import shutil
 import signal
 import time
 
 import pytest
 
 from codec.cli import bars
-from codec.networks import registry
 from codec.training.command import main
 from codec.training.run import Run
 from codec.training.train import Interrupted, train
@@ -23,9 +23,10 @@ from .training_runs import options
 pytestmark = pytest.mark.filterwarnings("ignore:.*are not readable:RuntimeWarning")
 
 
-def test_weights_to_start_from_may_be_named(mixed_folder, tmp_path, monkeypatch, capsys):
+def test_weights_to_start_from_may_be_named(mixed_folder, tmp_path, install_weights, capsys):
     command = [str(mixed_folder), str(tmp_path / "run"), "--steps", "1", "--batch", "1", "--patch", "64", "--quiet"]
-    monkeypatch.setattr(registry, "default_path", lambda: TINY)
+    shutil.copy(TINY, tmp_path / "base.safetensors")
+    install_weights(tmp_path)
     main([*command, "--start-from", "default"])
     assert "1 steps done" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="no weights are named"):
