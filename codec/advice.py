@@ -1,10 +1,12 @@
-"""Advice about weights, in terms of the arguments or options of whoever shows an error."""
+"""Advice about weights and devices, in terms of the arguments or options of whoever shows an error."""
 
 from __future__ import annotations
 
-from .errors import AdvisableError, MissingEncoderError, MissingWeightsError
+from .errors import AdvisableError, DeviceError, MissingEncoderError, MissingWeightsError
 from .options import DENOISE, TUNES
 
+DEVICE_ADVICE: dict[type[AdvisableError], str] = {DeviceError: "; use device cpu"}
+"""The same for everyone, since the option and the argument have one name."""
 _TRAINING = {DENOISE: "--denoise"} | {name: f"--loss {name}" for name in TUNES}
 """Options of `cae-train` that train the encoders of these names."""
 

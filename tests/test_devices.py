@@ -13,6 +13,7 @@ from PIL import Image
 import codec
 from codec.coding.jobs import EncodeJob, with_fallback
 from codec.coding.settings import Settings
+from codec.errors import DeviceError
 from codec.networks import model, registry
 from codec.networks.model import Files, load
 from codec.options import EncodeOptions
@@ -169,6 +170,15 @@ def test_gpu_that_fails_at_loading_means_the_cpu(pretend_gpu, tiny, error, chels
         fallen_back = codec.Codec(weights=TINY)
     assert warned[0].filename == __file__
     assert fallen_back.encode(chelsea, 20) == tiny.encode(chelsea, 20)
+
+
+def test_a_gpu_that_was_asked_for_is_not_given_up(pretend_gpu):
+    def fail(_):
+        raise DeviceError("device cuda: CUDA error: misaligned address")
+
+    pretend_gpu(fail)
+    with pytest.raises(codec.CaeError, match=r"misaligned address; use device cpu$"):
+        codec.Codec(weights=TINY, device="cuda")
 
 
 def test_other_errors_of_cuda_are_told(monkeypatch):

@@ -11,12 +11,13 @@ from typing import Any, BinaryIO, Unpack
 import numpy as np
 from PIL import Image
 
+from ..advice import DEVICE_ADVICE
 from ..coding.encoder import encode as encode_pixels
 from ..coding.jobs import EncodeJob
 from ..coding.maps import coding_maps
 from ..coding.rate_control import encode_to_target
 from ..coding.settings import Settings
-from ..errors import CaeError, DeviceError, TooLargeError, advised
+from ..errors import CaeError, TooLargeError, advised
 from ..format.buffers import Buffer, as_bytes, drop_traceback
 from ..format.header import NO_MODEL, Header
 from ..format.limits import check_size
@@ -101,7 +102,7 @@ class Codec:
             return models.load(files, self._device)
         except CaeError as error:
             if self._arguments.device != "auto":
-                raise advised(error, {DeviceError: "; use device cpu"}) from None
+                raise advised(error, DEVICE_ADVICE) from None
             reason = str(error)
         except RuntimeError as error:
             if not devices.out_of_memory(error):

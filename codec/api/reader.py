@@ -13,7 +13,7 @@ from typing import BinaryIO, Generic, TypeVar
 
 import numpy as np
 
-from ..advice import weights_advice
+from ..advice import DEVICE_ADVICE, weights_advice
 from ..coding.concealment import Damage
 from ..coding.decoder import check_payloads, decode, decode_bands, transform_bits
 from ..coding.jobs import DecodeJob
@@ -39,6 +39,7 @@ _API_ADVICE = {
     DamageError: "; get the file again, decode a region without it, or have damaged tiles filled (on_error='fill')",
     TooLargeError: "; decode it region by region, or raise the limit (pixels_max)",
     **weights_advice("weights=…"),
+    **DEVICE_ADVICE,
 }
 
 
