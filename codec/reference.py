@@ -136,10 +136,7 @@ def split(kind: int, payload: bytes, least: int) -> tuple[bytes, bytes]:
     start, length = {1: (0, 0), 2: (0, len(payload)), 3: (4, int.from_bytes(payload[:4], "little"))}[kind]
     lossless, transform = payload[start : start + length], payload[start + length :]
     check(kind == 1 or len(lossless) == length >= 1, "a tile's lossless part is empty or cut off")
-    check(
-        kind == 2 or (len(transform) >= least and len(transform) % 4 == 0),
-        "a tile's transform-coded part has too few bytes, or no whole words",
-    )
+    check(kind == 2 or (len(transform) >= least and len(transform) % 4 == 0), "a tile has too few bytes, or no whole words")
     return lossless, transform
 
 
@@ -256,6 +253,7 @@ class Model:
         check(n % 4 == 0 and 127**2 * max(4 * z, 2 * n) < 2**24, f"{n} and {z} channels allow no exact sums")
         lengths, frequencies = self.t["tables/scale.lengths"], self.t["tables/scale.frequencies"]
         check(len(lengths) == 64 and lengths.sum() == len(frequencies), "the weights have not 64 tables")
+        check(max(self.row("levels/log_gain", q).max() for q in range(1, 101)) < 88.7, "a quality's gains are not finite")
 
     def pixels(self, parts: list[Part], header: Header) -> np.ndarray:
         """Pixels, Samples: (height, width, 1 or 3) of the transform."""
@@ -295,8 +293,7 @@ class Model:
         for stage in range(4):
             own = [start for start in starts if 2 * (sum(start) % 2) + (start[0] + start[2] // 2) % 2 == stage]
             chosen = np.concatenate([numbers[r::2, c::2, n::4].ravel() for r, c, n in own])
-            scales = base + self.correction(surprise.reshape(base.shape))
-            index[chosen] = ((scales + 8) >> 4).clip(0, 63).ravel()[chosen]
+            index[chosen] = ((base + self.correction(surprise.reshape(base.shape)) + 8) >> 4).clip(0, 63).ravel()[chosen]
             latent[chosen] = self.pop_groups(coder, index[chosen])
             magnitudes = np.rint(24 * np.log2(1 + np.abs(latent[chosen]).clip(max=31)))
             surprise[chosen] = magnitudes - self.t["scales/expected"][index[chosen]]
