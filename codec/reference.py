@@ -381,10 +381,9 @@ class Model:
 
 
 def write_png(path: Path, picture: Picture) -> None:
-    """Writes pixels of 8 bits as they are, deeper ones scaled to 16; without metadata."""
-    (height, width, channels), bits, largest = picture.pixels.shape, 8 * picture.pixels.itemsize, 2**picture.depth - 1
-    samples = (picture.pixels.astype(np.uint32) * (2**bits - 1) + largest // 2) // largest
-    rows = samples.astype(f">u{bits // 8}").reshape(height, -1).view(np.uint8)
+    """Writes samples as they are, deep ones in 16 bits as cae-decode does, without metadata."""
+    (height, width, channels), bits = picture.pixels.shape, 8 * picture.pixels.itemsize
+    rows = picture.pixels.astype(f">u{bits // 8}").reshape(height, -1).view(np.uint8)
     fields = struct.pack(">2I5B", width, height, bits, (0, 4, 2, 6)[channels - 1], 0, 0, 0)
     file = b"\x89PNG\r\n\x1a\n"
     for name, content in ((b"IHDR", fields), (b"IDAT", zlib.compress(np.pad(rows, ((0, 0), (1, 0))))), (b"IEND", b"")):

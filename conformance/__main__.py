@@ -6,6 +6,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ def main(words: list[str] | None = None) -> int:
         epilog="Example: python -m conformance -- bin/cae-decode --weights {weights} {input} {output}",
     )
     parser.add_argument("--files", type=Path, default=FILES, metavar="FOLDER", help="the suite's files (default: %(default)s)")
+    parser.add_argument("--only", default="*", metavar="PATTERN", help="run files of such names alone, such as 'refused-*'")
     parser.add_argument("--timeout", type=float, default=120, metavar="SECONDS", help="for each file (default: %(default)s)")
     parser.add_argument("command", nargs="+", metavar="COMMAND", help="with {input}, {output} and, if needed, {weights}")
     arguments = parser.parse_args(words)
-    expected = read_list(arguments.files)
+    expected = {name: facts for name, facts in read_list(arguments.files).items() if fnmatch(name, arguments.only)}
     failed = [name for name, facts in expected.items() if not _passes(name, facts, arguments)]
     print(f"{len(expected) - len(failed)} of {len(expected)} files pass")
     return bool(failed)

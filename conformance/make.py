@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +22,19 @@ from .suite import FILES, LAYOUT, LIST, ROOT, digest
 TINY = ROOT / "tests" / "data" / "tiny.safetensors"
 
 
-def make(folder: Path) -> None:
-    """Makes the suite in a folder, which need not exist."""
+def make(folder: Path, pattern: str = "*") -> None:
+    """Makes those of the suite's files whose names match a pattern in a folder, which need not exist."""
     folder.mkdir(parents=True, exist_ok=True)
     tiny, default = (Weights(path, Codec(weights=path, device="cpu", threads=1)) for path in (TINY, registry.default_path()))
     listed: dict[str, dict[str, Any]] = {}
-    for name, data, weights in valid_files(tiny, default):
+    for name, data, weights in valid_files(tiny, default, pattern):
         (folder / f"{name}.cae").write_bytes(data)
         listed[f"{name}.cae"] = _facts(name, data, weights, folder)
     sound = tiny.codec.encode(picture(90, 77, 2), 80, tile=128)
     for name, data, reason in (*damaged_files(sound), *forged_files(sound)):
-        (folder / f"refused-{name}.cae").write_bytes(data)
-        listed[f"refused-{name}.cae"] = {"refused": reason, "weights": str(TINY.relative_to(ROOT))}
+        if fnmatch(f"refused-{name}", pattern):
+            (folder / f"refused-{name}.cae").write_bytes(data)
+            listed[f"refused-{name}.cae"] = {"refused": reason, "weights": str(TINY.relative_to(ROOT))}
     (folder / LIST).write_text(json.dumps({"layout": LAYOUT, "files": listed}, indent=1) + "\n")
 
 

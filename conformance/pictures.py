@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +40,8 @@ class Weights:
 def picture(height: int, width: int, channels: int, depth: int = 8, *, seed: int = 0) -> np.ndarray:
     """A part of a photograph (height, width, channels), with a ramp as alpha and noise in the bits below the eighth."""
     photograph = skimage.data.chelsea() if height <= 300 else skimage.data.astronaut()
-    left = 100 if width <= 200 else 0
-    colours = photograph[:height, left : left + width, : 3 if channels > 2 else 1]
+    top, left = (60 if height <= 200 else 0), (100 if width <= 200 else 0)
+    colours = photograph[top : top + height, left : left + width, : 3 if channels > 2 else 1]
     ramp = (np.arange(height * width).reshape(height, width, 1) * 300 // (height * width)).clip(max=255)
     pixels = np.concatenate([colours, ramp], -1)[..., :channels] if channels % 2 == 0 else colours
     if depth == 8:
@@ -61,23 +62,24 @@ def drawn(pixels: np.ndarray) -> np.ndarray:
     return out
 
 
-def valid_files(tiny: Weights, default: Weights) -> Iterator[tuple[str, bytes, Weights]]:
-    """All names, bytes and weights."""
-    for name, pixels, options in _encoded():
-        yield name, tiny.codec.encode(pixels, **options), tiny
-    for name, pixels, options in _encoded_by_default():
-        yield name, default.codec.encode(pixels, **options), default
+def valid_files(tiny: Weights, default: Weights, pattern: str = "*") -> Iterator[tuple[str, bytes, Weights]]:
+    """Names that match a pattern, with bytes and weights."""
+    for made, weights in ((_encoded(), tiny), (_encoded_by_default(), default)):
+        for name, pixels, options in made:
+            if fnmatch(name, pattern):
+                yield name, weights.codec.encode(pixels, **options), weights
     for name, data in _forged(tiny):
-        yield name, data, tiny
+        if fnmatch(name, pattern):
+            yield name, data, tiny
 
 
 def _encoded() -> Iterator[tuple[str, np.ndarray, dict]]:
     for channels, mode in enumerate(("gray", "gray-alpha", "rgb", "rgba"), 1):
         yield f"mode-{mode}", picture(75, 91, channels), {"tile": 64}
     for depth in (9, 10, 11, 12, 13, 14, 15):
-        yield f"depth-{depth}", picture(40, 50, 1 + 2 * (depth % 2), depth), {"depth": depth}
+        yield f"depth-{depth}", picture(40, 50, 1 + 2 * (depth % 2), depth), {"depth": depth, "quality": 70}
     yield "depth-16-rgba", picture(40, 70, 4, 16), {"tile": 64}
-    for quality in (1, 2, 50, 99, 100):
+    for quality in (1, 2, 50, 100):
         yield f"quality-{quality}", picture(64, 80, 3), {"quality": quality}
     for height, width in ((1, 1), (1, 70), (70, 1), (15, 17), (16, 16), (64, 64), (65, 129)):
         yield f"size-{width}x{height}", picture(height, width, 3), {"tile": 64, "quality": 80}
@@ -94,7 +96,9 @@ def _encoded() -> Iterator[tuple[str, np.ndarray, dict]]:
 
 def _encoded_by_default() -> Iterator[tuple[str, np.ndarray, dict]]:
     yield "default-rgb-30", picture(200, 190, 3), {"quality": 30, "tile": 128}
-    yield "default-rgb-90", picture(97, 111, 3), {"quality": 90}
+    yield "default-rgb-1", picture(97, 111, 3), {"quality": 1}
+    yield "default-rgb-100", picture(97, 111, 3), {"quality": 100}
+    yield "default-rgba-90", picture(97, 111, 4), {"quality": 90}
     yield "default-gray-12-bits", picture(97, 111, 1, 12), {"quality": 70, "depth": 12, "tile": 64}
 
 

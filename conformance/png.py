@@ -13,13 +13,16 @@ CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
 
 def read_png(data: bytes) -> np.ndarray:
     """Pixels (height, width, 1 to 4) uint8 or uint16 of a file without interlacing; ValueError for any other."""
-    if data[:8] != b"\x89PNG\r\n\x1a\n":
+    if data[:8] != b"\x89PNG\r\n\x1a\n" or len(data) < 33:
         raise ValueError("no PNG file")
     width, height, bits, kind, _, _, interlace = struct.unpack_from(">2I5B", data, 16)
     if bits not in (8, 16) or kind not in CHANNELS or interlace:
         raise ValueError("a PNG file with a palette, interlacing, or other than 8 or 16 bits")
     step = CHANNELS[kind] * bits // 8
-    packed = np.frombuffer(zlib.decompress(_pixel_data(data)), np.uint8).reshape(height, 1 + width * step)
+    try:
+        packed = np.frombuffer(zlib.decompress(_pixel_data(data)), np.uint8).reshape(height, 1 + width * step)
+    except (struct.error, zlib.error) as error:
+        raise ValueError(f"a damaged PNG file: {error}") from None
     rows = np.zeros((height + 1, width + 1, step), np.uint8)  # with a border of zeros at the top and the left
     for number, row in enumerate(packed, 1):
         _unfilter(row[0], row[1:].reshape(width, step), rows[number - 1], rows[number])
