@@ -89,7 +89,7 @@ FORGED: dict[str, tuple[str, Callable[[Draft], None]]] = {
     "zlib-end": ("data behind a zlib stream", _section(b"exif", zlib.compress(b"II*\0") + b"1", 1)),
     "zero-word": ("a last word that is 0", _part(0, lambda data: data + bytes(4))),
     "no-words": ("a length that is no multiple of 4", _part(0, lambda data: data + b"1")),
-    "too-short": ("fewer bytes than hyper-latent positions", _part(0, lambda data: data[:4])),
+    "too-short": ("fewer bytes than hyper-latent positions", _part(0, lambda _: b"")),
     "symbols-left": ("words that no symbol needs", _part(0, lambda data: bytes(range(1, 9)) + data)),
     "webp-size": ("a WebP file of another size", _part(1, lambda _: _webp(9, 9, lossless=True))),
     "webp-lossy": ("a lossy WebP file", _part(1, lambda _: _webp(90, 77, lossless=False))),

@@ -5,7 +5,6 @@ import io
 import json
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from codec.format.geometry import LATENT_STRIDE, Rect
 from codec.format.header import Header, Kind
 from codec.format.payload import Payload, length_min, split_payload
 from codec.networks.model import Model
+from conformance.refusals import damaged_files, forged_files
 
 from .conftest import DATA, TINY
 from .forging import transform_payload
@@ -231,51 +231,55 @@ def test_altered_and_cut_off_files_are_refused():
         reference.decode(SMALL + b"more", TINY)
 
 
-FORGED = {
-    "colour mode": lambda draft: draft.header.update(channels=5),
-    "quality": lambda draft: draft.header.update(quality=0),
-    "flags": lambda draft: draft.header.update(flags=0x10),
-    "width": lambda draft: draft.header.update(width=0),
-    "tile size": lambda draft: draft.header.update(tile=33),
-    "metadata sections": lambda draft: draft.header.update(count=65),
-    "is not the model": lambda draft: draft.header.update(model=b"modelid8"),
-    "wrong kind": lambda draft: setattr(draft.parts[1], "kind", 1),
-    "does not begin": lambda draft: setattr(draft.parts[1], "offset", draft.parts[0].offset),
-    "more than its symbols": lambda draft: setattr(draft.parts[0], "data", draft.parts[0].data[:-4] + b"abcdefgh"),
-    "zero word": lambda draft: setattr(draft.parts[0], "data", draft.parts[0].data + bytes(4)),
-    "no whole words": lambda draft: setattr(draft.parts[0], "data", draft.parts[0].data + b"1"),
-    "no lossless WebP file": lambda draft: setattr(draft.parts[1], "data", b"RIFF"),
-    "more than one chunk": lambda draft: setattr(draft.parts[1], "data", draft.parts[1].data + b"MORE"),
-    "occurs twice": lambda draft: draft.sections.extend([Section(b"exif", 0, b"")] * 2),
-    "is bad": lambda draft: draft.sections.append(Section(b"1xif", 0, b"")),
-    "critical": lambda draft: draft.sections.append(Section(b"Soon", 0, b"")),
+MESSAGES = {
+    "empty": "not a .cae file",
+    "magic": "not a .cae file",
+    "version-2": "format version 02",
+    "header-crc": "the header is damaged",
+    "index-crc": "the tile index is damaged",
+    "payload-crc": "tile 0 is damaged",
+    "cut-off": "cut off",
+    "cut-off-in-header": "cut off in its header",
+    "excess": "4 bytes follow the last tile",
+    "colour-mode": "colour mode 5",
+    "quality-0": "quality 0",
+    "depth-17": "flags 0x09",
+    "flags": "flags 0x10",
+    "no-width": "width 0",
+    "giant": "cut off in its tile index",
+    "tile-size": "tile size 33",
+    "model": "is not the model 6d6f64656c696438",
+    "no-model": "tile 0 is of a wrong kind",
+    "alpha-kind": "tile 0 is of a wrong kind",
+    "kind-4": "tile 0 is of a wrong kind",
+    "offsets": "tile 0 does not begin where",
+    "critical-section": "section b'Soon' is unknown",
+    "section-twice": "name b'exif' is bad or occurs twice",
+    "section-name": "name b'1xif' is bad or occurs twice",
+    "storage-3": "metadata storage 3",
+    "storage-name": "metadata storage 2, or what it names",
+    "zlib-bomb": "unpacks to a wrong length",
+    "zlib-end": "unpacks to a wrong length",
+    "zero-word": "ends with a zero word",
+    "no-words": "no whole words",
+    "too-short": "too few bytes",
+    "symbols-left": "holds more than its symbols",
+    "webp-size": "of another size than its tile",
+    "webp-lossy": "no lossless WebP file",
+    "webp-cut-off": "WebP file is cut off",
+    "mixed-empty": "lossless part is empty or cut off",
+    "mixed-long": "lossless part is empty or cut off",
 }
+REFUSED = {name: data for name, data, _ in (*damaged_files(SMALL), *forged_files(SMALL))}
 
 
-@pytest.mark.parametrize("message", FORGED)
-def test_forged_files_are_refused(message):
-    """With sound checksums."""
-    draft = dissect(SMALL)
-    FORGED[message](draft)
-    if draft.parts[0].offset != draft.parts[1].offset and draft.parts[1].kind == 2 and draft.header["count"] < 65:
-        sizes = [(part.kind, part.data) for part in draft.parts]
-        draft.settle()
-        offset = draft.parts[0].offset
-        for part, (part.kind, part.data) in zip(draft.parts, sizes, strict=False):
-            part.offset, part.length = offset, len(part.data)
-            offset += part.length
-    with pytest.raises(ValueError, match=message):
-        reference.decode(assemble(draft), TINY)
-
-
-@pytest.mark.parametrize("stored", [(3, b""), (2, b"P3  "), (1, b"II"), (1, zlib.compress(b"II") + b"more")])
-def test_bad_storage_is_refused(stored):
-    draft = dissect(SMALL)
-    draft.sections = [Section(b"exif", 0, stored[1])]
-    draft.settle()
-    draft.sections[0].claimed |= stored[0] << 30
-    with pytest.raises(ValueError):
-        reference.decode(assemble(draft), TINY)
+@pytest.mark.parametrize("name", REFUSED)
+def test_files_of_the_suite_are_refused(name, tiny):
+    """By the package too."""
+    with pytest.raises(ValueError, match=MESSAGES[name]):
+        reference.decode(REFUSED[name], TINY)
+    with pytest.raises(codec.CaeError):
+        tiny.decode(REFUSED[name])
 
 
 @settings(max_examples=40)
