@@ -18,7 +18,7 @@ from codec.networks.registry import default_path
 from codec.training.autoencoder import Autoencoder
 from codec.training.data.images import find_images, load_images
 from codec.training.data.patches import whole_blocks
-from codec.training.distortions import DISTORTIONS
+from codec.distortion.distortions import DISTORTIONS
 from codec.training.export import restore
 
 
