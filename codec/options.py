@@ -26,7 +26,8 @@ DENOISE = "denoise"
 """Name of the encoder of `cae-encode --denoise`."""
 TUNES = ("ms-ssim",)
 """Names of the encoders of `cae-encode --tune`, which are the measures that they were trained for."""
-TARGETS = ("target_size", "target_bpp", "target_psnr")
+FIDELITY_TARGETS = ("target_psnr", "target_score")
+TARGETS = ("target_size", "target_bpp", *FIDELITY_TARGETS)
 DEFAULT_CACHE = 3 * 2**25
 """Bytes of decoded tiles that an open picture keeps: 36 tiles of the usual size, enough for 512 x 512 pixels at 1/8."""
 REDUCTIONS = (1, 2, 4, 8)
@@ -79,6 +80,7 @@ class EncodeKeywords(StreamKeywords, total=False):
     target_size: int | None
     target_bpp: float | None
     target_psnr: float | None
+    target_score: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,8 +91,8 @@ class EncodeOptions:
     `depth` is the number of bits of uint16 samples, 9 to 16: their values reach 2**depth - 1 (None: all 16).
     `effort` 1 rounds, 2 does RDO quantisation, 3 to 9 search for symbols, each two to three times as long as the one before.
 
-    In place of the quality there may be one target: the file's size in bytes, its bits per pixel, or the PSNR in dB of the
-    picture's visible colours.
+    In place of the quality there may be one target: the file's size in bytes, its bits per pixel, or the PSNR in dB or the
+    SSIMULACRA 2 of the picture's visible colours.
 
     Raises:
         CaeError: for values out of range; a quality or tile size that the format does not have is refused with the header.
@@ -103,6 +105,7 @@ class EncodeOptions:
     target_size: int | None = None
     target_bpp: float | None = None
     target_psnr: float | None = None
+    target_score: float | None = None
     depth: int | None = None
 
     def __post_init__(self) -> None:

@@ -14,6 +14,7 @@ from codec.training.initialisation import start_from_components
 CONFIG = Config(
     channels=32, latent_channels=48, hyper_channels=8, entropy_channels=24, analysis_blocks=2, synthesis_blocks=2,
     analysis_wide_blocks=1, synthesis_wide_blocks=1, context_blocks=1, leading_channels=8, levels=4,
+    quality_levels=(-0.75, 3.5),
 )  # fmt: skip
 
 

@@ -64,7 +64,6 @@ def test_errors_of_arguments_are_one_line(command, message):
         "--lossless --denoise",
         "--lossless --encoder x.safetensors",
         "--lossless -e 3 --tune ms-ssim",
-        "--tune ms-ssim -e 3",
         "--denoise -e 9",
         "--denoise --target-psnr 36",
         "--denoise --tune ms-ssim",

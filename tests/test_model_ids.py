@@ -67,7 +67,7 @@ def test_all_that_decodes_matters(changed, name):
 
 def test_configuration_matters(changed):
     config = json.loads(Weights.read(TINY).metadata["config"])
-    assert changed(metadata={"config": json.dumps(config | {"levels_above": 0.25})}) != Weights.read(TINY).id
+    assert changed(metadata={"config": json.dumps(config | {"quality_levels": [-0.75, 3.25]})}) != Weights.read(TINY).id
 
 
 def test_an_unknown_field_of_the_configuration_is_refused(tmp_path):
@@ -86,7 +86,8 @@ def test_id_is_as_the_specification_says():
     with safe_open(TINY, "np") as file:
         config = json.loads(file.metadata()["config"])
         for name in (
-            "analysis_blocks", "analysis_wide_blocks", "analysis_wide_expansion", "lambda_min", "lambda_max", "reduced_blocks",
+            "analysis_blocks", "analysis_wide_blocks", "analysis_wide_expansion", "lambda_min", "lambda_max", "objective",
+            "reduced_blocks", "score_max",
         ):  # fmt: skip
             config.pop(name, None)
         parts = [json.dumps(config, sort_keys=True, separators=(",", ":")).encode()]

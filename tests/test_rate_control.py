@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import codec
+from benchmarks.core.metrics import ssimulacra2
 from benchmarks.core.synthetic_pictures import PICTURES
 from codec import CaeError
 from codec.coding.encoder import encode
@@ -41,12 +42,24 @@ def test_psnr_is_met(default, astronaut):
     assert 34.3 - 1e-3 <= psnr(decoded[seen, :3], pixels[seen, :3]) <= 34.35 + 1e-3
 
 
+def test_a_score_is_met(default, astronaut):
+    """As the package `ssimulacra2` measures it; 16-bit pictures and gray ones have one as well."""
+    pixels = astronaut[:256, 128:384]
+    decoded = default.decode(default.encode(pixels, target_score=70))
+    assert abs(ssimulacra2(pixels, decoded) - 70) <= 0.5
+    deep = pixels[..., 1].astype(np.uint16) * 257
+    shown = default.decode(default.encode(deep, target_score=60)) / 257
+    gray = [np.repeat(part[..., None], 3, 2).round().astype(np.uint8) for part in (pixels[..., 1], shown)]
+    assert abs(ssimulacra2(*gray) - 60) <= 0.5
+
+
 @pytest.mark.parametrize(
     ("target", "quality", "message"),
     [
         ({"target_size": 60}, 1, "quality 1 is the minimum"),
         ({"target_size": 10**6}, 100, "quality 100 is the maximum"),
         ({"target_psnr": 99}, 100, "target of 99.0 dB is not met: the file has no errors in .* dB in"),
+        ({"target_score": 99.5}, 100, r"target of 99.5 points is not met: the file has no errors in \d+ bytes"),
         ({"target_bpp": 1e-3}, 1, "bits per pixel is not met.* quality 1 is the minimum"),
     ],
 )
@@ -92,6 +105,8 @@ def test_drawings_that_turn_exact(default):
         {"target_bpp": float("nan")},
         {"target_psnr": "36"},
         {"target_psnr": True},
+        {"target_score": -5},
+        {"target_score": 80, "target_psnr": 36},
         {"target_size": 9, "target_bpp": 1},
     ],
 )

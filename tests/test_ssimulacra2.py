@@ -6,7 +6,7 @@ import torch
 from scipy import ndimage
 
 from benchmarks.core.metrics import ssimulacra2
-from codec.training.ssimulacra2 import loss, score
+from codec.distortion.ssimulacra2 import loss, score
 
 
 def tensor(pixels: np.ndarray) -> torch.Tensor:

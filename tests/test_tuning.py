@@ -13,8 +13,8 @@ import codec
 from benchmarks import __main__ as command
 from benchmarks.core.metrics import ms_ssim_rgb
 from codec.commands import encode
+from codec.distortion.distortions import DISTORTIONS, chroma_error, distortion_bits, luma_error, squared_error
 from codec.networks.weights import Weights
-from codec.training.distortions import DISTORTIONS, chroma_error, luma_error, squared_error
 from codec.training.export import restore
 from codec.training.freezing import freeze
 from codec.training.gradients import Gradients
@@ -135,8 +135,21 @@ def test_the_command_takes_the_installed_encoder(folder, tmp_path, install_weigh
     encode.main(words)
     pixels = np.asarray(Image.open(source))
     assert out.read_bytes() == codec.Codec(encoder=path, device="cpu").encode(pixels) != codec.encode(pixels, device="cpu")
-    with pytest.raises(codec.CaeError, match=r"tuned for ms-ssim: effort 3 searches by squared error; use 1 or 2"):
-        codec.Codec(encoder=path, device="cpu").encode(pixels, effort=3)
+
+
+def test_a_search_lowers_the_objective_of_the_weights(folder, tmp_path, astronaut):
+    """Of the same symbols, those for the eye are others than those for the squared error, and better by its measure."""
+    path = tmp_path / "eye.safetensors"
+    tuned(folder, tmp_path / "run", freeze="decoder", loss="eye", export=path, learning_rate=1e-9)
+    pixels = astronaut[:128, :128]
+    costs = {}
+    for encoder in (None, path):
+        coder = codec.Codec(weights=TINY, encoder=encoder, device="cpu")
+        data = coder.encode(pixels, 50, effort=4)
+        decoded, original = (torch.from_numpy(part.copy()).float() / 255 for part in (coder.decode(data), pixels))
+        lambda_ = Weights.read(TINY).config.rate_weight(Weights.read(TINY).config.level(50))
+        costs[encoder] = 8 * len(data) + 0.6 * float(distortion_bits(decoded, original, "eye", lambda_))
+    assert costs[path] < costs[None]
 
 
 def test_the_installed_encoder_is_better_by_its_own_measure():

@@ -14,11 +14,11 @@ import torch
 from tqdm import tqdm
 
 from codec import CaeError
+from codec.distortion.distortions import DISTORTIONS
 from codec.networks.registry import default_path
 from codec.training.autoencoder import Autoencoder
 from codec.training.data.images import find_images, load_images
 from codec.training.data.patches import whole_blocks
-from codec.training.distortions import DISTORTIONS
 from codec.training.export import restore
 
 

@@ -138,6 +138,7 @@ class Codec:
             target_size: in place of the quality, the most bytes that the file may have.
             target_bpp: likewise, the most bits per pixel.
             target_psnr: likewise, the PSNR in dB of the visible colours, which the picture reaches within 0.05 dB.
+            target_score: likewise, the SSIMULACRA 2 of the visible colours, within 0.25 points; 90 looks like the original.
             depth: bits of uint16 samples, 9 to 16 (None: 16), so that 2**depth - 1 is white. Name it for cameras of 12 bits,
                 say: errors count as shares of white.
             metadata: replaces the metadata of a Pillow image (None: its own): ICC profile, EXIF block, XMP packet, CICP,
@@ -145,8 +146,8 @@ class Codec:
             progress: called with numbers of pixels that are done, on any thread, which add up to the picture's; for a target
                 again for each file that is tried.
 
-        A target takes about three times as long, a PSNR five times. A RuntimeWarning says where it is missed: by a file that
-        is more than 2 % smaller, or at the ends of the qualities.
+        A target takes about three times as long, a PSNR or score five times. A RuntimeWarning says where it is missed: by a
+        file that is more than 2 % smaller, or at the ends of the qualities.
 
         Raises:
             CaeError: for an image, quality, tile size, effort or target that cannot be coded, and for more pixels than

@@ -15,7 +15,7 @@ from ..format.geometry import Rect
 from ..format.header import NO_MODEL, Header
 from ..networks.model import Model, on_cpu
 from ..networks.quantisation import DISTORTION_WEIGHT
-from ..options import QUALITIES, DecodeOptions, EncodeOptions
+from ..options import FIDELITY_TARGETS, QUALITIES, DecodeOptions, EncodeOptions
 from ..runtime import devices
 from ..runtime.tile_cache import TileCache
 from ..runtime.warning import warn
@@ -102,14 +102,10 @@ class EncodeJob:
         """Makes the job for a picture of a size (width, height), a number of channels, and bits of a sample.
 
         Raises:
-            CaeError: where the format holds no such picture, and for options that a denoising or tuned encoder refuses.
+            CaeError: where the format holds no such picture, and for options that a denoising encoder refuses.
         """
         if model.denoises:
             _check_denoising(options)
-        if model.tuned and options.searches:
-            raise CaeError(
-                f"the encoder is tuned for {model.tuned}: effort {options.effort} searches by squared error; use 1 or 2"
-            )
         quality, model_id = (QUALITIES[-1], NO_MODEL) if options.lossless else (options.quality, model.id)
         header = Header(*size, channels, quality, options.tile, model_id, depth)
         return cls(model, settings, header, options, progress=progress)
@@ -134,8 +130,8 @@ def _check_denoising(options: EncodeOptions) -> None:
     wrong = None
     if options.lossless:
         wrong = "lossless would keep the noise"
-    elif options.target_psnr is not None:
-        wrong = "a PSNR to the noisy picture is no aim; name a quality or a size"
+    elif any(name in options.targets for name in FIDELITY_TARGETS):
+        wrong = "likeness to the noisy picture is no aim; name a quality or a size"
     elif options.searches:
         wrong = f"effort {options.effort} searches for symbols that show the noise again; use 1 or 2"
     if wrong:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..distortion.distortions import distortion_bits
 from ..entropy.scale_model import SCALE_MIN, SCALE_STEP
 from ..format.geometry import LATENT_STRIDE, Rect, grid
 from ..networks.entropy_model import EntropyModel, Rounding
@@ -56,7 +57,7 @@ Those of lower efforts are tried again, so that no effort saves less than a lowe
 iterations to save more than a search without it, on pictures full of detail more than on others.
 """
 DISTORTION_SHARE = 0.6
-"""Weight of errors beside bits, as a share of that in training.
+"""Weight of the distortion beside bits, as a share of that in training.
 
 With it a searched file is about as large as one that is not, and its picture better; the gain hardly depends on it.
 """
@@ -92,7 +93,7 @@ class SearchTarget:
 
     @torch.no_grad()
     def cost(self, latent: Tensor, job: EncodeJob) -> float:
-        """The errors' cost in bits for a latent (1, h, w, N) int32 of the tile, in units of 2**-LATENT_BITS steps."""
+        """The distortion's cost in bits for a latent (1, h, w, N) int32 of the tile, in units of 2**-LATENT_BITS steps."""
         return sum(float(part) for part in self._costs(latent.float() / 2**LATENT_BITS, job))
 
     def slope(self, y: Tensor, job: EncodeJob) -> Tensor:
@@ -117,13 +118,13 @@ class SearchTarget:
                 latent = shown[:, *window.slices] / model.gain[quality - 1]
                 x = model.synthesis(latent, model.level(quality), compute_dtype, halo=core.margins_in(window))[0]
             place = core.relative_to(self.core).scaled(LATENT_STRIDE) & Rect(0, 0, height, width)
-            original = self.pixels[place.slices].to(device).float() / job.header.largest - 0.5
-            x = x[: place.height, : place.width].float()
-            error = (x.mean(-1, keepdim=True) if colours == 1 else x) - original
-            squares = error.square().mean(-1)
+            original = self.pixels[place.slices].to(device).float() / job.header.largest
+            x = x[: place.height, : place.width].float() + 0.5
+            if colours == 1:
+                x = x.mean(-1, keepdim=True)
             if self.visible is not None:
-                squares = squares * self.visible[place.slices].to(device)
-            yield DISTORTION_SHARE * weight * 255**2 * squares.sum()
+                x = torch.where(self.visible[place.slices].to(device)[..., None], x, original)
+            yield DISTORTION_SHARE * distortion_bits(x, original, job.model.objective, weight)
 
 
 def search_margin(job: EncodeJob) -> int:
@@ -161,7 +162,7 @@ def refine(target: SearchTarget, z: Tensor, job: EncodeJob, schedule: SearchSche
     """Refines the latent (1, h, w, N) and the hyper-latent (1, h/4, w/4, Z) of a tile; returns both before rounding.
 
     `z` is the hyper-latent to start from. Adam (Kingma and Ba, 2015), with a floor under its denominators, lowers rate +
-    lambda * distortion with the lambda that the quality was trained for. The result is the same on the same machine with the
+    distortion, weighed as in the training of the quality. The result is the same on the same machine with the
     same number of threads; elsewhere products are rounded otherwise, and it may differ.
     """
     model, quality = job.model, job.header.quality

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..distortion.distortions import distortion_bits
 from ..format.geometry import LATENT_STRIDE, Rect, grid
 from ..format.payload import Payload
 from ..networks.latent_coder import LATENT_BITS
@@ -107,9 +108,9 @@ def _error_max(job: EncodeJob) -> float:
 
     It is the error of ideal quantisation of three channels, where the rate falls by 3 / (2 ln 2) bits for each unit of the
     error's logarithm. A unit of error is worth the quality's lambda in bits there. It is infinite where no limit holds: below
-    `_FAITHFUL_FROM`, for targets, which a file of the next quality may meet, and for encoders tuned for another measure.
+    `_FAITHFUL_FROM`, for targets, which a file of the next quality may meet, and for encoders with another objective.
     """
-    if job.header.quality < _FAITHFUL_FROM or job.options.has_target or job.model.tuned:
+    if job.header.quality < _FAITHFUL_FROM or job.options.has_target or job.model.objective != "mse":
         return math.inf
     config = job.model.config
     return _EXCESS * 3 / (2 * math.log(2)) / config.rate_weight(config.level(job.header.quality))
@@ -160,21 +161,19 @@ def _choose_layer(
 ) -> LosslessLayer | None:
     """Chooses the lossless layer of a tile; None where the transform alone costs least.
 
-    Blocks are compared by estimates: their squared errors are known, the transform's bits go by the latent's logarithms,
-    lossless ones by the pixels that repeat no other. Some sets of blocks are then compared by their real lossless bits.
+    Blocks are compared by estimates: the distortion goes by their squared errors, the transform's bits by the latent's
+    logarithms, lossless ones by the pixels that repeat no other. Some sets of blocks are then compared by real lossless bits.
 
     Args:
         pixels, decoded: (h, w, 1 or 3), the original ones and the transform's.
         latent: (h / 16, w / 16, N) in quantisation steps.
         bits: of the transform's payload.
     """
-    header, config = job.header, job.model.config
-    # in levels of 8 bits, whose squared errors are worth so many bits
-    errors = (pixels.astype(np.float32) - decoded) * (255 / header.largest)
-    weight = config.rate_weight(config.level(header.quality))
+    header = job.header
+    squares = np.square(pixels.astype(np.float32) - decoded).mean(-1)
     new, sizes = block_sums(new_pixels(pixels)), block_sums(np.ones(pixels.shape[:2], bool))
     shares = _share_out(latent.abs().log1p().sum(-1).double().numpy(), sizes)
-    by_error = weight * block_sums((errors * errors).mean(-1))
+    by_error = block_sums(squares * (_error_bits(pixels, decoded, job) / max(float(squares.sum()), 1e-6)))
     by_transform = by_error + shares * (bits / max(shares.sum(), 1e-6))
     first_mask = new <= _NEW_IN_FIRST_MASK * sizes
     if not first_mask.any():
@@ -206,6 +205,15 @@ def _choose_layer(
             best = cost
             layer = dataclasses.replace(tried, transform_bits_max=by_transform.sum() - without_transform)
     return layer
+
+
+def _error_bits(pixels: np.ndarray, decoded: np.ndarray, job: EncodeJob) -> float:
+    """Bits that the transform's errors in a tile are worth, by the objective of its model."""
+    config = job.model.config
+    original, shown = (torch.from_numpy(part.astype(np.float32) / job.header.largest) for part in (pixels, decoded))
+    with torch.inference_mode():
+        rate_weight = config.rate_weight(config.level(job.header.quality))
+        return float(distortion_bits(shown, original, job.model.objective, rate_weight))
 
 
 def _share_out(values: np.ndarray, sizes: np.ndarray) -> np.ndarray:

@@ -1,13 +1,16 @@
-"""Rate control: meeting a file size, a rate or a PSNR by real files."""
+"""Rate control: meeting a file size, a rate, a PSNR or a score by real files."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from ..distortion.ssimulacra2 import score_in_pieces
 from ..format import container
 from ..format.sources import MemorySource
 from ..networks.quantisation import DISTORTION_WEIGHT
@@ -24,10 +27,8 @@ QUALITY_STEP = 0.58
 Measured on validation photographs at qualities 20, 50 and 80, where it also costs as much fidelity: so a change of the weight
 stands for fractions of a step.
 """
-FAR = 1.0
-"""Decibels by which a picture may fall short of a PSNR before a better one is taken, though it takes more bytes."""
-_PSNR_MAX = 60.0
-"""More than photographs reach: it stands for all above it, such as pictures without errors, so that secants exist."""
+SCORED_SIDE = 2048
+"""Least rows and most columns of a piece of a picture that is scored at once, for the sake of memory."""
 _LOSSLESS_CACHE = 2**27
 """Bytes of lossless codes that are kept from one quality to the next, which often takes the same."""
 _QUALITY_RANGE = (QUALITIES[0] - 1.0, float(QUALITIES[-1]))
@@ -65,37 +66,56 @@ class _Goal:
         return _QUALITY_RANGE[0] + (self.high - self.ends[0]) / self.slope
 
 
+@dataclasses.dataclass(frozen=True)
+class _Fidelity:
+    """A measure of how near a file's picture is to the original; it rises with the quality.
+
+    Within `tolerance` of a target it is met. A picture may fall short of it by `far` before a better one is taken, though that
+    takes more bytes. `most` stands for all values above it, such as that of pictures without errors, so that secants exist.
+    """
+
+    measure: Callable[[np.ndarray, bytes, EncodeJob], float]
+    tolerance: float
+    far: float
+    most: float
+    ends: tuple[float, float]
+    text: str
+
+    def goal(self, target: float) -> _Goal:
+        return _Goal(target, target + self.tolerance, target - self.tolerance, self.ends)
+
+    def describe(self, value: float) -> str:
+        return "no errors" if value == math.inf else self.text.format(value)
+
+
 def encode_to_target(pixels: np.ndarray, job: EncodeJob, metadata: Mapping[str, bytes]) -> TargetResult:
     """Codes a picture (H, W, 1 to 4) at the quality that meets the target of the job's options.
 
     Between two qualities it saves bits by RDO quantisation, also where the effort is to round alone. A file is never larger
-    than was asked for, unless quality 1 is. A target is missed by a file that is more than 2 % smaller, or by a PSNR that is
-    more than 0.05 dB off. Where the highest quality falls short of it, tiles that this cannot show are coded without loss.
+    than was asked for, unless quality 1 is. A target is missed by a file that is more than 2 % smaller, by a PSNR that is more
+    than 0.05 dB off, or by a score more than 0.25 points off. Where the highest quality falls short of it, tiles that this
+    cannot show are coded without loss.
 
-    Screen content may turn exact from one quality to the next. So a PSNR more than 0.05 dB above the target is taken where it
-    takes fewer bytes, or where the next below is more than `FAR` worse.
+    Screen content may turn exact from one quality to the next. So a PSNR or score above the target is taken where it takes
+    fewer bytes, or where the next below is much worse.
     """
     options = job.options
     # fractions of a quality are reached by RDO quantisation
     weighing = dataclasses.replace(options, effort=max(options.effort, DEFAULT_EFFORT))
     job = dataclasses.replace(job, cache=TileCache(_LOSSLESS_CACHE), options=weighing)
     area = job.header.width * job.header.height
-    if options.target_psnr is not None:
-        psnr = options.target_psnr
-        goal = _Goal(psnr, psnr + 0.05, psnr - 0.05, (26.0, 42.0))
-    else:
-        size = options.target_size if options.target_size is not None else options.target_bpp * area / 8
-        rate = math.log(8 * size / area)
-        goal = _Goal(rate - 0.015, rate, math.log(0.98) + rate, (math.log(0.05), math.log(2.2)))
+    (name, target), *_ = options.targets.items()
+    fidelity = _FIDELITIES.get(name)
+    goal = _rate_goal(target if name == "target_bpp" else 8 * target / area) if fidelity is None else fidelity.goal(target)
     files: dict[float, bytes] = {}
-    psnrs: dict[float, float] = {}
+    fidelities: dict[float, float] = {}
 
     def measure(quality: float) -> float:
         files[quality] = data = encode(pixels, _job_at(quality, job), metadata)
-        if options.target_psnr is None:
+        if fidelity is None:
             return math.log(8 * len(data) / area)
-        psnrs[quality] = _psnr(pixels, data, job)
-        return min(psnrs[quality], max(_PSNR_MAX, goal.high + 1))
+        fidelities[quality] = fidelity.measure(pixels, data, job)
+        return min(fidelities[quality], max(fidelity.most, goal.high + 1))
 
     values = dict(secant_search(measure, goal.low, goal.high, within=_QUALITY_RANGE, start=goal.start, slope=goal.slope))
     if max(values.values()) < goal.enough:
@@ -103,12 +123,25 @@ def encode_to_target(pixels: np.ndarray, job: EncodeJob, metadata: Mapping[str, 
     chosen = best(values, goal.high)
     met = goal.enough <= values[chosen] <= goal.high
     better = [quality for quality in values if values[quality] > goal.high]
-    if options.target_psnr is not None and better:
+    if fidelity is not None and better:
         smallest = min(better, key=lambda quality: len(files[quality]))
         saved = len(files[chosen]) - len(files[smallest])
-        if saved > 0 or (not met and (saved == 0 or values[chosen] < goal.enough - FAR)):
+        if saved > 0 or (not met and (saved == 0 or values[chosen] < goal.enough - fidelity.far)):
             chosen, met = smallest, False
-    return TargetResult(files[chosen], None if met else _miss(values, chosen, files, psnrs, goal, options))
+    if met:
+        return TargetResult(files[chosen], None)
+
+    def describe(quality: float) -> str:
+        size = f"{len(files[quality])} bytes"
+        return size if fidelity is None else f"{fidelity.describe(fidelities[quality])} in {size}"
+
+    return TargetResult(files[chosen], _miss(values, chosen, describe, goal, options))
+
+
+def _rate_goal(bpp: float) -> _Goal:
+    """The goal of a rate in bits per pixel, by its logarithm."""
+    rate = math.log(bpp)
+    return _Goal(rate - 0.015, rate, math.log(0.98) + rate, (math.log(0.05), math.log(2.2)))
 
 
 def _job_at(quality: float, job: EncodeJob) -> EncodeJob:
@@ -121,42 +154,79 @@ def _job_at(quality: float, job: EncodeJob) -> EncodeJob:
     return dataclasses.replace(job, header=dataclasses.replace(job.header, quality=whole), distortion_weight=weight)
 
 
-def _psnr(pixels: np.ndarray, data: bytes, job: EncodeJob) -> float:
-    """PSNR in dB of a file's colours, transparent pixels left out."""
+def _decode(pixels: np.ndarray, data: bytes, job: EncodeJob) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields a file's colours (rows, W, 1 or 3), band by band, with the original ones; transparent pixels have no errors."""
     source = MemorySource(data)
     file = container.read(source)
     # what may be encoded may be decoded as well
     settings = dataclasses.replace(job.settings, pixels_max=max(job.settings.pixels_max, 2**62))
-    total, count, top, colours = 0.0, 0, 0, file.header.colours
+    top, colours = 0, file.header.colours
     for rows in decode_bands(source, file, DecodeJob(job.model, settings, file.header)):
         original = pixels[top : top + len(rows)]
-        errors = np.square(rows[..., :colours].astype(np.float32) - original[..., :colours])
-        visible = original[..., -1] > 0 if file.header.has_alpha else np.ones(original.shape[:2], bool)
-        total += float(errors.sum(2, dtype=np.float64)[visible].sum())
-        count += int(np.count_nonzero(visible)) * colours
+        visible = original[..., -1:] > 0 if file.header.has_alpha else np.True_
+        yield np.where(visible, rows[..., :colours], original[..., :colours]), original[..., :colours]
         top += len(rows)
-    error = total / max(count, 1)
-    return 20 * math.log10(file.header.largest) - 10 * math.log10(error) if error else math.inf
+
+
+def _psnr(pixels: np.ndarray, data: bytes, job: EncodeJob) -> float:
+    """PSNR in dB of a file's colours, transparent pixels left out."""
+    colours = job.header.colours
+    count = colours * (np.count_nonzero(pixels[..., -1]) if job.header.has_alpha else pixels[..., 0].size)
+    errors = (np.square(shown.astype(np.float32) - original) for shown, original in _decode(pixels, data, job))
+    error = sum(float(squares.sum(2, dtype=np.float64).sum()) for squares in errors) / max(int(count), 1)
+    return 20 * math.log10(job.header.largest) - 10 * math.log10(error) if error else math.inf
+
+
+def _score(pixels: np.ndarray, data: bytes, job: EncodeJob) -> float:
+    """SSIMULACRA 2 of a file's colours, of large pictures in pieces; transparent pixels have no errors, inf without any."""
+
+    differs = False
+
+    def pieces() -> Iterator[tuple[Tensor, Tensor]]:
+        nonlocal differs
+        for shown, original in _gather_rows(_decode(pixels, data, job), SCORED_SIDE):
+            differs = differs or not np.array_equal(shown, original)
+            for left in range(0, shown.shape[1], SCORED_SIDE):
+                part = np.s_[:, left : left + SCORED_SIDE]
+                yield as_colours(original[part]), as_colours(shown[part])
+
+    def as_colours(part: np.ndarray) -> Tensor:
+        values = torch.from_numpy(part.astype(np.float32) / job.header.largest)
+        return values.expand(*values.shape[:2], 3)
+
+    score = score_in_pieces(pieces())
+    return score if differs else math.inf
+
+
+def _gather_rows(bands: Iterable[tuple[np.ndarray, ...]], count: int) -> Iterator[tuple[np.ndarray, ...]]:
+    """Joins bands of arrays (rows, …) to ones of `count` rows or more; the last may have fewer."""
+    pending: list[tuple[np.ndarray, ...]] = []
+    for band in bands:
+        pending.append(band)
+        if sum(len(first) for first, *_ in pending) >= count:
+            yield tuple(map(np.concatenate, zip(*pending, strict=True)))
+            pending = []
+    if pending:
+        yield tuple(map(np.concatenate, zip(*pending, strict=True)))
+
+
+_FIDELITIES = {
+    "target_psnr": _Fidelity(_psnr, 0.05, 1.0, 60.0, (26.0, 42.0), "a PSNR of {:.2f} dB"),
+    "target_score": _Fidelity(_score, 0.25, 3.0, 100.0, (1.0, 94.0), "a score of {:.2f}"),
+}
+"""By target."""
+_UNITS = {"target_size": "bytes", "target_bpp": "bits per pixel", "target_psnr": "dB", "target_score": "points"}
 
 
 def _miss(
     values: Mapping[float, float],
     chosen: float,
-    files: Mapping[float, bytes],
-    psnrs: Mapping[float, float],
+    describe: Callable[[float], str],
     goal: _Goal,
     options: EncodeOptions,
 ) -> str:
     """Describes a file that misses the target, and the next one on the other side of it."""
-
-    def describe(quality: float) -> str:
-        size = f"{len(files[quality])} bytes"
-        if quality not in psnrs:
-            return size
-        return f"no errors in {size}" if psnrs[quality] == math.inf else f"a PSNR of {psnrs[quality]:.2f} dB in {size}"
-
     (name, target), *_ = options.targets.items()
-    unit = {"target_size": "bytes", "target_bpp": "bits per pixel", "target_psnr": "dB"}[name]
     above = [quality for quality in values if values[quality] > goal.high]
     below = [quality for quality in values if values[quality] <= goal.high]
     if values[chosen] > goal.high:
@@ -165,4 +235,4 @@ def _miss(
     else:
         nearest = min(above, key=lambda quality: values[quality], default=None)
         why = "quality 100 is the maximum" if nearest is None else f"the next above would have {describe(nearest)}"
-    return f"the target of {target} {unit} is not met: the file has {describe(chosen)}, {why}"
+    return f"the target of {target} {_UNITS[name]} is not met: the file has {describe(chosen)}, {why}"

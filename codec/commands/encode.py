@@ -20,6 +20,7 @@ from ..options import (
     DENOISE,
     DEPTHS,
     EFFORTS,
+    FIDELITY_TARGETS,
     QUALITIES,
     SEARCHED_FROM,
     TARGETS,
@@ -186,6 +187,7 @@ def main(words: list[str] | None = None) -> None:
     )
     rate.add_argument("--target-bpp", type=parse_positive, metavar="B", help="likewise, at most so many bits per pixel")
     rate.add_argument("--target-psnr", type=parse_positive, metavar="DB", help="likewise, a PSNR of so many dB")
+    rate.add_argument("--target-score", type=parse_positive, metavar="N", help="likewise, N points of SSIMULACRA 2")
     parser.add_argument(
         "--tile",
         type=parse_tile,
@@ -244,8 +246,10 @@ def _find_contradiction(arguments: argparse.Namespace) -> str | None:
         return f"--lossless and {option} exclude each other: a lossless file needs no encoder"
     if arguments.lossless and searches:
         return f"--lossless and --effort {arguments.effort} exclude each other: a lossless file has nothing to search for"
-    if encoder == DENOISE and arguments.target_psnr is not None:
-        return "--denoise and --target-psnr exclude each other: the PSNR is measured against the noisy picture"
-    if searches and (encoder == DENOISE or encoder in TUNES):
+    for name in FIDELITY_TARGETS:
+        if encoder == DENOISE and getattr(arguments, name) is not None:
+            flag = name.replace("_", "-")
+            return f"--denoise and --{flag} exclude each other: it is measured against the noisy picture"
+    if searches and encoder == DENOISE:
         return f"{option} and --effort {arguments.effort} exclude each other; use --effort 1 or 2"
     return None

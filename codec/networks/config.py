@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import TypeVar
 
+from ..distortion.distortions import DISTORTIONS
 from ..options import QUALITIES
 
 Number = TypeVar("Number")
 FEATURE_STRIDE = 8
 """Pixels per position of the transforms' features."""
+SCORED_UP_TO = 89
+"""Highest quality that is meant to be its own score in SSIMULACRA 2: no file scores 100 but a lossless one."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Sizes of the networks and the range of rate points that they were trained for.
 
-    Qualities 1 to 100 are spread evenly over `levels` gain vectors, from `levels_below` the first (number 0) to
-    `levels_above` the last; between them gains are interpolated, beyond them extrapolated. The first level stands for
-    `lambda_min`, the last for `lambda_max`: the loss is lambda * 255**2 * MSE + bits per pixel, with pixels in [0, 1].
+    There are `levels` gain vectors; between them gains are interpolated, beyond them extrapolated. `quality_levels` are the
+    positions among them, from 0 on, of qualities spread evenly from 1 to 100; others lie on straight lines between. The first
+    level stands for `lambda_min`, the last for `lambda_max`: the loss is lambda * 255**2 * MSE + bits per pixel, with pixels
+    in [0, 1]. Where `objective` names another distortion, that takes the place of the squared error. `score_max` is the
+    expected SSIMULACRA 2 of quality 100, where the qualities have been set by scores: see `expected_score`.
 
     The transforms have `…_blocks` blocks of `channels` features at 1/8 scale, and `…_wide_blocks` of as many features as
     the latent has channels, at its scale of 1/16. The `…_expansion` is how many times as wide a feed-forward part is. Decoders
@@ -41,15 +47,32 @@ class Config:
     context_blocks: int = 2
     leading_channels: int = 64
     levels: int = 16
-    levels_below: float = 0.75
-    levels_above: float = 0.5
+    quality_levels: tuple[float, ...] = (-0.75, 15.5)
     lambda_min: float = 0.0007
     lambda_max: float = 0.25
+    objective: str = "mse"
+    score_max: float | None = None
+
+    def __post_init__(self) -> None:
+        # JSON has lists
+        object.__setattr__(self, "quality_levels", tuple(self.quality_levels))
 
     def level(self, quality: float) -> float:
         """Position of a quality in 1 to 100 on the scale of gain levels."""
-        fraction = (quality - QUALITIES[0]) / (len(QUALITIES) - 1)
-        return fraction * (self.levels - 1 + self.levels_above + self.levels_below) - self.levels_below
+        position = (quality - QUALITIES[0]) / (len(QUALITIES) - 1) * (len(self.quality_levels) - 1)
+        below = min(int(position), len(self.quality_levels) - 2)
+        first, second = self.quality_levels[below : below + 2]
+        return first + (position - below) * (second - first)
+
+    def expected_score(self, quality: float) -> float | None:
+        """SSIMULACRA 2 that photographs have on average at a quality in 1 to 100; None where that has not been measured.
+
+        It is the quality itself up to `SCORED_UP_TO`. From there it rises evenly to `score_max`.
+        """
+        if self.score_max is None:
+            return None
+        above = max(0, quality - SCORED_UP_TO) / (QUALITIES[-1] - SCORED_UP_TO)
+        return min(quality, SCORED_UP_TO) + above * (self.score_max - SCORED_UP_TO)
 
     def rate_weight(self, level: Number) -> Number:
         """The lambda of a level, or of each in an array: log-linear between the configuration's ends."""
@@ -58,8 +81,8 @@ class Config:
 
 NUMBER_MAX, SIDE_MAX = 64, 2**13
 """Largest number of blocks, levels and so on, and of channels, that a weights file may ask for."""
-LAMBDAS, LEVELS_BEYOND = (1e-6, 1e3), (-2.0, 2.0)
-"""Ranges of the lambdas, and of the levels beyond the first and the last, within which no power of them overflows."""
+LAMBDAS, LEVELS_BEYOND = (1e-6, 1e3), 4
+"""Range of the lambdas, and how far qualities lie from the gain levels at most: no power of either overflows."""
 
 
 def checked(config: Config) -> Config:
@@ -70,11 +93,25 @@ def checked(config: Config) -> Config:
             largest = SIDE_MAX if field.name.endswith("channels") else NUMBER_MAX
             if type(value) is not int or not 0 <= value <= largest:
                 raise ValueError(f"{field.name} {value!r} is not in 0 to {largest}")
-        else:
-            least, most = LAMBDAS if field.name.startswith("lambda") else LEVELS_BEYOND
-            if type(value) not in (int, float) or not least <= value <= most:
-                raise ValueError(f"{field.name} {value!r} is not in {least:g} to {most:g}")
+        elif field.name.startswith("lambda"):
+            _check_number(field.name, value, *LAMBDAS)
+    levels = config.quality_levels
+    if not 2 <= len(levels) <= len(QUALITIES):
+        raise ValueError(f"quality_levels has {len(levels)} values, not 2 to {len(QUALITIES)}")
+    for level in levels:
+        _check_number("quality_levels", level, -LEVELS_BEYOND, config.levels + LEVELS_BEYOND)
+    if any(second <= first for first, second in itertools.pairwise(levels)):
+        raise ValueError("quality_levels do not rise")
+    if config.objective not in DISTORTIONS:
+        raise ValueError(f"objective {config.objective!r} is not one of {', '.join(DISTORTIONS)}")
+    if config.score_max is not None:
+        _check_number("score_max", config.score_max, 0, 100)
     return config
+
+
+def _check_number(name: str, value: object, least: float, most: float) -> None:
+    if type(value) not in (int, float) or not least <= value <= most:
+        raise ValueError(f"{name} {value!r} is not in {least:g} to {most:g}")
 
 
 MODELS = {

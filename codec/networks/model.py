@@ -29,7 +29,7 @@ from .means import Means
 from .quantisation import Quantiser
 from .reduced import ReducedSynthesis
 from .transforms import Analysis, Synthesis, with_bf16_products
-from .weights import DECODER, DENOISING, ENCODER, LOSS, MODEL, SIZES, Files, Weights, read_tables, within
+from .weights import DECODER, DENOISING, ENCODER, MODEL, SIZES, Files, Weights, read_tables, within
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -39,8 +39,8 @@ class Model:
     """Networks and tables of one weights file, on one device, ready to run; its analysis or synthesis may be another's.
 
     `gain` (100, N) float32 holds the factor from pixel units to quantisation steps of each quality; `sizes` the decoders to
-    other sizes that its own file has, by scale. Where `denoises`, the analysis leaves noise out; `tuned` names what it was
-    trained for, where that is not the squared error.
+    other sizes that its own file has, by scale. Where `denoises`, the analysis leaves noise out. `objective` names the
+    distortion that the analysis was trained for.
     """
 
     files: Files
@@ -54,7 +54,7 @@ class Model:
     device: torch.device
     sizes: Mapping[Fraction, ReducedSynthesis | EnlargedSynthesis] = dataclasses.field(default_factory=dict)
     denoises: bool = False
-    tuned: str | None = None
+    objective: str = "mse"
 
     def synthesis_for(self, scale: Fraction, *, bf16: bool = False) -> nn.Module:
         """The synthesis to pictures at a scale, with products in bfloat16 if asked for; KeyError where there is no such one.
@@ -117,8 +117,8 @@ def load(files: Files, device: torch.device | str = "cpu") -> Model:
             with _explaining(weights, device):
                 model = dataclasses.replace(model, **_networks(weights, role, model, device))
             if role == ENCODER:
-                facts = weights.metadata
-                model = dataclasses.replace(model, denoises=facts.get(DENOISING) == "true", tuned=facts.get(LOSS))
+                denoises = weights.metadata.get(DENOISING) == "true"
+                model = dataclasses.replace(model, denoises=denoises, objective=weights.config.objective)
     return dataclasses.replace(model, files=files)
 
 
@@ -171,6 +171,7 @@ def _build(weights: Weights, device: torch.device) -> Model:
         coder=LatentCoder(means, exact, Quantiser(tables, device)),
         gain=gain,
         device=device,
+        objective=config.objective,
         sizes=_resized(config, parts, device),
         **{name: _network(kind, config, parts[name], device) for kinds in PARTS.values() for name, kind in kinds.items()},
     )
@@ -183,7 +184,7 @@ PARTS: dict[str, dict[str, Callable[[Config], nn.Module]]] = {
 """The networks of an encoder and of a decoder."""
 REDUCED, ENLARGED = "reduced", "enlarged"
 """Groups of the tensors of decoders to smaller and to larger sizes."""
-SHARED = ("latent_channels", "hyper_channels", "levels", "levels_below", "levels_above")
+SHARED = ("latent_channels", "hyper_channels", "levels", "quality_levels")
 """Fields of a configuration in which encoders and decoders must agree with their model."""
 
 

@@ -24,8 +24,6 @@ from .config import Config, checked
 ID_BYTES = 8
 DENOISING = "denoising"
 """Entry of an encoder's metadata that says with \"true\" that the encoder leaves noise out."""
-LOSS = "loss"
-"""Entry of an encoder's metadata that names what it was trained for, where that is not the squared error."""
 SIZE_MAX = 2**31
 """Bytes of a weights file; no network that decodes at a useful speed needs as many."""
 MODEL, ENCODER, DECODER, SIZES = "model", "encoder", "decoder", "sizes"
@@ -38,7 +36,9 @@ NOT_DECODING = (
     "analysis_wide_expansion",
     "lambda_max",
     "lambda_min",
+    "objective",
     "reduced_blocks",
+    "score_max",
 )
 """Fields of a configuration that a decoder does not need."""
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from ..cli.arguments import Parser
 from ..cli.bars import show_activity
 from ..cli.messages import one_line, report_errors
+from ..distortion.distortions import DISTORTIONS
 from ..errors import CaeError
 from ..networks.config import MODELS
 from ..runtime.environment import prepare
-from .distortions import DISTORTIONS
 from .options import AUGMENTATIONS, FREEZABLE, Options
 from .schedule import UNCHANGED, StepSchedule
 

@@ -29,9 +29,12 @@ from ..options import QUALITIES
 from ..runtime.atomic_write import atomic_write
 from .autoencoder import Autoencoder
 from .calibration import collect, fitted_tables, gaussian_tables, integer_cost
+from .quality_scale import with_quality_scale
 
 SHIFT_MAX = 20
 """Most fractional bits of a weight of the scale model."""
+SCALE_IMAGES = 20
+"""Most images on which the scale of qualities is measured."""
 NAME_TOTAL = 2**16
 """Sum of the frequencies of the priors' names."""
 
@@ -100,9 +103,12 @@ def export(
 ) -> None:
     """Writes a weights file; tables are fitted to the symbols of `images` (uint8 RGB), `record` goes into the metadata.
 
-    On images `held_out` it measures what the integers cost in rate, and puts that into the metadata as well.
+    On images `held_out` it sets the scale of qualities, measures what the integers cost in rate, and puts that into the
+    metadata as well.
     """
     model = copy.deepcopy(model).cpu().eval().requires_grad_(False)
+    if held_out:
+        model.config = model.entropy.config = with_quality_scale(model, held_out[:: -(-len(held_out) // SCALE_IMAGES)])
     tables = gaussian_tables()
     # the tables decide which symbols an encoder chooses, and these fit the tables
     for _ in range(2):

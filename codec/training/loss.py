@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..distortion.distortions import DISTORTIONS, Distortion, squared_error
 from ..networks.config import Config
 from .autoencoder import Autoencoder
 from .data.noise import add_noise
 from .data.patches import whole_blocks
 from .decoders.frozen_latent import FrozenLatentDecoder
 from .decoders.reduced import ReducedDecoder
-from .distortions import DISTORTIONS, Distortion, squared_error
 from .replay import CodedPatches
 
 RATE_BALANCE = 0.45

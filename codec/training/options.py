@@ -7,11 +7,11 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..distortion.distortions import DISTORTIONS, Distortion
 from ..errors import UsageError
 from ..format.geometry import HYPER_STRIDE
 from ..options import REDUCTIONS
 from ..runtime.atomic_write import check_target
-from .distortions import DISTORTIONS, Distortion
 from .schedule import UNCHANGED, StepSchedule
 
 AUGMENTATIONS = {"flip": 0.5, "rotate": 1.0, "rescale": 0.2, "noise": 0.08, "plain": 0.05, "drawn": 0.04, "jitter": 0.5}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import signal
 import time
@@ -17,7 +18,7 @@ from tqdm import tqdm
 from ..cli.bars import open_bar, show_activity
 from ..cli.messages import one_line
 from ..networks.config import Config
-from ..networks.weights import DENOISING, LOSS
+from ..networks.weights import DENOISING
 from .autoencoder import Autoencoder
 from .data.images import find_images, load_images
 from .decoders.frozen_latent import FrozenLatentDecoder, export_beside
@@ -86,11 +87,10 @@ def _export(run: Run, pictures: list[np.ndarray], held_out: list[np.ndarray], va
         export_beside(run.average, options.start_from, options.export, json.dumps(record))
         return
     metadata = {"licence": options.licence, "training": json.dumps(record)}
+    run.average.config = dataclasses.replace(run.average.config, objective=options.loss)
     if options.freeze in TRAINED_ROLE:
         if options.denoise:
             metadata[DENOISING] = "true"
-        if options.loss != Options.loss:
-            metadata[LOSS] = options.loss
         export_part(run.average, TRAINED_ROLE[options.freeze], run.owner, options.export, metadata)
         return
     chosen = pictures[:: max(1, len(pictures) // CALIBRATION_IMAGES)]

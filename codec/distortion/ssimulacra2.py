@@ -8,6 +8,7 @@ norm of the fourth power. Constants are those of the reference implementation, b
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -65,7 +66,7 @@ WEIGHTS = (
 
 def score(original: Tensor, distorted: Tensor) -> Tensor:
     """Scores distorted pictures (B, H, W, 3) in [0, 1], sRGB, against their originals: (B,), 100 where they are equal."""
-    return 100 - 10 * error(original, distorted).clamp_min(0) ** SCORE_EXPONENT
+    return _score(error(original, distorted))
 
 
 def loss(original: Tensor, distorted: Tensor) -> Tensor:
@@ -74,20 +75,55 @@ def loss(original: Tensor, distorted: Tensor) -> Tensor:
     return 10 * (softened - SOFTENING**SCORE_EXPONENT)
 
 
+def score_in_pieces(pieces: Iterable[tuple[Tensor, Tensor]]) -> float:
+    """The score of one picture from pieces of it, each as original and distorted (H, W, 3) in [0, 1].
+
+    Pieces may differ in size. Only at their borders it is not quite the score of the whole.
+    """
+    totals: list[Tensor | float] = [0.0] * SCALE_COUNT
+    areas = [0] * SCALE_COUNT
+    for original, distorted in pieces:
+        area = original[..., 0].numel()
+        # not around the making of the pieces, which may be a decode
+        with torch.no_grad():
+            for scale, statistics in enumerate(_statistics(original[None], distorted[None])):
+                totals[scale] = totals[scale] + area * statistics
+                areas[scale] += area
+    return float(_score(_error([total / area for total, area in zip(totals, areas, strict=True) if area])))
+
+
 def error(original: Tensor, distorted: Tensor) -> Tensor:
     """The weighted error (B,) of pictures (B, H, W, 3), before the power that makes it a score."""
+    return _error(list(_statistics(original, distorted)))
+
+
+def _score(error: Tensor) -> Tensor:
+    return 100 - 10 * error.clamp_min(0) ** SCORE_EXPONENT
+
+
+def _error(statistics: Sequence[Tensor]) -> Tensor:
+    """The weighted error (B,) of each scale's statistics (B, 3, 3, 2)."""
+    total = torch.zeros(1)
+    for scale, each in enumerate(statistics):
+        # the slope of the fourth root has no bound at zero
+        norms = (each[..., 1] + NORM_SOFTENING) ** 0.25 - NORM_SOFTENING**0.25
+        weights = torch.tensor(WEIGHTS, dtype=torch.float32, device=each.device)[:, scale]
+        total = total.to(each.device) + (torch.cat([each[..., 0], norms], 2) * weights).sum((1, 2))
+    total = ERROR_GAIN * total
+    first, second, third = POLYNOMIAL
+    return total * (first + total * (second + total * third))
+
+
+def _statistics(original: Tensor, distorted: Tensor) -> Iterator[Tensor]:
+    """Yields for each scale (B, 3, 3, 2): by plane and kind of error, the mean and the mean of the fourth power."""
     pictures = [_linear(picture.permute(0, 3, 1, 2)) for picture in (original, distorted)]
-    weights = torch.tensor(WEIGHTS, dtype=torch.float32, device=original.device)
-    total = torch.zeros(len(original), device=original.device)
     for scale in range(SCALE_COUNT):
         if min(pictures[0].shape[2:]) < SCALE_SIDE_MIN:
             break
         if scale:
             pictures = [torch.nn.functional.avg_pool2d(picture, 2, ceil_mode=True) for picture in pictures]
-        total = total + (_plane_errors(*map(_xyb, pictures)) * weights[:, scale]).sum((1, 2))
-    total = ERROR_GAIN * total
-    first, second, third = POLYNOMIAL
-    return total * (first + total * (second + total * third))
+        maps = _error_maps(*map(_xyb, pictures))
+        yield torch.stack([maps.mean((3, 4)), maps.square().square().mean((3, 4))], 3)
 
 
 def _linear(x: Tensor) -> Tensor:
@@ -106,18 +142,15 @@ def _xyb(linear: Tensor) -> Tensor:
     return torch.stack([7 * (long - middle) + 0.42, y + 0.01, short - y + 0.55], 1)
 
 
-def _plane_errors(a: Tensor, b: Tensor) -> Tensor:
-    """Errors (B, 3, 6) of one scale's planes (B, 3, H, W), in the order of the weights."""
+def _error_maps(a: Tensor, b: Tensor) -> Tensor:
+    """Errors (B, 3, 3, H, W) of one scale's planes (B, 3, H, W): structural ones, added edges, lost edges."""
     blurred = _blur(torch.cat([a, b, a * a, b * b, a * b], 1))
     mean_a, mean_b, aa, bb, ab = blurred.chunk(5, 1)
     luminance = 1 - (mean_a - mean_b).square()
     structure = (2 * (ab - mean_a * mean_b) + SSIM_C2) / (aa - mean_a.square() + bb - mean_b.square() + SSIM_C2)
     dissimilarity = (1 - luminance * structure).clamp_min(0)
     edges = (1 + (b - mean_b).abs()) / (1 + (a - mean_a).abs()) - 1
-    maps = torch.stack([dissimilarity, edges.clamp_min(0), (-edges).clamp_min(0)], 2)
-    # the slope of the fourth root has no bound at zero
-    norm = (maps.square().square().mean((3, 4)) + NORM_SOFTENING) ** 0.25 - NORM_SOFTENING**0.25
-    return torch.cat([maps.mean((3, 4)), norm], 2)
+    return torch.stack([dissimilarity, edges.clamp_min(0), (-edges).clamp_min(0)], 2)
 
 
 def _blur(x: Tensor) -> Tensor:

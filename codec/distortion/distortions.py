@@ -1,4 +1,4 @@
-"""Distortions that training can lower. Imports no torch, so that a command's help is quick."""
+"""Distortions that training and the encoder can lower. Imports no torch, so that a command's help is quick."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Term:
 
 @dataclasses.dataclass(frozen=True)
 class Distortion:
-    """A weighted sum of distances. Pictures need sides of at least `side` pixels.
+    """A weighted sum of distances. Pictures need sides of at least `side` pixels; `extended` gives them to smaller ones.
 
     The factors and exponents keep the rates of the quality levels, whose lambdas are meant for the mean squared error.
     """
@@ -38,11 +38,25 @@ class Distortion:
         """The first term's distance, without its weight (B,)."""
         return self.terms[0].measure(decoded, target)
 
-    def weighted(self, decoded: Tensor, target: Tensor, rate_weight: Tensor) -> tuple[Tensor, Tensor]:
-        """The weighted sum in bits per pixel for lambdas (B,), and the first term's distance without its weight (B,)."""
+    def extended(self, picture: Tensor) -> Tensor:
+        """Repeats the last rows and columns of pictures (B, H, W, 3) until their sides are long enough."""
+        rows, columns = (max(0, self.side - side) for side in picture.shape[1:3])
+        if not (rows or columns):
+            return picture
+        padded = _functional().pad(picture.permute(0, 3, 1, 2), (0, columns, 0, rows), mode="replicate")
+        return padded.permute(0, 2, 3, 1)
+
+    def weighted(self, decoded: Tensor, target: Tensor, rate_weight: Tensor | float) -> tuple[Tensor, Tensor]:
+        """The weighted sum (B,) in bits per pixel for lambdas, (B,) or one, and the first term's unweighted distance (B,)."""
         distances = [term.measure(decoded, target) for term in self.terms]
         weights = [term.factor * rate_weight**term.exponent for term in self.terms]
         return sum(weight * distance for weight, distance in zip(weights, distances, strict=True)), distances[0]
+
+
+def _functional():
+    from torch.nn import functional
+
+    return functional
 
 
 def squared_error(a: Tensor, b: Tensor) -> Tensor:
@@ -88,11 +102,10 @@ def ssimulacra2_loss(decoded: Tensor, target: Tensor) -> Tensor:
 def luma_error(a: Tensor, b: Tensor) -> Tensor:
     """Squared error of luma (BT.601): half its mean, half its root mean square over squares of 8 x 8 pixels.
 
-    The second half is owned by the worst squares. Sides must be multiples of 8.
+    The second half is owned by the worst squares. At the right and at the bottom these may be smaller.
     """
     squared = _luma(a - b).square()
-    n, h, w = squared.shape
-    squares = squared.reshape(n, h // 8, 8, w // 8, 8).mean((2, 4))
+    squares = _functional().avg_pool2d(squared[:, None], 8, ceil_mode=True)[:, 0]
     # the slope of the root has no bound at zero
     return 0.5 * squared.mean((1, 2)) + 0.5 * (squares.square().mean((1, 2)) + 1e-16).sqrt()
 
@@ -129,3 +142,11 @@ DISTORTIONS = {
 would let errors grow to which it is blind. Errors of luma, above all those of the worst places, and errors of colour keep the
 decoder near to the original.
 """
+
+
+def distortion_bits(decoded: Tensor, original: Tensor, objective: str, rate_weight: float) -> Tensor:
+    """Bits that the distortion of a picture (H, W, 1 or 3) in [0, 1] is worth under one of `DISTORTIONS`, for a lambda."""
+    distortion = DISTORTIONS[objective]
+    pictures = (distortion.extended(picture.expand(*picture.shape[:2], 3)[None]) for picture in (decoded, original))
+    bits, _ = distortion.weighted(*pictures, rate_weight)
+    return bits.sum() * original[..., 0].numel()
