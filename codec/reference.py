@@ -11,7 +11,6 @@ import struct
 import sys
 import zlib
 from collections import namedtuple
-from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
 
@@ -29,9 +28,9 @@ EDGES = ((-1, 0), (0, -1), (0, 1), (1, 0))
 CONFIG = {
     "channels": 128, "latent_channels": 320, "hyper_channels": 96, "entropy_channels": 192, "priors": 64, "context_blocks": 2,
     "leading_channels": 64, "synthesis_blocks": 7, "synthesis_expansion": 2, "synthesis_wide_blocks": 0,
-    "synthesis_wide_expansion": 2, "levels": 16, "levels_below": 0.75, "levels_above": 0.5, "analysis_blocks": 5,
-    "analysis_wide_blocks": 0, "analysis_wide_expansion": 1, "lambda_min": 0.0007, "lambda_max": 0.25, "reduced_blocks": 3,
+    "synthesis_wide_expansion": 2, "levels": 16, "quality_levels": [-0.75, 15.5],
 }  # fmt: skip
+ENCODING = ("analysis_", "lambda_", "objective", "reduced_blocks", "score_max")  # fields that mean nothing to this decoder
 RANGES = {  # of integers, by the last word of a tensor's name
     "weight": (-127, 127), "expected": (-127, 127), "shift": (0, 23), "bias": (-(2**20), 2**20), "mean": (-(2**15), 2**15),
     "index": (0, 63), "frequencies": (1, 2**31), "lengths": (4, 2**31),
@@ -201,7 +200,7 @@ def shifted(x: np.ndarray, s: np.ndarray) -> np.ndarray:
     return (x.astype(np.int32) + ((1 << s.astype(np.int32)) >> 1)) >> s
 
 
-def moved(x: np.ndarray, offsets: Iterable[tuple[int, int]]) -> list[np.ndarray]:
+def moved(x: np.ndarray, offsets: list[tuple[int, int]]) -> list[np.ndarray]:
     """For each offset (row, column), what x (h, w, C) has there, seen from each position; 0 beyond the grid."""
     padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
     return [padded[1 + i :, 1 + j :][: x.shape[0], : x.shape[1]] for i, j in offsets]
@@ -223,6 +222,8 @@ class Model:
         check(facts.get("role") == "model", f"{path} holds no model")
         self.config = json.loads(facts["config"])
         check(self.id() == wanted, f"{path} is not the model {wanted.hex()}, which the file names")
+        known = all(name in CONFIG or name.startswith(ENCODING) for name in self.config)
+        check(known, f"{path} has fields that this version does not know")
         self.config = CONFIG | self.config
         self.check_values()
         self.tables = np.split(self.t["tables/scale.frequencies"], np.cumsum(self.t["tables/scale.lengths"])[:-1])
@@ -231,7 +232,7 @@ class Model:
 
     def id(self) -> bytes:
         """Model id: computed from the weights as the file has them."""
-        config = {name: self.config[name] for name in self.config if not name.startswith(("analysis", "lambda", "reduced"))}
+        config = {name: self.config[name] for name in self.config if not name.startswith(ENCODING)}
         parts = [json.dumps(config, sort_keys=True, separators=(",", ":")).encode()]
         for name, x in sorted(self.t.items()):
             if name.startswith(("levels/", "means/", "priors/", "scales/", "synthesis/", "tables/")):
@@ -241,18 +242,19 @@ class Model:
 
     def check_values(self) -> None:
         """Weights file: what is refused of the configuration and of the tensors."""
-        for name, value in self.config.items():
-            kind, whole = type(CONFIG[name]), (0, 8192 if name.endswith("channels") else 64)
-            least, most = whole if kind is int else (1e-6, 1e3) if name.startswith("lambda") else (-2, 2)
-            check(type(value) in (int, kind) and least <= value <= most, f"{name} {value} is not in {least} to {most}")
+        for name in CONFIG.keys() - {"quality_levels"}:
+            most, value = 8192 if name.endswith("channels") else 64, self.config[name]
+            check(type(value) is int and 0 <= value <= most, f"{name} {value} is not in 0 to {most}")
+        levels, end = self.config["quality_levels"], self.config["levels"] + 4
+        check(2 <= len(levels) <= 100 and min(np.diff([-4.001, *levels, end + 0.001])) > 0, f"{levels} do not rise to {end}")
         for name, x in self.t.items():
             group, _, rest = name.partition("/")
             least, most = RANGES[rest.split(".")[-1]] if group in ("priors", "scales", "tables") else (-np.inf, np.inf)
             check(np.isfinite(x).all() and least <= x.min() and x.max() <= most, f"{name} is not in {least} to {most}")
         n, z = self.config["latent_channels"], self.config["hyper_channels"]
         check(n % 4 == 0 and 127**2 * max(4 * z, 2 * n) < 2**24, f"{n} and {z} channels allow no exact sums")
-        lengths, frequencies = self.t["tables/scale.lengths"], self.t["tables/scale.frequencies"]
-        check(len(lengths) == 64 and lengths.sum() == len(frequencies), "the weights have not 64 tables")
+        lengths = self.t["tables/scale.lengths"]
+        check(len(lengths) == 64 and lengths.sum() == len(self.t["tables/scale.frequencies"]), "there are not 64 tables")
         check(max(self.row("levels/log_gain", q).max() for q in range(1, 101)) < 88.7, "a quality's gains are not finite")
 
     def pixels(self, parts: list[Part], header: Header) -> np.ndarray:
@@ -349,14 +351,14 @@ class Model:
 
     def depthwise(self, x: np.ndarray, name: str) -> np.ndarray:
         """Means: a layer of 3 x 3 for each channel."""
-        around, weights = moved(x, product((-1, 0, 1), (-1, 0, 1))), self.t[f"{name}.weight"].reshape(-1, 9).T
+        around, weights = moved(x, list(product((-1, 0, 1), (-1, 0, 1)))), self.t[f"{name}.weight"].reshape(-1, 9).T
         return sum(part * weight for part, weight in zip(around, weights, strict=True)) + self.t[f"{name}.bias"]
 
     def row(self, name: str, quality: int) -> np.ndarray:
         """Levels: a table's row at the quality's level."""
-        table, last, below = self.t[name], self.config["levels"] - 1, self.config["levels_below"]
-        level = (quality - 1) / 99 * (last + self.config["levels_above"] + below) - below
-        low = min(max(int(np.floor(level)), 0), last - 1)
+        table, levels = self.t[name], self.config["quality_levels"]
+        level = np.interp(quality, np.linspace(1, 100, len(levels)), levels)
+        low = min(max(int(np.floor(level)), 0), len(table) - 2)
         return table[low] + np.float32(level - low) * (table[low + 1] - table[low])
 
     def synthesise(self, latent: np.ndarray, quality: int) -> np.ndarray:
