@@ -222,8 +222,7 @@ class Model:
         check(facts.get("role") == "model", f"{path} holds no model")
         self.config = json.loads(facts["config"])
         check(self.id() == wanted, f"{path} is not the model {wanted.hex()}, which the file names")
-        known = all(name in CONFIG or name.startswith(ENCODING) for name in self.config)
-        check(known, f"{path} has fields that this version does not know")
+        check(all(name in CONFIG or name.startswith(ENCODING) for name in self.config), f"{path} has fields unknown here")
         self.config = CONFIG | self.config
         self.check_values()
         self.tables = np.split(self.t["tables/scale.frequencies"], np.cumsum(self.t["tables/scale.lengths"])[:-1])

@@ -55,6 +55,15 @@ def test_more_blocks_change_nothing_at_first(plain, patches, changes):
         assert torch.allclose(actual, expected, rtol=1e-3, atol=1e-4)
 
 
+def test_further_levels_go_on_from_the_last_two(plain, patches):
+    before = plain.config
+    grown = grow(plain, dataclasses.replace(before, levels=before.levels + 2), patches)
+    for level in (0.5, before.levels - 1, before.levels + 0.25):
+        x, level = patches[:1].float() / 255, torch.tensor([float(level)])
+        assert torch.allclose(grown(x, level)[0], plain(x, level)[0], atol=1e-5)
+    assert len(grown.entropy.log_gain) == before.levels + 2
+
+
 def test_the_units_that_move_least_go(plain, patches):
     """Half of the feed-forward part costs less than leaving it away."""
     half = grow(plain, dataclasses.replace(plain.config, synthesis_expansion=1), patches)

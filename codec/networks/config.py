@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..distortion.distortions import DISTORTIONS
 from ..options import QUALITIES
@@ -114,15 +114,17 @@ def _check_number(name: str, value: object, least: float, most: float) -> None:
         raise ValueError(f"{name} {value!r} is not in {least:g} to {most:g}")
 
 
+_LEVELS: dict[str, Any] = {"levels": 20, "quality_levels": (-0.75, 19.5), "lambda_max": 1.2}
 MODELS = {
-    "default": Config(analysis_wide_blocks=4),
+    "default": Config(analysis_wide_blocks=4, **_LEVELS),
     "large": Config(
         channels=192, latent_channels=384, entropy_channels=320, hyper_channels=128, context_blocks=4,
         analysis_blocks=10, analysis_wide_blocks=6, analysis_wide_expansion=2, synthesis_blocks=12, synthesis_wide_blocks=6,
+        **_LEVELS,
     ),
     "fast": Config(
         channels=96, latent_channels=256, entropy_channels=128, hyper_channels=64, context_blocks=1,
-        analysis_blocks=5, analysis_wide_blocks=4, synthesis_blocks=3,
+        analysis_blocks=5, analysis_wide_blocks=4, synthesis_blocks=3, **_LEVELS,
     ),
 }  # fmt: skip
 """What training makes, by name: decoders of about 21, 120 and 6 thousand multiply-accumulates per pixel."""

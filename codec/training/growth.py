@@ -14,6 +14,8 @@ from .autoencoder import Autoencoder
 from .initialisation import scale_wide_features
 
 BLOCKS = ("analysis.blocks", "synthesis.blocks")
+LEVEL_TABLES = ("log_gain", "logits", "scales.bias", "quality_bias", "log_feature_gain", "log_wide_gain")
+"""How the names of tensors with a row for each level end."""
 
 
 def grow(model: Autoencoder, config: Config, patches: Tensor) -> Autoencoder:
@@ -21,12 +23,12 @@ def grow(model: Autoencoder, config: Config, patches: Tensor) -> Autoencoder:
 
     Where feed-forward parts at 1/8 have less room, the units that move least on uint8 patches (P, H, W, 3) are dropped; H and W
     are multiples of 64. Where there are fewer blocks, the middle ones are dropped. The features of first wide blocks are scaled
-    by the square root of the latent's deviation on these patches.
+    by the square root of the latent's deviation on these patches. Further levels go on from the last two.
 
-    Raises CaeError where the configurations differ in more than the transforms' blocks.
+    Raises CaeError where the configurations differ in more than the transforms' blocks and a larger number of levels.
     """
     model = copy.deepcopy(model).requires_grad_(False)
-    levels = torch.linspace(0, config.levels - 1, len(patches))
+    levels = torch.linspace(0, model.config.levels - 1, len(patches))
     pixels = patches.float() / 255
     with torch.no_grad():
         _thin(model, config, pixels, levels)
@@ -35,16 +37,28 @@ def grow(model: Autoencoder, config: Config, patches: Tensor) -> Autoencoder:
         blocks = model.get_submodule(name)
         count = config.analysis_blocks if name == BLOCKS[0] else config.synthesis_blocks
         del blocks[1 : 1 + max(0, len(blocks) - count)]
-    grown = Autoencoder(config)
+    grown, added = Autoencoder(config), max(0, config.levels - model.config.levels)
+    tensors = {
+        name: _with_further_rows(value, added) if name.endswith(LEVEL_TABLES) else value
+        for name, value in model.state_dict().items()
+    }
     try:
-        missing, unexpected = grown.load_state_dict(model.state_dict(), strict=False)
+        missing, unexpected = grown.load_state_dict(tensors, strict=False)
     except RuntimeError:
         missing, unexpected = [], [""]
     if unexpected or any("blocks." not in name and "wide" not in name for name in missing):
-        raise CaeError("the weights cannot grow to this configuration: they differ in more than the blocks of the transforms")
+        raise CaeError(
+            "the weights cannot grow to this configuration: they differ in more than the transforms' blocks and further levels"
+        )
     if not any("wide" in name for name, _ in model.named_parameters()):
         scale_wide_features(grown, latent.std((0, 1, 2)).sqrt())
     return grown
+
+
+def _with_further_rows(table: Tensor, count: int) -> Tensor:
+    """A table (levels, C) with `count` more rows, each as far from the one before as the last two are apart."""
+    steps = torch.arange(1, count + 1)[:, None]
+    return torch.cat([table, table[-1] + steps * (table[-1] - table[-2])])
 
 
 def _thin(model: Autoencoder, config: Config, pixels: Tensor, levels: Tensor) -> None:
