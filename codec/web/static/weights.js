@@ -1,0 +1,43 @@
+/** The weights that decode, as the package packs them for browsers. */
+
+import { check, inflate, viewOf } from "./container.js";
+
+/** Bytes that they may unpack to. */
+const SIZE_MAX = 2 ** 28;
+const ARRAYS = { F32: Float32Array, I32: Int32Array, I16: Int16Array, I8: Int8Array, U8: Uint8Array };
+
+/**
+ * Reads packed weights: a gzip stream of the length of a JSON header (32 bits), that header, and each tensor's bytes, all
+ * first bytes of its numbers before all second ones. The header holds the model's `id`, `config` and `tensors`: name, type
+ * and shape of each. Tensors that end in `.weight` are transposed.
+ *
+ * @param {Uint8Array} packed
+ * @returns {Promise<{id: string, config: Object, tensors: Map<string, {shape: number[], data: ArrayLike<number>}>}>}
+ */
+export async function readWeights(packed) {
+  const bytes = await inflate(packed, "gzip", SIZE_MAX, "the weights file");
+  let offset = 4 + viewOf(bytes).getUint32(0, true);
+  const { id, config, tensors } = JSON.parse(new TextDecoder().decode(bytes.subarray(4, offset)));
+  const found = new Map();
+  for (const [name, type, shape] of tensors) {
+    const length = shape.reduce((product, side) => product * side, 1);
+    const width = type === "F16" ? 2 : ARRAYS[type].BYTES_PER_ELEMENT;
+    check(offset + length * width <= bytes.length, "the weights file is cut off");
+    const numbers = new Uint8Array(length * width);
+    for (let byte = 0; byte < width; byte++) {
+      for (let i = 0; i < length; i++) numbers[i * width + byte] = bytes[offset++];
+    }
+    found.set(name, { shape, data: type === "F16" ? widened(new Uint16Array(numbers.buffer)) : new ARRAYS[type](numbers.buffer) });
+  }
+  return { id, config, tensors: found };
+}
+
+/** Half-precision numbers, given by their bits, as float32. */
+function widened(halves) {
+  const table = widened.table ?? (widened.table = Float32Array.from({ length: 65536 }, (_, bits) => {
+    const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
+    const size = exponent ? (1024 + fraction) * 2 ** (exponent - 25) : fraction * 2 ** -24;
+    return bits & 0x8000 ? -size : size;
+  }));
+  return Float32Array.from(halves, (bits) => table[bits]);
+}
