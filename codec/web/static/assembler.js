@@ -20,8 +20,6 @@ export const times = vector(0xe6);
 /** Of two vectors, the lesser or greater values; one instruction each, unlike min and max, as NaN does not matter. */
 export const lesser = vector(0xea);
 export const greater = vector(0xeb);
-/** Gives a * b + c in one rounding, where the processor has that. */
-export const multiplyAdd = vector(0x105);
 
 /** Four float32 from an address on the stack. */
 export const load = (offset = 0) => [vector(0), 0, ...unsigned(offset)];

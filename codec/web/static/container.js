@@ -27,6 +27,16 @@ export function crc32(...parts) {
   return ~crc >>> 0;
 }
 
+/** Adler-32, zlib's checksum of what a stream unpacks to. */
+function adler32(data) {
+  let [low, high] = [1, 0];
+  for (let i = 0; i < data.length; i++) {
+    low = (low + data[i]) % 65521;
+    high = (high + low) % 65521;
+  }
+  return high * 65536 + low;
+}
+
 /**
  * The header's fields; `tile` is the side of a tile in pixels, `modelId` in hexadecimal.
  *
@@ -89,7 +99,13 @@ export async function readSections(data, count) {
 async function unpack(storage, stored, name) {
   check(storage <= 2, `metadata section ${name} has an unknown storage`);
   if (storage === 0) return stored;
-  if (storage === 1) return inflate(stored, "deflate", 2 ** 24, `metadata section ${name}`);
+  if (storage === 1) {
+    const content = await inflate(stored, "deflate", 2 ** 24, `metadata section ${name}`);
+    // not all decompressors notice bytes behind the stream, which ends with this
+    const isEnd = stored.length > 4 && viewOf(stored).getUint32(stored.length - 4) === adler32(content);
+    check(isEnd, `metadata section ${name} does not end with its stream`);
+    return content;
+  }
   check(String.fromCharCode(...stored.subarray(0, 5)) === "sRGB", `metadata section ${name} names something unknown`);
   return "sRGB";
 }

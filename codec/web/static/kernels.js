@@ -1,8 +1,8 @@
 /** The networks' arithmetic in WebAssembly with SIMD, on float32 arrays in one memory; a few layers, so written out here. */
 
 import {
-  addition, assemble, constant, get, greater, increase, lesser, load, loadSplat, minus, multiplication, multiplyAdd, plus,
-  repeat, set, splat, store, times, until, when,
+  addition, assemble, constant, get, greater, increase, lesser, load, loadSplat, minus, multiplication, plus, repeat, set,
+  splat, store, times, until, when,
 } from "./assembler.js";
 
 const PAGE = 65536;
@@ -21,12 +21,11 @@ const numbers = (count, first = 0) => Array.from({ length: count }, (_, i) => fi
  * x has `blocks` times ROWS rows of `stride` bytes. w is in panels of COLUMNS columns, each (inputs, COLUMNS). y has rows of
  * `pitch` bytes.
  */
-function product(fused) {
+function product() {
   const [x, w, b, y, blocks, stride, pitch, panels, slope, residual, limit] = numbers(11);
   const [row, left, weight, end, out, ...input] = numbers(9, 11);
   const [value, a0, a1, slopes, high, low, ...sums] = numbers(14, 20);
-  const multiply = (sum, factor) =>
-    fused ? [get(value), get(factor), get(sum), multiplyAdd, set(sum)] : [get(sum), get(value), get(factor), times, plus, set(sum)];
+  const multiply = (sum, factor) => [get(sum), get(value), get(factor), times, plus, set(sum)];
   const step = (k) => [
     get(weight), load(32 * k), set(a0), get(weight), load(32 * k + 16), set(a1),
     input.map((address, i) => [
@@ -103,12 +102,6 @@ function gate() {
   return { name: "gate", parameters: "iiiifff", locals: "ivv", body: [body] };
 }
 
-/** The module, with products and sums in one instruction where that is known (relaxed SIMD). */
-function moduleBytes() {
-  const [fused, plain] = [true, false].map((fast) => assemble([product(fast), depthwise(), gate()]));
-  return WebAssembly.validate(fused) ? fused : plain;
-}
-
 /** Rows, rounded up to those computed together. */
 const padded = (rows) => Math.ceil(rows / ROWS) * ROWS;
 
@@ -117,7 +110,7 @@ export class Kernels {
   /** @returns {Promise<Kernels>} */
   static async create() {
     const memory = new WebAssembly.Memory({ initial: 16 });
-    const { instance } = await WebAssembly.instantiate(moduleBytes(), { env: { memory } });
+    const { instance } = await WebAssembly.instantiate(assemble([product(), depthwise(), gate()]), { env: { memory } });
     return new Kernels(memory, instance.exports);
   }
 

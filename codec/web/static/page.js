@@ -6,14 +6,17 @@ const [viewport, image, status, saving] = ["viewport", "picture", "status", "sav
 const [STEP, LARGEST] = [1.25, 32];
 
 let worker = null;
+let started = 0;
 let name = "picture.cae";
 /** Where the picture stands: its size in pixels, and the scale and place in the viewport, in pixels of CSS. */
-const place = { width: 1, height: 1, scale: 1, x: 0, y: 0 };
+const place = { width: 1, height: 1, scale: 1, x: 0, y: 0, isWhole: true };
 
 /** Bytes of an element that holds them as base64; null where there is none. */
 function embedded(id) {
-  const text = element(id)?.textContent.trim();
-  return text ? Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)) : null;
+  const text = atob(element(id).textContent.trim());
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes.length ? bytes : null;
 }
 
 function report(text, isError = false) {
@@ -25,9 +28,9 @@ function report(text, isError = false) {
 /** Decodes a file in a new worker; what another one was doing ends. */
 function open(file, fileName) {
   name = fileName;
+  started = performance.now();
   element("name").textContent = document.title = name;
   image.hidden = saving.disabled = true;
-  saving.disabled = true;
   element("facts").replaceChildren();
   document.body.dataset.state = "decoding";
   report("Decoding …");
@@ -36,7 +39,7 @@ function open(file, fileName) {
   worker.onmessage = ({ data }) => take(data);
   worker.onerror = (event) => fail(`the decoder did not start (${event.message})`);
   const weights = embedded("weights");
-  if (weights) worker.postMessage({ weights });
+  if (weights) worker.postMessage({ weights }, [weights.buffer]);
   worker.postMessage({ file });
 }
 
@@ -53,6 +56,7 @@ function take({ done, error, picture, width, height, facts, saved }) {
 }
 
 async function show(picture, width, height, facts) {
+  facts.push(["Decoded in", `${((performance.now() - started) / 1000).toFixed(1)} s`]);
   URL.revokeObjectURL(image.src);
   image.src = URL.createObjectURL(picture);
   element("facts").replaceChildren(...facts.flatMap(([label, text]) => [made("dt", label), made("dd", text)]));
@@ -86,14 +90,15 @@ function download(picture) {
   report("");
 }
 
-/** Scales at which all of the picture is seen, and at which a pixel is one of the screen. */
-const scaleOfAll = () => Math.min(viewport.clientWidth / place.width, viewport.clientHeight / place.height, exactScale());
+/** Scales at which all of the picture is seen, not enlarged, and at which a pixel is one of the screen. */
+const scaleOfAll = () => Math.min(viewport.clientWidth / place.width, viewport.clientHeight / place.height, 1);
 const exactScale = () => 1 / devicePixelRatio;
+const clamped = (scale) => Math.min(LARGEST, Math.max(scale, Math.min(scaleOfAll(), exactScale())));
 
 /** Moves the picture, so that it neither leaves the viewport nor stands beside the middle of one with room. */
 function move(scale, x, y) {
   const within = (at, size, room) => (size <= room ? (room - size) / 2 : Math.min(0, Math.max(at, room - size)));
-  place.scale = Math.min(LARGEST, Math.max(scale, scaleOfAll()));
+  place.scale = clamped(scale);
   place.x = within(x, place.width * place.scale, viewport.clientWidth);
   place.y = within(y, place.height * place.scale, viewport.clientHeight);
   image.style.transform = `translate(${place.x}px, ${place.y}px) scale(${place.scale})`;
@@ -102,11 +107,15 @@ function move(scale, x, y) {
 
 /** Zooms to a scale; the point (x, y) of the viewport keeps its place. */
 function zoom(scale, x = viewport.clientWidth / 2, y = viewport.clientHeight / 2) {
-  const factor = Math.min(LARGEST, Math.max(scale, scaleOfAll())) / place.scale;
+  const factor = clamped(scale) / place.scale;
+  place.isWhole = false;
   move(scale, x - (x - place.x) * factor, y - (y - place.y) * factor);
 }
 
-const showAll = () => move(0, 0, 0);
+function showAll() {
+  place.isWhole = true;
+  move(scaleOfAll(), 0, 0);
+}
 
 const pointers = new Map();
 /** Middle of the pointers that are down, and their distance from it. */
@@ -148,7 +157,7 @@ viewport.addEventListener("keydown", ({ key, ctrlKey, metaKey }) => {
   else if (key === "-") zoom(place.scale / STEP);
   else if (key === "0") showAll();
 });
-addEventListener("resize", () => move(place.scale, place.x, place.y));
+new ResizeObserver(() => (place.isWhole ? showAll() : move(place.scale, place.x, place.y))).observe(viewport);
 
 element("nearer").onclick = () => zoom(place.scale * STEP);
 element("further").onclick = () => zoom(place.scale / STEP);

@@ -4,7 +4,7 @@ import { check, inflate, viewOf } from "./container.js";
 
 /** Bytes that they may unpack to. */
 const SIZE_MAX = 2 ** 28;
-const ARRAYS = { F32: Float32Array, I32: Int32Array, I16: Int16Array, I8: Int8Array, U8: Uint8Array };
+export const ARRAYS = { F32: Float32Array, I32: Int32Array, I16: Int16Array, I8: Int8Array, U8: Uint8Array };
 
 /**
  * Reads packed weights: a gzip stream of the length of a JSON header (32 bits), that header, and each tensor's bytes, all
@@ -32,12 +32,17 @@ export async function readWeights(packed) {
   return { id, config, tensors: found };
 }
 
+/** All half-precision numbers, by their bits. */
+const HALVES = new Float32Array(65536);
+for (let bits = 0; bits < HALVES.length; bits++) {
+  const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
+  const size = exponent ? (1024 + fraction) * 2 ** (exponent - 25) : fraction * 2 ** -24;
+  HALVES[bits] = bits & 0x8000 ? -size : size;
+}
+
 /** Half-precision numbers, given by their bits, as float32. */
-function widened(halves) {
-  const table = widened.table ?? (widened.table = Float32Array.from({ length: 65536 }, (_, bits) => {
-    const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
-    const size = exponent ? (1024 + fraction) * 2 ** (exponent - 25) : fraction * 2 ** -24;
-    return bits & 0x8000 ? -size : size;
-  }));
-  return Float32Array.from(halves, (bits) => table[bits]);
+export function widened(halves) {
+  const numbers = new Float32Array(halves.length);
+  for (let i = 0; i < numbers.length; i++) numbers[i] = HALVES[halves[i]];
+  return numbers;
 }
