@@ -162,7 +162,8 @@ def main(words: list[str] | None = None) -> None:
     parser = create_parser(
         "cae-decode",
         f"Decode a .cae file, or a region of it, to an image or .npy file; the suffix names the format: {WRITABLE_NAMED}. "
-        "A .html file is a page that holds the .cae file and decodes it in any browser. Large TIFF, PNG, PPM and .npy files are written in bands.",
+        "A .html file is a page that holds the .cae file and decodes it in any browser. "
+        "Large TIFF, PNG, PPM and .npy files are written in bands.",
     )
     add_file_arguments(parser, ".cae file", "image file to write, such as picture.png")
     parser.add_argument(

@@ -35,8 +35,8 @@ def make_page(weights: Path | None, name: str = "Open a .cae file", data: bytes 
     return Template(_read("page.html")).substitute(fields)
 
 
-def bundle(name: str) -> str:
-    """A module and all that it imports as one script, which needs no further file. Each module is a function's body."""
+def bundle(*names: str) -> str:
+    """Modules and all that they import as one script, which needs no further file. Each module is a function's body."""
     done: dict[str, str] = {}
 
     def visit(module: str) -> None:
@@ -44,11 +44,12 @@ def bundle(name: str) -> str:
         for _, other in _IMPORT.findall(text):
             if other not in done:
                 visit(other)
-        names = ", ".join(_EXPORT.findall(text))
+        exported = ", ".join(_EXPORT.findall(text))
         body = _EXPORT.sub(lambda match: match[0].removeprefix("export "), _IMPORT.sub(r"const \1 = \2;\n", text))
-        done[module] = f"const {module} = (() => {{\n{body}return {{ {names} }};\n}})();\n"
+        done[module] = f"const {module} = (() => {{\n{body}return {{ {exported} }};\n}})();\n"
 
-    visit(name)
+    for name in names:
+        visit(name)
     return "".join(done.values())
 
 

@@ -1,0 +1,196 @@
+"""The browser's decoder: the reference's symbols and pixels on each kind of file, and a message for what is no sound one."""
+
+import base64
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import codec
+from codec import reference
+from codec.networks import registry
+from codec.web.page import bundle, make_page
+from codec.web.weights import pack_weights
+from conformance.pictures import Weights, valid_files
+from conformance.refusals import damaged_files, forged_files
+
+from .browsers import needs_browser, start_browser
+from .conftest import DATA, TINY
+from .make_golden_files import DIGESTS, symbols_digest, weights_of
+
+GOLDEN = json.loads(DIGESTS.read_text())
+SMALL = (DATA / "tiny_gray_alpha_v1.cae").read_bytes()
+TOOLS = """
+const base64 = (bytes) => {
+  let text = "";
+  for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192));
+  return btoa(text);
+};
+const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+const model = weights.readWeights(bytes(document.getElementById("weights").textContent)).then(decoder.Model.create);
+const ORDER = ["priors", "hyper", "latent", "index"];
+window.decodeFile = async (text) => {
+  const symbols = [];
+  const onSymbols = (tile) => symbols.push(...ORDER.map((name) => new Uint8Array(tile[name].buffer)));
+  try {
+    const { header, metadata, samples } = await decoder.decode(bytes(text), { findModel: () => model, onSymbols });
+    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", container.joined(symbols)));
+    for (const name in metadata) if (typeof metadata[name] !== "string") metadata[name] = base64(metadata[name]);
+    return { header, metadata, samples: base64(new Uint8Array(samples.buffer)), digest: base64(digest) };
+  } catch (error) {
+    return { error: error.message, isKnown: error instanceof container.FileError };
+  }
+};
+window.decodeWebp = (text, height, width) => base64(new Uint8Array(webp.readWebp(bytes(text), height, width).buffer));
+"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    driver = start_browser(tmp_path_factory.mktemp("profile"))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def decoders(browser, tmp_path_factory):
+    """Opens a page that decodes files with weights, and gives a function that calls one of TOOLS there."""
+    opened = []
+
+    def call(weights, name, *arguments):
+        if opened != [weights]:
+            path = tmp_path_factory.mktemp("page") / "page.html"
+            path.write_text(make_page(weights))
+            browser.get(path.as_uri())
+            opened[:] = [weights]
+            run_module(browser, bundle("decoder", "weights") + TOOLS)
+        script = f"const done = arguments[arguments.length - 1]; Promise.resolve({name}(...arguments)).then(done)"
+        return browser.execute_async_script(script, *arguments)
+
+    return call
+
+
+def run_module(browser, text):
+    script = """
+    const url = URL.createObjectURL(new Blob([arguments[0]], { type: "text/javascript" }));
+    import(url).then(() => arguments[1](null), (error) => arguments[1](error.message));
+    """
+    assert browser.execute_async_script(script, text) is None
+
+
+def decode(decoders, data, weights=TINY):
+    return decoders(weights, "decodeFile", base64.b64encode(data).decode())
+
+
+def assert_same_picture(found, data, weights=TINY):
+    """Metadata are equal, and pixels within a level; without loss they are exact."""
+    assert "error" not in found, found
+    expected = reference.decode(data, weights)
+    samples = np.frombuffer(base64.b64decode(found["samples"]), expected.pixels.dtype).reshape(expected.pixels.shape)
+    errors = abs(samples.astype(int) - expected.pixels)
+    header = reference.read_header(data)[0]
+    parts = reference.read_index(data, header, reference.read_sections(data, reference.read_header(data)[1])[1])
+    lossy = any(part.transform for part in parts)
+    assert errors.max() <= ((2**expected.depth - 1) // 255 if lossy else 0)
+    if header.channels % 2 == 0:
+        assert not errors[..., -1].any()
+    for name, content in expected.metadata.items():
+        assert found["metadata"][name] in ("sRGB", base64.b64encode(content).decode())
+    assert found["metadata"].keys() == expected.metadata.keys()
+
+
+def digest_of(found):
+    return base64.b64decode(found["digest"]).hex()
+
+
+@needs_browser
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_files_come_out_as_the_reference_has_them(decoders, name):
+    data = (DATA / name).read_bytes()
+    found = decode(decoders, data, weights_of(name))
+    assert_same_picture(found, data, weights_of(name))
+    assert digest_of(found) == GOLDEN[name]
+
+
+@needs_browser
+@pytest.mark.parametrize("pattern", ["mode-*", "depth-*", "size-*", "lossless-*", "kinds-*", "quality-*", "[elmtu]*"])
+def test_the_suite_comes_out_as_the_reference_has_it(decoders, tiny, tiny_model, pattern):
+    made = 0
+    for name, data, _ in valid_files(Weights(TINY, tiny), Weights(TINY, tiny), pattern):
+        found = decode(decoders, data)
+        assert digest_of(found) == symbols_digest(data, tiny_model)
+        if name != "escapes":  # values near 2**23, which magnify the rounding of weights to float16
+            assert_same_picture(found, data)
+        made += 1
+    assert made
+
+
+@needs_browser
+def test_what_is_no_sound_file_gets_a_message(decoders):
+    refused = [*damaged_files(SMALL), *forged_files(SMALL)]
+    for name, data, _ in refused:
+        found = decode(decoders, data)
+        assert found.get("isKnown") and len(found["error"]) > 10, (name, found.get("error"))
+    assert len(refused) > 30
+    assert_same_picture(decode(decoders, SMALL), SMALL)
+
+
+@needs_browser
+def test_damage_anywhere_gets_a_message(decoders):
+    for place in range(0, len(SMALL), 7):
+        found = decode(decoders, SMALL[:place] + bytes([SMALL[place] ^ 16]) + SMALL[place + 1 :])
+        assert found.get("isKnown"), (place, found.get("error"))
+
+
+def webp_pictures():
+    """Pictures for which WebP takes each of its transforms, prefix codes and caches."""
+    rng, photograph = np.random.default_rng(1), np.asarray(Image.open(DATA / "rgb16.png").convert("RGB"))
+    rows, columns = np.indices((67, 83))
+    smooth = np.stack([rows * 3, columns * 2, rows + columns], -1).astype(np.uint8)
+    yield smooth
+    yield photograph
+    yield np.zeros((1, 1, 3), np.uint8)
+    yield rng.integers(0, 256, (40, 50, 3), np.uint8)
+    yield (smooth + rng.integers(0, 9, smooth.shape)).astype(np.uint8)
+    for colours in (2, 3, 4, 16, 17, 256):
+        yield rng.integers(0, 256, (colours, 3), np.uint8)[(rows * columns // 5 + rng.integers(0, 2, rows.shape)) % colours]
+    yield np.concatenate([smooth, (rows * columns % 256)[..., None].astype(np.uint8)], -1)
+
+
+@needs_browser
+@pytest.mark.parametrize("method", [0, 3, 6])
+def test_webp_files_come_out_as_pillow_has_them(decoders, astronaut, method):
+    for pixels in (*webp_pictures(), astronaut[:150, :161]):
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "WEBP", lossless=True, exact=True, method=method, quality=100)
+        height, width = pixels.shape[:2]
+        start = file.getvalue().find(b"VP8L")
+        chunk = file.getvalue()[start : start + 8 + int.from_bytes(file.getvalue()[start + 4 : start + 8], "little")]
+        chunk += bytes(len(chunk) % 2)
+        whole = b"RIFF" + (len(chunk) + 4).to_bytes(4, "little") + b"WEBP" + chunk
+        found = decoders(TINY, "decodeWebp", base64.b64encode(whole).decode(), height, width)
+        words = np.frombuffer(base64.b64decode(found), "<u4").reshape(height, width)
+        expected = np.asarray(Image.open(file).convert("RGBA"))
+        assert np.array_equal(np.stack([words >> shift & 255 for shift in (16, 8, 0, 24)], -1), expected)
+
+
+def test_weights_are_small():
+    assert len(pack_weights(registry.default_path())) <= 6 * 10**6
+
+
+def test_a_page_needs_no_other_file():
+    page = make_page(TINY, '<b>"x" & y</b>.cae', SMALL)
+    assert "&lt;b&gt;&quot;x&quot; &amp; y&lt;/b&gt;.cae" in page and "<b>" not in page
+    scripts = re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL)
+    assert len(scripts) == 4 and page.count("</script") == 4
+    assert base64.b64decode(scripts[2]) == SMALL
+    assert not re.search(r"^(import|export)\b", scripts[0] + scripts[3], re.MULTILINE)
+    assert not re.search(r"https?://|fetch\(|XMLHttpRequest|(src|href)=(?!\"data:)", page)
+
+
+def test_pages_of_lossless_files_hold_no_weights():
+    data = codec.Codec(weights=TINY, device="cpu").encode(np.zeros((9, 9), np.uint8), lossless=True)
+    assert len(make_page(None, "x.cae", data)) < 150_000
