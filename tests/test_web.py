@@ -129,6 +129,14 @@ def test_the_suite_comes_out_as_the_reference_has_it(decoders, tiny, tiny_model,
 
 
 @needs_browser
+@pytest.mark.parametrize("shape", [(40, 1100, 3), (1100, 30, 1)])
+def test_windows_of_the_synthesis_do_not_show(decoders, tiny, shape):
+    rows, columns, channels = np.indices(shape)
+    data = tiny.encode((rows * 3 + columns * 5 + channels * 40).astype(np.uint8), 90, tile=512)
+    assert_same_picture(decode(decoders, data), data)
+
+
+@needs_browser
 def test_what_is_no_sound_file_gets_a_message(decoders):
     refused = [*damaged_files(SMALL), *forged_files(SMALL)]
     for name, data, _ in refused:

@@ -2,6 +2,7 @@
 
 import io
 import re
+import time
 
 import numpy as np
 import pytest
@@ -48,6 +49,10 @@ def settled(browser):
     return until(browser, "const { state } = document.body.dataset; return state !== 'decoding' && state")
 
 
+def size_of(browser):
+    return browser.execute_script("const [image] = document.images; return [image.naturalWidth, image.naturalHeight]")
+
+
 def status(browser):
     return browser.find_element("id", "status").text
 
@@ -62,11 +67,8 @@ def test_the_command_writes_a_page_that_shows_the_picture(browser, tmp_path):
     browser.get((tmp_path / "small.html").as_uri())
     assert settled(browser) == "shown"
     assert browser.title == "tiny_gray_alpha_v1.cae"
-    assert browser.execute_script("const image = document.images[0]; return [image.naturalWidth, image.naturalHeight]") == [
-        77,
-        90,
-    ]
-    assert "77 × 90 pixels" in (text := facts(browser)) and "gray and alpha, 8 bits" in text and "916 bytes" in text
+    assert size_of(browser) == [77, 90]
+    assert "77 \u00d7 90 pixels" in (text := facts(browser)) and "gray and alpha, 8 bits" in text and "916 bytes" in text
     assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
 
 
@@ -77,11 +79,11 @@ def test_a_page_is_refused_for_parts_of_a_file(tmp_path, capsys, option):
     assert end.value.code == 2 and "page" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
-def test_no_page_is_made_of_a_damaged_file(tmp_path, capsys):
+def test_no_page_is_made_of_a_damaged_file(tmp_path):
     (tmp_path / "bad.cae").write_bytes(SMALL.read_bytes()[:-1])
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match=r"bad\.cae: .*(damaged|cut off)"):
         decode.main([str(tmp_path / "bad.cae"), str(tmp_path / "bad.html"), "--weights", str(TINY)])
-    assert "bad.cae" in capsys.readouterr().err and not (tmp_path / "bad.html").exists()
+    assert not (tmp_path / "bad.html").exists()
 
 
 def test_saving_gives_all_bits_and_metadata(browser, tmp_path, downloads):
@@ -91,9 +93,10 @@ def test_saving_gives_all_bits_and_metadata(browser, tmp_path, downloads):
     data = codec.Codec(weights=TINY, device="cpu").encode(pixels, lossless=True, depth=12, metadata=metadata)
     assert show(browser, tmp_path, data, "deep.cae") == "shown"
     browser.find_element("id", "save").click()
-    until(browser, "return !document.getElementById('save').disabled")
-    target = downloads / "deep.png"
-    until(browser, "return true" if target.exists() else "return new Promise((done) => setTimeout(done, 500, true))")
+    target, ends = downloads / "deep.png", time.monotonic() + 60
+    while not target.exists():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
     assert np.array_equal(read_png(target.read_bytes()), pixels)
     with Image.open(io.BytesIO(target.read_bytes())) as image:
         assert image.info["icc_profile"] == profile and image.getexif()[274] == 6
@@ -103,7 +106,7 @@ def test_saving_gives_all_bits_and_metadata(browser, tmp_path, downloads):
 def test_turned_pictures_stand_upright(browser, tmp_path):
     data = codec.Codec(weights=TINY, device="cpu").encode(np.zeros((20, 50, 3), np.uint8), metadata={"exif": ORIENTED})
     assert show(browser, tmp_path, data) == "shown"
-    assert browser.execute_script("return [document.images[0].naturalWidth, document.images[0].naturalHeight]") == [20, 50]
+    assert size_of(browser) == [20, 50]
 
 
 @pytest.mark.parametrize("place", [3, 10, 40, 200, -1])
@@ -129,7 +132,7 @@ def test_files_can_be_chosen_one_after_another(browser, tmp_path):
         browser.find_element("id", "chosen").send_keys(str(path))
         until(browser, f"return document.title === '{path.name}'")
         assert settled(browser) == state
-    assert "201 × 150 pixels" in facts(browser)
+    assert "201 \u00d7 150 pixels" in facts(browser)
 
 
 def test_zoom_and_narrow_screens(browser, tmp_path):
