@@ -11,6 +11,7 @@ from PIL import Image
 
 import codec
 from codec import reference
+from codec.images.orientation import turn
 from codec.networks import registry
 from codec.web.page import bundle, make_page
 from codec.web.weights import pack_weights
@@ -36,13 +37,18 @@ window.decodeFile = async (text) => {
   const symbols = [];
   const onSymbols = (tile) => symbols.push(...ORDER.map((name) => new Uint8Array(tile[name].buffer)));
   try {
-    const { header, metadata, samples } = await decoder.decode(bytes(text), { findModel: () => model, onSymbols });
+    const { header, metadata: found, samples } = await decoder.decode(bytes(text), { findModel: () => model, onSymbols });
     const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", container.joined(symbols)));
-    for (const name in metadata) if (typeof metadata[name] !== "string") metadata[name] = base64(metadata[name]);
-    return { header, metadata, samples: base64(new Uint8Array(samples.buffer)), digest: base64(digest) };
+    for (const name in found) if (typeof found[name] !== "string") found[name] = base64(found[name]);
+    return { header, metadata: found, samples: base64(new Uint8Array(samples.buffer)), digest: base64(digest) };
   } catch (error) {
     return { error: error.message, isKnown: error instanceof container.FileError };
   }
+};
+window.turned = (text, width, height, exif) => {
+  const header = { width, height, channels: 1, depth: 8 };
+  const found = metadata.shown({ header, metadata: { exif: bytes(exif) }, samples: bytes(text) });
+  return [found.width, found.height, base64(found.samples)];
 };
 window.decodeWebp = (text, height, width) => base64(new Uint8Array(webp.readWebp(bytes(text), height, width).buffer));
 """
@@ -66,7 +72,7 @@ def decoders(browser, tmp_path_factory):
             path.write_text(make_page(weights))
             browser.get(path.as_uri())
             opened[:] = [weights]
-            run_module(browser, bundle("decoder", "weights") + TOOLS)
+            run_module(browser, bundle("decoder", "metadata", "weights") + TOOLS)
         script = f"const done = arguments[arguments.length - 1]; Promise.resolve({name}(...arguments)).then(done)"
         return browser.execute_async_script(script, *arguments)
 
@@ -126,6 +132,18 @@ def test_the_suite_comes_out_as_the_reference_has_it(decoders, tiny, tiny_model,
             assert_same_picture(found, data)
         made += 1
     assert made
+
+
+@needs_browser
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_turned_as_the_package_turns_them(decoders, orientation):
+    pixels = np.arange(3 * 5, dtype=np.uint8).reshape(3, 5)
+    exif = Image.Exif()
+    exif[274] = orientation
+    texts = [base64.b64encode(content).decode() for content in (pixels.tobytes(), exif.tobytes())]
+    width, height, found = decoders(TINY, "turned", texts[0], 5, 3, texts[1])
+    samples = np.frombuffer(base64.b64decode(found), np.uint8).reshape(height, width)
+    assert np.array_equal(samples, turn(pixels[..., None], orientation)[..., 0])
 
 
 @needs_browser

@@ -76,7 +76,9 @@ function depthwise() {
         get(w), set(weight), get(b), set(bias), get(b), get(pitch), addition, set(end),
         until(bias, end, [
           get(bias), load(), set(sum),
-          taps.map((tap, t) => [get(sum), get(tap), load(), get(weight), load(16 * t), times, plus, set(sum), increase(tap, 16)]),
+          taps.map((tap, t) => [
+            get(sum), get(tap), load(), get(weight), load(16 * t), times, plus, set(sum), increase(tap, 16),
+          ]),
           get(y), get(sum), store(), increase(y, 16), increase(weight, 144), increase(bias, 16),
         ]),
       ]),
@@ -162,7 +164,10 @@ export class Kernels {
   depthwiseLayer(weight, bias, channels) {
     const layer = { channels, weight: this.allocate(9, channels), bias: this.allocate(1, channels) };
     const packed = this.view(layer.weight, 9 * channels);
-    for (let i = 0; i < packed.length; i++) packed[i] = weight[(Math.floor(i / 4) % 9) * channels + Math.floor(i / 36) * 4 + (i % 4)];
+    for (let i = 0; i < packed.length; i++) {
+      const [tap, channel] = [Math.floor(i / 4) % 9, Math.floor(i / 36) * 4 + (i % 4)];
+      packed[i] = weight[tap * channels + channel];
+    }
     this.view(layer.bias, channels).set(bias);
     return layer;
   }

@@ -2,7 +2,11 @@
 
 import { viewOf } from "./container.js";
 
-const [ORIENTATION, TEXTS] = [0x112, { 0x10f: "Camera", 0x110: "Model", 0x132: "Date", 0x8298: "Copyright", 0x10e: "Description" }];
+const ORIENTATION = 0x112;
+const TEXTS = { 0x10f: "Camera", 0x110: "Model", 0x132: "Date", 0x8298: "Copyright", 0x10e: "Description" };
+const SECTIONS = {
+  iccp: "colour profile", exif: "EXIF", "xmp ": "XMP", cicp: "colour space", mdcv: "mastering display", clli: "light level",
+};
 const [TEXT, SHORT] = [2, 3];
 
 /**
@@ -38,17 +42,18 @@ export function readExif(block) {
 export function describe({ header, metadata }, bytes) {
   const colours = ["gray", "gray and alpha", "RGB", "RGB and alpha"][header.channels - 1];
   const lossless = !/[^0]/.test(header.modelId);
+  const rate = (8 * bytes) / (header.width * header.height);
   const lines = [
     ["Size", `${header.width} × ${header.height} pixels`],
     ["Samples", `${colours}, ${header.depth} bits`],
     ["Quality", lossless ? "lossless" : String(header.quality)],
-    ["File", `${bytes.toLocaleString("en")} bytes, ${((8 * bytes) / (header.width * header.height)).toFixed(2)} bits per pixel`],
+    ["File", `${bytes.toLocaleString("en")} bytes, ${rate.toFixed(2)} bits per pixel`],
     ...Object.entries(readExif(metadata.exif).texts).filter(([, text]) => text),
   ];
-  const sections = { iccp: "colour profile", exif: "EXIF", "xmp ": "XMP", cicp: "colour space", mdcv: "mastering display", clli: "light level" };
-  const present = Object.keys(sections).filter((name) => metadata[name]);
   const sizeOf = (data) => (typeof data === "string" ? data : `${data.length.toLocaleString("en")} bytes`);
-  if (present.length) lines.push(["Metadata", present.map((name) => `${sections[name]} (${sizeOf(metadata[name])})`).join(", ")]);
+  const present = Object.keys(SECTIONS).filter((name) => metadata[name]);
+  const named = present.map((name) => `${SECTIONS[name]} (${sizeOf(metadata[name])})`);
+  if (named.length) lines.push(["Metadata", named.join(", ")]);
   return lines;
 }
 

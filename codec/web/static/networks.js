@@ -82,9 +82,8 @@ class Layers {
 
   /** Pixel-shuffle by n in a new array: (height, width, n * n * channels) to (n * height, n * width, channels). */
   enlarge(x, height, width, n, channels) {
-    const y = this.kernels.allocate(height * width * n * n, channels);
-    const [from, to] = [this.kernels.view(x, height * width * n * n * channels), this.kernels.view(y, height * width * n * n * channels)];
-    const run = n * channels;
+    const [y, run] = [this.kernels.allocate(height * width * n * n, channels), n * channels];
+    const [from, to] = [x, y].map((address) => this.kernels.view(address, height * width * n * run));
     for (let r = 0, at = 0; r < height; r++) {
       for (let c = 0; c < width; c++) {
         for (let i = 0; i < n; i++, at += run) to.set(from.subarray(at, at + run), ((r * n + i) * width + c) * run);
@@ -98,7 +97,9 @@ class Layers {
 function cropped(kernels, x, from, height, width, channels) {
   const y = kernels.allocate(height * width, channels);
   const [source, target] = [kernels.view(x, height * from * channels), kernels.view(y, height * width * channels)];
-  for (let r = 0; r < height; r++) target.set(source.subarray(r * from * channels, (r * from + width) * channels), r * width * channels);
+  for (let r = 0; r < height; r++) {
+    target.set(source.subarray(r * from * channels, (r * from + width) * channels), r * width * channels);
+  }
   return y;
 }
 
@@ -132,7 +133,10 @@ export class Means extends Layers {
       const others = kernels.linear(features, count, this.context_head);
       const found = kernels.view(others, count * n);
       this.addNeighbours(found, latent, grid);
-      for (let i = 0; i < latent.length; i++) found[i] = Math.round(((isAnchor(i, n, grid.width) ? known[i] : found[i]) + latent[i]) * 64);
+      for (let i = 0; i < latent.length; i++) {
+        const mean = isAnchor(i, n, grid.width) ? known[i] : found[i];
+        found[i] = Math.round((mean + latent[i]) * 64);
+      }
       return found.slice();
     });
   }
@@ -153,7 +157,8 @@ export class Means extends Layers {
 
   /** Step 11: adds weighted symbols of the same channel around each position to the means (h, w, N). */
   addNeighbours(means, latent, { height, width }) {
-    const [n, leading, weights] = [this.config.latent_channels, this.config.leading_channels, this.numbers("means/neighbour_weight")];
+    const { latent_channels: n, leading_channels: leading } = this.config;
+    const weights = this.numbers("means/neighbour_weight");
     EDGES.forEach(([i, j], edge) => {
       for (let r = Math.max(0, -i); r < height - Math.max(0, i); r++) {
         for (let c = Math.max(0, -j); c < width - Math.max(0, j); c++) {
@@ -194,7 +199,8 @@ export class Synthesis extends Layers {
     const gains = this.gains(quality);
     for (let top = 0; top < latent.height; top += WINDOW) {
       for (let left = 0; left < latent.width; left += WINDOW) {
-        const inner = { top, left, bottom: Math.min(top + WINDOW, latent.height), right: Math.min(left + WINDOW, latent.width) };
+        const [bottom, right] = [Math.min(top + WINDOW, latent.height), Math.min(left + WINDOW, latent.width)];
+        const inner = { top, left, bottom, right };
         this.kernels.scratch(() => this.window(latent, inner, gains, take));
       }
     }

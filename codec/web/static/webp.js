@@ -7,11 +7,15 @@ import { undo } from "./webp_transforms.js";
 const [LITERALS, LENGTHS, DISTANCES] = [256, 24, 40];
 /** Places of near pixels that short distance codes stand for: rows up, then 8 minus columns to the left, four bits each. */
 const NEAR = Uint8Array.from(
-  ("1807171928062729161a262a38053739151b363a252b48044749141c353b464a242c58454b343c035759131d565a232d444c555b333d6802" +
-    "6769121e666a222e545c434d656b323e78017779535d111f646c424e767a212f757b313f636d525e00747c414f1020626e30737d515f40727e616f50717f6070").match(/../g),
+  (
+    "1807171928062729161a262a38053739151b363a252b48044749141c353b464a242c58454b343c03" +
+    "5759131d565a232d444c555b333d68026769121e666a222e545c434d656b323e78017779535d111f" +
+    "646c424e767a212f757b313f636d525e00747c414f1020626e30737d515f40727e616f50717f6070"
+  ).match(/../g),
   (pair) => parseInt(pair, 16),
 );
-const [PREDICTOR, CROSS_COLOUR, SUBTRACT_GREEN, INDEXED] = [0, 1, 2, 3];
+/** Transforms with parameters of their own; the fourth kind, 2, has none. */
+const [PREDICTOR, CROSS_COLOUR, INDEXED] = [0, 1, 3];
 
 /**
  * Pixels (height * width) of one WebP file as 32-bit numbers: alpha, red, green and blue from the top.
@@ -21,7 +25,7 @@ const [PREDICTOR, CROSS_COLOUR, SUBTRACT_GREEN, INDEXED] = [0, 1, 2, 3];
  */
 export function readWebp(data, height, width) {
   const tag = (at) => String.fromCharCode(...data.subarray(at, at + 4));
-  check(data.length >= 25 && tag(0) === "RIFF" && tag(8) + tag(12) === "WEBPVP8L" && data[20] === 0x2f, "no lossless WebP file");
+  check(data.length >= 25 && tag(0) + tag(8) + tag(12) === "RIFFWEBPVP8L" && data[20] === 0x2f, "no lossless WebP file");
   const view = viewOf(data);
   const [file, chunk, sides] = [view.getUint32(4, true), view.getUint32(16, true), view.getUint32(21, true)];
   const isWhole = file + 8 === data.length && chunk + (chunk % 2) + 20 === data.length;

@@ -13,9 +13,13 @@ function addGreen(pixels) {
   return pixels;
 }
 
+/** Every other byte of a pixel: alpha and green, red and blue. */
+const [ODD, EVEN] = [0xff00ff00, 0x00ff00ff];
+
 /** Sums of each of the four bytes, modulo 256. */
 function added(a, b) {
-  return ((((a & 0xff00ff00) >>> 0) + ((b & 0xff00ff00) >>> 0)) & 0xff00ff00 | ((a & 0xff00ff) + (b & 0xff00ff)) & 0xff00ff) >>> 0;
+  const [odd, even] = [(a & ODD) + (b & ODD), (a & EVEN) + (b & EVEN)];
+  return ((odd & ODD) | (even & EVEN)) >>> 0;
 }
 
 const signedByte = (value) => (value << 24) >> 24;

@@ -27,7 +27,8 @@ export async function readWeights(packed) {
     for (let byte = 0; byte < width; byte++) {
       for (let i = 0; i < length; i++) numbers[i * width + byte] = bytes[offset++];
     }
-    found.set(name, { shape, data: type === "F16" ? widened(new Uint16Array(numbers.buffer)) : new ARRAYS[type](numbers.buffer) });
+    const data = type === "F16" ? widened(new Uint16Array(numbers.buffer)) : new ARRAYS[type](numbers.buffer);
+    found.set(name, { shape, data });
   }
   return { id, config, tensors: found };
 }
