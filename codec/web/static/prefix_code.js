@@ -44,10 +44,8 @@ export class PrefixCode {
     if (bits.read(1)) {
       const count = bits.read(1) + 1;
       const symbols = [bits.read(bits.read(1) ? 8 : 1), ...(count > 1 ? [bits.read(8)] : [])];
-      for (const symbol of symbols) {
-        check(symbol < size, "a WebP file has a bad prefix code");
-        lengths[symbol] = 1;
-      }
+      // as libwebp has it, symbols that the alphabet lacks are passed over
+      for (const symbol of symbols) if (symbol < size) lengths[symbol] = 1;
     } else {
       readLengths(bits, lengths);
     }

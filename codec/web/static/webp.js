@@ -33,7 +33,8 @@ export function readWebp(data, height, width) {
   const [w, h] = [(sides & 0x3fff) + 1, ((sides >>> 14) & 0x3fff) + 1];
   check(w === width && h === height, "a WebP file is of another size than its tile");
   check(sides >>> 29 === 0, "a WebP file is of an unknown version");
-  const pixels = readImage(new BitReader(data.subarray(25, 20 + chunk)), width, height);
+  // the byte that fills up an odd chunk may be read, as libwebp reads it
+  const pixels = readImage(new BitReader(data.subarray(25)), width, height);
   if (!((sides >>> 28) & 1)) for (let i = 0; i < pixels.length; i++) pixels[i] |= 0xff000000;
   return pixels;
 }
