@@ -4,26 +4,32 @@ import base64
 import io
 import json
 import re
+import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import codec
-from codec import reference
+from codec import reference, web
 from codec.images.orientation import turn
 from codec.networks import registry
 from codec.web.page import bundle, make_page
 from codec.web.weights import pack_weights
 from conformance.pictures import Weights, valid_files
+from conformance.png import read_png
 from conformance.refusals import damaged_files, forged_files
 
 from .browsers import needs_browser, start_browser
 from .conftest import DATA, TINY
+from .fuzz.draft import assemble, dissect
 from .make_golden_files import DIGESTS, symbols_digest, weights_of
 
 GOLDEN = json.loads(DIGESTS.read_text())
 SMALL = (DATA / "tiny_gray_alpha_v1.cae").read_bytes()
+STATIC = Path(web.__file__).with_name("static")
 TOOLS = """
 const base64 = (bytes) => {
   let text = "";
@@ -169,6 +175,41 @@ def test_damage_anywhere_gets_a_message(decoders):
     for place in range(0, len(SMALL), 7):
         found = decode(decoders, SMALL[:place] + bytes([SMALL[place] ^ 16]) + SMALL[place + 1 :])
         assert found.get("isKnown"), (place, found.get("error"))
+
+
+@needs_browser
+def test_forged_payloads_are_taken_or_refused_as_by_the_reference(decoders, tiny, chelsea):
+    """Payloads with changed bytes and sound checksums."""
+    rng, taken = np.random.default_rng(3), 0
+    sources = [tiny.encode(chelsea[:40, :50], lossless=True), tiny.encode(chelsea[:40, :50, :2]), SMALL]
+    for number in range(60):
+        draft = dissect(sources[number % len(sources)])
+        part = draft.parts[-1]
+        changed = bytearray(part.data)
+        changed[rng.integers(20, len(changed))] = rng.integers(256)
+        part.data = bytes(changed)
+        data = assemble(draft)
+        found = decode(decoders, data)
+        try:
+            reference.decode(data, TINY)
+        except ValueError:
+            assert found.get("isKnown"), found
+        else:
+            assert_same_picture(found, data)
+            taken += 1
+    assert 0 < taken < 60
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs node")
+def test_node_decodes_too(tmp_path):
+    command = ["node", str(STATIC / "node.js"), str(TINY), str(DATA / "tiny_deep_v1.cae"), str(tmp_path / "out.png")]
+    subprocess.run(command, check=True)
+    expected = reference.decode((DATA / "tiny_deep_v1.cae").read_bytes(), TINY).pixels
+    assert abs(read_png((tmp_path / "out.png").read_bytes()).astype(int) - expected).max() <= 4095 // 255
+    (tmp_path / "bad.cae").write_bytes(SMALL[:-1])
+    command[3] = str(tmp_path / "bad.cae")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "cut off in tile 0" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 def webp_pictures():
