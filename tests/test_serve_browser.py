@@ -2,18 +2,16 @@
 
 import base64
 import io
-import shutil
 import time
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from .browsers import needs_browser, start_browser, until
 from .test_serve import end, start
 
-BROWSER = shutil.which("chromium")
-DRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs chromium and chromedriver")
+pytestmark = needs_browser
 
 CANVAS = "const canvas = document.querySelector('#picture canvas');"
 LOADED = "return window.viewer && viewer.world.getItemCount() && viewer.world.getItemAt(viewer.world.getItemCount() - 1)"
@@ -37,30 +35,9 @@ def served(tmp_path_factory, tiny, pixels):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    switches = (
-        "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking disable-component-update"
-    )
-    for switch in (*switches.split(), "disable-sync", "window-size=1280,900", "force-color-profile=srgb"):
-        options.add_argument(f"--{switch}")
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, Service(DRIVER))
+    driver = start_browser(tmp_path_factory.mktemp("profile"))
     yield driver
     driver.quit()
-
-
-def until(browser, script):
-    """Waits for a script to give something true, and returns that."""
-    ends = time.monotonic() + 60
-    while not (result := browser.execute_script(script)):
-        assert time.monotonic() < ends, script
-        time.sleep(0.05)
-    return result
 
 
 def open_first(browser, served):

@@ -22,6 +22,7 @@ from ..options import DECODE_SCALES, SCALES_NAMED, WRITABLE_NAMED, DecodeOptions
 from ..runtime.atomic_write import check_target
 from .batch.run import run
 from .batch.task import Summary, Task, Tools
+from .pages import check_options, is_page, write_page
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,7 +58,10 @@ class Decoding:
         from ..images import streams
 
         try:
-            streams.check_format(Path(name))
+            if is_page(Path(name)):
+                check_options(self.arguments)
+            else:
+                streams.check_format(Path(name))
         except CaeError as error:
             message = str(error)
             if self.arguments.format is not None:
@@ -82,7 +86,14 @@ class Decoding:
         return int(width * height * max(1, self.arguments.scale) ** 2) * bytes_of(header.depth)
 
     def run(self, task: Task, tools: Tools) -> Summary:
-        """Decodes a file."""
+        """Decodes a file, or writes the page that does."""
+        if is_page(task.target):
+            check_target(task.target, task.source)
+            with advise(_DECODE_ADVICE):
+                return write_page(task, self.arguments.weights)
+        return self._decode(task, tools)
+
+    def _decode(self, task: Task, tools: Tools) -> Summary:
         from ..api.codec import Codec, open_lazily
         from ..format.limits import PIXELS_MAX
         from ..images import streams
@@ -151,6 +162,7 @@ def main(words: list[str] | None = None) -> None:
     parser = create_parser(
         "cae-decode",
         f"Decode a .cae file, or a region of it, to an image or .npy file; the suffix names the format: {WRITABLE_NAMED}. "
+        "A .html file is a page that holds the .cae file and decodes it in any browser. "
         "Large TIFF, PNG, PPM and .npy files are written in bands.",
     )
     add_file_arguments(parser, ".cae file", "image file to write, such as picture.png")

@@ -31,6 +31,11 @@ def serve() -> None:
     _run("codec.commands.serve")
 
 
+def export() -> None:
+    """Runs `cae-export`."""
+    _run("codec.commands.export")
+
+
 def train() -> None:
     """Runs `cae-train`."""
     _run("codec.training.command")

@@ -1,0 +1,1 @@
+"""A decoder for browsers: ECMAScript modules in `static`, and what makes pages of them."""
