@@ -40,6 +40,11 @@ _DECODE_ADVICE = {
     TooLargeError: "; decode it region by region, or raise the limit (--max-pixels)",
     **weights_advice("--weights"),
 }
+_GET_AGAIN = "; get the file again, or decode it to an image with --keep-going"
+_PAGE_ADVICE = {
+    **dict.fromkeys((ExcessError, CutOffError, DamageError), _GET_AGAIN),
+    **weights_advice("--weights"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +94,7 @@ class Decoding:
         """Decodes a file, or writes the page that does."""
         if is_page(task.target):
             check_target(task.target, task.source)
-            with advise(_DECODE_ADVICE):
+            with advise(_PAGE_ADVICE):
                 return write_page(task, self.arguments.weights)
         return self._decode(task, tools)
 
