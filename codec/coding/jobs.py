@@ -110,6 +110,12 @@ class EncodeJob:
         header = Header(*size, channels, quality, options.tile, model_id, depth)
         return cls(model, settings, header, options, progress=progress)
 
+    @property
+    def rate_weight(self) -> float:
+        """The lambda of the header's quality."""
+        config = self.model.config
+        return config.rate_weight(config.level(self.header.quality))
+
     def count(self, pixels: float) -> None:
         """Counts pixels that have been coded, or searched."""
         if self.progress:

@@ -108,7 +108,7 @@ class SearchTarget:
         device = model.device
         bf16 = settings.encodes_in_bf16(device)
         compute_dtype = torch.bfloat16 if bf16 else torch.float32
-        weight = model.config.rate_weight(model.config.level(quality)) * job.distortion_weight / DISTORTION_WEIGHT
+        weight = job.rate_weight * job.distortion_weight / DISTORTION_WEIGHT
         height, width, colours = self.pixels.shape
         for _, core in grid(self.core, GRADIENT_WINDOW):
             window = core.grow(SEARCH_MARGIN, Rect(0, 0, *self.around.shape[1:3]))

@@ -112,8 +112,7 @@ def _error_max(job: EncodeJob) -> float:
     """
     if job.header.quality < _FAITHFUL_FROM or job.options.has_target or job.model.objective != "mse":
         return math.inf
-    config = job.model.config
-    return _EXCESS * 3 / (2 * math.log(2)) / config.rate_weight(config.level(job.header.quality))
+    return _EXCESS * 3 / (2 * math.log(2)) / job.rate_weight
 
 
 def _error(original: np.ndarray, shown: np.ndarray, layer: LosslessLayer | None, job: EncodeJob) -> float:
@@ -209,11 +208,9 @@ def _choose_layer(
 
 def _error_bits(pixels: np.ndarray, decoded: np.ndarray, job: EncodeJob) -> float:
     """Bits that the transform's errors in a tile are worth, by the objective of its model."""
-    config = job.model.config
     original, shown = (torch.from_numpy(part.astype(np.float32) / job.header.largest) for part in (pixels, decoded))
     with torch.inference_mode():
-        rate_weight = config.rate_weight(config.level(job.header.quality))
-        return float(distortion_bits(shown, original, job.model.objective, rate_weight))
+        return float(distortion_bits(shown, original, job.model.objective, job.rate_weight))
 
 
 def _share_out(values: np.ndarray, sizes: np.ndarray) -> np.ndarray:

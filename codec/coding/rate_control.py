@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from ..distortion.ssimulacra2 import score_in_pieces
 from ..format import container
 from ..format.sources import MemorySource
+from ..images.streams.bands import regroup
 from ..networks.quantisation import DISTORTION_WEIGHT
 from ..options import DEFAULT_EFFORT, QUALITIES, TARGETS, EncodeOptions
 from ..runtime.tile_cache import TileCache
@@ -28,7 +29,7 @@ Measured on validation photographs at qualities 20, 50 and 80, where it also cos
 stands for fractions of a step.
 """
 SCORED_SIDE = 2048
-"""Least rows and most columns of a piece of a picture that is scored at once, for the sake of memory."""
+"""Most rows and columns of a piece of a picture that is scored at once, for the sake of memory."""
 _LOSSLESS_CACHE = 2**27
 """Bytes of lossless codes that are kept from one quality to the next, which often takes the same."""
 _QUALITY_RANGE = (QUALITIES[0] - 1.0, float(QUALITIES[-1]))
@@ -155,13 +156,13 @@ def _job_at(quality: float, job: EncodeJob) -> EncodeJob:
 
 
 def _decode(pixels: np.ndarray, data: bytes, job: EncodeJob) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields a file's colours (rows, W, 1 or 3), band by band, with the original ones; transparent pixels have no errors."""
+    """Yields a file's colours (`SCORED_SIDE` rows, W, 1 or 3) with the original ones; transparent pixels have no errors."""
     source = MemorySource(data)
     file = container.read(source)
     # what may be encoded may be decoded as well
     settings = dataclasses.replace(job.settings, pixels_max=max(job.settings.pixels_max, 2**62))
     top, colours = 0, file.header.colours
-    for rows in decode_bands(source, file, DecodeJob(job.model, settings, file.header)):
+    for rows in regroup(decode_bands(source, file, DecodeJob(job.model, settings, file.header)), SCORED_SIDE):
         original = pixels[top : top + len(rows)]
         visible = original[..., -1:] > 0 if file.header.has_alpha else np.True_
         yield np.where(visible, rows[..., :colours], original[..., :colours]), original[..., :colours]
@@ -179,12 +180,11 @@ def _psnr(pixels: np.ndarray, data: bytes, job: EncodeJob) -> float:
 
 def _score(pixels: np.ndarray, data: bytes, job: EncodeJob) -> float:
     """SSIMULACRA 2 of a file's colours, of large pictures in pieces; transparent pixels have no errors, inf without any."""
-
     differs = False
 
     def pieces() -> Iterator[tuple[Tensor, Tensor]]:
         nonlocal differs
-        for shown, original in _gather_rows(_decode(pixels, data, job), SCORED_SIDE):
+        for shown, original in _decode(pixels, data, job):
             differs = differs or not np.array_equal(shown, original)
             for left in range(0, shown.shape[1], SCORED_SIDE):
                 part = np.s_[:, left : left + SCORED_SIDE]
@@ -196,18 +196,6 @@ def _score(pixels: np.ndarray, data: bytes, job: EncodeJob) -> float:
 
     score = score_in_pieces(pieces())
     return score if differs else math.inf
-
-
-def _gather_rows(bands: Iterable[tuple[np.ndarray, ...]], count: int) -> Iterator[tuple[np.ndarray, ...]]:
-    """Joins bands of arrays (rows, …) to ones of `count` rows or more; the last may have fewer."""
-    pending: list[tuple[np.ndarray, ...]] = []
-    for band in bands:
-        pending.append(band)
-        if sum(len(first) for first, *_ in pending) >= count:
-            yield tuple(map(np.concatenate, zip(*pending, strict=True)))
-            pending = []
-    if pending:
-        yield tuple(map(np.concatenate, zip(*pending, strict=True)))
 
 
 _FIDELITIES = {
