@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .format.info import Info, info
 
 __all__ = ["CaeError", "Codec", "Info", "create", "decode", "decode_image", "encode", "info", "open"]
-__version__ = "0.1.0"
+__version__ = "1.0.0rc1"
 
 _FUNCTIONS = ("Codec", "create", "decode", "decode_image", "encode", "open")
 _FACTS = ("Info", "info")

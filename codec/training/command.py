@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from ..cli.arguments import Parser
+from ..cli.arguments import Parser, create_parser
 from ..cli.bars import show_activity
 from ..cli.messages import one_line, report_errors
 from ..distortion.distortions import DISTORTIONS
@@ -18,10 +18,10 @@ from .schedule import UNCHANGED, StepSchedule
 
 
 def parser() -> Parser:
-    """The command's parser; its options are the fields of `Options`, and --model and --json."""
-    p = Parser(
+    """The command's parser; beside what every command has, its options are the fields of `Options`, and --model and --json."""
+    p = create_parser(
         "cae-train",
-        description="Train a model on a folder of images. The run's folder keeps the state and a CSV log. The same command "
+        "Train a model on a folder of images. The run's folder keeps the state and a CSV log. The same command "
         "resumes where it stopped, and a larger budget continues a finished run.",
     )
     p.add_argument("images", type=Path, help="folder of images, searched with its subfolders")
