@@ -50,6 +50,7 @@ def create_parser(name: str, description: str) -> Parser:
         "--print-completion",
         choices=("bash", "zsh", "tcsh"),
         action=_PrintCompletion,
+        default=argparse.SUPPRESS,
         help="print a completion script for this shell (needs shtab)",
     )
     return parser
