@@ -40,7 +40,7 @@ class ChunkCoding:
     channel_axis: int | Literal["auto"] | None = "auto"
 
     def __post_init__(self) -> None:
-        Header(1, 1, 1, self.options.quality, self.options.tile, NO_MODEL)
+        Header(1, 1, 1, self.options.quality_or_default, self.options.tile, NO_MODEL)
         if self.channel_axis not in ("auto", None):
             object.__setattr__(self, "channel_axis", integer("channel_axis", self.channel_axis))
 
@@ -49,16 +49,20 @@ class ChunkCoding:
         """Inverse of `configuration`, with defaults for missing names; CaeError for unknown names and bad values."""
         options = dict(configuration)
         axis = options.pop("channel_axis", "auto")
+        if options.get("lossless") is True and options.get("quality") == DEFAULT_QUALITY:
+            del options["quality"]  # earlier versions stored it
         if unknown := options.keys() - _DEFAULTS.keys():
             raise CaeError(f"unknown option {min(unknown)!r}; there are channel_axis, {', '.join(_DEFAULTS)}")
         return cls(EncodeOptions(**options), axis)
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """The options that differ from their defaults, for JSON."""
+        """The options that differ from their defaults, and the quality that is taken, for JSON."""
         options = dataclasses.asdict(self.options)
         chosen = {name: value for name, value in options.items() if value != _DEFAULTS[name]}
-        return {"quality": DEFAULT_QUALITY, **chosen, "channel_axis": self.channel_axis}
+        if not (self.options.lossless or self.options.has_target):
+            chosen = {"quality": self.options.quality_or_default, **chosen}
+        return {**chosen, "channel_axis": self.channel_axis}
 
     def axis_of(self, shape: tuple[int, ...]) -> int | None:
         """Returns the channels' axis in chunks of this shape; CaeError where they are no pictures."""

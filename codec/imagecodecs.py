@@ -19,7 +19,7 @@ import codec
 from .errors import CaeError as CaeError
 from .format.buffers import Buffer, as_bytes
 from .format.header import MAGIC
-from .options import DEFAULT_EFFORT, DEFAULT_QUALITY
+from .options import DEFAULT_EFFORT
 
 
 class CAE:
@@ -60,9 +60,8 @@ def cae_encode(
     Raises:
         CaeError: for a picture or options that cannot be coded.
     """
-    quality = DEFAULT_QUALITY if level is None else level
     options |= {"effort": DEFAULT_EFFORT if effort is None else effort, "lossless": False if lossless is None else lossless}
-    coded = codec.encode(np.asarray(data), quality, threads=numthreads, **options)
+    coded = codec.encode(np.asarray(data), level, threads=numthreads, **options)
     if out is None:
         return coded
     out[:] = coded

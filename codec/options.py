@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import numbers
 import operator
 import re
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Literal, TypedDict
 
-from .errors import CaeError, SampleError
+from .errors import CaeError, SampleError, UsageError
 
 QUALITIES = range(1, 101)
 DEPTHS = range(8, 17)
@@ -28,6 +30,19 @@ TUNES = ("ms-ssim",)
 """Names of the encoders of `cae-encode --tune`, which are the measures that they were trained for."""
 FIDELITY_TARGETS = ("target_psnr", "target_score")
 TARGETS = ("target_size", "target_bpp", *FIDELITY_TARGETS)
+CONTRADICTIONS = (
+    *(("lossless", name, "a lossless file has no quality") for name in ("quality", *TARGETS)),
+    ("lossless", "effort", "a lossless file has nothing to search for"),
+    ("lossless", "encoder", "a lossless file needs no encoder"),
+    *(("quality", name, "a target takes the quality's place") for name in TARGETS),
+    *((first, second, "name one target") for first, second in itertools.combinations(TARGETS, 2)),
+    *(("denoising", name, "it is measured against the noisy picture") for name in FIDELITY_TARGETS),
+    ("denoising", "effort", "a search shows the noise again; use effort 1 or 2"),
+)
+"""Pairs of what cannot be chosen together, and why.
+
+Here "effort" is one that searches, "encoder" one that is not the weights' own, and "denoising" one that leaves noise out.
+"""
 DEFAULT_CACHE = 3 * 2**25
 """Bytes of decoded tiles that an open picture keeps: 36 tiles of the usual size, enough for 512 x 512 pixels at 1/8."""
 REDUCTIONS = (1, 2, 4, 8)
@@ -48,6 +63,17 @@ Region = tuple[int, int, int, int]
 """x, y, width and height in pixels."""
 OnError = Literal["raise", "fill"]
 """Behaviour of a decode at a damaged tile."""
+
+
+def check_agreement(chosen: Mapping[str, str]) -> None:
+    """Raises UsageError if what is chosen contradicts itself.
+
+    Args:
+        chosen: what is chosen of the names in `CONTRADICTIONS`, in the words of messages.
+    """
+    for first, second, reason in CONTRADICTIONS:
+        if first in chosen and second in chosen:
+            raise UsageError(f"{chosen[first]} and {chosen[second]} exclude each other: {reason}")
 
 
 def integer(name: str, value: object) -> int:
@@ -87,7 +113,7 @@ class EncodeKeywords(StreamKeywords, total=False):
 class EncodeOptions:
     """Encode options of one picture: `quality` 1 (smallest file) to 100, `tile` the side of its tiles in pixels.
 
-    `lossless` codes every pixel exactly, whatever the quality; without it, only parts that cost less so are exact.
+    `lossless` codes every pixel exactly, in place of a quality; without it, only parts that cost less so are exact.
     `depth` is the number of bits of uint16 samples, 9 to 16: their values reach 2**depth - 1 (None: all 16).
     `effort` 1 rounds, 2 does RDO quantisation, 3 to 9 search for symbols, each two to three times as long as the one before.
 
@@ -96,9 +122,10 @@ class EncodeOptions:
 
     Raises:
         CaeError: for values out of range; a quality or tile size that the format does not have is refused with the header.
+        UsageError: for options that contradict each other.
     """
 
-    quality: int = DEFAULT_QUALITY
+    quality: int | None = None
     tile: int = DEFAULT_TILE
     effort: int = DEFAULT_EFFORT
     lossless: bool = False
@@ -112,19 +139,16 @@ class EncodeOptions:
         if not isinstance(self.lossless, bool):
             raise CaeError(f"lossless {self.lossless!r} is not True or False")
         for name in ("quality", "tile", "effort"):
-            object.__setattr__(self, name, integer(name, getattr(self, name)))
+            if name != "quality" or self.quality is not None:
+                object.__setattr__(self, name, integer(name, getattr(self, name)))
         if self.effort not in EFFORTS:
             raise CaeError(f"effort {self.effort} is not {EFFORTS[0]} to {EFFORTS[-1]}")
         if self.depth is not None:
             object.__setattr__(self, "depth", integer("depth", self.depth))
             if self.depth not in DEPTHS:
                 raise CaeError(f"depth {self.depth} is not {DEPTHS[0]} to {DEPTHS[-1]}")
-        targets = self.targets
-        if targets and self.lossless:
-            raise CaeError(f"lossless and {next(iter(targets))} exclude each other; name one of them")
-        if len(targets) > 1:
-            raise CaeError(f"{' and '.join(targets)} exclude each other; name one target")
-        for name, value in targets.items():
+        check_agreement(self.chosen)
+        for name, value in self.targets.items():
             if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < 2**63:
                 raise CaeError(f"{name} {value!r} is not a number above 0")
             object.__setattr__(self, name, integer(name, value) if name == "target_size" else float(value))
@@ -147,9 +171,26 @@ class EncodeOptions:
         return None if depth < 16 or self.depth is not None or self.lossless or not 8 < bits <= 12 else bits
 
     @property
+    def quality_or_default(self) -> int:
+        """The quality, `DEFAULT_QUALITY` if none is chosen."""
+        return DEFAULT_QUALITY if self.quality is None else self.quality
+
+    @property
     def searches(self) -> bool:
         """True if symbols are searched for."""
-        return self.effort >= SEARCHED_FROM and not self.lossless
+        return self.effort >= SEARCHED_FROM
+
+    @property
+    def chosen(self) -> dict[str, str]:
+        """What is chosen of the names in `CONTRADICTIONS`, in the words of messages."""
+        chosen = {name: name for name in self.targets}
+        if self.quality is not None:
+            chosen["quality"] = f"quality {self.quality}"
+        if self.lossless:
+            chosen["lossless"] = "lossless"
+        if self.searches:
+            chosen["effort"] = f"effort {self.effort}"
+        return chosen
 
     @property
     def has_target(self) -> bool:

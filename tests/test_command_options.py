@@ -69,6 +69,7 @@ def test_errors_of_arguments_are_one_line(command, message):
         "--denoise --tune ms-ssim",
         "--strip --keep exif,icc,xmp",  # all are the default
         "-v --quiet",
+        "--update --no-overwrite",
     ],
 )
 def test_options_that_contradict_each_other(capsys, options):

@@ -112,15 +112,6 @@ def test_nothing_is_coded_without_loss(encoder, tiny):
         assert codec.info(quiet.encode(page, **options)).kinds == {"transform": 1, "lossless": 0, "mixed": 0}
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [({"lossless": True}, "keep the noise"), ({"target_psnr": 30}, "no aim"), ({"effort": 3}, "use 1 or 2")],
-)
-def test_what_compares_with_the_noise_is_refused(encoder, chelsea, options, message):
-    with pytest.raises(codec.CaeError, match=message):
-        codec.Codec(weights=TINY, encoder=encoder, device="cpu").encode(chelsea[:64, :64], **options)
-
-
 def test_the_command_takes_the_installed_encoder(encoder, folder, tmp_path, install_weights, capsys):
     source, out = folder / "astronaut.png", tmp_path / "out.cae"
     words = [str(source), str(out), "--device", "cpu", "--quiet"]

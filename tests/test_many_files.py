@@ -94,7 +94,7 @@ def test_goes_on_after_bad_files(tmp_path, photographs, capsys):
     assert tree(out) == ["a.cae", "sub/deep/c.cae"]
     output = capsys.readouterr()
     lines = output.err.splitlines()
-    (clash,) = (line for line in lines if "would all be written to" in line)
+    (clash,) = (line for line in lines if "would both be written to" in line)
     assert clash.endswith("; pass --keep-suffix") and "b.png" in clash and "b.jpg" in clash
     assert lines[-1].startswith("cae-encode: 2 files, ") and lines[-1].endswith(" s; 1 other file ignored")
     assert f"cae-encode: {photographs / 'bad.png'}: not an image that Pillow can read" in lines

@@ -158,7 +158,9 @@ def test_pictures(tiny, tiny_model, chelsea, size, channels, quality, depth, con
     pixels = pixels[..., {1: [1], 2: [1, 3], 3: [0, 1, 2], 4: [0, 1, 2, 3]}[channels]]
     if depth > 8:
         pixels = pixels.astype(np.uint16) * (2**depth - 1) // 255
-    data = tiny.encode(pixels, quality, tile=64, effort=1, lossless=lossless, depth=depth if depth > 8 else None)
+    data = tiny.encode(
+        pixels, None if lossless else quality, tile=64, effort=1, lossless=lossless, depth=depth if depth > 8 else None
+    )
     assert_same_symbols(data, tiny_model)
     found = assert_same_picture(data, tiny)
     assert not lossless or np.array_equal(found.pixels, pixels)

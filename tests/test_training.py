@@ -81,6 +81,13 @@ def test_exports_whatever_the_size_of_activations(tmp_path, trained):
     assert exported.decode(exported.encode(skimage.data.coffee()[:70, :80], 50)).shape == (70, 80, 3)
 
 
+def test_an_export_counts_its_images(tmp_path):
+    """Two passes over one, and the scale of qualities and the rates on two others."""
+    crop, done = skimage.data.coffee()[:64, :64], []
+    export(make_model(), [crop], tmp_path / "weights.safetensors", {}, [crop, crop], done.append)
+    assert done == pytest.approx([number / 6 for number in range(1, 7)])
+
+
 def test_equal_models_give_equal_weights_files(tmp_path):
     """Exporting once more shows by a comparison of files that nothing has changed."""
     record = {name: name for name in ("licence", "training", "a", "b", "c", "d")}

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import io
 import os
+import re
 import shutil
 import signal
 import time
@@ -51,7 +52,7 @@ def test_it_shows_life_in_each_phase(mixed_folder, tmp_path, monkeypatch, stream
     monkeypatch.setattr(bars, "DELAY", 0.3)
     monkeypatch.setattr(Run, "start", lambda *arguments: (time.sleep(0.6), start(*arguments)))
     monkeypatch.setattr("codec.training.run.validate", validate)
-    monkeypatch.setattr("codec.training.train.export", lambda *_: time.sleep(0.6))
+    monkeypatch.setattr("codec.training.train.export", lambda *arguments: (arguments[-1](0.5), time.sleep(1.6)))
     chosen = options(mixed_folder, tmp_path / "run", 1, validation=mixed_folder, validate_every=1, export=tmp_path / "weights")
     for _ in range(2):
         with contextlib.redirect_stderr(stream()) as shown_on:
@@ -62,6 +63,7 @@ def test_it_shows_life_in_each_phase(mixed_folder, tmp_path, monkeypatch, stream
             continue
         for phase in ("preparing the model", "validating, image 2 of 3", "calibrating and writing"):
             assert phase in shown
+        assert re.search(r"calibrating and writing \S+ +50%\|.*\| 00:01", shown)
 
 
 def test_asked_to_end_it_saves_and_says_so(mixed_folder, tmp_path, monkeypatch):

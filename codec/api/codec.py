@@ -33,7 +33,6 @@ from ..networks.weights import Files
 from ..options import (
     DEFAULT_CACHE,
     DEFAULT_INSPECTION_QUALITY,
-    DEFAULT_QUALITY,
     EncodeKeywords,
     EncodeOptions,
     OnError,
@@ -118,7 +117,7 @@ class Codec:
         self,
         image: Image.Image | np.ndarray,
         /,
-        quality: int = DEFAULT_QUALITY,
+        quality: int | None = None,
         *,
         metadata: Mapping[str, bytes] | None = None,
         progress: Callable[[float], None] | None = None,
@@ -129,12 +128,12 @@ class Codec:
         Args:
             image: a Pillow image, or an array of uint8 or uint16: (H, W), (H, W, 1), (H, W, 2: gray and alpha), (H, W, 3) or
                 (H, W, 4). Alpha is kept without loss; a Pillow image's ICC profile, EXIF and XMP are kept as they are.
-            quality: 1 (smallest file) to 100.
+            quality: 1 (smallest file) to 100; None takes 50, where nothing else is named in its place.
             tile: side in pixels of the tiles that decode alone, a multiple of 64 up to 2048.
             effort: 1 (fastest) to 9 (smallest file at the same PSNR). From 3 on symbols are searched for: 3 takes 14 times as
                 long as 2, and each further one two to three times as long as the one before. Decoding takes the same.
-            lossless: code every pixel exactly, whatever the quality. Otherwise only parts that cost less so are exact, such as
-                text and drawings.
+            lossless: in place of the quality, code every pixel exactly. Otherwise only parts that cost less so are exact, such
+                as text and drawings.
             target_size: in place of the quality, the most bytes that the file may have.
             target_bpp: likewise, the most bits per pixel.
             target_psnr: likewise, the PSNR in dB of the visible colours, which the picture reaches within 0.05 dB.
@@ -150,8 +149,8 @@ class Codec:
         file that is more than 2 % smaller, or at the ends of the qualities.
 
         Raises:
-            CaeError: for an image, quality, tile size, effort or target that cannot be coded, and for more pixels than
-                `pixels_max`; use `create` for these.
+            CaeError: for an image, quality, tile size, effort or target that cannot be coded, for options that contradict
+                each other or the encoder, and for more pixels than `pixels_max`; use `create` for these.
         """
         options = EncodeOptions(quality, **options)
         picture = _picture_of(image)
@@ -264,7 +263,7 @@ class Codec:
         size: tuple[int, int],
         mode: str,
         *,
-        quality: int = DEFAULT_QUALITY,
+        quality: int | None = None,
         metadata: Mapping[str, bytes] | None = None,
         progress: Callable[[float], None] | None = None,
         **options: Unpack[StreamKeywords],

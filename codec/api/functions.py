@@ -14,7 +14,7 @@ from PIL import Image
 
 from ..format.buffers import Buffer
 from ..networks import registry
-from ..options import DEFAULT_CACHE, DEFAULT_QUALITY, EncodeKeywords, EncodeOptions, OnError, Region, StreamKeywords
+from ..options import DEFAULT_CACHE, EncodeKeywords, EncodeOptions, OnError, Region, StreamKeywords
 from .arguments import Arguments, CheckedArguments, keyword_parameters, with_parameters
 from .codec import Codec
 from .reader import File, PictureReader
@@ -58,7 +58,7 @@ def _split(keywords: Mapping[str, Any]) -> tuple[Codec, dict[str, Any]]:
 def encode(
     image: Image.Image | np.ndarray,
     /,
-    quality: int = DEFAULT_QUALITY,
+    quality: int | None = None,
     *,
     metadata: Mapping[str, bytes] | None = None,
     progress: Callable[[float], None] | None = None,
@@ -138,7 +138,7 @@ def create(
     size: tuple[int, int],
     mode: str,
     *,
-    quality: int = DEFAULT_QUALITY,
+    quality: int | None = None,
     metadata: Mapping[str, bytes] | None = None,
     progress: Callable[[float], None] | None = None,
     **keywords: Unpack[_CreateKeywords],

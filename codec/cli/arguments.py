@@ -74,13 +74,14 @@ def add_file_arguments(parser: argparse.ArgumentParser, source: str, target: str
         action="store_true",
         help="in an output folder, add the new suffix to the input's: a.png.cae, so that a.png and a.jpg both have room",
     )
-    parser.add_argument("--update", action="store_true", help="skip outputs newer than their source")
+    kept = parser.add_mutually_exclusive_group()
+    kept.add_argument("--update", action="store_true", help="skip outputs newer than their source")
+    kept.add_argument("--no-overwrite", action="store_true", help="keep existing outputs")
     parser.add_argument(
         "--scheduler",
         metavar="ADDRESS",
         help="process many files on the workers of a Dask cluster, which must see the same files: tcp://HOST:8786",
     )
-    parser.add_argument("--no-overwrite", action="store_true", help="keep existing outputs")
     metadata = parser.add_mutually_exclusive_group()
     metadata.add_argument(
         "--keep",

@@ -10,12 +10,11 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from ..errors import CaeError
 from ..format.geometry import Rect
 from ..format.header import NO_MODEL, Header
 from ..networks.model import Model, on_cpu
 from ..networks.quantisation import DISTORTION_WEIGHT
-from ..options import FIDELITY_TARGETS, QUALITIES, DecodeOptions, EncodeOptions
+from ..options import QUALITIES, DecodeOptions, EncodeOptions, check_agreement
 from ..runtime import devices
 from ..runtime.tile_cache import TileCache
 from ..runtime.warning import warn
@@ -102,11 +101,14 @@ class EncodeJob:
         """Makes the job for a picture of a size (width, height), a number of channels, and bits of a sample.
 
         Raises:
-            CaeError: where the format holds no such picture, and for options that a denoising encoder refuses.
+            CaeError: where the format holds no such picture.
+            UsageError: for options that contradict the model's encoder.
         """
+        encoders = {} if model.files.encoder is None else {"encoder": "another encoder"}
         if model.denoises:
-            _check_denoising(options)
-        quality, model_id = (QUALITIES[-1], NO_MODEL) if options.lossless else (options.quality, model.id)
+            encoders["denoising"] = "an encoder that denoises"
+        check_agreement(options.chosen | encoders)
+        quality, model_id = (QUALITIES[-1], NO_MODEL) if options.lossless else (options.quality_or_default, model.id)
         header = Header(*size, channels, quality, options.tile, model_id, depth)
         return cls(model, settings, header, options, progress=progress)
 
@@ -129,19 +131,6 @@ class EncodeJob:
 
 AnyJob = TypeVar("AnyJob", EncodeJob, DecodeJob)
 Result = TypeVar("Result")
-
-
-def _check_denoising(options: EncodeOptions) -> None:
-    """CaeError for options that compare with the noisy picture."""
-    wrong = None
-    if options.lossless:
-        wrong = "lossless would keep the noise"
-    elif any(name in options.targets for name in FIDELITY_TARGETS):
-        wrong = "likeness to the noisy picture is no aim; name a quality or a size"
-    elif options.searches:
-        wrong = f"effort {options.effort} searches for symbols that show the noise again; use 1 or 2"
-    if wrong:
-        raise CaeError(f"the encoder leaves noise out: {wrong}")
 
 
 def with_fallback(work: Callable[[AnyJob], Result], job: AnyJob, *, windows: bool = True) -> Result:

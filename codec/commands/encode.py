@@ -20,12 +20,12 @@ from ..options import (
     DENOISE,
     DEPTHS,
     EFFORTS,
-    FIDELITY_TARGETS,
     QUALITIES,
     SEARCHED_FROM,
     TARGETS,
     TUNES,
     EncodeOptions,
+    check_agreement,
 )
 from ..runtime.atomic_write import atomic_write, check_target
 from ..runtime.warning import warn
@@ -170,24 +170,23 @@ def main(words: list[str] | None = None) -> None:
         "and .npy files are read in bands.",
     )
     add_file_arguments(parser, "image file", "file to write, whose name ends in .cae")
-    rate = parser.add_mutually_exclusive_group()
-    rate.add_argument(
+    parser.add_argument(
         "-q",
         "--quality",
         type=parse_integer(QUALITIES[0], QUALITIES[-1]),
         metavar="Q",
         help=f"1 (smallest file) to 100 (default: {DEFAULT_QUALITY})",
     )
-    rate.add_argument("--lossless", action="store_true", help="keep every pixel exactly")
-    rate.add_argument(
+    parser.add_argument("--lossless", action="store_true", help="keep every pixel exactly")
+    parser.add_argument(
         "--target-size",
         type=parse_bytes,
         metavar="BYTES",
         help="choose the quality at which the file takes at most so many bytes (200k, 1.5M)",
     )
-    rate.add_argument("--target-bpp", type=parse_positive, metavar="B", help="likewise, at most so many bits per pixel")
-    rate.add_argument("--target-psnr", type=parse_positive, metavar="DB", help="likewise, a PSNR of so many dB")
-    rate.add_argument("--target-score", type=parse_positive, metavar="N", help="likewise, N points of SSIMULACRA 2")
+    parser.add_argument("--target-bpp", type=parse_positive, metavar="B", help="likewise, at most so many bits per pixel")
+    parser.add_argument("--target-psnr", type=parse_positive, metavar="DB", help="likewise, a PSNR of so many dB")
+    parser.add_argument("--target-score", type=parse_positive, metavar="N", help="likewise, N points of SSIMULACRA 2")
     parser.add_argument(
         "--tile",
         type=parse_tile,
@@ -230,26 +229,23 @@ def main(words: list[str] | None = None) -> None:
     )
     add_resource_arguments(parser)
     arguments = parse_files(parser, words)
-    if contradiction := _find_contradiction(arguments):
-        parser.error(contradiction)
-    # argparse takes the default of an exclusive option for one that was not named
-    arguments.quality = DEFAULT_QUALITY if arguments.quality is None else arguments.quality
+    try:
+        check_agreement(_chosen(arguments))
+    except UsageError as error:
+        parser.error(str(error))
     with report_errors(parser.prog, quiet=arguments.quiet):
         run(Encoding(arguments), parser.prog)
 
 
-def _find_contradiction(arguments: argparse.Namespace) -> str | None:
-    """Returns a message if options contradict each other; None if they agree."""
-    searches, encoder = arguments.effort >= SEARCHED_FROM, arguments.encoder
-    option = "--denoise" if encoder == DENOISE else f"--tune {encoder}" if encoder in TUNES else "--encoder"
-    if arguments.lossless and encoder is not None:
-        return f"--lossless and {option} exclude each other: a lossless file needs no encoder"
-    if arguments.lossless and searches:
-        return f"--lossless and --effort {arguments.effort} exclude each other: a lossless file has nothing to search for"
-    for name in FIDELITY_TARGETS:
-        if encoder == DENOISE and getattr(arguments, name) is not None:
-            flag = name.replace("_", "-")
-            return f"--denoise and --{flag} exclude each other: it is measured against the noisy picture"
-    if searches and encoder == DENOISE:
-        return f"{option} and --effort {arguments.effort} exclude each other; use --effort 1 or 2"
-    return None
+def _chosen(arguments: argparse.Namespace) -> dict[str, str]:
+    """What is chosen of the names in `CONTRADICTIONS`, as options are written."""
+    rates = ("quality", "lossless", *TARGETS)
+    chosen = {name: f"--{name.replace('_', '-')}" for name in rates if getattr(arguments, name) not in (None, False)}
+    if arguments.effort >= SEARCHED_FROM:
+        chosen["effort"] = f"--effort {arguments.effort}"
+    encoder = arguments.encoder
+    if encoder is not None:
+        chosen["encoder"] = "--denoise" if encoder == DENOISE else f"--tune {encoder}" if encoder in TUNES else "--encoder"
+    if encoder == DENOISE:
+        chosen["denoising"] = "--denoise"
+    return chosen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -63,7 +63,7 @@ Counts = list[np.ndarray]
 """For each scale index, how often each value of its table occurs, and last how often any other."""
 
 
-def collect(model: Autoencoder, coder: LatentCoder, images: Sequence[np.ndarray]) -> Counts:
+def collect(model: Autoencoder, coder: LatentCoder, images: Iterable[np.ndarray]) -> Counts:
     """Codes images (H, W, 3) uint8, sides at least 64, at a range of qualities, and counts all symbols."""
     counts = [np.zeros(2 * radius + 2, np.int64) for radius in map(table_radius, range(SCALES))]
     for x, level, quality in calibration(model.config, images):
@@ -83,7 +83,7 @@ def _symbols(model: Autoencoder, coder: LatentCoder, x: Tensor, level: Tensor, q
     return coder.quantise(y[0], z[0], quality, level, rounding=False).symbols
 
 
-def calibration(config: Config, images: Sequence[np.ndarray]) -> Iterator[tuple[Tensor, Tensor, int]]:
+def calibration(config: Config, images: Iterable[np.ndarray]) -> Iterator[tuple[Tensor, Tensor, int]]:
     """The middle of each image at each of a range of qualities: pixels (1, H, W, 3) in [0, 1], gain level (1,), quality."""
     for image in images:
         top, left = (max(0, side - CALIBRATION_SIDE) // 2 for side in image.shape[:2])
@@ -109,7 +109,7 @@ def fitted_tables(counts: Counts) -> dict[str, Tensor]:
     }
 
 
-def integer_cost(model: Autoencoder, coder: LatentCoder, images: Sequence[np.ndarray]) -> float:
+def integer_cost(model: Autoencoder, coder: LatentCoder, images: Iterable[np.ndarray]) -> float:
     """Ideal code length of an encoder's symbols under the integer tables, over the float model's estimate, less 1."""
     estimate = length = 0.0
     for x, level, quality in calibration(model.config, images):

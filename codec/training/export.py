@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,8 @@ SHIFT_MAX = 20
 """Most fractional bits of a weight of the scale model."""
 SCALE_IMAGES = 20
 """Most images on which the scale of qualities is measured."""
+FITTINGS = 2
+"""Fittings of the tables, which decide the symbols that an encoder chooses, and so what they are fitted to."""
 NAME_TOTAL = 2**16
 """Sum of the frequencies of the priors' names."""
 
@@ -100,22 +102,33 @@ def export(
     path: Path,
     record: Mapping[str, str],
     held_out: list[np.ndarray] | None = None,
+    progress: Callable[[float], None] = lambda _: None,
 ) -> None:
     """Writes a weights file; tables are fitted to the symbols of `images` (uint8 RGB), `record` goes into the metadata.
 
     On images `held_out` it sets the scale of qualities, measures what the integers cost in rate, and puts that into the
-    metadata as well.
+    metadata as well. `progress` is called with the part of the work that is done, 0 to 1, after each image.
     """
+    held_out = held_out or []
+    scored = held_out[:: max(1, -(-len(held_out) // SCALE_IMAGES))]
+    done, total = 0, FITTINGS * len(images) + len(scored) + len(held_out)
+
+    def counted(each: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        nonlocal done
+        for image in each:
+            yield image
+            done += 1
+            progress(done / total)
+
     model = copy.deepcopy(model).cpu().eval().requires_grad_(False)
     if held_out:
-        model.config = model.entropy.config = with_quality_scale(model, held_out[:: -(-len(held_out) // SCALE_IMAGES)])
+        model.config = model.entropy.config = with_quality_scale(model, counted(scored))
     tables = gaussian_tables()
-    # the tables decide which symbols an encoder chooses, and these fit the tables
-    for _ in range(2):
-        tables = fitted_tables(collect(model, latent_coder(model.entropy, tables), images))
+    for _ in range(FITTINGS):
+        tables = fitted_tables(collect(model, latent_coder(model.entropy, tables), counted(images)))
     metadata = {"config": json.dumps(dataclasses.asdict(model.config)), **record}
     if held_out:
-        cost = integer_cost(model, latent_coder(model.entropy, tables), held_out)
+        cost = integer_cost(model, latent_coder(model.entropy, tables), counted(held_out))
         metadata["integer_cost"] = f"{100 * cost:+.3f} % rate against the float model's estimate, on {len(held_out)} images"
     groups = {
         "scales": integer_scales(model.entropy),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ LEAST_RISE = 0.05
 """Points that a level adds at least, so that the scale can be inverted."""
 
 
-def with_quality_scale(model: Autoencoder, images: Sequence[np.ndarray]) -> Config:
+def with_quality_scale(model: Autoencoder, images: Iterable[np.ndarray]) -> Config:
     """The model's configuration with the levels of qualities measured on images (H, W, 3) uint8, sides at least 64.
 
     A model that does not reach high scores keeps its own levels.
@@ -40,17 +40,18 @@ def with_quality_scale(model: Autoencoder, images: Sequence[np.ndarray]) -> Conf
     return dataclasses.replace(measured, quality_levels=tuple(levels_of(wanted, levels, scores)))
 
 
-def mean_scores(model: Autoencoder, images: Sequence[np.ndarray], levels: np.ndarray) -> np.ndarray:
+def mean_scores(model: Autoencoder, images: Iterable[np.ndarray], levels: np.ndarray) -> np.ndarray:
     """Mean scores of images at rising levels; where they do not rise, as if they did."""
-    total = np.zeros(len(levels))
+    scores = []
     for image in images:
         top, left = (max(0, side - MEASURED_SIDE) // 2 for side in image.shape[:2])
         x = whole_blocks(image[top : top + MEASURED_SIDE, left : left + MEASURED_SIDE])
+        scores.append(np.zeros(len(levels)))
         for number, level in enumerate(levels):
             decoded, *_ = model(x, torch.tensor([float(level)]), choose=True)
-            total[number] += ssimulacra2.score(x, (decoded.clamp(0, 1) * 255).round() / 255).item()
+            scores[-1][number] = ssimulacra2.score(x, (decoded.clamp(0, 1) * 255).round() / 255).item()
     rising = LEAST_RISE * np.arange(len(levels))
-    return np.maximum.accumulate(total / len(images) - rising) + rising
+    return np.maximum.accumulate(np.mean(scores, 0) - rising) + rising
 
 
 def levels_of(wanted: Sequence[float], levels: np.ndarray, scores: np.ndarray) -> list[float]:

@@ -7,7 +7,7 @@ import dataclasses
 import json
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -70,13 +70,23 @@ def train(options: Options, config: Config, initial: Autoencoder | None = None) 
         if held_out and validation_loss is None:
             with open_bar(quiet, total=len(held_out), bar_format="{desc} {bar}| {elapsed}") as bar:
                 validation_loss = _validate(run, held_out, bar, counts=True)
-        with show_activity(quiet, f"calibrating and writing {one_line(str(options.export))}"):
-            _export(run, pictures, held_out, validation_loss)
+        name = f"calibrating and writing {one_line(str(options.export))}"
+        with open_bar(quiet, desc=name, total=1.0, bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}") as bar:
+            _export(run, pictures, held_out, validation_loss, lambda done: bar.update(done - bar.n))
     return run
 
 
-def _export(run: Run, pictures: list[np.ndarray], held_out: list[np.ndarray], validation_loss: float | None) -> None:
-    """Writes the averaged model, or the part that was trained, with a record of the training."""
+def _export(
+    run: Run,
+    pictures: list[np.ndarray],
+    held_out: list[np.ndarray],
+    validation_loss: float | None,
+    progress: Callable[[float], None],
+) -> None:
+    """Writes the averaged model, or the part that was trained, with a record of the training.
+
+    `progress` is called with the part of the calibration that is done, 0 to 1.
+    """
     options = run.options
     record: dict[str, Any] = {"steps": run.step, "hours": round(run.seconds / 3600, 2), "images": len(pictures)}
     record["optimizer"] = type(run.optimizer).__name__
@@ -94,7 +104,7 @@ def _export(run: Run, pictures: list[np.ndarray], held_out: list[np.ndarray], va
         export_part(run.average, TRAINED_ROLE[options.freeze], run.owner, options.export, metadata)
         return
     chosen = pictures[:: max(1, len(pictures) // CALIBRATION_IMAGES)]
-    export(run.average, chosen, options.export, metadata, held_out)
+    export(run.average, chosen, options.export, metadata, held_out, progress)
 
 
 def _validate(run: Run, held_out: list[np.ndarray], bar: tqdm, *, counts: bool = False) -> float:

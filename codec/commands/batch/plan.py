@@ -106,7 +106,8 @@ def make_plan(
             suffixes = {path.suffix for path in sources}
             advice = "process them one by one" if keep_suffix or len(suffixes) < len(sources) else "pass --keep-suffix"
             names = " and ".join(map(str, sources))
-            refused.append(Refusal(tuple(sources), f"{names} would all be written to {target}; {advice}"))
+            quantity = "both" if len(sources) == 2 else "all"
+            refused.append(Refusal(tuple(sources), f"{names} would {quantity} be written to {target}; {advice}"))
     return Plan(tasks, refused, ignored)
 
 
