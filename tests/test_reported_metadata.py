@@ -83,6 +83,26 @@ def test_tag_of_a_number_in_place_of_bytes(tmp_path, tag, value, channels, photo
         assert source.metadata.keys() <= {"exif"} and len(np.concatenate(list(source.bands))) == 20
 
 
+@pytest.mark.parametrize("tag", [34665, 34853])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_directory_before_the_file(tmp_path, tag, dtype):
+    """Pillow would seek there where it loads the image."""
+    tifffile.imwrite(tmp_path / "a.tif", np.full((20, 30), 7, dtype), byteorder="<", extratags=[(65000, 9, 1, -5, True)])
+    data = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(data.replace(struct.pack("<HH", 65000, 9), struct.pack("<HH", tag, 9)))
+    expected = pytest.warns(RuntimeWarning, match="EXIF block is damaged and left out")
+    with expected, streams.open_picture(tmp_path / "a.tif") as source:
+        assert len(np.concatenate(list(source.bands))) == 20
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_xmp_of_tiff_as_text(tmp_path, dtype):
+    """Some programs write it as ASCII, which Pillow hands out as text."""
+    tifffile.imwrite(tmp_path / "a.tif", np.full((20, 30), 7, dtype), extratags=[(700, 2, None, b"<x>\xc3\xa9</x>", True)])
+    with streams.open_picture(tmp_path / "a.tif") as source:
+        assert source.metadata["xmp "].rstrip(b"\0") == b"<x>\xc3\xa9</x>" and len(np.concatenate(list(source.bands))) == 20
+
+
 def saved(image: Image.Image, **options) -> dict[str, bytes]:
     image.save(buffer := io.BytesIO(), "CAE", lossless=True, **options)
     with codec.open(buffer.getvalue(), weights=TINY) as picture:

@@ -43,12 +43,23 @@ def read_metadata(image: Image.Image) -> dict[str, bytes]:
 
 
 def drop_other_types(image: Image.Image) -> None:
-    """Drops metadata from an image's `info` that are no bytes, with a warning; with these Pillow could not load it."""
+    """Drops metadata from an image that are no bytes, or lie before its file, with a warning; Pillow could not load it then.
+
+    Texts of TIFF files become the bytes that they are there.
+    """
     for section in SECTIONS:
         content = image.info.get(section.pillow_key)
-        if not isinstance(content, bytes | bytearray | memoryview | str | Image.Exif | None):
+        if isinstance(content, str) and image.format == "TIFF":
+            image.info[section.pillow_key] = content.encode("latin-1", "replace")
+        elif not isinstance(content, bytes | bytearray | memoryview | str | Image.Exif | None):
             _warn_of_damage(section, f"it is a {type(content).__name__}")
             del image.info[section.pillow_key]
+    tags = getattr(image, "tag_v2", {})
+    misplaced = [tag for tag in _IFD_TAGS if isinstance(tags.get(tag), int) and tags[tag] < 0]
+    for tag in misplaced:
+        if tag in (exif := image.getexif()):
+            del exif[tag]
+            _warn_of_damage(EXIF, "a part of it lies before the file")
 
 
 def _warn_of_damage(section: MetadataSection, reason: str) -> None:
