@@ -2,8 +2,8 @@
 
 Larger pictures: `open` a file to read regions and tiles of it, `create` one to write it row by row.
 
-`Codec` holds weights and settings across calls; `CaeError` is raised for all bad input. Importing this package does
-not import torch: that happens at the first use of anything but `info` and `CaeError`.
+`Codec` holds weights and settings across calls; `CaeError` is raised for all bad input. Importing this package does not
+import torch, which encoding needs, and decoding takes for more than a small picture.
 """
 
 from typing import TYPE_CHECKING

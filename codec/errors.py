@@ -73,6 +73,11 @@ def extra_advice(extra: str) -> str:
     return f"install the extra from a checkout of cae-codec: pip install '.[{extra}]'"
 
 
+def torch_is_missing(purpose: str) -> CaeError:
+    """The error where something needs torch and it is not installed."""
+    return CaeError(f"{purpose} needs torch; install cae-codec[torch] (in a checkout: pip install -e '.[torch]')")
+
+
 def advised(error: CaeError, advice: Mapping[type[AdvisableError], str]) -> CaeError:
     """The same error, with the advice for its class if there is any."""
     if isinstance(error, AdvisableError) and type(error) in advice:

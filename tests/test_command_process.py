@@ -119,7 +119,7 @@ def test_nohup_is_heeded(tmp_path):
     assert (tmp_path / "out.png").read_bytes() == b"whole"
 
 
-@pytest.mark.parametrize("name", ["numpy", "PIL", "torch"])
+@pytest.mark.parametrize("name", ["numpy", "PIL"])
 def test_missing_modules_are_named(tmp_path, photograph, name):
     code = f"import runpy, sys; sys.modules['{name}'] = None; sys.argv = sys.argv[1:]\n"
     code += "runpy.run_path(sys.argv[0], run_name='__main__')"

@@ -14,7 +14,7 @@ from safetensors.numpy import save
 from codec import CaeError, Codec
 from codec.coding.jobs import EncodeJob
 from codec.coding.settings import Settings
-from codec.coding.windowed_transforms import features
+from codec.coding.windowed_analysis import features
 from codec.commands import inspect
 from codec.inspection import MAPS, Statistics
 from codec.inspection.heat_maps import smooth

@@ -191,10 +191,8 @@ def test_installed_parts_are_found_by_name(install_weights, tmp_path, encoder, c
 
 def test_parts_are_kept_when_a_gpu_is_full(encoder):
     """A CPU that takes over has the same encoder."""
-    from codec.networks.model import on_cpu
-
     model = load(Files(TINY, encoder))
-    again = on_cpu(dataclasses.replace(model, analysis=None))
+    again = dataclasses.replace(model, analysis=None).on_cpu()
     assert again.analysis.patch_in.bias.equal(model.analysis.patch_in.bias)
 
 

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codec.entropy.coder import VALUE_LIMIT, FrequencyTable
+from codec.networks.config import DISTORTION_WEIGHT
 from codec.networks.entropy_model import rdo_straight_through
 from codec.networks.means import anchors
-from codec.networks.quantisation import COUPLED, COUPLING, COUPLING_FLAT, DISTORTION_WEIGHT, Quantiser
+from codec.networks.quantisation import COUPLED, COUPLING, COUPLING_FLAT, Quantiser
 from codec.training.calibration import frequencies, gaussian_mass
 
 SCALES = (0.2, 1.0, 5.0)

@@ -16,7 +16,7 @@ from codec.coding.jobs import EncodeJob
 from codec.coding.secant_search import TRIES_MAX, best, secant_search
 from codec.coding.settings import Settings
 from codec.commands.encode import main
-from codec.networks.quantisation import DISTORTION_WEIGHT
+from codec.networks.config import DISTORTION_WEIGHT
 from codec.options import EncodeOptions
 
 from .conftest import TINY, psnr

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import strategies as st
 
 import codec
-from codec.coding import windowed_transforms, windows
+from codec.coding import windowed_synthesis, windows
 from codec.format import container
 from codec.format.geometry import Rect
 from codec.networks.invariance import kernels_are_size_invariant
@@ -59,7 +59,7 @@ def test_a_region_costs_what_it_shows(tiny, monkeypatch):
     tiny.decode(data, region=(0, 0, 1, 1))
     for agree, most in ((True, 400 * 400), (False, 5 * 1024 * 1024)):
         areas.clear()
-        monkeypatch.setattr(windowed_transforms, "kernels_are_size_invariant", lambda *_, agree=agree: agree)
+        monkeypatch.setattr(windowed_synthesis, "kernels_are_size_invariant", lambda *_, agree=agree: agree)
         tiny.decode(data, region=(900, 900, 300, 300))
         assert most / 2 < sum(areas) <= most
 

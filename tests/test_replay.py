@@ -86,7 +86,7 @@ def test_each_batch_is_coded_once_for_several_steps(options, monkeypatch):
         assert train(options(steps=steps), config).step == steps
         assert sum(shape[0] for shape in shapes) == 2 * batches
     before, after = (Weights.read(path) for path in (TINY, options().export))
-    assert after.id == before.id and "reduced" in after.tensors()
+    assert after.id == before.id and "reduced" in after.arrays()
 
 
 def test_schedules_count_steps_not_batches(options, monkeypatch):

@@ -130,12 +130,12 @@ def test_a_search_can_be_interrupted(tmp_path):
     code = (
         "import os, signal, sys, threading\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell may have started this with it ignored
-        "from codec.coding import tile_coder\n"
-        "before = tile_coder.refine\n"
+        "from codec.coding import tile_encoder\n"
+        "before = tile_encoder.refine\n"
         "def begun(*arguments):\n"
         "    threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()\n"
         "    return before(*arguments)\n"
-        "tile_coder.refine = begun\n"
+        "tile_encoder.refine = begun\n"
         "from codec.commands import encode\n"
         "encode.main(sys.argv[1:])"
     )
@@ -202,6 +202,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 import codec
+from codec.runtime import torch_threads
 from codec.runtime.threads import run_parallel
 def unreachable(*_):
     raise OSError

@@ -33,7 +33,7 @@ def test_a_file_that_is_cut_off(tmp_path):
         path = tmp_path / f"{length}.safetensors"
         path.write_bytes(whole[:length])
         with pytest.raises(codec.CaeError, match=f"{length}.safetensors: not a whole weights file"):
-            Weights.read(path).tensors()
+            Weights.read(path).arrays()
 
 
 @pytest.mark.parametrize("name", ["analysis/patch_in.weight", "synthesis/patch_out.bias", "levels/log_gain"])

@@ -12,8 +12,8 @@ import torch
 from codec.coding.encoder import encode
 from codec.coding.jobs import EncodeJob
 from codec.coding.settings import Settings
-from codec.coding.tile_coder import hyper_latent, quantise
-from codec.coding.windowed_transforms import analyse
+from codec.coding.tile_encoder import hyper_latent, quantise
+from codec.coding.windowed_analysis import analyse
 from codec.entropy import coder
 from codec.format.geometry import LATENT_STRIDE, Rect, grid
 from codec.networks.model import Files, Model, load

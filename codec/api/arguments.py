@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 
 import numpy as np
-import torch
 
 from ..advice import encoder_advice
 from ..errors import CaeError, advised
@@ -21,7 +20,7 @@ from ..format.limits import PIXELS_MAX
 from ..networks import registry
 from ..networks.weights import Files
 from ..options import integer
-from ..runtime import devices
+from ..runtime.device_names import Device, name_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -32,7 +31,7 @@ class Arguments(TypedDict, total=False):
     weights: str | PathLike[str] | None
     encoder: str | PathLike[str] | None
     decoder: str | PathLike[str] | None
-    device: str | torch.device | None
+    device: str | Device | None
     threads: int | None
     bf16: bool | None
     pixels_max: int
@@ -48,7 +47,7 @@ class CheckedArguments:
     weights: str | PathLike[str] | None = None
     encoder: str | PathLike[str] | None = None
     decoder: str | PathLike[str] | None = None
-    device: str | torch.device | None = None
+    device: str | Device | None = None
     threads: int | None = None
     bf16: bool | None = None
     pixels_max: int = PIXELS_MAX
@@ -64,7 +63,7 @@ class CheckedArguments:
             "weights": None if self.weights is None else str(Path(self.weights).absolute()),
             "encoder": _absolute(self.encoder),
             "decoder": _absolute(self.decoder),
-            "device": devices.name_of(self.device),
+            "device": name_of(self.device),
             "threads": None if self.threads is None else integer("threads", self.threads),
             "bf16": None if self.bf16 is None else bool(self.bf16),
             "pixels_max": integer("pixels_max", self.pixels_max),

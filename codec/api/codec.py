@@ -6,30 +6,23 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from os import PathLike
-from typing import Any, BinaryIO, Unpack
+from typing import TYPE_CHECKING, Any, BinaryIO, Unpack
 
 import numpy as np
 from PIL import Image
 
-from ..advice import DEVICE_ADVICE
-from ..coding.encoder import encode as encode_pixels
 from ..coding.jobs import EncodeJob
-from ..coding.maps import coding_maps
-from ..coding.rate_control import encode_to_target
 from ..coding.settings import Settings
 from ..errors import CaeError, TooLargeError, advised
 from ..format.buffers import Buffer, as_bytes, drop_traceback
-from ..format.header import NO_MODEL, Header
+from ..format.header import Header
 from ..format.limits import check_size
 from ..images import picture as pictures
 from ..images import streams
 from ..images.picture import Picture
 from ..images.samples import bits_of
 from ..inspection import MAPS, CodingMaps
-from ..networks import model as models
-from ..networks import registry
-from ..networks.model import Model
-from ..networks.weights import Files
+from ..networks.decoding import DecoderNetworks
 from ..options import (
     DEFAULT_CACHE,
     DEFAULT_INSPECTION_QUALITY,
@@ -39,13 +32,16 @@ from ..options import (
     Region,
     StreamKeywords,
 )
-from ..runtime import devices
 from ..runtime.forking import fork_safe
 from ..runtime.threads import thread_count
 from ..runtime.warning import warn
 from .arguments import Arguments, CheckedArguments, keyword_parameters, with_parameters
+from .loading import NetworkLoader
 from .reader import File, PictureReader
 from .writer import PictureWriter, channels_of, checked_metadata, checked_size
+
+if TYPE_CHECKING:
+    from ..networks.model import Model
 
 _WHOLE = ", of pictures that are held whole; give it row by row to `create`, or raise the limit (pixels_max)"
 
@@ -59,15 +55,15 @@ class Codec:
         weights: a weights file (.safetensors); None takes the ones that come with the package.
         encoder: another encoder for the latents of these weights, a file or the name of an installed one.
         decoder: another decoder, likewise.
-        device: "auto" or None (CUDA where it works and computes symbols as the CPU does, else the CPU), "cpu", "cuda" or
-            "cuda:1", or a torch.device; a GPU whose memory is used up gives way to the CPU, with a warning.
+        device: "auto" or None (CUDA where it works, else the CPU; small pictures by NumPy while torch is not imported), "cpu",
+            "cuda" or "cuda:1", or a torch.device; a GPU whose memory is used up gives way to the CPU, with a warning.
         threads: number of CPU threads, at most 4 for each processor; None takes all processors of this process.
         bf16: run the transforms in bfloat16 (True) or float32 (False); None decodes in float32, so that pixels agree on
             every machine within one 8-bit level and 0.01 dB, and encodes in bfloat16 where that is faster.
         pixels_max: largest picture or region, in pixels, that `decode` returns and `encode` takes.
 
     Raises:
-        CaeError: for weights, a device or a number of threads that cannot be used.
+        CaeError: for weights, a device or a number of threads that cannot be used; for an encoder when it is first needed.
 
     >>> import numpy as np
     >>> codec = Codec(device="cpu")
@@ -80,36 +76,16 @@ class Codec:
     def __init__(self, **arguments: Unpack[Arguments]) -> None:
         self._arguments = checked = CheckedArguments(**arguments)
         self._settings = Settings(thread_count(checked.threads), bf16=checked.bf16, pixels_max=checked.pixels_max)
-        self._device = devices.choose(checked.device)
-        self._model = self._load(checked.files)
-        self._others: dict[bytes, Model] = {}
+        self._networks = NetworkLoader(checked)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return unpickle, (vars(self._arguments), self._model.id)
+        return unpickle, (vars(self._arguments), self._networks.id)
 
     def __copy__(self) -> Codec:
         return self
 
     def __deepcopy__(self, memo: dict[int, object]) -> Codec:
         return self
-
-    @fork_safe
-    def _load(self, files: Files) -> Model:
-        if self._device.type == "cpu":
-            return models.load(files, self._device)
-        try:
-            return models.load(files, self._device)
-        except CaeError as error:
-            if self._arguments.device != "auto":
-                raise advised(error, DEVICE_ADVICE) from None
-            reason = str(error)
-        except RuntimeError as error:
-            if not devices.out_of_memory(error):
-                raise
-            reason = "out of GPU memory"
-        model = models.load(files, "cpu")
-        warn(f"{reason}: going on on the CPU")
-        return model
 
     @fork_safe
     @with_parameters(keyword_parameters(EncodeKeywords, EncodeOptions))
@@ -170,6 +146,10 @@ class Codec:
                 f"no sample of its colours is above {largest} of 65535; if they have {bits} bits, say depth={bits} "
                 "for a finer picture"
             )
+        # these need torch, which decoding does not
+        from ..coding.encoder import encode as encode_pixels
+        from ..coding.rate_control import encode_to_target
+
         if not options.has_target:
             return encode_pixels(pixels, job, sections)
         result = encode_to_target(pixels, job, sections)
@@ -197,6 +177,8 @@ class Codec:
         height, width, colours = picture.colour.shape
         check_size(width, height, self._settings.pixels_max, depth=picture.depth)
         job = EncodeJob.of(self._model, self._settings, (width, height), colours, EncodeOptions(quality), picture.depth)
+        from ..coding.maps import coding_maps  # needs torch
+
         return coding_maps(picture.colour, job, maps)
 
     @drop_traceback
@@ -289,20 +271,14 @@ class Codec:
         job = EncodeJob.of(self._model, self._settings, *shape, chosen, chosen.depth or 8, progress)
         return PictureWriter(file, job, checked_metadata(metadata))
 
-    def _decoding(self, header: Header) -> tuple[Model, Settings]:
-        """The model for a file, and how to run it."""
-        return self._model_for(header.model_id), self._settings
+    @property
+    def _model(self) -> Model:
+        """The model that encodes; CaeError where torch is not installed."""
+        return self._networks.for_encoding()
 
-    def _model_for(self, model_id: bytes) -> Model:
-        if model_id in (self._model.id, NO_MODEL):
-            return self._model
-        if model_id not in self._others:
-            path = registry.find(model_id, tried=(self._model.files.model, self._model.id))
-            model = self._load(Files(path))
-            if model.id != model_id:
-                raise CaeError(f"{path}: says that its id is {model_id.hex()}, but has {model.id.hex()}; install it again")
-            self._others[model_id] = model
-        return self._others[model_id]
+    def _decoding(self, header: Header) -> tuple[DecoderNetworks, Settings]:
+        """The networks for a file, and how to run them."""
+        return self._networks.for_decoding(header), self._settings
 
 
 def open_lazily(
@@ -323,9 +299,10 @@ def _picture_of(image: Image.Image | np.ndarray) -> Picture:
 def unpickle(arguments: dict[str, Any], model_id: bytes) -> Codec:
     """Makes a codec from the arguments of a pickled one; CaeError where the weights there now are others."""
     codec = Codec(**arguments)
-    if codec._model.id != model_id:
+    networks = codec._networks
+    if networks.id != model_id:
         raise CaeError(
-            f"{codec._model.files.model}: has weights with the id {codec._model.id.hex()}, but the codec was pickled with "
+            f"{networks.path}: has weights with the id {networks.id.hex()}, but the codec was pickled with "
             f"{model_id.hex()}; use the same weights on both sides"
         )
     return codec

@@ -25,7 +25,7 @@ from ..format.header import NO_MODEL, Header
 from ..format.info import Info, info_of
 from ..format.sources import open_source
 from ..images.samples import squeeze_gray
-from ..networks.model import Model
+from ..networks.decoding import DecoderNetworks
 from ..options import DecodeOptions, OnError, Region, integer
 from ..runtime.forking import fork_safe
 from ..runtime.tile_cache import TileCache
@@ -51,16 +51,18 @@ class PictureReader:
     message begins with the file's path if it has one.
 
     Args:
-        load: gives the model for a file's header, and how to run it; called once, when pixels are first asked for.
+        load: gives the networks for a file's header, and how to run it; called once, when pixels are first asked for.
         cache: bytes of decoded tiles to keep.
     """
 
-    def __init__(self, file: File, load: Callable[[Header], tuple[Model, Settings]], on_error: OnError, cache: int) -> None:
+    def __init__(
+        self, file: File, load: Callable[[Header], tuple[DecoderNetworks, Settings]], on_error: OnError, cache: int
+    ) -> None:
         self._options = DecodeOptions(on_error=on_error)
         self._cache = TileCache(integer("cache", cache))
         self._name = f"{file!s}: " if isinstance(file, str | PathLike) else ""
         self._load = load
-        self._running: tuple[Model, Settings] | None = None
+        self._running: tuple[DecoderNetworks, Settings] | None = None
         self._source = open_source(file)
         try:
             with self._errors_named():
@@ -181,8 +183,8 @@ class PictureReader:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _loaded(self) -> tuple[Model, Settings]:
-        """The model and how to run it, loaded at the first call."""
+    def _loaded(self) -> tuple[DecoderNetworks, Settings]:
+        """The networks and how to run them, loaded at the first call."""
         if self._running is None:
             self._running = self._load(self._file.header)
         return self._running

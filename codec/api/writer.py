@@ -12,7 +12,6 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..coding.encoder import BandEncoder
 from ..coding.jobs import EncodeJob
 from ..errors import CaeError, SampleError
 from ..format import container
@@ -50,6 +49,8 @@ class PictureWriter:
         self._header = job.header
         self._counts = PayloadCounts(job.header)
         self._info: Info | None = None
+        from ..coding.encoder import BandEncoder  # needs torch, which decoding does not
+
         self._encoder = BandEncoder(job)
         self._failed = self._ended = False
         try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from ..errors import AdvisableError, CaeError, TooLargeError, UsageError, advised
+from ..errors import AdvisableError, CaeError, TooLargeError, UsageError, advised, torch_is_missing
 from ..runtime import environment
 
 _CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -87,6 +87,8 @@ def report_errors(
         except ModuleNotFoundError as error:
             if (error.name or __package__).partition(".")[0] == __package__.partition(".")[0]:
                 raise
+            if error.name == "torch":
+                fail(torch_is_missing("this"))
             fail(f"the module {error.name} is missing; install the package with what it needs: pip install . in its checkout")
         except (MemoryError, RuntimeError) as error:
             # torch raises a plain RuntimeError when the CPU's memory is exhausted

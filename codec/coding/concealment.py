@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from ..errors import DamageError
 from ..format.header import Header, Plane
@@ -47,8 +46,8 @@ class Damage:
         return f"{self._file}{', '.join(named)} {'is' if len(new) == 1 else 'are'} damaged and filled in"
 
 
-def conceal(number: int, header: Header, unit: int, decode: Callable[[int], Tensor | None]) -> Tensor | None:
-    """Fills a damaged tile, (h, w, C) float, from the four neighbours' nearest positions, weighted by nearness.
+def conceal(number: int, header: Header, unit: int, decode: Callable[[int], np.ndarray | None]) -> np.ndarray | None:
+    """Fills a damaged tile, (h, w, C) float32, from the four neighbours' nearest positions, weighted by nearness.
 
     So there is no step at the tile's edges, and the neighbours' pixels that it influences change little. The result is the
     same whatever region is decoded.
@@ -64,8 +63,8 @@ def conceal(number: int, header: Header, unit: int, decode: Callable[[int], Tens
     if not lines:
         return None
     place = header.place(number).outward(unit)
-    total = torch.zeros(place.height, place.width, lines[0][0].shape[-1], device="cpu")
-    weights = torch.zeros(place.height, place.width, 1, device="cpu")
+    total = np.zeros((place.height, place.width, lines[0][0].shape[-1]), np.float32)
+    weights = np.zeros((place.height, place.width, 1), np.float32)
     for line, distance in lines:
         total += line / distance
         weights += 1 / distance
@@ -73,23 +72,23 @@ def conceal(number: int, header: Header, unit: int, decode: Callable[[int], Tens
 
 
 def _surroundings(
-    number: int, header: Header, unit: int, decode: Callable[[int], Tensor | None]
-) -> Iterator[tuple[Tensor, Tensor]]:
+    number: int, header: Header, unit: int, decode: Callable[[int], np.ndarray | None]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields the lines of positions along a tile's sides, and the distances of the tile's positions from them."""
     place = header.place(number).outward(unit)
-    rows = torch.arange(1.0, place.height + 1)[:, None, None]
-    across = torch.arange(1.0, place.width + 1)[None, :, None]
+    rows = np.arange(1, place.height + 1, dtype=np.float32)[:, None, None]
+    across = np.arange(1, place.width + 1, dtype=np.float32)[None, :, None]
     lines = (
         ((slice(-1, None), slice(None)), rows),
-        ((slice(0, 1), slice(None)), rows.flip(0)),
+        ((slice(0, 1), slice(None)), rows[::-1]),
         ((slice(None), slice(-1, None)), across),
-        ((slice(None), slice(0, 1)), across.flip(1)),
+        ((slice(None), slice(0, 1)), across[:, ::-1]),
     )
     for neighbour, (side, distance) in zip(neighbours(number, header), lines, strict=True):
         if neighbour is not None:
             with contextlib.suppress(DamageError):
                 if (positions := decode(neighbour)) is not None:
-                    yield positions[side].float(), distance
+                    yield positions[side].astype(np.float32), distance
 
 
 def neighbours(number: int, header: Header) -> tuple[int | None, ...]:

@@ -21,15 +21,13 @@ from ..format.payload import split_payload
 from ..format.sources import ByteSource, Data
 from ..images.downscale import reduce
 from ..images.upscale import MARGIN, Marked, enlarge, enlarge_bands
-from ..networks.transforms import receptive_field
 from ..options import DecodeOptions
 from ..runtime.heap import trim_heap
 from .concealment import Damage
 from .jobs import DecodeJob, with_fallback
 from .settings import WIDE
-from .tile_coder import decode_tile
-from .tile_decoder import TileDecoder, damage_located
-from .windowed_transforms import synthesise
+from .tile_decoder import TileDecoder, damage_located, decode_tile
+from .windowed_synthesis import synthesise
 
 WORK_ALWAYS = 2**24
 """Pixels that are decoded for a region whatever the limit, since four tiles of any size may meet in it."""
@@ -84,7 +82,7 @@ def check_payloads(data: ByteSource | Data, file: Container, job: DecodeJob, dam
     job = _before_filter(job) if _is_filtered(job) else job
     header, region = job.header, job.region
     for plane, needed in (
-        (Plane.COLOUR, region.grow(receptive_field(job.synthesis), header.bounds)),
+        (Plane.COLOUR, region.grow(job.margin, header.bounds)),
         (Plane.ALPHA, region.grow(_alpha_margin(job), header.bounds)),
     ):
         if plane in header.planes:
@@ -109,7 +107,7 @@ def _check_place(region: Rect, header: Header) -> None:
 def _check_work(region: Rect, job: DecodeJob) -> None:
     """TooLargeError where a region, or the tiles and windows that it needs, exceed the limit."""
     header, settings, bounds = job.header, job.settings, job.header.bounds
-    tiles = region.grow(receptive_field(job.synthesis), bounds).outward(header.tile).scaled(header.tile) & bounds
+    tiles = region.grow(job.margin, bounds).outward(header.tile).scaled(header.tile) & bounds
     windows = region.outward(settings.window).scaled(settings.window) & bounds
     shown = region.at(max(job.scale, Fraction(1)))
     check_size(shown.width, shown.height, settings.pixels_max, depth=header.depth)
@@ -150,7 +148,7 @@ def _decode_bands(
 ) -> Iterator[Marked]:
     """Yields bands and, with `marking`, masks of their lossless pixels."""
     header, region = job.header, job.region
-    margin, alpha_margin = receptive_field(job.synthesis), _alpha_margin(job)
+    margin, alpha_margin = job.margin, _alpha_margin(job)
     tiles = TileDecoder(data, file, job, damage)
     latents = tiles.latents(region.grow(margin, header.bounds))
     layers = tiles.lossless_layers()

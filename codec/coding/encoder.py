@@ -24,8 +24,8 @@ from .lossless import encode_colour, encode_gray
 from .mode_decision import LosslessLayer, choose_layers, without_layers
 from .screen_content import fill_hidden
 from .settings import WIDE
-from .tile_coder import encode_tile
-from .windowed_transforms import analyse
+from .tile_encoder import encode_tile
+from .windowed_analysis import analyse
 
 
 def encode(pixels: np.ndarray, job: EncodeJob, metadata: Mapping[str, bytes]) -> bytes:

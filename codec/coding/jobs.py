@@ -5,20 +5,21 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from fractions import Fraction
-from typing import TypeVar
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, TypeVar
 
 from ..format.geometry import Rect
 from ..format.header import NO_MODEL, Header
-from ..networks.model import Model, on_cpu
-from ..networks.quantisation import DISTORTION_WEIGHT
+from ..networks.config import DISTORTION_WEIGHT
+from ..networks.decoding import DecoderNetworks
 from ..options import QUALITIES, DecodeOptions, EncodeOptions, check_agreement
-from ..runtime import devices
 from ..runtime.tile_cache import TileCache
 from ..runtime.warning import warn
 from .settings import WINDOW_MIN, Settings
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from ..networks.model import Model
 
 Progress = Callable[[float], None]
 """Called with numbers of pixels, on any thread."""
@@ -32,7 +33,7 @@ def _no_cache() -> TileCache:
 class DecodeJob:
     """One decode of a file with this header; `cache` holds tiles that other decodes of the same file have made."""
 
-    model: Model
+    model: DecoderNetworks
     settings: Settings
     header: Header
     options: DecodeOptions = dataclasses.field(default_factory=DecodeOptions)
@@ -64,9 +65,9 @@ class DecodeJob:
         return self.scale if self.scale in self.model.resized else Fraction(1)
 
     @property
-    def synthesis(self) -> nn.Module:
-        """The transform from the latent to pixels, or to smaller or larger ones."""
-        return self.model.synthesis_for(self.synthesis_scale, bf16=bool(self.settings.bf16))
+    def margin(self) -> int:
+        """Pixels around a region, in whole latent positions' worth, on which the synthesis of its pixels depends."""
+        return self.model.receptive_field(self.synthesis_scale)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,6 +119,20 @@ class EncodeJob:
         config = self.model.config
         return config.rate_weight(config.level(self.header.quality))
 
+    @property
+    def encodes_in_bf16(self) -> bool:
+        """True if the encoder's products are in bfloat16."""
+        from ..runtime.devices import fast_bf16  # needs torch, as encoding does
+
+        bf16 = self.settings.bf16
+        return fast_bf16(self.model.device) if bf16 is None else bf16
+
+    def precision(self) -> AbstractContextManager[None]:
+        """Sets the compute dtype for networks of the encoder."""
+        from ..runtime import devices
+
+        return devices.precision(self.model.device, self.encodes_in_bf16)
+
     def count(self, pixels: float) -> None:
         """Counts pixels that have been coded, or searched."""
         if self.progress:
@@ -140,14 +155,18 @@ def with_fallback(work: Callable[[AnyJob], Result], job: AnyJob, *, windows: boo
         try:
             return work(attempt)
         except RuntimeError as error:
-            if attempt.model.device.type == "cpu" or not devices.out_of_memory(error):
+            if not attempt.model.on_gpu:
+                raise
+            from ..runtime import devices  # needs torch, which runs on the GPU
+
+            if not devices.out_of_memory(error):
                 raise
         # outside the handler, which would keep the tensors alive
         if attempt is job:
             warn("out of GPU memory: going on with smaller pieces, then on the CPU")
-        torch.cuda.empty_cache()
+        devices.free_memory()
         window = attempt.settings.window // 2
         if windows and window >= WINDOW_MIN:
             attempt = dataclasses.replace(attempt, settings=dataclasses.replace(job.settings, window=window))
         else:
-            attempt = dataclasses.replace(job, model=on_cpu(job.model))
+            attempt = dataclasses.replace(job, model=job.model.on_cpu())

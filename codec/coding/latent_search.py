@@ -17,12 +17,12 @@ from torch import Tensor
 from ..distortion.distortions import distortion_bits
 from ..entropy.scale_model import SCALE_MIN, SCALE_STEP
 from ..format.geometry import LATENT_STRIDE, Rect, grid
+from ..networks.config import DISTORTION_WEIGHT
 from ..networks.entropy_model import EntropyModel, Rounding
 from ..networks.latent_coder import LATENT_BITS
-from ..networks.quantisation import DISTORTION_WEIGHT
 from ..runtime.threads import check_cancelled
 from .jobs import EncodeJob
-from .windowed_transforms import as_tensor
+from .windowed_analysis import as_tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,9 +104,8 @@ class SearchTarget:
 
     def _costs(self, y: Tensor, job: EncodeJob) -> Iterator[Tensor]:
         """Yields the cost of each window of the tile."""
-        model, settings, quality = job.model, job.settings, job.header.quality
+        model, quality, bf16 = job.model, job.header.quality, job.encodes_in_bf16
         device = model.device
-        bf16 = settings.encodes_in_bf16(device)
         compute_dtype = torch.bfloat16 if bf16 else torch.float32
         weight = job.rate_weight * job.distortion_weight / DISTORTION_WEIGHT
         height, width, colours = self.pixels.shape

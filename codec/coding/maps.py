@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ..format.geometry import LATENT_STRIDE, Rect, grid
@@ -14,8 +13,9 @@ from ..networks.config import FEATURE_STRIDE
 from ..networks.latent_coder import Quantised
 from ..runtime.threads import run_parallel
 from .jobs import EncodeJob, with_fallback
-from .tile_coder import hyper_latent, quantise
-from .windowed_transforms import analyse, features, synthesise
+from .tile_encoder import hyper_latent, quantise
+from .windowed_analysis import analyse, features
+from .windowed_synthesis import synthesise
 
 
 def coding_maps(pixels: np.ndarray, job: EncodeJob, maps: Sequence[str] = MAPS) -> CodingMaps:
@@ -36,13 +36,13 @@ def _rate_and_error(pixels: np.ndarray, job: EncodeJob, *, with_error: bool) -> 
     """Bits of positions (h, w) and, if asked for, squared errors of pixels (H, W), both float32."""
     bounds = job.header.bounds
     latent = with_fallback(lambda job: analyse(pixels, bounds, bounds, job), job)
-    decoded = torch.empty(latent.shape, dtype=torch.int32, device="cpu")
+    decoded = np.empty(latent.shape, np.int32)
     bits = np.empty(latent.shape[:2], np.float32)
 
     def code(cell: tuple[int, Rect]) -> None:
         inside = cell[1].outward(LATENT_STRIDE).slices
         quantised = with_fallback(lambda job: _quantise(latent[inside], job), job, windows=False)
-        decoded[inside] = quantised.latent.cpu()
+        decoded[inside] = quantised.latent.cpu().numpy()
         bits[inside] = job.model.coder.quantiser.bits_of(quantised.symbols).cpu().numpy()
 
     run_parallel(code, grid(bounds, job.header.tile), job.settings.threads)

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..distortion.distortions import distortion_bits
 from ..format.geometry import LATENT_STRIDE, Rect, grid
 from ..format.payload import Payload
-from ..networks.latent_coder import LATENT_BITS
+from ..networks.decoding import LATENT_BITS
 from ..runtime.threads import run_parallel
 from .jobs import DecodeJob, EncodeJob, with_fallback
 from .lossless import encode_colour
@@ -31,8 +31,8 @@ from .screen_content import (
     spread_blocks,
     sum_3x3,
 )
-from .tile_coder import decode_tile
-from .windowed_transforms import synthesise
+from .tile_decoder import decode_tile
+from .windowed_synthesis import synthesise
 
 _NEW_IN_FIRST_MASK = 0.5
 """Share of new pixels up to which a block is taken for screen content when lossless bits are first counted."""
@@ -128,9 +128,9 @@ def _decode(
 ) -> tuple[np.ndarray, Rect]:
     """Decodes some of a band's tiles; returns pixels, and the rectangle around the tiles that they cover."""
     origin, decode_job = band.outward(LATENT_STRIDE), job.decode_job
-    latents = torch.empty(latent.shape, dtype=torch.int32, device="cpu")
+    latents = np.empty(latent.shape, np.int32)
     for row, unrounded in zip(latents, latent, strict=True):  # row by row, for the sake of memory
-        row.copy_(unrounded.mul(2**LATENT_BITS).round_())
+        row[:] = unrounded.mul(2**LATENT_BITS).round_().numpy()
 
     def decode(cell: tuple[int, Rect]) -> None:
         number, tile = cell
@@ -139,8 +139,8 @@ def _decode(
 
     run_parallel(decode, cells, job.settings.threads)
 
-    def gather(window: Rect) -> Tensor:
-        out = torch.zeros(window.height, window.width, latents.shape[-1], dtype=torch.int32, device="cpu")
+    def gather(window: Rect) -> np.ndarray:
+        out = np.zeros((window.height, window.width, latents.shape[-1]), np.int32)
         shared = window & origin
         if not shared.is_empty:
             out[shared.relative_to(window).slices] = latents[shared.relative_to(origin).slices]

@@ -14,7 +14,7 @@ from ..distortion.ssimulacra2 import score_in_pieces
 from ..format import container
 from ..format.sources import MemorySource
 from ..images.streams.bands import regroup
-from ..networks.quantisation import DISTORTION_WEIGHT
+from ..networks.config import DISTORTION_WEIGHT
 from ..options import DEFAULT_EFFORT, QUALITIES, TARGETS, EncodeOptions
 from ..runtime.tile_cache import TileCache
 from .decoder import decode_bands

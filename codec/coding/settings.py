@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from contextlib import AbstractContextManager
-
-import torch
 
 from ..format.limits import PIXELS_MAX
-from ..runtime import devices
 
 WINDOW = 1024
 """Side in pixels of the square windows in which the transforms run."""
@@ -37,15 +33,7 @@ class Settings:
         """Windows in a band, which holds a whole row of them at least."""
         return BAND_WINDOWS * self.threads
 
-    def encodes_in_bf16(self, device: torch.device) -> bool:
-        """True if the encoder's products are in bfloat16."""
-        return devices.fast_bf16(device) if self.bf16 is None else self.bf16
-
-    def encoding_precision(self, device: torch.device) -> AbstractContextManager[None]:
-        """Sets the compute dtype for networks of the encoder."""
-        return devices.precision(device, self.encodes_in_bf16(device))
-
-    def windows_at_once(self, device: torch.device) -> int:
+    def windows_at_once(self, on_gpu: bool) -> int:
         """Number of windows that are worked on at the same time."""
         # one window fills a GPU, and two would need twice its memory
-        return self.threads if device.type == "cpu" else 1
+        return 1 if on_gpu else self.threads

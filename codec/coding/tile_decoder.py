@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from ..entropy.coder import Decoder
+from ..entropy.symbols import decode_symbols
 from ..errors import CaeError, DamageError
 from ..format import container
 from ..format.container import Container
 from ..format.geometry import LATENT_STRIDE, Rect
 from ..format.header import Kind, Plane
-from ..format.payload import split_payload
+from ..format.payload import length_min, split_payload
 from ..format.sources import ByteSource, Data
 from .concealment import Damage, conceal, neighbours
 from .jobs import DecodeJob, with_fallback
 from .lossless import decode_colour, decode_gray
-from .tile_coder import decode_tile
 from .tile_window import LosslessWindow, TileWindow
-from .windowed_transforms import as_tensor
 
 Part = TypeVar("Part")
 
@@ -40,29 +39,24 @@ class TileDecoder:
         self._lossless_code: dict[int, Data] = {}
         """Code of lossless layers of mixed tiles, kept from when their latents were read until it is needed."""
 
-    def latents(self, region: Rect) -> TileWindow[Tensor]:
+    def latents(self, region: Rect) -> TileWindow:
         """A window on the latents of a region (pixels); zeros stand where tiles have none."""
-        channels = self._job.model.config.latent_channels
-
-        def zeros(height: int, width: int) -> Tensor:
-            return torch.zeros(height, width, channels, dtype=torch.int32, device="cpu")
-
-        return TileWindow(self._header, self._job.settings.threads, region, LATENT_STRIDE, self._latent, zeros)
+        shape = (self._job.model.config.latent_channels,)
+        return TileWindow(
+            self._header, self._job.settings.threads, region, LATENT_STRIDE, self._latent, shape, np.dtype(np.int32)
+        )
 
     def lossless_layers(self) -> LosslessWindow:
         """A window on the lossless layers of the job's region, (h, w, 4), alpha 0 where tiles have none."""
         return LosslessWindow(
-            self._header, self._job.settings.threads, self._job.region, 1, self._lossless, lambda *size: self._zeros(*size, 4)
+            self._header, self._job.settings.threads, self._job.region, 1, self._lossless, (4,), self._header.dtype
         )
 
-    def alphas(self, region: Rect) -> TileWindow[np.ndarray]:
+    def alphas(self, region: Rect) -> TileWindow:
         """A window on the alpha of a region (pixels)."""
-        return TileWindow(self._header, self._job.settings.threads, region, 1, self._alpha, self._zeros)
+        return TileWindow(self._header, self._job.settings.threads, region, 1, self._alpha, (), self._header.dtype)
 
-    def _zeros(self, *shape: int) -> np.ndarray:
-        return np.zeros(shape, self._header.dtype)
-
-    def _latent(self, tile: int) -> Tensor | None:
+    def _latent(self, tile: int) -> np.ndarray | None:
         """Latent (h, w, N) of a tile, int32 or int16; None for lossless tiles, and where nothing is near a damaged one."""
         if self._file.kind(tile) is Kind.LOSSLESS:
             return None
@@ -89,12 +83,12 @@ class TileDecoder:
             damage.note(tile, plane)
         return conceal_tile(tile)
 
-    def _decode_latent(self, tile: int) -> Tensor | None:
+    def _decode_latent(self, tile: int) -> np.ndarray | None:
         if self._file.kind(tile) is Kind.LOSSLESS:
             return None
         return self._job.cache.get((Plane.COLOUR, tile), lambda: self._read_latent(tile))
 
-    def _read_latent(self, tile: int) -> Tensor:
+    def _read_latent(self, tile: int) -> np.ndarray:
         place = self._header.place(tile)
         payload = container.read_payload(self._data, self._file, tile, Plane.COLOUR)
         with damage_located(Plane.COLOUR, tile):
@@ -104,9 +98,9 @@ class TileDecoder:
             self._lossless_code[tile] = lossless
         return _narrowed(latent)
 
-    def _conceal_latent(self, tile: int) -> Tensor | None:
+    def _conceal_latent(self, tile: int) -> np.ndarray | None:
         latent = conceal(tile, self._header, LATENT_STRIDE, self._decode_latent)
-        return None if latent is None else latent.round_().to(torch.int32)
+        return None if latent is None else np.rint(latent).astype(np.int32)
 
     def _decode_lossless(self, tile: int) -> np.ndarray | None:
         if self._file.kind(tile) is Kind.TRANSFORM:
@@ -132,14 +126,14 @@ class TileDecoder:
         place = header.place(tile)
         out = np.full((place.height, place.width, 4), header.largest, header.dtype)
         colours = conceal(tile, header, 1, self._opaque_colours)
-        out[..., :3] = header.largest // 2 + 1 if colours is None else colours.round_().numpy()
+        out[..., :3] = header.largest // 2 + 1 if colours is None else np.rint(colours)
         return out
 
-    def _opaque_colours(self, tile: int) -> Tensor | None:
+    def _opaque_colours(self, tile: int) -> np.ndarray | None:
         """Colours (h, w, 3) of a tile that is wholly lossless."""
         if self._file.kind(tile) is not Kind.LOSSLESS:
             return None
-        return as_tensor(self._decode_lossless(tile)[..., :3].copy())
+        return self._decode_lossless(tile)[..., :3]
 
     def _decode_alpha(self, tile: int) -> np.ndarray:
         return self._job.cache.get((Plane.ALPHA, tile), lambda: self._read_alpha(tile))
@@ -156,6 +150,18 @@ class TileDecoder:
         return np.full((place.height, place.width), self._header.largest, self._header.dtype)
 
 
+def decode_tile(data: Data, place: Rect, job: DecodeJob, bits: Counter[str] | None = None) -> np.ndarray:
+    """Decodes the latent (h, w, N) int32 of a tile that covers the pixels `place`.
+
+    It is in units of 2**-LATENT_BITS quantisation steps. The bits of each of `entropy.symbols.PARTS` are added to `bits`.
+    CaeError where no encoder writes such data.
+    """
+    quality, positions = job.header.quality, place.outward(LATENT_STRIDE)
+    decoder = Decoder(data, length_min(Kind.TRANSFORM, place))
+    symbols = decode_symbols(decoder, job.model.exact, quality, positions.height, positions.width, bits)
+    return job.model.reconstruct(symbols, quality)
+
+
 @contextlib.contextmanager
 def damage_located(plane: Plane, tile: int) -> Iterator[None]:
     """Turns a CaeError into a DamageError that names the part of the file."""
@@ -165,7 +171,7 @@ def damage_located(plane: Plane, tile: int) -> Iterator[None]:
         raise DamageError(f"{plane.value} {tile}: {error}") from None
 
 
-def _narrowed(latent: Tensor) -> Tensor:
+def _narrowed(latent: np.ndarray) -> np.ndarray:
     """The same numbers in 16 bits where these hold them, as those of photographs do, so that a cache keeps twice as many."""
-    narrow = latent.to(torch.int16)
-    return narrow if bool((narrow == latent).all()) else latent
+    narrow = latent.astype(np.int16)
+    return narrow if np.array_equal(narrow, latent) else latent

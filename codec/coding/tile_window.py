@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import groupby
-from typing import Generic, TypeVar
 
 import numpy as np
-from torch import Tensor
 
 from ..format.geometry import Rect, grid
 from ..format.header import Header
@@ -16,17 +14,15 @@ from ..images.downscale import cover
 from ..images.upscale import squares
 from ..runtime.threads import run_parallel
 
-Part = TypeVar("Part", Tensor, np.ndarray)
 
-
-class TileWindow(Generic[Part]):
+class TileWindow:
     """One plane of the tiles around a band; each tile is decoded once while bands move downwards.
 
     Args:
         region: all that will ever be asked for, in pixels.
         unit: pixels per position of the plane.
         decode: gives a whole tile, by its number, or None where it has nothing.
-        zeros: makes an empty plane of a height and width.
+        shape, dtype: what the plane has at each position.
     """
 
     def __init__(
@@ -35,13 +31,14 @@ class TileWindow(Generic[Part]):
         threads: int,
         region: Rect,
         unit: int,
-        decode: Callable[[int], Part | None],
-        zeros: Callable[[int, int], Part],
+        decode: Callable[[int], np.ndarray | None],
+        shape: tuple[int, ...],
+        dtype: np.dtype,
     ) -> None:
         self._header, self._threads = header, threads
         self._region, self._unit = region.outward(unit), unit
-        self._decode, self._zeros = decode, zeros
-        self._tiles: dict[int, tuple[Rect, Part | None]] = {}
+        self._decode, self._shape, self._dtype = decode, shape, dtype
+        self._tiles: dict[int, tuple[Rect, np.ndarray | None]] = {}
 
     def move(self, needed: Rect) -> None:
         """Decodes the tiles that `needed` (pixels) touches; drops the rows above it and all other tiles."""
@@ -55,19 +52,19 @@ class TileWindow(Generic[Part]):
     def _place(self, tile: Rect) -> Rect:
         return tile.outward(self._unit) & self._region
 
-    def _below(self, top: int, place: Rect, part: Part | None) -> tuple[Rect, Part | None]:
+    def _below(self, top: int, place: Rect, part: np.ndarray | None) -> tuple[Rect, np.ndarray | None]:
         """The part of a tile from a row of positions on."""
         if place.top >= top:
             return place, part
         lower = place._replace(top=min(top, place.bottom))
-        return lower, None if part is None else self._copy(part[lower.relative_to(place).slices])
+        return lower, None if part is None else part[lower.relative_to(place).slices].copy()
 
     def _decode_row(self, row: list[tuple[int, Rect]]) -> None:
         """Decodes a row of tiles into one block, whose memory is given back as a whole: that of many small parts never is."""
         bounds = Rect(row[0][1].top, row[0][1].left, row[0][1].bottom, row[-1][1].right)
         block = self._zeros(bounds.height, bounds.width)
 
-        def decode(cell: tuple[int, Rect]) -> tuple[int, tuple[Rect, Part | None]]:
+        def decode(cell: tuple[int, Rect]) -> tuple[int, tuple[Rect, np.ndarray | None]]:
             number, place = cell
             if (whole := self._decode(number)) is None:
                 return number, (place, None)
@@ -77,12 +74,10 @@ class TileWindow(Generic[Part]):
 
         self._tiles |= run_parallel(decode, row, self._threads)
 
-    def _copy(self, part: Part) -> Part:
-        out = self._zeros(*part.shape[:2])
-        out[:] = part
-        return out
+    def _zeros(self, height: int, width: int) -> np.ndarray:
+        return np.zeros((height, width, *self._shape), self._dtype)
 
-    def parts(self, window: Rect) -> Iterator[tuple[Rect, Part]]:
+    def parts(self, window: Rect) -> Iterator[tuple[Rect, np.ndarray]]:
         """Yields the parts of a rectangle of positions that tiles have, with their places."""
         bounds = self._header.bounds
         for number, _ in grid(bounds, self._header.tile, touching=window.scaled(self._unit) & bounds):
@@ -90,7 +85,7 @@ class TileWindow(Generic[Part]):
             if part is not None and not (shared := place & window).is_empty:
                 yield shared, part[shared.relative_to(place).slices]
 
-    def gather(self, window: Rect) -> Part:
+    def gather(self, window: Rect) -> np.ndarray:
         """Returns a rectangle of positions, with zeros where tiles have nothing."""
         out = self._zeros(window.height, window.width)
         for place, part in self.parts(window):
@@ -98,7 +93,7 @@ class TileWindow(Generic[Part]):
         return out
 
 
-class LosslessWindow(TileWindow[np.ndarray]):
+class LosslessWindow(TileWindow):
     """Lossless layers of tiles: (h, w, 4), alpha 0 where the transform's pixels are seen."""
 
     def paint(self, pixels: np.ndarray, shown: Rect, scale: Fraction, alpha: np.ndarray | None = None) -> None:

@@ -51,7 +51,7 @@ def _export_files(path: Path, folder: Path) -> None:
     except ModuleNotFoundError as error:
         raise CaeError(f"the module {error.name} is missing; {extra_advice('onnx')}") from None
     config = weights.config
-    tensors = {f"{group}/{name}": values.numpy() for group, part in weights.tensors().items() for name, values in part.items()}
+    tensors = {f"{group}/{name}": values for group, part in weights.arrays().items() for name, values in part.items()}
     described, numbers = make_tables(tensors, config, weights.id.hex())
     files = {f"{name}.onnx": make(tensors, config) for name, make in NETWORKS.items()}
     files |= {"tables.json": described.encode(), BINARY: numbers}

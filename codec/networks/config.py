@@ -12,6 +12,22 @@ from ..options import QUALITIES
 Number = TypeVar("Number")
 FEATURE_STRIDE = 8
 """Pixels per position of the transforms' features."""
+FEATURE_LIMIT = 20.0
+"""Bound of the features after each block: photographs stay within 13, but noise can grow without end from block to block."""
+WIDE_LIMIT = 40.0
+"""The same for blocks of wide features: photographs stay within 14, but few kinds of noise within 32."""
+REDUCED_EXPANSION = 2
+"""How many times as wide a feed-forward part is in decoders to reduced sizes."""
+FINE_STRIDE = 2
+"""Coded pixels per position of the fine features of a decoder that enlarges."""
+FINE_CHANNELS = 32
+FINE_BLOCKS = 3
+FINE_EXPANSION = 2
+DISTORTION_WEIGHT = 25.0
+"""Bits that a squared error of one quantisation step is worth; 17 to 60 were tried on held-out photographs.
+
+High-rate theory gives 26/3 for a step that is optimal for uniform noise; trained latents bear less error than that.
+"""
 SCORED_UP_TO = 89
 """Highest quality that is meant to be its own score in SSIMULACRA 2: no file scores 100 but a lossless one."""
 
@@ -73,6 +89,13 @@ class Config:
             return None
         above = max(0, quality - SCORED_UP_TO) / (QUALITIES[-1] - SCORED_UP_TO)
         return min(quality, SCORED_UP_TO) + above * (self.score_max - SCORED_UP_TO)
+
+    def reduced_channels(self, side: int) -> int:
+        """Features of the decoder to a size at which a latent position has `side` x `side` pixels.
+
+        With fewer than these have values, some of their detail would be lost.
+        """
+        return max(self.channels, 3 * side**2)
 
     def rate_weight(self, level: Number) -> Number:
         """The lambda of a level, or of each in an array: log-linear between the configuration's ends."""

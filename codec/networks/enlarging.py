@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .config import FEATURE_STRIDE, Config
+from .config import (
+    FEATURE_LIMIT,
+    FEATURE_STRIDE,
+    FINE_BLOCKS,
+    FINE_CHANNELS,
+    FINE_EXPANSION,
+    FINE_STRIDE,
+    Config,
+)
 from .layers import PixelShuffle
-from .transforms import FEATURE_LIMIT, Synthesis, TransformBlock
-
-FINE_STRIDE = 2
-"""Coded pixels per position of the fine features."""
-FINE_CHANNELS = 32
-FINE_BLOCKS = 3
-FINE_EXPANSION = 2
+from .transforms import Synthesis, TransformBlock
 
 
 class EnlargedSynthesis(Synthesis):

@@ -25,11 +25,10 @@ from ..entropy.scale_model import (
     SCALES,
     STAGES,
 )
-from .config import Config
+from .config import DISTORTION_WEIGHT, Config
 from .hyper_analysis import HyperAnalysis
 from .layers import interpolate_levels
 from .means import Means, anchors, shift, stage_numbers
-from .quantisation import DISTORTION_WEIGHT
 
 Rounding = Callable[[Tensor, Tensor], Tensor]
 """Makes symbols of values, given the logarithms of their scales, or stands in for that where gradients are wanted."""

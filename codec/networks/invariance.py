@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-import torch
-from torch import nn
+import numpy as np
 
 from ..format.geometry import LATENT_STRIDE
-from ..options import QUALITIES
-from .model import Model
-from .transforms import receptive_field, with_first_blocks
+from .decoding import DecoderNetworks
 
 SIDE_MIN = 16
 """Latent positions on a side from which on sizes are held to agree."""
@@ -20,35 +17,34 @@ _SIDES = (16, 16), (16, 64), (64, 16), (21, 17), (32, 32)
 _verdicts: dict[tuple[object, ...], bool] = {}
 
 
-def kernels_are_size_invariant(model: Model, scale: Fraction, bf16: bool) -> bool:
+def kernels_are_size_invariant(model: DecoderNetworks, scale: Fraction, bf16: bool) -> bool:
     """Whether pieces of SIDE_MIN or more come out as in the whole window, bit for bit; found out once per weights and process.
 
-    `scale` and `bf16` are those of `Model.synthesis_for`.
+    `scale` and `bf16` are those of `DecoderNetworks.synthesise`.
 
     Libraries choose their kernels, and with them the order of sums, by the operands' sizes: oneDNN on x86-64 has others for
     fewer than 16 rows of positions. A GPU is not tried, since it takes no time for whole windows. It must be called on a
     thread whose products run on one thread.
     """
-    if model.device.type != "cpu":
+    if model.on_gpu:
         return False
-    key = model.id, model.files, scale, bf16
+    key = type(model), model.id, model.files, scale, bf16
     if key not in _verdicts:
-        with torch.inference_mode():
-            _verdicts[key] = _agrees(with_first_blocks(model.synthesis_for(scale, bf16=bf16)), model)
+        _verdicts[key] = _agrees(model, scale, bf16)
     return _verdicts[key]
 
 
-def _agrees(network: nn.Module, model: Model) -> bool:
-    margin = receptive_field(network) // LATENT_STRIDE
+def _agrees(model: DecoderNetworks, scale: Fraction, bf16: bool) -> bool:
+    network = model.shortened(scale, bf16=bf16)
+    margin = model.receptive_field(scale) // LATENT_STRIDE
     side = 64 + margin
-    y = torch.arange(side * side * model.config.latent_channels, dtype=torch.float32, device="cpu").mul_(0.7).sin_()
-    y = y.reshape(1, side, side, -1)
-    level = model.level(QUALITIES[-1])
+    y = np.sin(np.arange(side * side * model.config.latent_channels, dtype=np.float32) * np.float32(0.7))
+    y = y.reshape(side, side, -1)
 
-    def run(height: int, width: int) -> torch.Tensor:
+    def run(height: int, width: int) -> np.ndarray:
         # at a picture's corner, where a piece has the least halo
-        return network(y[:, : height + margin, : width + margin], level, halo=(0, 0, margin, margin))[0]
+        return network(y[: height + margin, : width + margin], (0, 0, margin, margin))
 
     window = run(64, 64)
     unit = len(window) // 64
-    return all(torch.equal(run(*sides), window[: unit * sides[0], : unit * sides[1]]) for sides in _SIDES)
+    return all(np.array_equal(run(*sides), window[: unit * sides[0], : unit * sides[1]]) for sides in _SIDES)

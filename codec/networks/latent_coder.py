@@ -10,11 +10,11 @@ from torch import Tensor
 
 from ..entropy.scale_model import STAGES
 from ..entropy.symbols import EntropyTables, Symbols
+from .config import DISTORTION_WEIGHT
+from .decoding import LATENT_BITS
 from .means import Means, anchors
-from .quantisation import DISTORTION_WEIGHT, Quantiser
+from .quantisation import Quantiser
 
-LATENT_BITS = 6
-"""Fractional bits, in quantisation steps, of the reconstructed latent."""
 HYPER_MAX = 2**15 - 1
 """Largest magnitude of a hyper-latent that an encoder writes."""
 

@@ -1,4 +1,4 @@
-"""A weights file's networks and tables, ready to run."""
+"""A weights file's networks and tables by torch, ready to run."""
 
 from __future__ import annotations
 
@@ -9,27 +9,31 @@ from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..entropy.scale_model import SCALES, ScaleModel
-from ..entropy.symbols import EntropyTables, Priors
+from ..entropy.symbols import EntropyTables, Symbols
 from ..errors import CaeError, DeviceError
-from ..options import DECODE_SCALES, QUALITIES
+from ..options import QUALITIES
+from ..runtime import torch_threads as torch_threads  # `run_parallel` shares its threads from here on
 from ..runtime.devices import out_of_memory
 from . import registry
 from .config import Config
 from .dequantised import trainable
 from .enlarging import EnlargedSynthesis
 from .entropy_model import EntropyModel
+from .halos import Halo
 from .hyper_analysis import HyperAnalysis
-from .latent_coder import LatentCoder
+from .latent_coder import LATENT_BITS, LatentCoder
 from .layers import interpolate_levels
 from .means import Means
+from .parts import config_for, explaining, read_exact, resized_parts
 from .quantisation import Quantiser
 from .reduced import ReducedSynthesis
-from .transforms import Analysis, Synthesis, with_bf16_products
-from .weights import DECODER, DENOISING, ENCODER, MODEL, SIZES, Files, Weights, read_tables, within
+from .tensors import as_tensors
+from .transforms import Analysis, Synthesis, receptive_field, with_bf16_products, with_first_blocks
+from .weights import DECODER, DENOISING, ENCODER, SIZES, Files, Weights
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -82,7 +86,7 @@ class Model:
             return self.sizes
         weights = Weights.read(path)
         with _explaining(weights, self.device):
-            return {**_resized(_config_for(weights, SIZES, self), weights.tensors(), self.device), **self.sizes}
+            return {**_resized(config_for(weights, SIZES, self), as_tensors(weights.arrays()), self.device), **self.sizes}
 
     @functools.cached_property
     def entropy(self) -> EntropyModel:
@@ -92,13 +96,51 @@ class Model:
             raise CaeError(f"{self.files.model}: has been replaced by other weights since it was loaded")
         # for gradients, whatever mode the program is in
         with _explaining(weights, self.device), torch.inference_mode(False):
-            model = trainable(self.config, weights.tensors())
+            model = trainable(self.config, as_tensors(weights.arrays()))
             model.means = self.coder.means
             return model.to(self.device).eval().requires_grad_(False)
 
     def level(self, quality: int) -> Tensor:
         """The quality's position on the gain levels, (1,)."""
         return torch.tensor([self.config.level(quality)], dtype=torch.float32, device=self.device)
+
+    @property
+    def exact(self) -> EntropyTables:
+        """See `DecoderNetworks`."""
+        return self.coder.exact
+
+    @property
+    def on_gpu(self) -> bool:
+        """See `DecoderNetworks`."""
+        return self.device.type != "cpu"
+
+    def on_cpu(self) -> Model:
+        """See `DecoderNetworks`; it is kept for the next time."""
+        return _load_on_cpu(self.files, self.id)
+
+    def reconstruct(self, symbols: Symbols, quality: int) -> np.ndarray:
+        """See `DecoderNetworks`."""
+        return self.coder.reconstruct(symbols, self.level(quality), self.device).numpy()
+
+    def receptive_field(self, scale: Fraction) -> int:
+        """See `DecoderNetworks`."""
+        return receptive_field(self.synthesis_for(scale))
+
+    @torch.inference_mode()
+    def synthesise(self, latent: np.ndarray, quality: int, scale: Fraction, halo: Halo, *, bf16: bool = False) -> np.ndarray:
+        """See `DecoderNetworks`."""
+        y = torch.from_numpy(latent)[None].to(self.device).float() / (self.gain[quality - 1] * 2**LATENT_BITS)
+        return self.synthesis_for(scale, bf16=bf16)(y, self.level(quality), halo=halo)[0].cpu().numpy()
+
+    def shortened(self, scale: Fraction, *, bf16: bool = False) -> Callable[[np.ndarray, Halo], np.ndarray]:
+        """See `DecoderNetworks`."""
+        network, level = with_first_blocks(self.synthesis_for(scale, bf16=bf16)), self.level(QUALITIES[-1])
+
+        @torch.inference_mode()
+        def run(latent: np.ndarray, halo: Halo) -> np.ndarray:
+            return network(torch.from_numpy(latent)[None], level, halo=halo)[0].numpy()
+
+        return run
 
 
 @torch.inference_mode(False)
@@ -125,14 +167,15 @@ def load(files: Files, device: torch.device | str = "cpu") -> Model:
 @contextlib.contextmanager
 def _explaining(weights: Weights, device: torch.device) -> Iterator[None]:
     """Turns errors of forged or foreign weights into CaeError, those of the device into DeviceError."""
-    try:
-        yield
-    except (LookupError, RuntimeError, TypeError, ValueError) as error:
-        if out_of_memory(error):
-            raise
-        if "CUDA" in str(error):
-            raise DeviceError(f"device {device}: {str(error).splitlines()[0]}") from None
-        raise CaeError(f"{weights.path}: not a whole weights file of this codec ({error})") from None
+    with explaining(weights):
+        try:
+            yield
+        except RuntimeError as error:
+            if out_of_memory(error):
+                raise
+            if "CUDA" in str(error):
+                raise DeviceError(f"device {device}: {str(error).splitlines()[0]}") from None
+            raise ValueError(str(error)) from None
 
 
 @functools.lru_cache(maxsize=2)
@@ -143,32 +186,20 @@ def _load_on_cpu(files: Files, model_id: bytes) -> Model:
     return model
 
 
-def on_cpu(model: Model) -> Model:
-    """The same model on the CPU, kept for the next time; CaeError where its file is no longer the one it came from."""
-    return _load_on_cpu(model.files, model.id)
-
-
 def _build(weights: Weights, device: torch.device) -> Model:
-    config, parts = weights.config, weights.tensors()
+    config, arrays = weights.config, weights.arrays()
+    parts = as_tensors(arrays)
     levels = torch.tensor([config.level(quality) for quality in QUALITIES], dtype=torch.float32, device="cpu")
     gain = interpolate_levels(parts["levels"]["log_gain"], levels)[:, 0, 0].exp().to(device)
     if gain.shape != (len(QUALITIES), config.latent_channels) or not gain.isfinite().all():
         raise ValueError("the gains are not finite, or not one for each channel")
-    arrays = {group: {name: value.numpy() for name, value in parts[group].items()} for group in ("scales", "priors")}
-    tables = read_tables(parts["tables"], "scale")
-    if len(tables) != SCALES:
-        raise ValueError(f"{len(tables)} tables, not {SCALES}")
-    exact = EntropyTables(
-        ScaleModel(arrays["scales"], config.latent_channels, config.hyper_channels),
-        Priors(arrays["priors"], config.hyper_channels),
-        tables,
-    )
+    exact = read_exact(config, arrays)
     means = _network(Means, config, parts["means"], device)
     return Model(
         files=Files(weights.path),
         id=weights.id,
         config=config,
-        coder=LatentCoder(means, exact, Quantiser(tables, device)),
+        coder=LatentCoder(means, exact, Quantiser(exact.tables, device)),
         gain=gain,
         device=device,
         objective=config.objective,
@@ -182,44 +213,23 @@ PARTS: dict[str, dict[str, Callable[[Config], nn.Module]]] = {
     DECODER: {"synthesis": Synthesis},
 }
 """The networks of an encoder and of a decoder."""
-REDUCED, ENLARGED = "reduced", "enlarged"
-"""Groups of the tensors of decoders to smaller and to larger sizes."""
-SHARED = ("latent_channels", "hyper_channels", "levels", "quality_levels")
-"""Fields of a configuration in which encoders and decoders must agree with their model."""
-
-
-def _config_for(weights: Weights, role: str, model: Model) -> Config:
-    """The configuration of a file of another role for a model; CaeError where it is none for this model."""
-    own_role, own_id = weights.metadata.get("role"), weights.metadata.get("id")
-    if (own_role, own_id) != (role, model.id.hex()):
-        if own_id is None:
-            holds = "holds something else"
-        else:
-            holds = f"holds model {own_id}" if own_role == MODEL else f"holds {own_role} weights for model {own_id}"
-        article = "an" if role == ENCODER else "a"
-        raise CaeError(f"{weights.path}: {holds}, not {article} {role} for model {model.id.hex()}")
-    config = weights.config
-    if any(getattr(config, name) != getattr(model.config, name) for name in SHARED):
-        raise CaeError(f"{weights.path}: has other sizes than the model that it names")
-    return config
 
 
 def _networks(weights: Weights, role: str, model: Model, device: torch.device) -> dict[str, nn.Module]:
     """The networks of an encoder's or decoder's file; CaeError where it is none for this model."""
-    config, parts = _config_for(weights, role, model), weights.tensors()
+    config, parts = config_for(weights, role, model), as_tensors(weights.arrays())
     return {name: _network(kind, config, parts[name], device) for name, kind in PARTS[role].items()}
 
 
 def _resized(
     config: Config, parts: Mapping[str, Mapping[str, Tensor]], device: torch.device
 ) -> dict[Fraction, ReducedSynthesis | EnlargedSynthesis]:
-    """The decoders to other sizes by scale, whose tensors' names begin with "reduced/8/", "enlarged/2/" and so on."""
+    """The decoders to other sizes by scale."""
     decoders = {}
-    for scale in DECODE_SCALES:
-        smaller, factor = scale < 1, max(scale.numerator, scale.denominator)
-        if tensors := within(parts.get(REDUCED if smaller else ENLARGED, {}), str(factor)):
-            kind = ReducedSynthesis if smaller else EnlargedSynthesis
-            decoders[scale] = _network(functools.partial(kind, factor=factor), config, tensors, device)
+    for scale, tensors in resized_parts(parts):
+        kind = ReducedSynthesis if scale < 1 else EnlargedSynthesis
+        network = functools.partial(kind, factor=max(scale.numerator, scale.denominator))
+        decoders[scale] = _network(network, config, tensors, device)
     return decoders
 
 

@@ -11,14 +11,10 @@ from torch import Tensor
 from ..entropy.coder import VALUE_LIMIT, FrequencyTable
 from ..entropy.scale_model import EDGES, SCALES
 from ..entropy.symbols import Priors, Symbols
+from .config import DISTORTION_WEIGHT
 
 ESCAPE_BITS = 16.0
 ESCAPE_SLOPE = 0.1
-DISTORTION_WEIGHT = 25.0
-"""Bits that a squared error of one quantisation step is worth; 17 to 60 were tried on held-out photographs.
-
-High-rate theory gives 26/3 for a step that is optimal for uniform noise; trained latents bear less error than that.
-"""
 FLAT_SHARE = 0.02
 """A tile is flat where at most this share of its first stage's scale indices differs from 0.
 

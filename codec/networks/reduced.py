@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from ..format.geometry import LATENT_STRIDE
-from .config import Config
+from .config import FEATURE_LIMIT, REDUCED_EXPANSION, Config
+from .halos import Halo
 from .layers import Pointwise, depth_to_space, interpolate_levels
-from .transforms import FEATURE_LIMIT, Halo, TransformBlock, apply_blocks, crop
+from .transforms import TransformBlock, apply_blocks, crop
 
 
 class ReducedSynthesis(nn.Module):
@@ -20,11 +21,10 @@ class ReducedSynthesis(nn.Module):
     def __init__(self, config: Config, factor: int) -> None:
         super().__init__()
         self.side = LATENT_STRIDE // factor
-        # with fewer features than a position has values, some of its detail would be lost
-        c = max(config.channels, 3 * self.side**2)
+        c = config.reduced_channels(self.side)
         self.from_latent = Pointwise(config.latent_channels, c)
         self.log_feature_gain = nn.Parameter(torch.zeros(config.levels, c))
-        blocks = (TransformBlock(c, 2, LATENT_STRIDE, FEATURE_LIMIT) for _ in range(config.reduced_blocks))
+        blocks = (TransformBlock(c, REDUCED_EXPANSION, LATENT_STRIDE, FEATURE_LIMIT) for _ in range(config.reduced_blocks))
         self.blocks = nn.Sequential(*blocks)
         self.patch_out = Pointwise(c, 3 * self.side**2)
 

@@ -8,22 +8,18 @@ arXiv:2502.20762).
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..format.geometry import LATENT_STRIDE
-from .config import FEATURE_STRIDE, Config
+from .config import FEATURE_LIMIT, FEATURE_STRIDE, WIDE_LIMIT, Config
+from .halos import Halo, shrink
 from .layers import Depthwise, PixelShuffle, Pointwise, interpolate_levels, space_to_depth
 
 SLICE_ROWS = 16
 """Rows of features that a feed-forward takes at a time on a CPU, so that they stay in the cache."""
-FEATURE_LIMIT = 20.0
-"""Bound of the features after each block: photographs stay within 13, but noise can grow without end from block to block."""
-WIDE_LIMIT = 40.0
-"""The same for blocks of wide features: photographs stay within 14, but few kinds of noise within 32."""
 PATCH_VALUES = 3 * FEATURE_STRIDE**2
 
 
@@ -78,10 +74,6 @@ def receptive_field(network: nn.Module) -> int:
     return -(-reach // LATENT_STRIDE) * LATENT_STRIDE
 
 
-Halo = Sequence[int]
-"""Positions at the top, left, bottom and right of a window that are there for the receptive field alone."""
-
-
 def crop(x: Tensor, sides: Halo) -> Tensor:
     """Leaves sides away."""
     top, left, bottom, right = sides
@@ -91,15 +83,13 @@ def crop(x: Tensor, sides: Halo) -> Tensor:
 def apply_blocks(blocks: nn.Sequential, x: Tensor, halo: Halo, later: int = 0) -> tuple[Tensor, Halo]:
     """Runs the blocks and leaves the halo away but for the `later` positions that following blocks reach.
 
-    Each block needs less of it, so it shrinks on the way. Where a side's halo is narrower than what is needed, the
-    picture ends there, and all of it counts to the end: it is left away after the last blocks.
+    Each block needs less of it, so it shrinks on the way, see `shrink`.
     """
-    need = later + sum(block.reach for block in blocks)
-    shrinking = tuple(side >= need for side in halo)
-    x = crop(x, tuple(side - need if shrinks else 0 for side, shrinks in zip(halo, shrinking, strict=True)))
+    first, sides, left = shrink(halo, sum(block.reach for block in blocks), later)
+    x = crop(x, first)
     for block in blocks:
-        x = crop(block(x), tuple(block.reach if shrinks else 0 for shrinks in shrinking))
-    return x, tuple(later if shrinks else side for side, shrinks in zip(halo, shrinking, strict=True))
+        x = crop(block(x), [block.reach * shrinks for shrinks in sides])
+    return x, left
 
 
 def enlarge(layer: nn.Module, x: Tensor, halo: Halo, later: int = 0) -> tuple[Tensor, Halo]:
@@ -107,11 +97,9 @@ def enlarge(layer: nn.Module, x: Tensor, halo: Halo, later: int = 0) -> tuple[Te
 
     `halo` and `later` count in positions before it, the halo that is left in positions after it.
     """
-    need = later + layer.reach
-    shrinking = tuple(side >= need for side in halo)
-    x = layer(crop(x, tuple(side - need if shrinks else 0 for side, shrinks in zip(halo, shrinking, strict=True))))
-    x = crop(x, tuple(layer.factor * layer.reach if shrinks else 0 for shrinks in shrinking))
-    return x, tuple(layer.factor * (later if shrinks else side) for side, shrinks in zip(halo, shrinking, strict=True))
+    first, sides, left = shrink(halo, layer.reach, later)
+    x = crop(layer(crop(x, first)), [layer.factor * layer.reach * shrinks for shrinks in sides])
+    return x, [layer.factor * side for side in left]
 
 
 class Analysis(nn.Module):

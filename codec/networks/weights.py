@@ -1,4 +1,7 @@
-"""Weights files: metadata, configuration, tensors, tables and the id of what decodes, as safetensors holds them."""
+"""Weights files: metadata, configuration, tensors, tables and the id of what decodes, as safetensors holds them.
+
+Knows no torch.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,21 @@ import functools
 import hashlib
 import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-import safetensors.torch
-from safetensors import SafetensorError
-from torch import Tensor
+from safetensors import SafetensorError, deserialize
 
 from ..entropy.coder import FrequencyTable, tables_from_arrays
 from ..errors import CaeError
 from ..tensor_files import parse_header, read_regular
 from .config import Config, checked
 
+Values = TypeVar("Values")
+Groups = Mapping[str, Mapping[str, np.ndarray]]
+"""Tensors by group (what stands before the slash in their names) and by the rest of the name."""
 ID_BYTES = 8
 DENOISING = "denoising"
 """Entry of an encoder's metadata that says with \"true\" that the encoder leaves noise out."""
@@ -102,22 +106,43 @@ class Weights:
                 first, end = entry["data_offsets"]
                 yield name, entry["dtype"], entry["shape"], memoryview(self.data)[start + first : start + end]
 
-    def tensors(self) -> dict[str, dict[str, Tensor]]:
-        """Tensors by group (what stands before the slash) and name; CaeError where it is not whole, or a value not finite."""
-        groups: dict[str, dict[str, Tensor]] = {}
+    def arrays(self, wanted: Container[str] | None = None) -> dict[str, dict[str, np.ndarray]]:
+        """Tensors by group and name, of the wanted groups (None: of all); those in bfloat16 become float32.
+
+        CaeError where the file is not whole, or a value not finite.
+        """
+        groups: dict[str, dict[str, np.ndarray]] = {}
         try:
-            tensors = safetensors.torch.load(self.data)
+            for name, tensor in deserialize(self.data):
+                group, _, rest = name.partition("/")
+                if wanted is None or group in wanted:
+                    groups.setdefault(group, {})[rest] = _array(tensor)
         except (SafetensorError, LookupError, TypeError, ValueError) as error:
             raise CaeError(f"{self.path}: not a whole weights file of this codec ({error})") from None
-        for name, tensor in tensors.items():
-            if not tensor.isfinite().all():
-                raise CaeError(f"{self.path}: {name} has values that are not finite; use another weights file")
-            group, _, rest = name.partition("/")
-            groups.setdefault(group, {})[rest] = tensor
+        for group, arrays in groups.items():
+            for name, array in arrays.items():
+                if not np.isfinite(array).all():
+                    raise CaeError(f"{self.path}: {group}/{name} has values that are not finite; use another weights file")
         return groups
 
 
-def within(group: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+_DTYPES = {
+    "BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4", "U64": "<u8", "I64": "<i8",
+    "F16": "<f2", "BF16": "<u2", "F32": "<f4", "F64": "<f8",
+}  # fmt: skip
+"""NumPy's types by safetensors' names."""
+
+
+def _array(tensor: Mapping[str, Any]) -> np.ndarray:
+    """A tensor as safetensors deserialises it: its type, shape and bytes."""
+    array = np.frombuffer(tensor["data"], _DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
+    if tensor["dtype"] == "BF16":
+        # the upper half of a float32
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    return array
+
+
+def within(group: Mapping[str, Values], part: str) -> dict[str, Values]:
     """The tensors of a group whose names begin with that of a part and a slash, by what follows; empty where there are none."""
     prefix = f"{part}/"
     return {name.removeprefix(prefix): value for name, value in group.items() if name.startswith(prefix)}
@@ -144,9 +169,9 @@ def model_id(config: Mapping[str, Any], tensors: Iterator[tuple[str, str, list[i
     return digest.digest()[:ID_BYTES]
 
 
-def read_tables(tensors: Mapping[str, Tensor], name: str) -> list[FrequencyTable]:
+def read_tables(tensors: Mapping[str, np.ndarray], name: str) -> list[FrequencyTable]:
     """The coder's tables "scale" or "hyper" from a weights file's group of tables; ValueError where they are none."""
-    frequencies, lengths = (np.asarray(tensors[f"{name}.{part}"]) for part in ("frequencies", "lengths"))
+    frequencies, lengths = (tensors[f"{name}.{part}"] for part in ("frequencies", "lengths"))
     if lengths.sum() != len(frequencies) or lengths.min() < 4 or frequencies.min() < 1:
         raise ValueError(f"bad {name} tables")
     return tables_from_arrays(frequencies, lengths)

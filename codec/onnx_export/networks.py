@@ -7,8 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..entropy.scale_model import EDGES
-from ..networks.config import FEATURE_STRIDE, Config
-from ..networks.transforms import FEATURE_LIMIT, WIDE_LIMIT
+from ..networks.config import FEATURE_LIMIT, FEATURE_STRIDE, WIDE_LIMIT, Config
 from .graph import Graph
 
 Tensors = Mapping[str, np.ndarray]

@@ -1,4 +1,4 @@
-"""Devices that the networks run on, and the precision of their products."""
+"""Devices that torch's networks run on, and the precision of their products."""
 
 from __future__ import annotations
 
@@ -9,24 +9,11 @@ from collections.abc import Iterator
 import torch
 
 from ..errors import CaeError
-from ..options import is_device_name
 from .cpu import cpu_has
+from .device_names import Device, name_of
 
 
-def name_of(requested: str | torch.device | None) -> str:
-    """Name of a requested device: "auto" (for None too), "cpu", "cuda", or "cuda:1" with any number.
-
-    Raises CaeError for everything else.
-    """
-    name = "auto" if requested is None else str(requested) if isinstance(requested, str | torch.device) else ""
-    if name == "cpu:0":
-        return "cpu"
-    if not is_device_name(name):
-        raise CaeError(f"device {requested!r} is unknown; use auto, cpu, cuda or cuda:N")
-    return name
-
-
-def choose(requested: str | torch.device | None = None) -> torch.device:
+def choose(requested: str | Device | None = None) -> torch.device:
     """Chooses a device by a name that `name_of` accepts; "auto" takes CUDA if a product there comes out right.
 
     Raises CaeError for an unknown name, and where CUDA does not work or has no device of that number.
@@ -57,6 +44,11 @@ def out_of_memory(error: Exception) -> bool:
     if isinstance(error, torch.OutOfMemoryError):
         return True
     return any(sign in str(error) for sign in ("CUDA error: out of memory", "ALLOC_FAILED", "cublasCreate"))
+
+
+def free_memory() -> None:
+    """Gives GPU memory that torch keeps for later tensors back."""
+    torch.cuda.empty_cache()
 
 
 @functools.cache

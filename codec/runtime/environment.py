@@ -1,10 +1,10 @@
-"""Environment variables that torch and its libraries read once, when they are loaded. Imports no torch."""
+"""Environment variables that torch, NumPy and their libraries read once, when they are loaded. Imports neither."""
 
 import os
 
 
 def prepare() -> None:
-    """Sets defaults for variables that the user has not set; must run before the first import of torch.
+    """Sets defaults for variables that the user has not set; must run before the first import of torch or NumPy.
 
     Only commands call this. In a program that imports the package, the environment belongs to the program.
 
@@ -16,3 +16,5 @@ def prepare() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     # huge pages save a tenth to a fifth of the time on CPUs
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    # tiles and windows are worked on side by side; threads of NumPy's products would only wait for each other
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -1,17 +1,12 @@
-"""Threads: their number, and their share of the work."""
+"""Threads: their number, and their share of the work. Knows no torch."""
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import functools
 import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from typing import TypeVar
-
-import torch
+from typing import Protocol, TypeVar
 
 from ..errors import CaeError
 from ..options import integer
@@ -19,6 +14,18 @@ from ..options import integer
 THREADS_PER_PROCESSOR = 4
 """Upper limit of threads: more would only take memory, or exceed the system's limit."""
 
+
+class ProductThreads(Protocol):
+    """The threads on which a library computes products, for each thread that calls it."""
+
+    def count(self) -> int:
+        """Their number for this thread."""
+
+    def use(self, number: int) -> None:
+        """Sets their number for this thread, which must be a new one. Other threads keep theirs."""
+
+
+_libraries: list[ProductThreads] = []
 _here = threading.local()
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -42,27 +49,35 @@ def thread_count(requested: int | None) -> int:
     return min(number, THREADS_PER_PROCESSOR * processors())
 
 
+def share_threads_with(library: ProductThreads) -> None:
+    """Shares spare threads of `run_parallel` with a library's products from now on."""
+    _libraries.append(library)
+
+
 def run_parallel(
     work: Callable[[Item], Result], items: Iterable[Item], threads: int, *, among: int | None = None
 ) -> list[Result]:
     """Applies `work` to all items on up to `threads` threads; spare threads are shared among the calls' products.
 
+    They are those of `share_threads_with`; NumPy's products have threads of their own, or none.
+
     Floating-point sums depend on the number of threads of a product. So where the items are part of a larger set of `among`
-    items, each call has as many threads as it would have in the whole set. The work runs on new threads, which leaves torch's
-    number of threads unchanged for all others. A single call that needs the caller's own number runs on the caller's thread.
+    items, each call has as many threads as it would have in the whole set. The work runs on new threads, which leaves the
+    number of threads of all others unchanged. A single call that needs the caller's own number runs on the caller's thread.
     """
     items = list(items)
     if not items:
         return []
     each = max(1, threads // max(1, min(threads, among or len(items))))
-    if min(threads, len(items)) == 1 and torch.get_num_threads() == each:
+    if min(threads, len(items)) == 1 and all(library.count() == each for library in _libraries):
         # a second team of threads would exceed the processors, and GNU OpenMP would let both sleep between products
         return [work(item) for item in items]
     cancelled = threading.Event()
 
     def begin() -> None:
         _here.cancelled = cancelled
-        use_in_this_thread(each)
+        for library in _libraries:
+            library.use(each)
 
     with ThreadPoolExecutor(max(1, min(threads, len(items))), initializer=begin) as pool:
         try:
@@ -83,50 +98,3 @@ def check_cancelled() -> None:
     """
     if (cancelled := getattr(_here, "cancelled", None)) and cancelled.is_set():
         raise CancelledError
-
-
-def use_in_this_thread(number: int) -> None:
-    """Sets the number of threads of this thread's products; it must be a new thread. Other threads keep theirs."""
-    setters = _setters()
-    if not setters:
-        _use_by_torch(number)
-        return
-    # torch sets a new thread's number when it is first asked for: later it would undo what is set here
-    torch.get_num_threads()
-    for setter in setters:
-        setter(number)
-
-
-@functools.cache
-def _setters() -> tuple[Callable[[int], object], ...]:
-    """Functions of torch's libraries that set the number of threads of the calling thread alone; empty if out of reach.
-
-    `torch.set_num_threads` would change the number of later threads as well.
-    """
-    names = ["omp_set_num_threads"] + ["MKL_Set_Num_Threads_Local"] * torch.backends.mkl.is_available()
-    functions = {}
-    # symbols of the whole process come first, as they do for the linker
-    for path in (None, torch._C.__file__):
-        with contextlib.suppress(OSError, TypeError):
-            library = ctypes.CDLL(path)
-            functions = {name: getattr(library, name) for name in names if hasattr(library, name)} | functions
-    if len(functions) < len(names):
-        return ()
-    before = torch.get_num_threads()
-    functions["omp_set_num_threads"](before + 1)
-    works = torch.get_num_threads() == before + 1
-    functions["omp_set_num_threads"](before)
-    return tuple(functions.values()) if works else ()
-
-
-_one_at_a_time = threading.Lock()
-
-
-def _use_by_torch(number: int) -> None:
-    """Sets the number by torch itself, the last resort: a thread that starts in this moment may take it over."""
-    with _one_at_a_time:
-        of_new_threads = torch.get_num_threads()
-        torch.set_num_threads(number)
-        restorer = threading.Thread(target=torch.set_num_threads, args=(of_new_threads,))
-        restorer.start()
-        restorer.join()

@@ -24,6 +24,7 @@ from ..networks.latent_coder import LatentCoder
 from ..networks.layers import interpolate_levels
 from ..networks.model import PARTS
 from ..networks.quantisation import Quantiser
+from ..networks.tensors import as_tensors
 from ..networks.weights import MODEL, Weights, read_tables
 from ..options import QUALITIES
 from ..runtime.atomic_write import atomic_write
@@ -91,7 +92,7 @@ def latent_coder(model: EntropyModel, tables: Mapping[str, Tensor]) -> LatentCod
     config = model.config
     arrays = [{name: value.numpy() for name, value in part(model).items()} for part in (integer_scales, integer_priors)]
     scales = ScaleModel(arrays[0], config.latent_channels, config.hyper_channels)
-    read = read_tables(tables, "scale")
+    read = read_tables({name: value.numpy() for name, value in tables.items()}, "scale")
     return LatentCoder(model.means, EntropyTables(scales, Priors(arrays[1], config.hyper_channels), read), Quantiser(read))
 
 
@@ -186,7 +187,7 @@ def restore(path: Path) -> Autoencoder:
     CaeError where the file is none.
     """
     weights = Weights.read(path)
-    config, groups = weights.config, weights.tensors()
+    config, groups = weights.config, as_tensors(weights.arrays())
     try:
         return _restored(config, groups)
     except (LookupError, RuntimeError, TypeError, ValueError) as error:

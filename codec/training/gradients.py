@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..options import QUALITIES
-from ..runtime.threads import use_in_this_thread
+from ..runtime.torch_threads import use_in_this_thread
 from .autoencoder import Autoencoder
 from .data.noise import add_noise
 from .decoders.frozen_latent import FrozenLatentDecoder

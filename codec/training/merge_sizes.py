@@ -10,7 +10,8 @@ from torch import Tensor
 from ..cli.arguments import Parser
 from ..cli.messages import report_errors
 from ..errors import CaeError
-from ..networks.model import ENLARGED, REDUCED
+from ..networks.parts import ENLARGED, REDUCED
+from ..networks.tensors import as_tensors
 from ..networks.weights import MODEL, SIZES, Weights, within
 from .decoders.frozen_latent import TRAINING_RECORD
 from .export import write
@@ -27,7 +28,7 @@ def merge_sizes(sources: Sequence[Path], path: Path) -> None:
     decoders: dict[str, Mapping[str, Tensor]] = {}
     records: dict[str, str] = {}
     for weights in files:
-        tensors = weights.tensors()
+        tensors = as_tensors(weights.arrays())
         for group in (REDUCED, ENLARGED):
             factors = {name.partition("/")[0] for name in tensors.get(group, {})}
             decoders |= {f"{group}/{factor}": within(tensors[group], factor) for factor in factors}

@@ -17,7 +17,7 @@ from ..errors import CaeError
 from ..networks.config import Config
 from ..networks.weights import Weights
 from ..runtime import devices
-from ..runtime.threads import use_in_this_thread
+from ..runtime.torch_threads import use_in_this_thread
 from . import checkpoint
 from .autoencoder import Autoencoder
 from .data.augmentation import Augmentation

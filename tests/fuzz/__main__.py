@@ -28,13 +28,13 @@ def fuzz(name: str, options: list[str]) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["codec"]):
-        from codec.coding import tile_window, windowed_transforms
+        from codec.coding import tile_window, windowed_synthesis
 
         from . import payloads, targets
         from .mutator import Mutator, flipped
 
     # a thread takes longer to start than such a picture to decode
-    tile_window.run_parallel = windowed_transforms.run_parallel = lambda work, items, *_, **__: [work(item) for item in items]
+    tile_window.run_parallel = windowed_synthesis.run_parallel = lambda work, items, *_, **__: [work(item) for item in items]
 
     def bytes_of(data: bytes, rng: random.Random) -> bytes:
         return atheris.Mutate(data, len(data) + 16) if data and rng.random() < 0.5 else flipped(data, rng)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...networks.enlarging import EnlargedSynthesis
-from ...networks.model import ENLARGED
+from ...networks.parts import ENLARGED
 from ..autoencoder import Autoencoder
 from ..initialisation import initialise_enlarged
 from .frozen_latent import FrozenLatentDecoder

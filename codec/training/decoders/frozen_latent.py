@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ...errors import CaeError
 from ...networks.registry import find_sizes
+from ...networks.tensors import as_tensors
 from ...networks.weights import Weights, within
 from ...runtime.atomic_write import atomic_write
 from ..autoencoder import Autoencoder
@@ -48,10 +49,10 @@ class FrozenLatentDecoder(nn.Module):
         """
         group, _, part = self.group.partition("/")
         weights = Weights.read(path)
-        tensors = within(weights.tensors().get(group, {}), part)
+        tensors = within(as_tensors(weights.arrays()).get(group, {}), part)
         if not tensors and (installed := find_sizes(weights.id)):
             weights = Weights.read(installed)
-            tensors = within(weights.tensors().get(group, {}), part)
+            tensors = within(as_tensors(weights.arrays()).get(group, {}), part)
         if tensors:
             try:
                 self.network.load_state_dict(tensors)
@@ -89,7 +90,7 @@ class FrozenLatentDecoder(nn.Module):
 def export_beside(model: FrozenLatentDecoder, beside: Path, path: Path, record: str) -> None:
     """Writes a copy of the weights file `beside` with this decoder in it; the model's id stays the same."""
     weights = Weights.read(beside)
-    tensors = {f"{group}/{name}": value for group, part in weights.tensors().items() for name, value in part.items()}
+    tensors = {f"{group}/{name}": value for group, part in as_tensors(weights.arrays()).items() for name, value in part.items()}
     prefix = f"{model.group}/"
     tensors = {name: value for name, value in tensors.items() if not name.startswith(prefix)}
     tensors |= {prefix + name: value.cpu().contiguous() for name, value in compact(model.network).items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...networks.model import REDUCED
+from ...networks.parts import REDUCED
 from ...networks.reduced import ReducedSynthesis
 from ...options import QUALITIES
 from ..autoencoder import Autoencoder

@@ -1,21 +1,17 @@
-"""Coding one tile: its latent to a payload, and back."""
+"""Coding one tile: its latent to a payload."""
 
 from __future__ import annotations
-
-from collections import Counter
 
 import torch
 from torch import Tensor, nn
 
-from ..entropy.coder import Decoder, encode
-from ..entropy.symbols import decode_symbols
+from ..entropy.coder import encode
 from ..format.geometry import HYPER_STRIDE, LATENT_STRIDE, Rect
 from ..format.header import Kind
 from ..format.payload import Payload, length_min
-from ..format.sources import Data
 from ..networks.latent_coder import Quantised
 from ..options import EFFORTS
-from .jobs import DecodeJob, EncodeJob
+from .jobs import EncodeJob
 from .latent_search import SCHEDULES, SearchTarget, refine
 
 
@@ -47,7 +43,7 @@ def _encode(quantised: Quantised, job: EncodeJob, shortest: int) -> bytes:
 
 def hyper_latent(y: Tensor, job: EncodeJob) -> Tensor:
     """The hyper-latent (⌈h/4⌉, ⌈w/4⌉, Z), not rounded, of a tile's latent y (h, w, N) in quantisation steps."""
-    with torch.inference_mode(), job.settings.encoding_precision(job.model.device):
+    with torch.inference_mode(), job.precision():
         return job.model.hyper_analysis(_pad_to_hyper(y[None]))[0]
 
 
@@ -55,18 +51,6 @@ def quantise(y: Tensor, z: Tensor, job: EncodeJob, *, rounding: bool) -> Quantis
     """Quantises a tile's latent and hyper-latent, by rounding alone or by RDO quantisation: see `LatentCoder.quantise`."""
     model, quality = job.model, job.header.quality
     return model.coder.quantise(y, z, quality, model.level(quality), rounding=rounding, distortion_weight=job.distortion_weight)
-
-
-def decode_tile(data: Data, place: Rect, job: DecodeJob, bits: Counter[str] | None = None) -> Tensor:
-    """Decodes the latent (h, w, N) int32, on the CPU, of a tile that covers the pixels `place`.
-
-    It is in units of 2**-LATENT_BITS quantisation steps. The bits of each of `entropy.symbols.PARTS` are added to `bits`.
-    CaeError where no encoder writes such data.
-    """
-    model, quality, positions = job.model, job.header.quality, place.outward(LATENT_STRIDE)
-    decoder = Decoder(data, length_min(Kind.TRANSFORM, place))
-    symbols = decode_symbols(decoder, model.coder.exact, quality, positions.height, positions.width, bits)
-    return model.coder.reconstruct(symbols, model.level(quality), model.device)
 
 
 def _pad_to_hyper(y: Tensor) -> Tensor:
