@@ -106,15 +106,16 @@ def test_statistics_of_other_traces(tiny, known):
         tiny.inspect(sample(0), maps=("errors",))
 
 
-def test_the_threshold_is_the_highest_score_of_a_good_sample(tiny):
+@pytest.mark.parametrize("maps", [*((name,) for name in MAPS), MAPS])
+def test_the_threshold_is_the_highest_score_of_a_good_sample(tiny, maps):
     """Of each half by the statistics of the other: low distances do not count."""
     traces = [tiny.inspect(sample(seed), QUALITY) for seed in range(8)]
     known = Statistics.from_samples(traces)
     tops = []
     for learnt, others in ((traces[:4], traces[4:]), (traces[4:], traces[:4])):
         half = dataclasses.replace(Statistics.from_samples(learnt), levels=known.levels, peaks=known.peaks)
-        tops += [half.score(each) for each in others]
-    assert known.threshold() == pytest.approx(max(tops), rel=1e-3)
+        tops += [half.score(each, maps) for each in others]
+    assert known.threshold(maps) == pytest.approx(max(tops), rel=1e-3)
 
 
 def test_samples_belong_together(tiny):
@@ -213,13 +214,15 @@ def test_a_heat_map_is_turned_as_the_picture_is(files):
 
 
 @pytest.mark.parametrize("gray", [0, 128, 255])
-def test_plain_pictures_are_not_above_plain_samples(tmp_path, capsys, gray):
-    """A picture that equals its samples has their score, 0."""
+@pytest.mark.parametrize("name", [*MAPS, "all"])
+def test_plain_pictures_are_not_above_plain_samples(tmp_path, capsys, gray, name):
+    """A picture that equals its samples has their score."""
     (tmp_path / "good").mkdir()
     for number in range(6):
         Image.new("L", (SIDE, SIDE), gray).save(tmp_path / "good" / f"{number}.png")
     good = tmp_path / "good"
-    inspect.main([str(TINY), str(good / "0.png"), str(tmp_path / "heat.png"), "--good", str(good), "--check", "--json"])
+    words = [TINY, good / "0.png", tmp_path / "heat.png", "--good", good, "--map", name, "--check", "--json"]
+    inspect.main(list(map(str, words)))
     assert json.loads(capsys.readouterr().out)["above"] is False
 
 

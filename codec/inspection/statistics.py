@@ -133,8 +133,7 @@ class Statistics:
             usual, varying = own.mean(0), own.std(0) + _SPREAD_MIN
             levels.append((mean, spread))
             peaks.append(np.stack([usual, varying], -1))
-            departures = (own - usual) / varying
-            highest.append((departures[:, 0] if name == UPWARDS else departures).max())
+            highest.append(max(_top(_departure(name, value, levels[-1], peaks[-1])) for value in layer))
         return dataclasses.replace(self, levels=np.array(levels), peaks=np.array(peaks), highest=np.array(highest))
 
     def heat(self, coding_maps: CodingMaps, maps: Sequence[str] = DEFAULT_MAPS) -> np.ndarray:
@@ -167,12 +166,9 @@ class Statistics:
             raise CaeError(f"the picture's maps lack {', '.join(sorted(lacking))}; inspect it for these maps")
         if "distance" in maps and (count := coding_maps.features.shape[-1]) != self.mean.size:
             raise CaeError(f"the statistics are of {self.mean.size} features, not {count}; make them again")
-        for (name, smoothing), (mean, spread), peaks in zip(LAYERS, self.levels, self.peaks, strict=True):
+        for (name, smoothing), level, peaks in zip(LAYERS, self.levels, self.peaks, strict=True):
             if name in maps:
-                value = (self._layer(coding_maps, name, smoothing) - np.float32(mean)) / np.float32(spread)
-                up, down = peaks.astype(np.float32)
-                above = (value - up[0]) / up[1]
-                yield name, above if name == UPWARDS else np.maximum(above, (-value - down[0]) / down[1])
+                yield name, _departure(name, self._layer(coding_maps, name, smoothing), level, peaks)
 
     def _layer(self, coding_maps: CodingMaps, name: str, smoothing: float) -> np.ndarray:
         """Returns a layer on the pixels (H, W), or on the positions of the latent or the features."""
@@ -210,6 +206,14 @@ class Statistics:
         except (SafetensorError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise NoStatisticsError(f"{path}: holds no statistics of good samples ({error})") from None
         return cls(quality, model_id, **arrays)
+
+
+def _departure(name: str, values: np.ndarray, level: tuple[float, float], peaks: np.ndarray) -> np.ndarray:
+    """Returns how far a layer's values lie above or below the usual highest ones, in their deviations: see `Statistics`."""
+    (mean, spread), (up, down) = np.float32(level), peaks.astype(np.float32)
+    value = (values - mean) / spread
+    above = (value - up[0]) / up[1]
+    return above if name == UPWARDS else np.maximum(above, (-value - down[0]) / down[1])
 
 
 def _whiten(samples: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
