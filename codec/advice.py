@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from .errors import AdvisableError, DeviceError, MissingEncoderError, MissingWeightsError
-from .options import DENOISE, TUNES
+from .options import DENOISE
 
 DEVICE_ADVICE: dict[type[AdvisableError], str] = {DeviceError: "; use device cpu"}
 """The same for everyone, since the option and the argument have one name."""
-_TRAINING = {DENOISE: "--denoise"} | {name: f"--loss {name}" for name in TUNES}
-"""Options of `cae-train` that train the encoders of these names."""
 
 
 def weights_advice(argument: str) -> dict[type[AdvisableError], str]:
@@ -17,8 +15,8 @@ def weights_advice(argument: str) -> dict[type[AdvisableError], str]:
 
 
 def encoder_advice(encoder: object, argument: str) -> dict[type[AdvisableError], str]:
-    """Returns how to train an encoder that is not installed, and by which argument to name it; empty for unknown names."""
-    if encoder not in _TRAINING:
+    """Returns how to train the denoising encoder, if it is not installed, and by which argument to name it; else nothing."""
+    if encoder != DENOISE:
         return {}
-    how = f"cae-train --freeze decoder {_TRAINING[encoder]}, see docs/training.md"
+    how = "cae-train --freeze decoder --denoise, see docs/training.md"
     return {MissingEncoderError: f"; train one ({how}) and name its file with {argument}"}

@@ -75,7 +75,7 @@ def extra_advice(extra: str) -> str:
 
 def torch_is_missing(purpose: str) -> CaeError:
     """The error where something needs torch and it is not installed."""
-    return CaeError(f"{purpose} needs torch; install cae-codec[torch] (in a checkout: pip install -e '.[torch]')")
+    return CaeError(f"{purpose} needs torch; {extra_advice('torch')}")
 
 
 def advised(error: CaeError, advice: Mapping[type[AdvisableError], str]) -> CaeError:

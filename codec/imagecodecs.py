@@ -52,7 +52,7 @@ def cae_encode(
     """Codes a picture, uint8 or uint16: (H, W), (H, W, 1), (H, W, 2: gray and alpha), (H, W, 3) or (H, W, 4).
 
     Args:
-        level: the quality, 1 to 100; None takes 50.
+        level: the quality, 1 to 100; None takes 70.
         effort, lossless, options: as `codec.encode` has them, such as `target_size` or `device`.
         numthreads: CPU threads; None takes all processors.
         out: its content is replaced by the bytes; it is returned.

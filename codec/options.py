@@ -16,24 +16,26 @@ from .errors import CaeError, SampleError, UsageError
 QUALITIES = range(1, 101)
 DEPTHS = range(8, 17)
 """Bits of a sample."""
-DEFAULT_QUALITY = 50
-DEFAULT_INSPECTION_QUALITY = 60
+DEFAULT_QUALITY = 70
+DEFAULT_INSPECTION_QUALITY = 75
 DEFAULT_TILE = 1024
 """Side of a tile in pixels."""
-EFFORTS = range(1, 10)
+EFFORTS = range(1, 6)
 DEFAULT_EFFORT = 2
 SEARCHED_FROM = 3
 """Lowest effort with a latent search."""
 DENOISE = "denoise"
 """Name of the encoder of `cae-encode --denoise`."""
-TUNES = ("ms-ssim",)
-"""Names of the encoders of `cae-encode --tune`, which are the measures that they were trained for."""
+TUNES = ("eye", "psnr")
+"""Purposes of the models that come with the package, which are their names; the first is the default."""
 FIDELITY_TARGETS = ("target_psnr", "target_score")
 TARGETS = ("target_size", "target_bpp", *FIDELITY_TARGETS)
 CONTRADICTIONS = (
     *(("lossless", name, "a lossless file has no quality") for name in ("quality", *TARGETS)),
     ("lossless", "effort", "a lossless file has nothing to search for"),
     ("lossless", "encoder", "a lossless file needs no encoder"),
+    ("lossless", "tune", "a lossless file needs no model"),
+    ("tune", "weights", "name one of them"),
     *(("quality", name, "a target takes the quality's place") for name in TARGETS),
     *((first, second, "name one target") for first, second in itertools.combinations(TARGETS, 2)),
     *(("denoising", name, "it is measured against the noisy picture") for name in FIDELITY_TARGETS),
@@ -115,7 +117,7 @@ class EncodeOptions:
 
     `lossless` codes every pixel exactly, in place of a quality; without it, only parts that cost less so are exact.
     `depth` is the number of bits of uint16 samples, 9 to 16: their values reach 2**depth - 1 (None: all 16).
-    `effort` 1 rounds, 2 does RDO quantisation, 3 to 9 search for symbols, each two to three times as long as the one before.
+    `effort` 1 rounds, 2 does RDO quantisation, 3 to 5 search for symbols, each two to three times as long as the one before.
 
     In place of the quality there may be one target: the file's size in bytes, its bits per pixel, or the PSNR in dB or the
     SSIMULACRA 2 of the picture's visible colours.
@@ -182,7 +184,7 @@ class EncodeOptions:
 
     @property
     def chosen(self) -> dict[str, str]:
-        """What is chosen of the names in `CONTRADICTIONS`, in the words of messages."""
+        """The chosen names of `CONTRADICTIONS`, each in the words of messages."""
         chosen = {name: name for name in self.targets}
         if self.quality is not None:
             chosen["quality"] = f"quality {self.quality}"

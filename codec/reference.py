@@ -94,17 +94,17 @@ def read_sections(data: bytes, count: int) -> tuple[dict[str, bytes], int]:
         check(name in KNOWN or name[:1].islower(), f"the critical metadata section {name} is unknown")
         sections[name] = field >> 30, data[start:end]
         offset = end
-    return {name.decode(): unpack(*stored) for name, stored in sections.items() if name in KNOWN}, offset
+    return {name.decode(): unpack(name, *stored) for name, stored in sections.items() if name in KNOWN}, offset
 
 
-def unpack(storage: int, stored: bytes) -> bytes:
+def unpack(name: bytes, storage: int, stored: bytes) -> bytes:
     """Metadata sections: the data of one, by its storage."""
     if storage == 1:
         stream = zlib.decompressobj()
         content = stream.decompress(stored, 2**24 + 1)
         check(stream.eof and not stream.unused_data and len(content) <= 2**24, "a metadata section unpacks to a wrong length")
         return content
-    check(storage == 0 or (storage == 2 and stored == b"sRGB"), f"metadata storage {storage}, or what it names, is unknown")
+    check(storage == 0 or (storage, name, stored) == (2, b"iccp", b"sRGB"), f"metadata storage {storage} or name is unknown")
     return stored if storage == 0 else Path(__file__).with_name("format").joinpath("srgb.icc").read_bytes()
 
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import stat
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from .errors import CaeError
 
 
 def read_regular(path: Path, most: int, what: str) -> bytes:
     """All bytes of a regular file of at most so many; CaeError, which says `what` it should be, for any other."""
+    with open_regular(path, most, what) as file:
+        return file.read()
+
+
+@contextlib.contextmanager
+def open_regular(path: Path, most: int, what: str) -> Iterator[BinaryIO]:
+    """Opens a regular file of at most so many bytes; CaeError, which says `what` it should be, for any other."""
     try:
         status = path.stat()
         # a pipe would be waited for, a device read for ever
@@ -19,7 +28,8 @@ def read_regular(path: Path, most: int, what: str) -> bytes:
             raise CaeError(f"{path}: is not a regular file; name a {what} file")
         if status.st_size > most:
             raise CaeError(f"{path}: has {status.st_size} bytes, more than any {what} file of this codec")
-        return path.read_bytes()
+        with path.open("rb") as file:
+            yield file
     except (OSError, ValueError) as error:
         raise CaeError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 

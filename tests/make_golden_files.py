@@ -21,6 +21,7 @@ from codec.format.header import Kind
 from codec.format.payload import length_min, split_payload
 from codec.networks import registry
 from codec.networks.model import Files, Model, load
+from codec.options import TUNES
 from codec.training.export import export
 
 from .conftest import DATA, TINY
@@ -46,7 +47,7 @@ def symbols_digest(data: bytes, model: Model) -> str:
 
 def weights_of(name: str) -> Path:
     """The weights that a golden file needs."""
-    return TINY if name.startswith("tiny") else registry.default_path()
+    return TINY if name.startswith("tiny") else registry.find_model(name.partition("_")[0])
 
 
 def make(name: str, data: bytes, model: Model) -> None:
@@ -73,5 +74,6 @@ if __name__ == "__main__":
     parser.add_argument("--tiny", action="store_true")
     if parser.parse_args().tiny:
         make_tiny()
-    astronaut = codec.Codec(device="cpu").encode(skimage.data.astronaut(), 50, tile=256)
-    make("base_astronaut_v1.cae", astronaut, load(Files(registry.default_path())))
+    for tune in TUNES:
+        astronaut = codec.Codec(tune=tune, device="cpu").encode(skimage.data.astronaut(), 50, tile=256)
+        make(f"{tune}_astronaut_v1.cae", astronaut, load(Files(registry.find_model(tune))))

@@ -245,7 +245,9 @@ def test_pickled(chelsea, protocol):
 
 def test_sent_to_a_spawned_process(tiny):
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        assert np.array_equal(pool.submit(tiny.decode, FILE).result(timeout=200), tiny.decode(FILE))
+        # it decodes by NumPy, since nobody has imported torch there
+        decoded = pool.submit(tiny.decode, FILE).result(timeout=200)
+    assert np.abs(decoded.astype(int) - tiny.decode(FILE)).max() <= 1
 
 
 def test_pickled_weights_must_be_there(tmp_path, monkeypatch):

@@ -209,6 +209,7 @@ def forged_weights(path: Path, **changes: object) -> Path:
         {"latent_channels": 2**33},
         {"channels": 10**30},
         {"hyper_channels": -1},
+        {"leading_channels": 65},
         {"levels": 2**40},
         {"levels": 1.5},
         {"quality_levels": [float("nan"), 1.0]},
@@ -218,7 +219,7 @@ def forged_weights(path: Path, **changes: object) -> Path:
         {"quality_levels": [0.0] * 10**6},
         {"quality_levels": 5},
         {"quality_levels": ["0", "1"]},
-        {"objective": "beauty"},
+        {"objective": 5},
         {"score_max": 1e9},
         {"lambda_min": 0},
         {"lambda_min": -1.0},
@@ -234,6 +235,14 @@ def test_weights_that_ask_for_networks_without_end(tmp_path, changes):
     for arguments in ({"weights": path}, {"weights": path, "encoder": "none"}, {"encoder": path}):
         with pytest.raises(CaeError, match=r"weights file|no encoder|not an encoder"):
             codec.Codec(device="cpu", **arguments)
+
+
+def test_weights_of_a_later_objective_decode(tmp_path, tiny, chelsea):
+    data = tiny.encode(chelsea[:64, :64])
+    later = codec.Codec(weights=forged_weights(tmp_path / "later.safetensors", objective="beauty"), device="cpu")
+    assert np.array_equal(later.decode(data), tiny.decode(data))
+    with pytest.raises(CaeError, match="objective 'beauty'; update this codec"):
+        later.encode(chelsea[:64, :64])
 
 
 def safetensors_file(path: Path, header: object, data: bytes = b"") -> Path:

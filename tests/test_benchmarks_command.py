@@ -126,7 +126,7 @@ def test_published_curves_on_kodak(folder, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--codecs", "jpg"], "there is no codec 'jpg'; there are cae, cae-e3,"),
+        (["--codecs", "jpg"], "there is no codec 'jpg'; there are cae, cae-psnr, cae-e3,"),
         (["--anchor", "h264"], "there is no codec 'h264'"),
         (["--metrics", "ssim"], "metric 'ssim' is unknown"),
         (["--metrics", ""], "none of the metrics"),

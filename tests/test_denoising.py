@@ -122,7 +122,7 @@ def test_the_command_takes_the_installed_encoder(encoder, folder, tmp_path, inst
     with pytest.raises(codec.CaeError, match=f"^{advice}encoder=…$"):
         codec.Codec(weights=TINY, encoder="denoise")
     assert not out.exists()
-    (tmp_path / "base.safetensors").write_bytes(TINY.read_bytes())
+    (tmp_path / "eye.safetensors").write_bytes(TINY.read_bytes())
     (tmp_path / "denoise.safetensors").write_bytes(encoder.read_bytes())
     install_weights(tmp_path)
     encode.main([*words, "--denoise"])

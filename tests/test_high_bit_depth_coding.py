@@ -117,7 +117,7 @@ def test_fewer_bits_reach_white_earlier(default, deep):
     out = default.decode(named)
     assert codec.info(named).depth == 12 and out.dtype == np.uint16 and out.max() <= 4095
     assert abs(psnr(picture, out, 4095) - psnr(deep[..., 0], default.decode(default.encode(deep[..., 0], 60)))) < 0.1
-    assert psnr(picture, out) > psnr(picture, default.decode(unnamed)) + 10
+    assert psnr(picture, out) > psnr(picture, default.decode(unnamed)) + 6
     assert np.array_equal(default.decode(default.encode(picture, lossless=True, depth=12)), picture)
 
 
@@ -173,7 +173,7 @@ def test_targets_count_in_the_depth_of_the_file(default, deep):
     picture = deep[:96, :96, :3]
     out = default.decode(default.encode(picture, target_psnr=36))
     assert 35.95 <= psnr(picture, out) <= 36.06
-    assert len(default.encode(picture, target_size=2000)) <= 2000
+    assert 0.98 * 3000 <= len(default.encode(picture, target_size=3000)) <= 3000
 
 
 @pytest.mark.parametrize("effort", [2, 3])

@@ -50,18 +50,18 @@ def coded(tiny, transparent) -> bytes:
 def test_a_page_is_exact_but_for_its_photograph(default, page):
     """It takes what 8 bits do, and the photograph is as good."""
     eight = scaled(page, 65535, 8)
-    by_eight = default.encode(eight, 50, tile=384)
+    by_eight = default.encode(eight, 70, tile=384)
     errors = psnr(default.decode(by_eight)[PHOTO], eight[PHOTO], 255)
     outside = np.ones(page.shape[:2], bool)
     outside[PHOTO] = False
     for depth in (10, 16):
         pixels = scaled(page, 65535, depth)
-        data = default.encode(pixels, 50, tile=384, depth=depth)
+        data = default.encode(pixels, 70, tile=384, depth=depth)
         assert kinds_of(data) == kinds_of(by_eight) == [Kind.MIXED, Kind.LOSSLESS]
         assert len(data) < 1.05 * len(by_eight)
         decoded = default.decode(data)
         same = (decoded == pixels).all(-1)
-        assert same[outside].mean() > 0.96 and same[PHOTO].mean() < 0.1
+        assert same[outside].mean() > 0.94 and same[PHOTO].mean() < 0.1
         assert psnr(decoded[PHOTO], pixels[PHOTO], 2**depth - 1) > errors - 0.2
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import codec
+from benchmarks.core.metrics import ssimulacra2
 from codec.commands import info as command
 from codec.format import container
 from codec.format.header import Plane
@@ -74,3 +75,15 @@ def test_the_command(data, tmp_path, capsys):
     with pytest.raises(SystemExit, match="1 tile is damaged"):
         command.main([str(path), "--check", "--json"])
     assert json.loads(capsys.readouterr().out)["damaged"] == ["tile 0 (x 0, y 0, 128 x 128)"]
+
+
+def test_the_command_tells_what_score_to_expect(tmp_path, capsys, chelsea):
+    """Where the model says it; on a crop of a photograph it is not far off."""
+    for name, codec_ in (("default.cae", codec.Codec(device="cpu")), ("tiny.cae", codec.Codec(weights=TINY, device="cpu"))):
+        (tmp_path / name).write_bytes(codec_.encode(chelsea, 60))
+    command.main([str(tmp_path / "default.cae")])
+    assert "expected score  60 points" in capsys.readouterr().out
+    command.main(["--json", str(tmp_path / "tiny.cae")])
+    assert json.loads(capsys.readouterr().out)["expected_score"] is None
+    decoded = codec.decode((tmp_path / "default.cae").read_bytes(), device="cpu")
+    assert abs(ssimulacra2(chelsea, decoded) - 60) < 10

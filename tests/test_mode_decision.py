@@ -293,5 +293,8 @@ def test_high_qualities_show_what_they_stand_for(default, chelsea):
         assert psnr(decoded[:, :120], pixels[:, :120]) > 34
     deep = pixels.astype(np.uint16) * 257
     assert kinds_of(default.encode(deep, 90, tile=128)) == [Kind.TRANSFORM, Kind.LOSSLESS]
+    for height, width in ((7, 30), (64, 5)):
+        thin = pixels[:height, 128 : 128 + width]
+        assert np.array_equal(default.decode(default.encode(thin, 95)), thin)
     size = len(default.encode(pixels, 89, tile=128))
     assert len(default.encode(pixels, target_size=size + 1000, tile=128)) <= size + 1000

@@ -181,7 +181,7 @@ def test_names_of_no_file_are_refused(name):
 
 def test_installed_parts_are_found_by_name(install_weights, tmp_path, encoder, chelsea):
     """The registry finds them by name among those that belong to the model."""
-    (tmp_path / "base.safetensors").write_bytes(TINY.read_bytes())
+    (tmp_path / "eye.safetensors").write_bytes(TINY.read_bytes())
     install_weights(tmp_path)
     named, by_path = (codec.Codec(encoder=which, device="cpu") for which in ("dark", encoder))
     assert named.encode(chelsea, 30) == by_path.encode(chelsea, 30)

@@ -157,7 +157,7 @@ def test_bad_options(folder, tmp_path, changes, message):
 def shipped(tmp_path, weights, install_weights):
     """The tiny weights as installed, with their decoders of 1/2 and 1/8 in a file of its own."""
     install_weights(tmp_path)
-    shutil.copy(TINY, tmp_path / "base.safetensors")
+    shutil.copy(TINY, tmp_path / "eye.safetensors")
     merge_sizes([TINY, weights], tmp_path / "tiny-sizes.safetensors")
     return tmp_path
 

@@ -259,7 +259,7 @@ MESSAGES = {
     "section-twice": "name b'exif' is bad or occurs twice",
     "section-name": "name b'1xif' is bad or occurs twice",
     "storage-3": "metadata storage 3",
-    "storage-name": "metadata storage 2, or what it names",
+    "storage-name": "metadata storage 2 or name",
     "zlib-bomb": "unpacks to a wrong length",
     "zlib-end": "unpacks to a wrong length",
     "zero-word": "ends with a zero word",

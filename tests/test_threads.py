@@ -140,7 +140,7 @@ def test_a_search_can_be_interrupted(tmp_path):
         "encode.main(sys.argv[1:])"
     )
     Image.fromarray(skimage.data.astronaut()).save(tmp_path / "a.png")
-    words = [tmp_path / "a.png", tmp_path / "a.cae", "-e", "9", "--weights", TINY, "-j", "2"]
+    words = [tmp_path / "a.png", tmp_path / "a.cae", "-e", "5", "--weights", TINY, "-j", "2"]
     command = [sys.executable, "-c", code, *map(str, words)]
     done = subprocess.run(command, cwd=DATA.parents[1], capture_output=True, text=True, timeout=60)
     assert done.returncode == 130 and done.stderr == ""
@@ -240,7 +240,7 @@ print(hashlib.sha256(codec.decode(data, device="cpu", threads=2, region=(100, 50
 @pytest.mark.parametrize("number", [1, 5])
 def test_number_of_threads_around_does_not_matter(number):
     """Pixels are the same to the bit, of the whole picture and of a region."""
-    file = DATA / "base_astronaut_v1.cae"
+    file = DATA / "psnr_astronaut_v1.cae"
     pixels = codec.decode(file.read_bytes(), device="cpu", threads=2)
     expected = [hashlib.sha256(part.copy()).hexdigest() for part in (pixels, pixels[50:250, 100:400])]
     assert run_child(DECODED, file, number).split() == expected
@@ -254,7 +254,7 @@ def test_one_codec_from_many_threads(tiny, chelsea):
         return tiny.encode(crops[number % 6], 10 + 3 * number, tile=64 * (1 + number % 3))
 
     files = [encode(number) for number in range(24)]
-    foreign = (DATA / "base_astronaut_v1.cae").read_bytes()
+    foreign = (DATA / "psnr_astronaut_v1.cae").read_bytes()
 
     def decode(number: int) -> object:
         if number % 8 == 7:

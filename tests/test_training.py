@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 import codec
@@ -55,8 +56,10 @@ def test_a_larger_budget_goes_on_from_the_end_at_the_constant_rate(mixed_folder,
 
 
 def test_training_lowers_the_loss_and_exports(mixed_folder, tmp_path, no_layers):
-    path = tmp_path / "weights.safetensors"
-    run_options = options(mixed_folder, tmp_path, 200, validation=mixed_folder, validate_every=50, export=path)
+    path, held_out = tmp_path / "weights.safetensors", tmp_path / "held-out"
+    held_out.mkdir()
+    Image.fromarray(skimage.data.astronaut()[:128, 128:256]).save(held_out / "astronaut.png")
+    run_options = options(mixed_folder, tmp_path, 200, validation=held_out, validate_every=50, export=path)
     train(dataclasses.replace(run_options, batch=4), CONFIG)
     rows = csv_rows(tmp_path)
     assert 0 < float(rows[-1]["validation_loss"]) < 0.998 * float(rows[49]["validation_loss"])

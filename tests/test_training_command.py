@@ -26,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*are not readable:RuntimeWarnin
 
 def test_weights_to_start_from_may_be_named(mixed_folder, tmp_path, install_weights, capsys):
     command = [str(mixed_folder), str(tmp_path / "run"), "--steps", "1", "--batch", "1", "--patch", "64", "--quiet"]
-    shutil.copy(TINY, tmp_path / "base.safetensors")
+    shutil.copy(TINY, tmp_path / "eye.safetensors")
     install_weights(tmp_path)
     main([*command, "--start-from", "default"])
     assert "1 steps done" in capsys.readouterr().err

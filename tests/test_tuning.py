@@ -11,9 +11,10 @@ from PIL import Image
 
 import codec
 from benchmarks import __main__ as command
-from benchmarks.core.metrics import ms_ssim_rgb
+from benchmarks.core.metrics import ssimulacra2
 from codec.commands import encode
 from codec.distortion.distortions import DISTORTIONS, chroma_error, distortion_bits, luma_error, squared_error
+from codec.networks import registry
 from codec.networks.weights import Weights
 from codec.training.export import restore
 from codec.training.freezing import freeze
@@ -124,17 +125,19 @@ def test_an_encoder_alone(folder, tmp_path, tiny, chelsea):
     assert tiny.decode(data).shape == chelsea.shape
 
 
-def test_the_command_takes_the_installed_encoder(folder, tmp_path, install_weights):
-    source, out, path = folder / "astronaut.png", tmp_path / "out.cae", tmp_path / "ms-ssim.safetensors"
-    words = [str(source), str(out), "--device", "cpu", "--quiet", "--tune", "ms-ssim"]
-    with pytest.raises(SystemExit, match=r"no encoder 'ms-ssim' .*cae-train --freeze decoder --loss ms-ssim.*--encoder"):
-        encode.main([*words, "--weights", str(TINY)])
-    tuned(folder, tmp_path / "run", freeze="decoder", loss="ms-ssim", patch=192, export=path, learning_rate=0.01)
-    (tmp_path / "base.safetensors").write_bytes(TINY.read_bytes())
-    install_weights(tmp_path)
-    encode.main(words)
+def test_the_command_takes_the_weights_of_a_purpose(folder, tmp_path):
+    source, out = folder / "astronaut.png", tmp_path / "out.cae"
+    encode.main([str(source), str(out), "--device", "cpu", "--quiet", "--tune", "psnr"])
     pixels = np.asarray(Image.open(source))
-    assert out.read_bytes() == codec.Codec(encoder=path, device="cpu").encode(pixels) != codec.encode(pixels, device="cpu")
+    assert out.read_bytes() == codec.encode(pixels, tune="psnr", device="cpu") != codec.encode(pixels, device="cpu")
+    assert codec.info(out.read_bytes()).model_id == Weights.read(registry.find_model("psnr")).id.hex()
+
+
+def test_a_purpose_that_there_is_not():
+    with pytest.raises(codec.CaeError, match=r"^tune 'speed' is not eye or psnr$"):
+        codec.Codec(tune="speed")
+    with pytest.raises(codec.CaeError, match=r"tune and weights exclude each other"):
+        codec.Codec(tune="psnr", weights=TINY)
 
 
 def test_a_search_lowers_the_objective_of_the_weights(folder, tmp_path, astronaut):
@@ -152,13 +155,14 @@ def test_a_search_lowers_the_objective_of_the_weights(folder, tmp_path, astronau
     assert costs[path] < costs[None]
 
 
-def test_the_installed_encoder_is_better_by_its_own_measure():
-    """As many bytes look more like the original by MS-SSIM, through the ordinary decoder."""
+def test_each_of_the_weights_is_better_by_its_own_measure():
+    """In as many bytes those for the eye score more, and those for PSNR have less squared error."""
     pixels = skimage.data.astronaut()[:256, 128:384]
-    plain = codec.encode(pixels, 40, device="cpu")
-    tuned = codec.Codec(encoder="ms-ssim", device="cpu").encode(pixels, target_size=len(plain))
-    before, after = (ms_ssim_rgb(pixels, codec.decode(data)) for data in (plain, tuned))
-    assert 1 - after < 0.95 * (1 - before)
+    by_psnr = codec.encode(pixels, 60, tune="psnr", device="cpu")
+    by_eye = codec.encode(pixels, target_size=len(by_psnr), device="cpu")
+    first, second = (codec.decode(data, device="cpu") for data in (by_psnr, by_eye))
+    assert ssimulacra2(pixels, second) > ssimulacra2(pixels, first) + 2
+    assert psnr(pixels, first) > psnr(pixels, second)
 
 
 def test_a_decoder_alone(folder, tmp_path, tiny, chelsea):

@@ -121,7 +121,7 @@ def test_a_damaged_file_gets_a_plain_message(browser, tmp_path, place):
 
 
 def test_a_file_of_another_model_is_named(browser, tmp_path):
-    assert show(browser, tmp_path, (DATA / "base_astronaut_v1.cae").read_bytes()) == "failed"
+    assert show(browser, tmp_path, (DATA / "psnr_astronaut_v1.cae").read_bytes()) == "failed"
     assert "needs the weights with id" in status(browser)
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from codec import CaeError
+from codec.options import TUNES
 
 
 class TestedCodec(Protocol):
@@ -63,6 +64,7 @@ def registry(
 
     ours = [cae.TestedCae(device, threads, path) for path in weights] if weights else [cae.TestedCae(device, threads)]
     if not weights:
+        ours += [cae.TestedCae(device, threads, tune=tune) for tune in TUNES[1:]]
         ours += [cae.TestedCae(device, threads, effort=effort) for effort in cae.MEASURED_EFFORTS]
     models = [compressai.parse(text, device) for text in checkpoints or []]
     pillow = [codec for module in (jpeg, webp, avif, jpegxl, heic, jpeg2000) for codec in module.CODECS]

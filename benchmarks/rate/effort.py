@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from codec import CaeError, Codec
+from codec.networks.registry import find_model
 from codec.options import DEFAULT_EFFORT, EFFORTS, QUALITIES
 
 from ..codecs.cae import TestedCae
@@ -77,7 +78,7 @@ class EffortPoints:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = f"Efforts are compared with {DEFAULT_EFFORT}, the default. Points are kept: an interrupted run goes on."
     add_image_arguments(parser)
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="default: those that are installed")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="default: those for PSNR")
     parser.add_argument("--efforts", default=",".join(map(str, EFFORTS)), metavar="E,E…", help="default: %(default)s")
     parser.add_argument("--qualities", default="20,40,60,80", metavar="Q,Q…", help="four or more (default: %(default)s)")
     parser.add_argument("--images", type=int, metavar="N", help="only the first so many pictures")
@@ -92,10 +93,11 @@ def run(arguments: argparse.Namespace) -> None:
         raise CaeError(f"use {POINTS_MIN} or more qualities, sides of 16 or more and at least 1 image")
     efforts = sorted({*efforts, DEFAULT_EFFORT})
     arguments.out.mkdir(parents=True, exist_ok=True)
-    made_by = f"{TestedCae('cpu', 1, arguments.weights).version}, {arguments.side} pixels"
+    weights = arguments.weights or find_model("psnr")
+    made_by = f"{TestedCae('cpu', 1, weights).version}, {arguments.side} pixels"
     points = EffortPoints(arguments.out / "effort.csv", made_by)
     samples = images.gather(arguments.dataset, arguments.folder)[: arguments.images]
-    codec = Codec(weights=arguments.weights, device="cpu", threads=1)
+    codec = Codec(weights=weights, device="cpu", threads=1)
     missing = [(sample, effort, quality) for sample in samples for effort in efforts for quality in qualities]
     missing = [case for case in missing if (case[0].path.stem, *case[1:]) not in points.by_key]
     for sample, effort, quality in tqdm(missing, unit="file", disable=None):

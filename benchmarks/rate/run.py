@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_image_arguments(parser)
     parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="output folder (default: results)")
     parser.add_argument(
-        "--codecs", metavar="A,B,…", help="codecs to measure (default: all but -e3 to -e9; see the command list)"
+        "--codecs", metavar="A,B,…", help="codecs to measure (default: all but -e3 and -e5; see the command list)"
     )
     parser.add_argument(
         "--settings",

@@ -19,7 +19,7 @@ from ..errors import CaeError, advised
 from ..format.limits import PIXELS_MAX
 from ..networks import registry
 from ..networks.weights import Files
-from ..options import integer
+from ..options import TUNES, check_agreement, integer
 from ..runtime.device_names import Device, name_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -28,6 +28,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 class Arguments(TypedDict, total=False):
     """Arguments of `Codec`, which each function of `import codec` takes besides its own; defaults are in `CheckedArguments`."""
 
+    tune: str | None
     weights: str | PathLike[str] | None
     encoder: str | PathLike[str] | None
     decoder: str | PathLike[str] | None
@@ -44,6 +45,7 @@ class CheckedArguments:
     Raises CaeError where an argument is of the wrong kind; a device that does not work is refused when it is taken.
     """
 
+    tune: str | None = None
     weights: str | PathLike[str] | None = None
     encoder: str | PathLike[str] | None = None
     decoder: str | PathLike[str] | None = None
@@ -57,6 +59,9 @@ class CheckedArguments:
             value = getattr(self, name)
             if not isinstance(value, str | PathLike | None) or (value is not None and not isinstance(os.fspath(value), str)):
                 raise CaeError(f"{name} {value!r} is no path to a weights file")
+        if self.tune is not None and self.tune not in TUNES:
+            raise CaeError(f"tune {self.tune!r} is not {' or '.join(TUNES)}")
+        check_agreement({name: name for name in ("tune", "weights") if getattr(self, name) is not None})
         if not isinstance(self.bf16, bool | np.bool_ | None):
             raise CaeError(f"bf16 {self.bf16!r} is not True, False or None")
         checked = {
@@ -76,7 +81,7 @@ class CheckedArguments:
     @property
     def files(self) -> Files:
         """The weights files to load; CaeError where an encoder or decoder is not installed."""
-        model = registry.default_path() if self.weights is None else Path(self.weights)
+        model = Path(self.weights) if self.weights else registry.find_model(self.tune) if self.tune else None
         try:
             return registry.find_files(model, self.encoder, self.decoder)
         except CaeError as error:

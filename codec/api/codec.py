@@ -52,12 +52,17 @@ class Codec:
     It can be pickled, as long as the weights file is found on the other side, where it is loaded again.
 
     Args:
-        weights: a weights file (.safetensors); None takes the ones that come with the package.
-        encoder: another encoder for the latents of these weights, a file or the name of an installed one.
+        tune: what encoding is for: "eye" (None: that) for people who look at pictures, "psnr" for the squared error.
+            Decoding takes the weights that a file names.
+        weights: a weights file (.safetensors) in place of those that come with the package.
+        encoder: another encoder for the latents of these weights, a file or the name of an installed one. Without `tune` and
+            `weights` it takes the model that it belongs to.
         decoder: another decoder, likewise.
-        device: "auto" or None (CUDA where it works, else the CPU; small pictures by NumPy while torch is not imported), "cpu",
-            "cuda" or "cuda:1", or a torch.device; a GPU whose memory is used up gives way to the CPU, with a warning.
-        threads: number of CPU threads, at most 4 for each processor; None takes all processors of this process.
+        device: "auto" or None (CUDA where it works, else the CPU), "cpu", "cuda" or "cuda:1", or a torch.device. A GPU whose
+            memory is used up gives way to the CPU, with a warning. On the CPU, NumPy decodes small pictures while nobody has
+            imported torch.
+        threads: number of CPU threads, at most 4 for each processor; None takes all processors of this process. NumPy's own
+            threads do not count.
         bf16: run the transforms in bfloat16 (True) or float32 (False); None decodes in float32, so that pixels agree on
             every machine within one 8-bit level and 0.01 dB, and encodes in bfloat16 where that is faster.
         pixels_max: largest picture or region, in pixels, that `decode` returns and `encode` takes.
@@ -104,10 +109,10 @@ class Codec:
         Args:
             image: a Pillow image, or an array of uint8 or uint16: (H, W), (H, W, 1), (H, W, 2: gray and alpha), (H, W, 3) or
                 (H, W, 4). Alpha is kept without loss; a Pillow image's ICC profile, EXIF and XMP are kept as they are.
-            quality: 1 (smallest file) to 100; None takes 50, where nothing else is named in its place.
+            quality: 1 (smallest file) to 100; None takes 70, where nothing else is named in its place.
             tile: side in pixels of the tiles that decode alone, a multiple of 64 up to 2048.
-            effort: 1 (fastest) to 9 (smallest file at the same PSNR). From 3 on symbols are searched for: 3 takes 14 times as
-                long as 2, and each further one two to three times as long as the one before. Decoding takes the same.
+            effort: 1 (fastest) to 5 (smallest file at the same quality). From 3 on symbols are searched for: 3 takes 14
+                times as long as 2, and each further one two to three times as long as the one before. Decoding takes the same.
             lossless: in place of the quality, code every pixel exactly. Otherwise only parts that cost less so are exact, such
                 as text and drawings.
             target_size: in place of the quality, the most bytes that the file may have.
@@ -190,7 +195,7 @@ class Codec:
         Args:
             data: the file's bytes, or any buffer that holds them: a mapped file, a NumPy array, a memoryview.
             region: (x, y, width, height) in pixels; only the tiles that it needs are decoded, and the result equals that
-                crop of the whole picture.
+                crop of the whole picture by the same library.
             on_error: "fill" fills tiles that are damaged or missing at the end of the file from their neighbours (alpha:
                 opaque), and names them in one RuntimeWarning. Pixels further from them than the synthesis reaches are exact.
             scale: 2, 1, 1/2, 1/4 or 1/8 (a float or a Fraction). A picture of W x H pixels becomes one of ⌈W·scale⌉ x

@@ -66,6 +66,8 @@ class NetworkLoader:
         if header.model_id == self.id:
             return self._own(pixels)
         path = registry.find(header.model_id, tried=(self._files.model, self.id))
+        if self._files.decoder is not None:
+            raise CaeError(f"{self._files.decoder}: decodes for the model {self.id.hex()}; the file is of {path.stem}")
         networks = self._load(Files(path), pixels)
         if networks.id != header.model_id:
             raise CaeError(
@@ -80,23 +82,32 @@ class NetworkLoader:
         """Networks by the library that decodes so many pixels sooner."""
         with self._lock:
             if self._torch_is_due(pixels):
+                self._by_numpy.clear()
                 return self._load_by_torch(files, "this device or precision")
             if files not in self._by_numpy:
                 self._by_numpy[files] = load_by_numpy(files)
             return self._by_numpy[files]
 
     def _torch_is_due(self, pixels: int) -> bool:
-        """Whether torch decodes a picture; counts the pixels that NumPy does."""
+        """True if torch decodes a picture; counts the pixels that NumPy does."""
         if self._needs_torch or not self._has_torch:
             return self._needs_torch
         if sys.modules.get("torch") is not None:
             return True
         self._begun += pixels
-        return self._begun > NUMPY_PIXELS
+        if self._begun <= NUMPY_PIXELS:
+            return False
+        try:
+            _import_torch()
+        except CaeError as error:
+            self._has_torch = False
+            warn(f"{error}; going on by NumPy, which decodes more slowly")
+        return self._has_torch
 
     def _load_by_torch(self, files: Files, purpose: str) -> Model:
         if not self._has_torch:
             raise torch_is_missing(purpose)
+        _import_torch()
         with self._lock:
             if files not in self._by_torch:
                 self._by_torch[files] = self._load_on_device(files)
@@ -123,3 +134,13 @@ class NetworkLoader:
         model = models.load(files, "cpu")
         warn(f"{reason}: going on on the CPU")
         return model
+
+
+@fork_safe
+def _import_torch() -> None:
+    """Imports torch; CaeError where that fails."""
+    try:
+        import torch  # noqa: F401
+    except (ImportError, OSError) as error:
+        reason, *_ = str(error).partition("\n")
+        raise CaeError(f"torch cannot be imported ({reason}); install it again") from None

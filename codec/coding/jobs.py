@@ -7,6 +7,8 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeVar
 
+from ..distortion.distortions import DISTORTIONS
+from ..errors import CaeError
 from ..format.geometry import Rect
 from ..format.header import NO_MODEL, Header
 from ..networks.config import DISTORTION_WEIGHT
@@ -102,13 +104,15 @@ class EncodeJob:
         """Makes the job for a picture of a size (width, height), a number of channels, and bits of a sample.
 
         Raises:
-            CaeError: where the format holds no such picture.
+            CaeError: where the format holds no such picture, or a later release has made the encoder.
             UsageError: for options that contradict the model's encoder.
         """
         encoders = {} if model.files.encoder is None else {"encoder": "another encoder"}
         if model.denoises:
             encoders["denoising"] = "an encoder that denoises"
         check_agreement(options.chosen | encoders)
+        if model.objective not in DISTORTIONS:
+            raise CaeError(f"the weights are for the objective {model.objective!r}; update this codec to encode with them")
         quality, model_id = (QUALITIES[-1], NO_MODEL) if options.lossless else (options.quality_or_default, model.id)
         header = Header(*size, channels, quality, options.tile, model_id, depth)
         return cls(model, settings, header, options, progress=progress)

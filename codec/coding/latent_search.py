@@ -27,35 +27,22 @@ from .windowed_analysis import as_tensor
 
 @dataclasses.dataclass(frozen=True)
 class SearchSchedule:
-    """A search's number of iterations, temperatures and steps; `rate` is the largest step, in quantisation steps.
-
-    Temperatures fall from `hot` to `cold`. With `noise` the relaxed rounding is a random choice (Gumbel), which saves more in
-    many iterations; without it, a few save much. A gradient below `floor`, in bits per step, makes a smaller step.
-    """
+    """A search's number of iterations, and its largest step in quantisation steps."""
 
     iterations: int
     rate: float
-    hot: float
-    cold: float
-    noise: bool
-    floor: float
 
 
-_ADDED = {
-    3: SearchSchedule(5, 0.03, 0.3, 0.1, False, 1.0),
-    4: SearchSchedule(10, 0.02, 0.3, 0.1, False, 1.0),
-    5: SearchSchedule(30, 0.01, 0.3, 0.1, False, 1.0),
-    **{
-        effort: SearchSchedule(count, 0.01, 0.5, 0.02, True, 1e-8)
-        for effort, count in {6: 100, 7: 200, 8: 400, 9: 1000}.items()
-    },
-}
+_ADDED = {3: SearchSchedule(5, 0.03), 4: SearchSchedule(10, 0.02), 5: SearchSchedule(30, 0.01)}
 SCHEDULES = {effort: tuple(added for each, added in _ADDED.items() if each <= effort) for effort in _ADDED}
 """Schedules to try, by effort; the best result is taken. Below the first effort nothing is searched.
 
-Those of lower efforts are tried again, so that no effort saves less than a lower one. Noise needs some hundreds of
-iterations to save more than a search without it, on pictures full of detail more than on others.
+Those of lower efforts are tried again, so that no effort saves less than a lower one.
 """
+HOT, COLD = 0.3, 0.1
+"""First and last temperature of the relaxed rounding."""
+GRADIENT_FLOOR = 1.0
+"""Gradient, in bits per step, below which steps become smaller."""
 DISTORTION_SHARE = 0.6
 """Weight of the distortion beside bits, as a share of that in training.
 
@@ -141,20 +128,6 @@ def annealed_rounding(temperature: float) -> Rounding:
     return rounding
 
 
-def gumbel_rounding(temperature: float, noise: torch.Generator) -> Rounding:
-    """Makes a differentiable random choice between the integers below and above, the surer the nearer and the colder."""
-
-    def rounding(x: Tensor, _: Tensor | None = None) -> Tensor:
-        below = x.detach().floor()
-        share = (x - below).clamp(1e-4, 1 - 1e-4)
-        preference = (torch.atanh(share) - torch.atanh(1 - share)) / temperature
-        # the difference of two Gumbel variables is logistic
-        uniform = torch.rand(x.shape, generator=noise, dtype=x.dtype, device=x.device).clamp_(1e-6, 1 - 1e-6)
-        return below + torch.sigmoid((preference + torch.logit(uniform)) / temperature)
-
-    return rounding
-
-
 @torch.inference_mode(False)
 @torch.enable_grad()
 def refine(target: SearchTarget, z: Tensor, job: EncodeJob, schedule: SearchSchedule) -> tuple[Tensor, Tensor]:
@@ -169,13 +142,11 @@ def refine(target: SearchTarget, z: Tensor, job: EncodeJob, schedule: SearchSche
     pixels, iterations = target.pixels[..., 0].numel(), sum(each.iterations for each in SCHEDULES[job.options.effort])
     y, z = (start.to(model.device, copy=True).requires_grad_(True) for start in (target.around[:, *target.core.slices], z))
     hyper = {"params": [z], "lr": schedule.rate * HYPER_SHARE}
-    steps = torch.optim.Adam([{"params": [y]}, hyper], lr=schedule.rate, eps=schedule.floor)
+    steps = torch.optim.Adam([{"params": [y]}, hyper], lr=schedule.rate, eps=GRADIENT_FLOOR)
     changeable = _changeable(entropy, y, z, level)
-    noise = torch.Generator(model.device).manual_seed(0)
     for number in range(schedule.iterations):
         check_cancelled()
-        temperature = schedule.hot * (schedule.cold / schedule.hot) ** (number / (schedule.iterations - 1))
-        rounding = gumbel_rounding(temperature, noise) if schedule.noise else annealed_rounding(temperature)
+        rounding = annealed_rounding(HOT * (COLD / HOT) ** (number / (schedule.iterations - 1)))
         z_hat = rounding(z)
         symbols, mean, log_scale = entropy.passes(y, z_hat, level, rounding)
         bits = model.coder.quantiser.bits(symbols, (log_scale - math.log(SCALE_MIN)) / SCALE_STEP).sum()

@@ -6,7 +6,6 @@ At high qualities also tiles that the transform cannot show as well as the quali
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -20,6 +19,7 @@ from ..networks.decoding import LATENT_BITS
 from ..runtime.threads import run_parallel
 from .jobs import DecodeJob, EncodeJob, with_fallback
 from .lossless import encode_colour
+from .promised_fidelity import fidelity_check
 from .screen_content import (
     BLOCK,
     block_sums,
@@ -44,10 +44,6 @@ _HIDDEN_BITS = 0.02
 """Bits that the transform takes for each hidden pixel, as measured for a plain ground at quality 50."""
 _WORTH_TRYING = 2.0
 """A whole tile is tried without loss up to so many times the transform's cost, by the estimate."""
-_FAITHFUL_FROM = 90
-"""Lowest quality at which a tile is coded without loss if the transform's error exceeds what the quality stands for."""
-_EXCESS = 1.25
-"""Factor by which it may be exceeded: 1 dB. Of 40 validation photographs 38 stay below it at qualities 90 to 100."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,8 +77,8 @@ def choose_layers(
         for number, tile in cells
         if looks_like_screen_content(pixels[tile.relative_to(place).slices], job.header.largest)
     }
-    error_max = _error_max(job)
-    if error_max == math.inf:
+    breaks_promise = fidelity_check(job)
+    if breaks_promise is None:
         cells = [cell for cell in cells if cell[0] in screen_tiles]
     if not cells:
         return {}
@@ -95,7 +91,9 @@ def choose_layers(
         if number in screen_tiles:
             inside = tile.outward(LATENT_STRIDE).relative_to(band.outward(LATENT_STRIDE))
             layer = _choose_layer(tile, original, shown, latent[inside.slices], 8 * len(coded[number].data), job)
-        if error_max < math.inf and _error(original, shown, layer, job) > error_max:
+            if layer is not None and layer.mask is None:
+                return layer
+        if breaks_promise and breaks_promise(original, _with_layer(original, shown, layer)):
             return LosslessLayer(None, encode_colour(original, depth=job.header.depth))
         return layer
 
@@ -103,24 +101,9 @@ def choose_layers(
     return {number: layer for (number, _), layer in zip(cells, chosen, strict=True) if layer}
 
 
-def _error_max(job: EncodeJob) -> float:
-    """The mean squared error of a tile, in levels of 8 bits, up to which the transform may code it at the job's quality.
-
-    It is the error of ideal quantisation of three channels, where the rate falls by 3 / (2 ln 2) bits for each unit of the
-    error's logarithm. A unit of error is worth the quality's lambda in bits there. It is infinite where no limit holds: below
-    `_FAITHFUL_FROM`, for targets, which a file of the next quality may meet, and for encoders with another objective.
-    """
-    if job.header.quality < _FAITHFUL_FROM or job.options.has_target or job.model.objective != "mse":
-        return math.inf
-    return _EXCESS * 3 / (2 * math.log(2)) / job.rate_weight
-
-
-def _error(original: np.ndarray, shown: np.ndarray, layer: LosslessLayer | None, job: EncodeJob) -> float:
-    """The mean squared error of a tile's pixels, in levels of 8 bits; those of a layer have none."""
-    if layer is not None and layer.mask is None:
-        return 0.0
-    errors = np.square((original.astype(np.float32) - shown) * (255 / job.header.largest)).mean(-1)
-    return float((errors if layer is None else errors * ~layer.mask).mean())
+def _with_layer(original: np.ndarray, shown: np.ndarray, layer: LosslessLayer | None) -> np.ndarray:
+    """A tile's decoded pixels under its layer, if there is one, whose own are the original ones."""
+    return shown if layer is None else np.where(layer.mask[..., None], original, shown)
 
 
 def _decode(

@@ -59,10 +59,10 @@ def synthesise(
 
 def _round_into(out: np.ndarray, x: np.ndarray, header: Header) -> None:
     """Rounds the synthesis' pixels (h, w, 3), about [-0.5, 0.5], to samples (h, w, 1 or 3) of the picture's type."""
-    x = x.mean(-1, keepdims=True) if header.colours == 1 else x
-    samples = x + np.float32(0.5)
-    samples *= header.largest
-    np.rint(samples, out=samples)
-    np.clip(samples, 0, header.largest, out=samples)
-    with np.errstate(invalid="ignore"):  # forged weights may give what is no number
+    with np.errstate(over="ignore", invalid="ignore"):  # forged weights may give what is no number
+        x = x.mean(-1, keepdims=True) if header.colours == 1 else x
+        samples = x + np.float32(0.5)
+        samples *= header.largest
+        np.rint(samples, out=samples)
+        np.clip(samples, 0, header.largest, out=samples)
         out[:] = samples

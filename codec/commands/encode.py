@@ -78,13 +78,12 @@ class Encoding:
         from ..images import streams
         from ..images.metadata import select_metadata
         from ..images.streams.bands import read_ahead
+        from ..networks.registry import expected_score
 
         arguments = self.arguments
         check_target(task.target, task.source)
-        targets = {name: getattr(arguments, name) for name in TARGETS}
-        options = EncodeOptions(
-            arguments.quality, arguments.tile, arguments.effort, arguments.lossless, depth=arguments.depth, **targets
-        )
+        names = (field.name for field in dataclasses.fields(EncodeOptions))
+        options = EncodeOptions(**{name: getattr(arguments, name) for name in names})
         pixels_max = PIXELS_MAX if arguments.max_pixels is None else arguments.max_pixels
         with name_pixel_limit(), streams.open_picture(task.source, arguments.max_pixels) as source:
             with prefix_errors(task.source):
@@ -93,7 +92,7 @@ class Encoding:
                     advice = " for a target, which takes it whole"
                     check_size(source.width, source.height, pixels_max, advice, source.depth)
             with advise(encoder_advice(arguments.encoder, "--encoder")):
-                codec = tools.codec(encoder=arguments.encoder, pixels_max=pixels_max)
+                codec = tools.codec(tune=arguments.tune, encoder=arguments.encoder, pixels_max=pixels_max)
             bands, pixels, name = read_ahead(source.bands), source.width * source.height, task.source.name
             # nobody knows how many files are tried for a target
             with tools.monitor.track_work(None if options.has_target else pixels, name) as progress:
@@ -104,7 +103,8 @@ class Encoding:
                     info = encode_file(task.target, source, codec, options, progress, task.source)
                 except SampleError as error:
                     raise error.prefixed(f"{task.source}: ") from None
-        return {name: getattr(info, name) for name in _SUMMARY}
+        score = expected_score(bytes.fromhex(info.model_id), info.quality)
+        return {name: getattr(info, name) for name in _SUMMARY} | {"expected_score": score}
 
 
 def _counting(bands: Iterator[np.ndarray], progress: Callable[[float], None]) -> Iterator[np.ndarray]:
@@ -200,7 +200,7 @@ def main(words: list[str] | None = None) -> None:
         type=parse_integer(EFFORTS[0], EFFORTS[-1]),
         default=DEFAULT_EFFORT,
         metavar="E",
-        help="1 (fastest) to 9 (smallest); from 3 on the encoder searches for symbols, which takes 14 times as long as 2, "
+        help="1 (fastest) to 5 (smallest); from 3 on the encoder searches for symbols, which takes 14 times as long as 2, "
         "and each further effort 2 to 3 times longer (default: %(default)s)",
     )
     parser.add_argument(
@@ -221,11 +221,8 @@ def main(words: list[str] | None = None) -> None:
         const=DENOISE,
         help="remove noise, by the encoder for that, if it is installed",
     )
-    encoder.add_argument(
-        "--tune",
-        dest="encoder",
-        choices=TUNES,
-        help="optimise for MS-SSIM in place of PSNR, with the encoder for that, if it is installed",
+    parser.add_argument(
+        "--tune", choices=TUNES, help=f"encode for people who look at the picture, or for PSNR (default: {TUNES[0]})"
     )
     add_resource_arguments(parser)
     arguments = parse_files(parser, words)
@@ -238,14 +235,14 @@ def main(words: list[str] | None = None) -> None:
 
 
 def _chosen(arguments: argparse.Namespace) -> dict[str, str]:
-    """What is chosen of the names in `CONTRADICTIONS`, as options are written."""
+    """Returns the chosen names of `CONTRADICTIONS`, each with its option as it is written."""
     rates = ("quality", "lossless", *TARGETS)
     chosen = {name: f"--{name.replace('_', '-')}" for name in rates if getattr(arguments, name) not in (None, False)}
     if arguments.effort >= SEARCHED_FROM:
         chosen["effort"] = f"--effort {arguments.effort}"
-    encoder = arguments.encoder
-    if encoder is not None:
-        chosen["encoder"] = "--denoise" if encoder == DENOISE else f"--tune {encoder}" if encoder in TUNES else "--encoder"
-    if encoder == DENOISE:
+    chosen |= {name: f"--{name}" for name in ("tune", "weights") if getattr(arguments, name)}
+    if arguments.encoder is not None:
+        chosen["encoder"] = "--denoise" if arguments.encoder == DENOISE else "--encoder"
+    if arguments.encoder == DENOISE:
         chosen["denoising"] = "--denoise"
     return chosen

@@ -72,9 +72,12 @@ def _describe_many(arguments: argparse.Namespace, program: str) -> None:
 
 
 def _read_facts(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    from ..networks.registry import expected_score
+
     with open_input(name) as path:
         with open_source(path) as source, prefix_errors(path), advise(_INFO_ADVICE):
             facts = dataclasses.asdict(describe(source, wrong_end=arguments.check))
+            facts["expected_score"] = expected_score(bytes.fromhex(facts["model_id"]), facts["quality"])
             if arguments.check:
                 facts["damaged"] = list(damaged_parts(source))
         if arguments.bits:
@@ -100,6 +103,10 @@ def _format_lines(facts: dict[str, Any]) -> str:
     shown["bits_per_pixel"] = f"{facts['bits_per_pixel']:.4f}"
     if shown.pop("lossless"):
         shown["quality"] = "lossless"
+    if shown["expected_score"] is None:
+        del shown["expected_score"]
+    else:
+        shown["expected_score"] = f"{facts['expected_score']:.0f} points of SSIMULACRA 2 on average"
     metadata = {name.strip(): size for name, size in facts["metadata"].items()}
     shown["metadata"] = _format_counts(metadata, "{0} {1} bytes")
     shown["kinds"] = _format_counts(facts["kinds"], "{1} {0}")

@@ -115,8 +115,14 @@ def _error(statistics: Sequence[Tensor]) -> Tensor:
 
 
 def _statistics(original: Tensor, distorted: Tensor) -> Iterator[Tensor]:
-    """Yields for each scale (B, 3, 3, 2): by plane and kind of error, the mean and the mean of the fourth power."""
+    """Yields for each scale (B, 3, 3, 2): by plane and kind of error, the mean and the mean of the fourth power.
+
+    Smaller pictures than the first scale takes are continued by their last rows and columns.
+    """
     pictures = [_linear(picture.permute(0, 3, 1, 2)) for picture in (original, distorted)]
+    rows, columns = (max(0, SCALE_SIDE_MIN - side) for side in pictures[0].shape[2:])
+    if rows or columns:
+        pictures = [torch.nn.functional.pad(picture, (0, columns, 0, rows), mode="replicate") for picture in pictures]
     for scale in range(SCALE_COUNT):
         if min(pictures[0].shape[2:]) < SCALE_SIDE_MIN:
             break

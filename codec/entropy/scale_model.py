@@ -140,7 +140,7 @@ class ScaleModel:
         return self._magnitudes.take(np.minimum(np.abs(symbols), MAGNITUDES - 1)) - self._expected.take(index)
 
     def correction(self, operands: np.ndarray, channels: slice, inputs: Sequence[int]) -> np.ndarray:
-        """What is added to the scales of some channels: (positions, N/4) int32.
+        """Returns the correction of the scales of some channels: (positions, N/4) int32.
 
         The operands are surprises, (positions, …): at the positions themselves those of the channels from each of `inputs` on,
         then at the edges and at the corners those of the same channels.

@@ -62,7 +62,7 @@ class Priors:
 
 @dataclasses.dataclass(frozen=True)
 class EntropyTables:
-    """What integers of a model decide how symbols are coded: scale model, bank of priors, a table for each scale index."""
+    """A model's integers that decide how symbols are coded: scale model, bank of priors, a table for each scale index."""
 
     scales: ScaleModel
     priors: Priors

@@ -210,7 +210,7 @@ def _read_sections(source: ByteSource, count: int) -> tuple[dict[str, bytes], di
         names.add(text)
         if text in KNOWN_NAMES:
             try:
-                metadata[text] = unpack(storage, bytes(content))
+                metadata[text] = unpack(text, storage, bytes(content))
             except CaeError as error:
                 raise CaeError(f"metadata section {text!r} {error}") from None
             sizes[text] = length

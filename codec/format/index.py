@@ -58,7 +58,7 @@ class IndexChecker:
     def __init__(self, header: Header, start: int) -> None:
         self.entries = bytearray()
         self.end = start
-        """Where in the file the last payload so far ends."""
+        """End in the file of the last payload so far."""
         self._planes = header.planes
         self._least_lengths = _least_lengths(header)
 

@@ -36,7 +36,7 @@ def pack(name: str, content: bytes) -> tuple[bytes, bytes]:
     """Returns the fields of a section, and its bytes in the file; CaeError where these are too many.
 
     >>> start, stored = pack("xmp ", b"<x/>" + bytes(1000))
-    >>> len(start), len(stored) < 40, unpack(split_length(SECTION.unpack(start)[1])[0], stored)[:6]
+    >>> len(start), len(stored) < 40, unpack("xmp ", split_length(SECTION.unpack(start)[1])[0], stored)[:6]
     (12, True, b'<x/>\\x00\\x00')
     """
     if len(content) > SECTION_BYTES_MAX:
@@ -55,14 +55,14 @@ def split_length(field: int) -> tuple[int, int]:
     return field >> _STORAGE_SHIFT, field & (1 << _STORAGE_SHIFT) - 1
 
 
-def unpack(storage: int, stored: bytes) -> bytes:
+def unpack(name: str, storage: int, stored: bytes) -> bytes:
     """Returns the content of a section from its bytes in the file; CaeError where they hold none."""
     if storage == _AS_IS:
         return stored
     if storage == _COMPRESSED:
         return _decompress(stored)
     if storage == _NAMED:
-        if stored not in _named():
+        if name != ICC_PROFILE.name or stored not in _named():
             raise CaeError(f"names the unknown content {stored[:8]!r}; a newer release may read it")
         return _named()[stored]
     raise CaeError(f"is stored in the unknown way {storage}; a newer release may read it")

@@ -118,7 +118,10 @@ def _imagej_planes(image: Image.Image) -> int:
 
 def check_format(path: Path) -> str:
     """Returns the image format of a file's suffix; raises CaeError if no writable format has it."""
-    kind = Image.registered_extensions().get(path.suffix.lower(), "")
+    suffix = path.suffix.lower()
+    # the common formats first, since loading all plugins takes longer than a small picture
+    Image.preinit()
+    kind = Image.EXTENSION.get(suffix) or Image.registered_extensions().get(suffix, "")
     if kind not in _FORMATS or kind not in Image.SAVE:
         wrong = f"pictures cannot be written as {path.suffix}" if path.suffix else "no file suffix"
         raise CaeError(f"{path}: {wrong}; use one of {WRITABLE_NAMED}")

@@ -1,4 +1,4 @@
-"""What decoding asks of the networks, whichever library computes them. Knows no torch."""
+"""The interface of the networks to decoding, whichever library computes them. Knows no torch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class DecoderNetworks(Protocol):
 
     @property
     def on_gpu(self) -> bool:
-        """Whether they run on a GPU, which one window fills."""
+        """True if they run on a GPU, which one window fills."""
 
     @property
     def resized(self) -> Collection[Fraction]:

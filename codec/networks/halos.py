@@ -10,7 +10,7 @@ Halo = Sequence[int]
 
 
 class Shrinking(NamedTuple):
-    """How layers use a halo up: what to leave away `first`, which `sides` shrink meanwhile, and what is `left` after them."""
+    """Use of a halo by layers: what to leave away `first`, which `sides` shrink meanwhile, and what is `left` after them."""
 
     first: Halo
     sides: tuple[bool, ...]
@@ -18,7 +18,7 @@ class Shrinking(NamedTuple):
 
 
 def shrink(halo: Halo, reach: int, later: int) -> Shrinking:
-    """How layers that reach so many positions use up a halo, of which following layers reach `later`.
+    """Plans how layers that reach so many positions use up a halo, of which following layers reach `later`.
 
     Where a side's halo is narrower than what is needed, the picture ends there, and all of it counts to the end: it is left
     away after the last layers.

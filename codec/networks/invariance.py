@@ -1,4 +1,4 @@
-"""Whether the synthesis gives the same pixels in windows of every size, so that a region need not fill whole ones."""
+"""Check that the synthesis gives the same pixels in windows of every size, so that a region need not fill whole ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _verdicts: dict[tuple[object, ...], bool] = {}
 
 
 def kernels_are_size_invariant(model: DecoderNetworks, scale: Fraction, bf16: bool) -> bool:
-    """Whether pieces of SIDE_MIN or more come out as in the whole window, bit for bit; found out once per weights and process.
+    """True if pieces of SIDE_MIN or more come out as in the whole window, bit for bit; found out once per weights and process.
 
     `scale` and `bf16` are those of `DecoderNetworks.synthesise`.
 

@@ -25,8 +25,9 @@ def shift(x: Tensor, rows: int, columns: int) -> Tensor:
 
 def stage_numbers(height: int, width: int, channels: int, device: torch.device | str = "cpu") -> Tensor:
     """The stage (height, width, channels) in which each latent is coded."""
-    rows, columns, channel = (torch.arange(side, device=device) for side in (height, width, channels))
-    return stage_of(rows[:, None, None], columns[:, None], channel)
+    rows, columns, channel = (torch.arange(side, device=device) for side in (2, 2, channels))
+    pattern = stage_of(rows[:, None, None], columns[:, None], channel).to(torch.uint8)
+    return pattern.repeat(-(-height // 2), -(-width // 2), 1)[:height, :width]
 
 
 def anchors(height: int, width: int, channels: int, device: torch.device | str = "cpu") -> Tensor:
@@ -84,5 +85,5 @@ class Means(nn.Module):
         return mean
 
     def _innovation(self, symbols: Tensor) -> Tensor:
-        """What the means of the leading channels gain from their neighbours' symbols, linearly."""
+        """Returns what the leading channels' means gain from their neighbours' symbols, linearly."""
         return sum(shift(symbols, *offset) * weight for offset, weight in zip(EDGES, self.neighbour_weight, strict=True))

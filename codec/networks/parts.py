@@ -1,4 +1,4 @@
-"""What both implementations of the networks read of weights files: tables, and how files of several roles fit together.
+"""Reading of weights files for both implementations of the networks: tables, and how files of several roles fit together.
 
 Knows no torch.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from typing import TypeVar
 
 from ..entropy.scale_model import SCALES, ScaleModel
 from ..entropy.symbols import EntropyTables, Priors
@@ -16,9 +15,8 @@ from ..errors import CaeError
 from ..options import DECODE_SCALES
 from .config import Config
 from .decoding import DecoderNetworks
-from .weights import ENCODER, MODEL, Groups, Weights, read_tables, within
+from .weights import ENCODER, MODEL, Groups, Values, Weights, read_tables, within
 
-Values = TypeVar("Values")
 REDUCED, ENLARGED = "reduced", "enlarged"
 """Groups of the tensors of decoders to smaller and to larger sizes."""
 SHARED = ("latent_channels", "hyper_channels", "levels", "quality_levels")
@@ -35,7 +33,7 @@ def explaining(weights: Weights) -> Iterator[None]:
 
 
 def read_exact(config: Config, groups: Groups) -> EntropyTables:
-    """What decides a model's symbols, from its tensors; LookupError or ValueError where they are none."""
+    """Reads what decides a model's symbols from its tensors; LookupError or ValueError where they are none."""
     tables = read_tables(groups["tables"], "scale")
     if len(tables) != SCALES:
         raise ValueError(f"{len(tables)} tables, not {SCALES}")

@@ -21,7 +21,7 @@ FLAT_SHARE = 0.02
 Six plain colours have 0.006 to 0.018 up to quality 30, validation photographs (512 x 512) 0.029 or more from quality 5 on.
 """
 COUPLED = 2
-"""How many channels, from the first on, are coupled (an even number): those that carry mean brightness and colour.
+"""Channels, from the first on, that are coupled (an even number): those that carry mean brightness and colour.
 
 The synthesis smooths them from position to position, so that equal errors side by side cost more than opposite ones.
 """

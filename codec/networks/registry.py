@@ -7,27 +7,27 @@ import os
 from pathlib import Path
 
 from ..errors import CaeError, MissingEncoderError, MissingWeightsError
+from ..options import TUNES
 from ..runtime.resources import package_folder
-from ..tensor_files import parse_header
-from .weights import DECODER, ENCODER, MODEL, SIZES, Files, Weights
+from ..tensor_files import open_regular
+from .weights import DECODER, ENCODER, MODEL, SIZE_MAX, SIZES, Files, Weights
 
 WEIGHTS_FOLDER = package_folder("weights")
-DEFAULT = "base"
 SUFFIX = ".safetensors"
 
 
 def default_path() -> Path:
     """The weights that encoding uses unless told otherwise."""
-    return WEIGHTS_FOLDER / f"{DEFAULT}{SUFFIX}"
+    return WEIGHTS_FOLDER / f"{TUNES[0]}{SUFFIX}"
 
 
 def installed(role: str = MODEL) -> dict[Path, bytes]:
     """Weights files of a role that come with the package, with the id of the model that each is or belongs to."""
     ids = {}
     for path in sorted(WEIGHTS_FOLDER.glob(f"*{SUFFIX}")):
-        metadata = _read_metadata(path)
-        if metadata.get("role") == role:
-            with contextlib.suppress(TypeError, ValueError):
+        with contextlib.suppress(CaeError, TypeError, ValueError):
+            metadata = _read_header(path).metadata
+            if metadata.get("role") == role:
                 ids[path] = bytes.fromhex(metadata.get("id", ""))
     return ids
 
@@ -48,8 +48,16 @@ def find(model_id: bytes, tried: tuple[Path, bytes] | None = None) -> Path:
     raise MissingWeightsError(f"{missing}, which are not installed (installed: {names})")
 
 
+def expected_score(model_id: bytes, quality: int) -> float | None:
+    """SSIMULACRA 2 that photographs have on average at a quality; None where the model is not installed or does not say it."""
+    for path, model in installed().items():
+        if model == model_id:
+            return _read_header(path).config.expected_score(quality)
+    return None
+
+
 def is_path(name: str | os.PathLike[str]) -> bool:
-    """Whether this names a file, not an installed encoder or decoder."""
+    """True if this names a file, not an installed encoder or decoder."""
     return os.fspath(name).endswith(SUFFIX)
 
 
@@ -75,10 +83,23 @@ def find_part(name: str | os.PathLike[str], role: str, model: bytes) -> Path:
         return Path(name)
     known = {path.stem: path for path, belongs_to in installed(role).items() if belongs_to == model}
     if os.fspath(name) not in known:
-        names = ", ".join(known) or "none"
+        owner, names = _owner(name, role), ", ".join(known) or "none"
+        others = f"installed: {names}" if owner is None else f"the installed one belongs to {owner.stem}"
         kind = MissingEncoderError if role == ENCODER else CaeError
-        raise kind(f"there is no {role} {os.fspath(name)!r} for the model {model.hex()}; installed: {names}")
+        raise kind(f"there is no {role} {os.fspath(name)!r} for the model {model.hex()}; {others}")
     return known[os.fspath(name)]
+
+
+def _owner(name: str | os.PathLike[str], role: str) -> Path | None:
+    """The installed model that an encoder or decoder belongs to, a file or an installed one; None where there is none."""
+    if is_path(name):
+        try:
+            model = _read_header(Path(name)).metadata.get("id")
+        except CaeError:  # loading it says so
+            return None
+    else:
+        model = next((model.hex() for path, model in installed(role).items() if path.stem == os.fspath(name)), None)
+    return next((path for path, model_id in installed().items() if model_id.hex() == model), None)
 
 
 def find_sizes(model: bytes) -> Path | None:
@@ -87,9 +108,15 @@ def find_sizes(model: bytes) -> Path | None:
 
 
 def find_files(
-    model: Path, encoder: str | os.PathLike[str] | None = None, decoder: str | os.PathLike[str] | None = None
+    model: Path | None, encoder: str | os.PathLike[str] | None = None, decoder: str | os.PathLike[str] | None = None
 ) -> Files:
-    """A model's file, and those of another encoder or decoder for it where they are named."""
+    """A model's file, and those of another encoder or decoder for it where they are named.
+
+    Without a model it is the installed one that they belong to, else the default.
+    """
+    if model is None:
+        owners = (_owner(name, role) for name, role in ((encoder, ENCODER), (decoder, DECODER)) if name is not None)
+        model = next(filter(None, owners), default_path())
     if encoder is None and decoder is None:
         return Files(model)
     belongs_to = Weights.read(model).id
@@ -103,7 +130,7 @@ def find_files(
 
 
 def identity(path: Path) -> tuple[int, int, int]:
-    """What changes when a file is replaced; CaeError where there is none."""
+    """Returns what changes when a file is replaced; CaeError where there is none."""
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
@@ -111,13 +138,10 @@ def identity(path: Path) -> tuple[int, int, int]:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _read_metadata(path: Path) -> dict[str, str]:
-    """A weights file's metadata, from its header alone; empty where it has none."""
-    try:
-        with open(path, "rb") as file:
-            start = file.read(8)
-            header = parse_header(start + file.read(int.from_bytes(start, "little")))
-    except (OSError, ValueError, MemoryError, OverflowError, RecursionError):
-        return {}
-    metadata = header.get("__metadata__")
-    return metadata if isinstance(metadata, dict) else {}
+def _read_header(path: Path) -> Weights:
+    """A weights file without its tensors: enough for metadata and configuration. CaeError where it cannot be read."""
+    with open_regular(path, SIZE_MAX, "weights") as file:
+        start = file.read(8)
+        # a forged length may be anything
+        length = min(int.from_bytes(start, "little"), os.fstat(file.fileno()).st_size)
+        return Weights(path, start + file.read(length))

@@ -139,7 +139,7 @@ class Analysis(nn.Module):
     def features(
         self, x: Tensor, level: Tensor, compute_dtype: torch.dtype = torch.float32, halo: Halo = (0, 0, 0, 0)
     ) -> Tensor:
-        """What the latent is made of: (B, H/8, W/8, C), without `halo`, which counts in positions of the latent."""
+        """Returns the features of the latent: (B, H/8, W/8, C), without `halo`, which counts in positions of the latent."""
         return crop(*self._narrow(x, level, compute_dtype, halo, 0))
 
     def _narrow(self, x: Tensor, level: Tensor, compute_dtype: torch.dtype, halo: Halo, later: int) -> tuple[Tensor, Halo]:

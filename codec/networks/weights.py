@@ -48,7 +48,7 @@ NOT_DECODING = (
 
 
 class Files(NamedTuple):
-    """Where a model comes from: its weights file, and those of another encoder or decoder for its latents."""
+    """The files of a model: its weights file, and those of another encoder or decoder for its latents."""
 
     model: Path
     encoder: Path | None = None

@@ -48,7 +48,7 @@ class Pointwise:
     def without_bias(self, x: np.ndarray) -> np.ndarray:
         """The product alone."""
         h, w, channels = x.shape
-        return (np.ascontiguousarray(x).reshape(h * w, channels) @ self.weight).reshape(h, w, -1)
+        return (np.ascontiguousarray(x).reshape(h * w, channels) @ self.weight).reshape(h, w, self.weight.shape[1])
 
 
 class PixelShuffle(Pointwise):

@@ -48,7 +48,7 @@ class Means:
         return others
 
     def _innovation(self, symbols: np.ndarray) -> np.ndarray:
-        """What the means of the leading channels gain from their neighbours' symbols, linearly."""
+        """Returns what the leading channels' means gain from their neighbours' symbols, linearly."""
         padded = np.pad(symbols, ((1, 1), (1, 1), (0, 0)))
         h, w, _ = symbols.shape
         return sum(
@@ -59,8 +59,9 @@ class Means:
 
 def _anchors(height: int, width: int, channels: int) -> np.ndarray:
     """Mask (height, width, channels) of the anchors."""
-    rows, columns, channel = np.ogrid[:height, :width, :channels]
-    return stage_of(rows, columns, channel) < STAGES // 2
+    rows, columns, channel = np.ogrid[:2, :2, :channels]
+    pattern = stage_of(rows, columns, channel) < STAGES // 2
+    return np.tile(pattern, (-(-height // 2), -(-width // 2), 1))[:height, :width]
 
 
 def _asinh(x: np.ndarray) -> np.ndarray:

@@ -55,7 +55,7 @@ class NumpyModel:
         if path is None:
             return self.sizes
         weights = Weights.read(path)
-        with explaining(weights):
+        with explaining(weights), np.errstate(all="ignore"):
             return {**_resized(config_for(weights, SIZES, self), weights.arrays(_NEEDED)), **self.sizes}
 
     def on_cpu(self) -> NumpyModel:
@@ -102,11 +102,12 @@ def load(files: Files) -> NumpyModel:
     CaeError where a file is none, or belongs to another model.
     """
     weights = Weights.read(files.model)
-    with explaining(weights):
+    # forged numbers overflow
+    with explaining(weights), np.errstate(all="ignore"):
         model = _build(weights)
     if files.decoder is not None:
         weights = Weights.read(files.decoder)
-        with explaining(weights):
+        with explaining(weights), np.errstate(all="ignore"):
             config = config_for(weights, DECODER, model)
             synthesis = Synthesis(Tensors(weights.arrays(_NEEDED)["synthesis"]), config)
         model = dataclasses.replace(model, synthesis=synthesis)
@@ -116,8 +117,7 @@ def load(files: Files) -> NumpyModel:
 def _build(weights: Weights) -> NumpyModel:
     config, groups = weights.config, weights.arrays(_NEEDED)
     log_gain = Tensors(groups["levels"]).take("log_gain", config.levels, config.latent_channels)
-    with np.errstate(over="ignore"):
-        gain = np.exp([interpolate_levels(log_gain, config.level(quality)) for quality in QUALITIES])
+    gain = np.exp([interpolate_levels(log_gain, config.level(quality)) for quality in QUALITIES])
     if not np.isfinite(gain).all():
         raise ValueError("the gains are not finite")
     return NumpyModel(

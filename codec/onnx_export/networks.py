@@ -48,7 +48,7 @@ def make_means(tensors: Tensors, config: Config) -> bytes:
 
 
 def _checkerboard(graph: Graph, sides: str, channels: int) -> str:
-    """Whether (row + column + channel) is even: (1, channels, rows, columns)."""
+    """Returns where (row + column + channel) is even: (1, channels, rows, columns)."""
     zero, one = graph.constant(0, "int64"), graph.constant(1, "int64")
     shapes = ([-1, 1], [-1])
     rows, columns = (
@@ -125,4 +125,4 @@ NETWORKS = {
     "analysis": make_analysis,
     "hyper_analysis": make_hyper_analysis,
 }
-"""What makes each network's file, by its name."""
+"""Makers of the networks' files, by name."""

@@ -1,4 +1,4 @@
-"""What an export learns from images: probability tables, and what the integers cost."""
+"""Calibration of an export by images: probability tables, and what the integers cost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .data.patches import whole_blocks
 TABLE_TOTAL = 2**20
 TAIL_DEVIATIONS = 5.0
 PRIOR_COUNTS = 2000.0
-"""How many observed symbols the analytic distribution counts for in a table."""
+"""Observed symbols that the analytic distribution counts for in a table."""
 CALIBRATION_SIDE = 1024
 """Most pixels of a side that are used: whole photographs of a camera would take an hour."""
 CALIBRATION_QUALITIES = (1, 15, 30, 45, 60, 75, 90, 100)
@@ -77,7 +77,7 @@ def collect(model: Autoencoder, coder: LatentCoder, images: Iterable[np.ndarray]
 
 
 def _symbols(model: Autoencoder, coder: LatentCoder, x: Tensor, level: Tensor, quality: int) -> Symbols:
-    """What an encoder chooses for pixels x (1, H, W, 3)."""
+    """Returns the symbols that an encoder chooses for pixels x (1, H, W, 3)."""
     y = model.analysis(x - 0.5, level) * interpolate_levels(model.entropy.log_gain, level).exp()
     z = model.entropy.hyper_analysis(y)
     return coder.quantise(y[0], z[0], quality, level, rounding=False).symbols

@@ -88,7 +88,7 @@ def integer_priors(model: EntropyModel) -> dict[str, Tensor]:
 
 
 def latent_coder(model: EntropyModel, tables: Mapping[str, Tensor]) -> LatentCoder:
-    """What a file of this model and these tables codes latents with."""
+    """Makes the coder of latents that a file of this model and these tables has."""
     config = model.config
     arrays = [{name: value.numpy() for name, value in part(model).items()} for part in (integer_scales, integer_priors)]
     scales = ScaleModel(arrays[0], config.latent_channels, config.hyper_channels)

@@ -15,7 +15,7 @@ from .initialisation import scale_wide_features
 
 BLOCKS = ("analysis.blocks", "synthesis.blocks")
 LEVEL_TABLES = ("log_gain", "logits", "scales.bias", "quality_bias", "log_feature_gain", "log_wide_gain")
-"""How the names of tensors with a row for each level end."""
+"""Ends of the names of tensors with a row for each level."""
 
 
 def grow(model: Autoencoder, config: Config, patches: Tensor) -> Autoencoder:

@@ -89,7 +89,9 @@ def _versions(arguments: argparse.Namespace) -> str:
 
     encoder, decoder = getattr(arguments, "encoder", None), getattr(arguments, "decoder", None)
     with advise(encoder_advice(encoder, "--encoder")):
-        files = registry.find_files(arguments.weights or registry.default_path(), encoder, decoder)._asdict()
+        tune = getattr(arguments, "tune", None)
+        model = registry.find_model(tune) if tune else arguments.weights
+        files = registry.find_files(model, encoder, decoder)._asdict()
     if getattr(arguments, "scale", 1) != 1:
         files[SIZES] = registry.find_sizes(Weights.read(files[MODEL]).id)
     digests = (

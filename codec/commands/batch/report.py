@@ -36,6 +36,8 @@ class Reporter:
             self._bytes_before += os.path.getsize(source)
         if self._verbose:
             quality = f" quality {summary['quality']}," if "quality" in summary else ""
+            if score := summary.get("expected_score"):
+                quality = f"{quality[:-1]} (about {score:.0f} points),"
             if summary.get("lossless"):
                 quality = " lossless,"
             size = f"{summary['width']} x {summary['height']} {summary['mode']}"

@@ -106,7 +106,8 @@ async function unpack(storage, stored, name) {
     check(isEnd, `metadata section ${name} does not end with its stream`);
     return content;
   }
-  check(String.fromCharCode(...stored.subarray(0, 5)) === "sRGB", `metadata section ${name} names something unknown`);
+  const named = String.fromCharCode(...stored.subarray(0, 5));
+  check(name === "iccp" && named === "sRGB", `metadata section ${name} names something unknown`);
   return "sRGB";
 }
 
