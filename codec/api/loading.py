@@ -107,9 +107,9 @@ class NetworkLoader:
     def _load_by_torch(self, files: Files, purpose: str) -> Model:
         if not self._has_torch:
             raise torch_is_missing(purpose)
-        _import_torch()
         with self._lock:
             if files not in self._by_torch:
+                _import_torch()
                 self._by_torch[files] = self._load_on_device(files)
             return self._by_torch[files]
 

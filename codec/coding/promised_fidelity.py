@@ -6,9 +6,8 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-import torch
 
-from ..distortion.ssimulacra2 import score_in_pieces
+from ..distortion.ssimulacra2 import as_colours, score_in_pieces
 from ..format.geometry import Rect, grid
 from .jobs import EncodeJob
 
@@ -59,12 +58,9 @@ def _error_check(job: EncodeJob) -> Check:
 def _score_check(least: float, largest: int) -> Check:
     """Checks the score, piece by piece for the sake of memory."""
 
-    def as_colours(pixels: np.ndarray) -> torch.Tensor:
-        values = torch.from_numpy(pixels.astype(np.float32) / largest)
-        return values.expand(*values.shape[:2], 3)
-
     def falls_short(original: np.ndarray, decoded: np.ndarray) -> bool:
         pieces = (piece.slices for _, piece in grid(Rect(0, 0, *original.shape[:2]), _SCORED_SIDE))
-        return score_in_pieces((as_colours(original[piece]), as_colours(decoded[piece])) for piece in pieces) < least
+        pairs = ((as_colours(original[piece], largest), as_colours(decoded[piece], largest)) for piece in pieces)
+        return score_in_pieces(pairs) < least
 
     return falls_short

@@ -7,10 +7,9 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from ..distortion.ssimulacra2 import score_in_pieces
+from ..distortion.ssimulacra2 import as_colours, score_in_pieces
 from ..format import container
 from ..format.sources import MemorySource
 from ..images.streams.bands import regroup
@@ -187,11 +186,7 @@ def _score(pixels: np.ndarray, data: bytes, job: EncodeJob) -> float:
             differs = differs or not np.array_equal(shown, original)
             for left in range(0, shown.shape[1], SCORED_SIDE):
                 part = np.s_[:, left : left + SCORED_SIDE]
-                yield as_colours(original[part]), as_colours(shown[part])
-
-    def as_colours(part: np.ndarray) -> Tensor:
-        values = torch.from_numpy(part.astype(np.float32) / job.header.largest)
-        return values.expand(*values.shape[:2], 3)
+                yield as_colours(original[part], job.header.largest), as_colours(shown[part], job.header.largest)
 
     score = score_in_pieces(pieces())
     return score if differs else math.inf

@@ -39,18 +39,23 @@ class Distortion:
         return self.terms[0].measure(decoded, target)
 
     def extended(self, picture: Tensor) -> Tensor:
-        """Repeats the last rows and columns of pictures (B, H, W, 3) until their sides are long enough."""
-        rows, columns = (max(0, self.side - side) for side in picture.shape[1:3])
-        if not (rows or columns):
-            return picture
-        padded = _functional().pad(picture.permute(0, 3, 1, 2), (0, columns, 0, rows), mode="replicate")
-        return padded.permute(0, 2, 3, 1)
+        """Pictures (B, H, W, 3) with sides that are long enough: see `extend`."""
+        return extend(picture, self.side)
 
     def weighted(self, decoded: Tensor, target: Tensor, rate_weight: Tensor | float) -> tuple[Tensor, Tensor]:
         """The weighted sum (B,) in bits per pixel for lambdas, (B,) or one, and the first term's unweighted distance (B,)."""
         distances = [term.measure(decoded, target) for term in self.terms]
         weights = [term.factor * rate_weight**term.exponent for term in self.terms]
         return sum(weight * distance for weight, distance in zip(weights, distances, strict=True)), distances[0]
+
+
+def extend(picture: Tensor, least: int) -> Tensor:
+    """Repeats the last rows and columns of pictures (B, H, W, 3) until their sides have `least` pixels."""
+    rows, columns = (max(0, least - side) for side in picture.shape[1:3])
+    if not (rows or columns):
+        return picture
+    padded = _functional().pad(picture.permute(0, 3, 1, 2), (0, columns, 0, rows), mode="replicate")
+    return padded.permute(0, 2, 3, 1)
 
 
 def _functional():

@@ -10,8 +10,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from .distortions import extend
 
 SCALE_COUNT = 6
 SCALE_SIDE_MIN = 8
@@ -75,6 +78,12 @@ def loss(original: Tensor, distorted: Tensor) -> Tensor:
     return 10 * (softened - SOFTENING**SCORE_EXPONENT)
 
 
+def as_colours(pixels: np.ndarray, largest: int) -> Tensor:
+    """Samples (H, W, 1 or 3), 0 to `largest`, as a piece for `score_in_pieces`: (H, W, 3) in [0, 1]."""
+    values = torch.from_numpy(pixels.astype(np.float32) / largest)
+    return values.expand(*values.shape[:2], 3)
+
+
 def score_in_pieces(pieces: Iterable[tuple[Tensor, Tensor]]) -> float:
     """The score of one picture from pieces of it, each as original and distorted (H, W, 3) in [0, 1].
 
@@ -119,10 +128,7 @@ def _statistics(original: Tensor, distorted: Tensor) -> Iterator[Tensor]:
 
     Smaller pictures than the first scale takes are continued by their last rows and columns.
     """
-    pictures = [_linear(picture.permute(0, 3, 1, 2)) for picture in (original, distorted)]
-    rows, columns = (max(0, SCALE_SIDE_MIN - side) for side in pictures[0].shape[2:])
-    if rows or columns:
-        pictures = [torch.nn.functional.pad(picture, (0, columns, 0, rows), mode="replicate") for picture in pictures]
+    pictures = [_linear(extend(picture, SCALE_SIDE_MIN).permute(0, 3, 1, 2)) for picture in (original, distorted)]
     for scale in range(SCALE_COUNT):
         if min(pictures[0].shape[2:]) < SCALE_SIDE_MIN:
             break

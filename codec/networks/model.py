@@ -18,7 +18,6 @@ from ..errors import CaeError, DeviceError
 from ..options import QUALITIES
 from ..runtime import torch_threads as torch_threads  # `run_parallel` shares its threads from here on
 from ..runtime.devices import out_of_memory
-from . import registry
 from .config import Config
 from .dequantised import trainable
 from .enlarging import EnlargedSynthesis
@@ -28,7 +27,7 @@ from .hyper_analysis import HyperAnalysis
 from .latent_coder import LATENT_BITS, LatentCoder
 from .layers import interpolate_levels
 from .means import Means
-from .parts import config_for, explaining, read_exact, resized_parts
+from .parts import config_for, explaining, read_exact, resized_parts, with_installed_sizes
 from .quantisation import Quantiser
 from .reduced import ReducedSynthesis
 from .tensors import as_tensors
@@ -75,18 +74,12 @@ class Model:
 
     @functools.cached_property
     def resized(self) -> Mapping[Fraction, ReducedSynthesis | EnlargedSynthesis]:
-        """All decoders to other sizes, those installed for this model as well; CaeError where their file is damaged.
+        """See `with_installed_sizes`."""
+        return with_installed_sizes(self, self.sizes, self._read_sizes)
 
-        None beside a decoder of another file, whose pictures they do not know.
-        """
-        if self.files.decoder is not None:
-            return {}
-        path = registry.find_sizes(self.id)
-        if path is None:
-            return self.sizes
-        weights = Weights.read(path)
+    def _read_sizes(self, weights: Weights) -> Mapping[Fraction, ReducedSynthesis | EnlargedSynthesis]:
         with _explaining(weights, self.device):
-            return {**_resized(config_for(weights, SIZES, self), as_tensors(weights.arrays()), self.device), **self.sizes}
+            return _resized(config_for(weights, SIZES, self), as_tensors(weights.arrays()), self.device)
 
     @functools.cached_property
     def entropy(self) -> EntropyModel:

@@ -6,17 +6,20 @@ Knows no torch.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
+from typing import TypeVar
 
 from ..entropy.scale_model import SCALES, ScaleModel
 from ..entropy.symbols import EntropyTables, Priors
 from ..errors import CaeError
 from ..options import DECODE_SCALES
+from . import registry
 from .config import Config
 from .decoding import DecoderNetworks
 from .weights import ENCODER, MODEL, Groups, Values, Weights, read_tables, within
 
+Network = TypeVar("Network")
 REDUCED, ENLARGED = "reduced", "enlarged"
 """Groups of the tensors of decoders to smaller and to larger sizes."""
 SHARED = ("latent_channels", "hyper_channels", "levels", "quality_levels")
@@ -55,6 +58,19 @@ def config_for(weights: Weights, role: str, model: DecoderNetworks) -> Config:
     if any(getattr(config, name) != getattr(model.config, name) for name in SHARED):
         raise CaeError(f"{weights.path}: has other sizes than the model that it names")
     return config
+
+
+def with_installed_sizes(
+    model: DecoderNetworks, own: Mapping[Fraction, Network], read: Callable[[Weights], Mapping[Fraction, Network]]
+) -> Mapping[Fraction, Network]:
+    """A model's own decoders to other sizes, with those installed for it; CaeError where their file is damaged.
+
+    None beside a decoder of another file, whose pictures they do not know.
+    """
+    if model.files.decoder is not None:
+        return {}
+    path = registry.find_sizes(model.id)
+    return own if path is None else {**read(Weights.read(path)), **own}
 
 
 def resized_parts(groups: Mapping[str, Mapping[str, Values]]) -> Iterator[tuple[Fraction, dict[str, Values]]]:

@@ -32,15 +32,19 @@ def installed(role: str = MODEL) -> dict[Path, bytes]:
     return ids
 
 
+def _path_of(model: bytes, role: str = MODEL) -> Path | None:
+    """The first installed file of a role that is a model, or belongs to it; None without one."""
+    return next((path for path, belongs_to in installed(role).items() if belongs_to == model), None)
+
+
 def find(model_id: bytes, tried: tuple[Path, bytes] | None = None) -> Path:
     """The weights file with an id.
 
     Raises MissingWeightsError, which names the file and id that were `tried`, where it is not installed.
     """
+    if (path := _path_of(model_id)) is not None:
+        return path
     known = installed()
-    for path, model in known.items():
-        if model == model_id:
-            return path
     missing = f"the file needs the weights with id {model_id.hex()}"
     if tried is not None and tried[1] not in known.values():
         raise MissingWeightsError(f"{missing}, but {tried[0]} has the id {tried[1].hex()}")
@@ -50,10 +54,8 @@ def find(model_id: bytes, tried: tuple[Path, bytes] | None = None) -> Path:
 
 def expected_score(model_id: bytes, quality: int) -> float | None:
     """SSIMULACRA 2 that photographs have on average at a quality; None where the model is not installed or does not say it."""
-    for path, model in installed().items():
-        if model == model_id:
-            return _read_header(path).config.expected_score(quality)
-    return None
+    path = _path_of(model_id)
+    return None if path is None else _read_header(path).config.expected_score(quality)
 
 
 def is_path(name: str | os.PathLike[str]) -> bool:
@@ -104,7 +106,7 @@ def _owner(name: str | os.PathLike[str], role: str) -> Path | None:
 
 def find_sizes(model: bytes) -> Path | None:
     """The installed file of decoders to other sizes for the model with an id, if any."""
-    return next((path for path, belongs_to in installed(SIZES).items() if belongs_to == model), None)
+    return _path_of(model, SIZES)
 
 
 def find_files(

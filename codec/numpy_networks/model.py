@@ -10,11 +10,10 @@ from fractions import Fraction
 import numpy as np
 
 from ..entropy.symbols import EntropyTables, Symbols
-from ..networks import registry
 from ..networks.config import Config
 from ..networks.decoding import LATENT_BITS
 from ..networks.halos import Halo
-from ..networks.parts import ENLARGED, REDUCED, config_for, explaining, read_exact, resized_parts
+from ..networks.parts import ENLARGED, REDUCED, config_for, explaining, read_exact, resized_parts, with_installed_sizes
 from ..networks.weights import DECODER, DECODING_GROUPS, SIZES, Files, Groups, Weights
 from ..options import QUALITIES
 from .layers import Tensors, interpolate_levels
@@ -45,18 +44,12 @@ class NumpyModel:
 
     @functools.cached_property
     def resized(self) -> Mapping[Fraction, AnySynthesis]:
-        """All decoders to other sizes, those installed for this model as well; CaeError where their file is damaged.
+        """See `with_installed_sizes`."""
+        return with_installed_sizes(self, self.sizes, self._read_sizes)
 
-        None beside a decoder of another file, whose pictures they do not know.
-        """
-        if self.files.decoder is not None:
-            return {}
-        path = registry.find_sizes(self.id)
-        if path is None:
-            return self.sizes
-        weights = Weights.read(path)
+    def _read_sizes(self, weights: Weights) -> Mapping[Fraction, AnySynthesis]:
         with explaining(weights), np.errstate(all="ignore"):
-            return {**_resized(config_for(weights, SIZES, self), weights.arrays(_NEEDED)), **self.sizes}
+            return _resized(config_for(weights, SIZES, self), weights.arrays(_NEEDED))
 
     def on_cpu(self) -> NumpyModel:
         """See `DecoderNetworks`."""
