@@ -14,6 +14,7 @@ class MetadataSection:
         option: its name in the option --keep.
         pillow_key: its key in the `info` of a Pillow image, and among the options of `Image.save`.
         label: its name in messages.
+        formats: the image formats, by Pillow's names, whose files get it.
         tiff_tag: the tag that holds it in a TIFF file; None where it is spread over several.
     """
 
@@ -21,15 +22,17 @@ class MetadataSection:
     option: str
     pillow_key: str
     label: str
+    formats: tuple[str, ...]
     tiff_tag: int | None = None
 
 
-ICC_PROFILE = MetadataSection("iccp", "icc", "icc_profile", "ICC profile", 34675)
-EXIF = MetadataSection("exif", "exif", "exif", "EXIF block")
-XMP = MetadataSection("xmp ", "xmp", "xmp", "XMP packet", 700)
-CICP = MetadataSection("cicp", "icc", "cicp", "colour space (CICP)")
-MASTERING = MetadataSection("mdcv", "icc", "mdcv", "mastering display")
-LIGHT_LEVEL = MetadataSection("clli", "icc", "clli", "content light level")
+_USUAL_FORMATS = ("AVIF", "JPEG", "PNG", "TIFF", "WEBP")
+ICC_PROFILE = MetadataSection("iccp", "icc", "icc_profile", "ICC profile", _USUAL_FORMATS, 34675)
+EXIF = MetadataSection("exif", "exif", "exif", "EXIF block", _USUAL_FORMATS)
+XMP = MetadataSection("xmp ", "xmp", "xmp", "XMP packet", _USUAL_FORMATS, 700)
+CICP = MetadataSection("cicp", "icc", "cicp", "colour space (CICP)", ("AVIF", "PNG"))
+MASTERING = MetadataSection("mdcv", "icc", "mdcv", "mastering display", ("PNG",))
+LIGHT_LEVEL = MetadataSection("clli", "icc", "clli", "content light level", ("PNG",))
 COLOUR_SPACE = (CICP, MASTERING, LIGHT_LEVEL)
 """Sections that go with the ICC profile."""
 SECTIONS = (ICC_PROFILE, EXIF, XMP, *COLOUR_SPACE)
@@ -44,7 +47,3 @@ SECTIONS_BY_OPTION = {
     for option in sorted({section.option for section in SECTIONS})
 }
 """Sections by the names in --keep, in alphabetical order, which is their order in files of `cae-encode`."""
-COLOUR_SPACE_FORMATS = {"AVIF": (CICP,), "PNG": COLOUR_SPACE}
-"""The sections of colour spaces that image formats hold."""
-EXIF_FORMATS = ("AVIF", "JPEG", "PNG", "TIFF", "WEBP")
-"""Image formats, by Pillow's names, that hold an EXIF block, and so the picture's orientation."""

@@ -29,6 +29,7 @@ from .format import container
 from .format.header import MAGIC
 from .format.limits import PIXELS_MAX
 from .format.sources import Seekable
+from .images.colour_space import read_colour_space
 from .images.metadata import as_section, metadata_for_pillow, read_metadata
 from .images.samples import converted
 from .metadata import SECTIONS
@@ -133,7 +134,7 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     metadata = None  # the image's own
     replaced = [section for section in SECTIONS if section.pillow_key in keywords]
     if replaced:
-        metadata = read_metadata(image)
+        metadata = read_colour_space(image) | read_metadata(image)
         for section in replaced:
             try:
                 metadata[section.name] = as_section(keywords[section.pillow_key])

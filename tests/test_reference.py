@@ -3,8 +3,10 @@
 import hashlib
 import io
 import json
+import re
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from codec.format import container
 from codec.format.geometry import LATENT_STRIDE, Rect
 from codec.format.header import Header, Kind
 from codec.format.payload import Payload, length_min, split_payload
+from codec.metadata import KNOWN_NAMES
 from codec.networks.model import Model
 from conformance.refusals import damaged_files, forged_files
 
@@ -210,6 +213,14 @@ def test_metadata(tiny):
     for part in draft.parts:
         part.offset += 15
     assert reference.decode(assemble(draft), TINY).metadata == metadata
+
+
+def test_all_decoders_and_the_specification_know_the_same_sections():
+    container = (files("codec") / "web/static/container.js").read_text()
+    by_browsers = re.search(r"KNOWN = (\[.*?\])", container)[1]
+    specification = (files("codec") / "FORMAT.md").read_text()
+    assert {name.decode() for name in reference.KNOWN} == set(json.loads(by_browsers)) == set(KNOWN_NAMES)
+    assert [name for name in KNOWN_NAMES if f"`{name}`" not in specification] == []
 
 
 def test_lossless_pictures_need_no_weights(tiny):

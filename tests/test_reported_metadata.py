@@ -261,6 +261,8 @@ def test_colour_space_of_avif_is_kept(tmp_path):
     assert encoded_metadata(tmp_path / "a.avif") == {"cicp": PQ}
     with streams.open_picture(tmp_path / "a.avif") as source:
         assert source.metadata == {"cicp": PQ}
+    with Image.open(tmp_path / "a.avif") as image:
+        assert saved(image, xmp="<x/>") == {"cicp": PQ, "xmp ": b"<x/>"}
 
 
 @pytest.mark.parametrize("bits", [8, 16])

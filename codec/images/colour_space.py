@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
-from ..metadata import CICP, LIGHT_LEVEL, MASTERING
+from ..metadata import CICP, ICC_PROFILE, LIGHT_LEVEL, MASTERING
 from .bit_depth import reopened
 from .png_chunks import make_chunk
 
@@ -29,6 +29,9 @@ _SRGB_CHROMATICITIES = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
 _D50 = np.array([0.9642, 1.0, 0.8249])
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 _AVIF_BEGINNING = 2**20
+_PROFILE_MAX = 2**26
+_BMP_V5_SIZE, _BMP_EMBEDDED = 124, b"DEBM"
+"""Size of a BMP header with a place for an ICC profile, and the mark of one that lies in the file."""
 
 
 def read_colour_space(image: Image.Image) -> dict[str, bytes]:
@@ -38,7 +41,7 @@ def read_colour_space(image: Image.Image) -> dict[str, bytes]:
     if isinstance(nclx := image.info.get("nclx_profile"), dict):  # from pillow-heif
         code_points = nclx.get("color_primaries", 2), nclx.get("transfer_characteristics", 2)
         return _checked({CICP.name: bytes((*map(int, code_points), 0, 1))})
-    readers = {"PNG": read_png_colour_space, "AVIF": _read_avif}
+    readers = {"PNG": read_png_colour_space, "AVIF": _read_avif, "BMP": _read_bmp}
     if image.format not in readers:
         return {}
     with reopened(image) as opened:
@@ -91,6 +94,17 @@ def _read_avif(file: BinaryIO) -> dict[str, bytes]:
         # candelas per square metre there; a ten-thousandth of them in PNG
         sections[LIGHT_LEVEL.name] = struct.pack(">II", *(10_000 * level for level in struct.unpack(">HH", match[1])))
     return _checked(sections)
+
+
+def _read_bmp(file: BinaryIO) -> dict[str, bytes]:
+    """Returns the ICC profile, which Pillow does not read."""
+    header = file.read(14 + _BMP_V5_SIZE)[14:]
+    if len(header) < _BMP_V5_SIZE or int.from_bytes(header[:4], "little") < _BMP_V5_SIZE or header[56:60] != _BMP_EMBEDDED:
+        return {}
+    offset, size = struct.unpack_from("<II", header, 112)
+    file.seek(14 + offset)
+    profile = file.read(min(size, _PROFILE_MAX))
+    return {ICC_PROFILE.name: profile} if profile and len(profile) == size else {}
 
 
 def _checked(sections: dict[str, bytes]) -> dict[str, bytes]:

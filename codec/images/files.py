@@ -14,7 +14,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from ..errors import CaeError, TooLargeError
 from ..format.limits import PIXELS_MAX, check_size
-from ..metadata import CICP, COLOUR_SPACE, COLOUR_SPACE_FORMATS, EXIF, EXIF_FORMATS, ICC_PROFILE, SECTIONS, XMP
+from ..metadata import CICP, COLOUR_SPACE, EXIF, ICC_PROFILE, SECTIONS, XMP
 from ..options import WRITABLE_NAMED
 from ..runtime.atomic_write import atomic_write
 from ..runtime.warning import prefix_warnings, warn
@@ -37,7 +37,7 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
 """Options for formats whose own defaults would add a visible loss."""
 _WITHOUT_ALPHA = ("BMP", "PPM")
 """Formats in which Pillow drops alpha silently."""
-_FORMATS = (*EXIF_FORMATS, "BMP", "JPEG2000", "PCX", "PPM", "SGI", "TGA")
+_FORMATS = (*EXIF.formats, "BMP", "JPEG2000", "PCX", "PPM", "SGI", "TGA")
 """Formats that keep a picture's size and 8-bit pixels, or (JPEG, AVIF) change them too little to be seen."""
 _ANIMATED = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
 _CODESTREAMS = (".j2k", ".j2c", ".jpc")
@@ -144,7 +144,7 @@ def write_image(path: Path, picture: Picture) -> None:
         warn(message)
         rounded = from_array(converted(picture.pixels, picture.depth, 8))
         picture = dataclasses.replace(rounded, metadata=picture.metadata)
-    if kind not in EXIF_FORMATS:
+    if kind not in EXIF.formats:
         # nothing in the file could tell a viewer to turn it
         picture = upright(picture)
     image = to_pillow(picture)
@@ -201,14 +201,11 @@ def warn_of_omitted(path: Path, metadata: Mapping[str, bytes]) -> None:
 
 def _selections(metadata: dict[str, bytes], mode: str, kind: str) -> Iterator[dict[str, bytes]]:
     """Yields the metadata to try: all of them, those that a small file of the format holds alone, none."""
-    if kind not in EXIF_FORMATS:
-        # Pillow would leave them out in silence
-        yield {}
-        return
-    elsewhere = {section.pillow_key for section in COLOUR_SPACE if section not in COLOUR_SPACE_FORMATS.get(kind, ())}
+    # of others Pillow would leave some out in silence
+    keys = {section.pillow_key for section in SECTIONS if kind in section.formats}
     if kind == "AVIF" and ICC_PROFILE.pillow_key in metadata:
-        elsewhere.add(CICP.pillow_key)  # Pillow writes one of them
-    metadata = {key: content for key, content in metadata.items() if key not in elsewhere}
+        keys.discard(CICP.pillow_key)  # Pillow writes one of them
+    metadata = {key: content for key, content in metadata.items() if key in keys}
     yield metadata
     accepted = {}
     for key, content in metadata.items():

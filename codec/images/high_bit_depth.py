@@ -35,7 +35,7 @@ def read_high_bit_depth(image: Image.Image, path: Path) -> Picture:
     if pixels.dtype != np.uint16 or pixels.shape[:2] != (image.height, image.width):
         raise CaeError(f"this {image.format} file holds {pixels.dtype} {pixels.shape}; {advice}")
     picture = from_array(scaled(np.minimum(pixels, 2**bits - 1), 2**bits - 1, 16))
-    return dataclasses.replace(picture, metadata=read_metadata(image) | read_colour_space(image), own_depth=bits)
+    return dataclasses.replace(picture, metadata=read_colour_space(image) | read_metadata(image), own_depth=bits)
 
 
 def _read_by_imagecodecs(image: Image.Image, path: Path, name: str, advice: str) -> np.ndarray:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Collection, Mapping
 
 from PIL import Image
-from PIL.ImageFile import ImageFile
 
 from ..metadata import EXIF, ICC_PROFILE, SECTIONS, SECTIONS_BY_OPTION, XMP, MetadataSection
 from ..runtime.warning import warn
-from .bit_depth import reopened
 from .colour_space import profile_of_gamma
 from .resolution import set_resolution, with_resolution
 
@@ -19,9 +16,6 @@ _IFD_TAGS = (34665, 34853)
 # tags that describe the picture; TIFF files mix them with tags that describe how pixels are stored
 _PICTURE_TAGS = (270, 271, 272, 274, 305, 306, 315, 33432, *_IFD_TAGS)
 _EXIF_STARTS = (b"Exif\0\0", b"II*\0", b"MM\0*")
-_PROFILE_MAX = 2**26
-_BMP_V5_SIZE, _BMP_EMBEDDED = 124, b"DEBM"
-"""Size of a BMP header with a place for an ICC profile, and the mark of one that lies in the file."""
 
 
 def read_metadata(image: Image.Image) -> dict[str, bytes]:
@@ -31,7 +25,7 @@ def read_metadata(image: Image.Image) -> dict[str, bytes]:
     """
     drop_other_types(image)
     metadata = {}
-    for section, read in ((ICC_PROFILE, _read_profile), (EXIF, _read_exif), (XMP, _read_xmp)):
+    for section, read in _READERS.items():
         try:
             content = read(image)
         except Exception as error:  # Pillow raises many kinds of errors for damaged metadata
@@ -101,6 +95,10 @@ def _read_exif(image: Image.Image) -> bytes:
     return with_resolution(_as_changed(image, block), image.info.get("dpi"))
 
 
+_READERS = {ICC_PROFILE: _read_profile, EXIF: _read_exif, XMP: _read_xmp}
+"""Functions from an image to a section's content, b"" for none; those of `COLOUR_SPACE` are read by `read_colour_space`."""
+
+
 def _as_changed(image: Image.Image, block: bytes) -> bytes:
     """Returns the EXIF block as it stands, or as the caller has changed it in `image.getexif()`."""
     original = Image.new("L", (1, 1))
@@ -127,23 +125,6 @@ def _raw_profile(image: Image.Image, kind: str) -> bytes:
     if len(content) != int(lines[1]):
         raise ValueError(f"it has {len(content)} of {int(lines[1])} bytes")
     return content
-
-
-def read_bmp_profile(image: Image.Image) -> bytes:
-    """Returns the ICC profile in a BMP file, which Pillow does not read; b"" for others, and if the file is not at hand."""
-    if not isinstance(image, ImageFile) or image.format != "BMP":
-        return b""
-    with reopened(image) as opened:
-        if opened is None:
-            return b""
-        file = opened[1]
-        header = file.read(14 + _BMP_V5_SIZE)[14:]
-        if len(header) < _BMP_V5_SIZE or int.from_bytes(header[:4], "little") < _BMP_V5_SIZE or header[56:60] != _BMP_EMBEDDED:
-            return b""
-        offset, size = struct.unpack_from("<II", header, 112)
-        file.seek(14 + offset)
-        profile = file.read(min(size, _PROFILE_MAX))
-        return profile if len(profile) == size else b""
 
 
 def metadata_for_pillow(metadata: Mapping[str, bytes]) -> dict[str, bytes]:

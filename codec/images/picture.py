@@ -8,12 +8,11 @@ import numpy as np
 from PIL import Image
 
 from ..errors import CaeError
-from ..metadata import ICC_PROFILE
 from .bit_depth import bits_in_file, is_high_bit_depth
 from .colour_space import read_colour_space
 from .conversion import converted_to
 from .corrections import alpha_of_16_bits, gray_of_16_bits, refuse_signed, with_transparency_in_8_bits
-from .metadata import drop_other_types, metadata_for_pillow, read_bmp_profile, read_metadata
+from .metadata import drop_other_types, metadata_for_pillow, read_metadata
 from .samples import bits_of, converted, output_depth, scaled, squeeze_gray
 
 _GRAY_MODES = ("1", "L", "LA", "La")
@@ -107,7 +106,7 @@ def from_pillow(image: Image.Image, *, is_complete: bool = False) -> Picture:
     try:
         own_depth = 16
         # before loading, which closes the file
-        colour_space, bmp_profile = read_colour_space(image), read_bmp_profile(image)
+        colour_space = read_colour_space(image)
         if image.mode.startswith("I;16"):
             own_depth = bits_in_file(image)  # before loading, which may close the file
             pixels = _without_shift(gray_of_16_bits(image), own_depth)
@@ -117,9 +116,7 @@ def from_pillow(image: Image.Image, *, is_complete: bool = False) -> Picture:
             if not is_complete:
                 refuse_high_bit_depth(image)
             pixels = np.asarray(converted_to(with_transparency_in_8_bits(image), mode_for(image)))
-        metadata = read_metadata(image) | colour_space
-        if bmp_profile:
-            metadata.setdefault(ICC_PROFILE.name, bmp_profile)
+        metadata = colour_space | read_metadata(image)
     except (CaeError, Warning):
         raise
     # Pillow's many formats raise many kinds of errors for damaged files

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...format.header import MODES
 from ...format.limits import PIXELS_MAX, check_size
-from ...metadata import EXIF_FORMATS
+from ...metadata import EXIF
 from ...runtime.atomic_write import atomic_write
 from .. import files
 from ..metadata import metadata_for_pillow, orientation
@@ -67,7 +67,7 @@ def _can_stream(kind: str, channels: int, metadata: Mapping[str, bytes]) -> bool
 
 def _is_to_be_turned(kind: str, metadata: Mapping[str, bytes]) -> bool:
     """Returns True if a picture is turned upright, since nothing in the file could tell a viewer to do so."""
-    return kind not in EXIF_FORMATS and orientation(metadata) != 1
+    return kind not in EXIF.formats and orientation(metadata) != 1
 
 
 def check_output_size(
@@ -134,7 +134,7 @@ def write_picture(path: Path, picture: Picture, threads: int = 1) -> None:
     Raises:
         CaeError: if the format cannot hold the picture, or the file cannot be written.
     """
-    if check_format(path) not in EXIF_FORMATS:
+    if check_format(path) not in EXIF.formats:
         picture = upright(picture)
     height, width, channels = picture.pixels.shape
     if is_streamed(path, (width, height), channels, picture.metadata, picture.depth):
