@@ -28,8 +28,10 @@ DENOISE = "denoise"
 """Name of the encoder of `cae-encode --denoise`."""
 TUNES = ("eye", "psnr")
 """Purposes of the models that come with the package, which are their names; the first is the default."""
-FIDELITY_TARGETS = ("target_psnr", "target_score")
-TARGETS = ("target_size", "target_bpp", *FIDELITY_TARGETS)
+RATE_TARGETS = {"target_size": "bytes", "target_bpp": "bits per pixel"}
+FIDELITY_TARGETS = {"target_psnr": "dB", "target_score": "points"}
+TARGETS = RATE_TARGETS | FIDELITY_TARGETS
+"""Units of what a file may be asked to have in place of a quality."""
 CONTRADICTIONS = (
     *(("lossless", name, "a lossless file has no quality") for name in ("quality", *TARGETS)),
     ("lossless", "effort", "a lossless file has nothing to search for"),

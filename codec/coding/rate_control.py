@@ -197,7 +197,6 @@ _FIDELITIES = {
     "target_score": _Fidelity(_score, 0.25, 3.0, 100.0, (1.0, 94.0), "a score of {:.2f}"),
 }
 """By target."""
-_UNITS = {"target_size": "bytes", "target_bpp": "bits per pixel", "target_psnr": "dB", "target_score": "points"}
 
 
 def _miss(
@@ -217,4 +216,4 @@ def _miss(
     else:
         nearest = min(above, key=lambda quality: values[quality], default=None)
         why = "quality 100 is the maximum" if nearest is None else f"the next above would have {describe(nearest)}"
-    return f"the target of {target} {_UNITS[name]} is not met: the file has {describe(chosen)}, {why}"
+    return f"the target of {target} {TARGETS[name]} is not met: the file has {describe(chosen)}, {why}"

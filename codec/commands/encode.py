@@ -61,7 +61,7 @@ class Encoding:
     def accepts(self, path: Path) -> bool:
         """Returns True if a file is an image file, by its name."""
         from ..images import streams
-        from ..images.unreadable import PLUGIN_SUFFIXES
+        from ..images.plugins import PLUGIN_SUFFIXES
 
         # without their packages, HEIC and JPEG XL are refused with the packages' names
         return path.suffix.lower() in streams.suffixes() | PLUGIN_SUFFIXES

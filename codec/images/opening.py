@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import os
 import struct
 from collections.abc import Iterator, Sequence
@@ -11,6 +9,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from PIL import Image, ImageFile, UnidentifiedImageError
+
+from . import plugins
 
 
 def open_image(source: Path | BinaryIO, formats: Sequence[str] | None = None) -> ImageFile.ImageFile:
@@ -41,7 +41,7 @@ def _open_by_plugins(file: BinaryIO, name: str, formats: Sequence[str] | None) -
     file.seek(0)
     prefix = file.read(16)
     if formats is None:
-        load_other_plugins()
+        plugins.load_plugins()
     for kind in _plugins(formats):
         factory, accept = Image.OPEN[kind]
         try:
@@ -79,17 +79,6 @@ def icon_sizes(path: Path) -> list[tuple[int, int]]:
                 if inner.startswith(b"\x89PNG") and len(inner) == 24:
                     sizes.append(struct.unpack(">II", inner[16:]))
     return sizes
-
-
-@functools.cache
-def load_other_plugins() -> None:
-    """Registers Pillow's plugins for HEIC and JPEG XL, if their packages are installed."""
-    with contextlib.suppress(ImportError):
-        import pillow_heif
-
-        pillow_heif.register_heif_opener()
-    with contextlib.suppress(ImportError):
-        import pillow_jxl  # noqa: F401
 
 
 def prepare_pixels(image: Image.Image) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
 
 from ..format.header import MAGIC
+from .plugins import PLUGINS
 
-PLUGIN_SUFFIXES = frozenset({".heic", ".heif", ".hif", ".jxl"})
-"""Suffixes of images that need another package."""
-_HEIF = re.compile(rb".{4}ftyp(heic|heix|heim|heis|hevc|hevx|mif1|msf1)", re.DOTALL)
 _SVG = re.compile(rb"\s*(<\?xml[^>]*>|<!--.*?-->|<!DOCTYPE[^>]*>|\s)*<svg[\s>/]", re.DOTALL | re.IGNORECASE)
 
 
@@ -36,8 +33,7 @@ def describe_unreadable(path: Path) -> str:
         return "is a PDF document; convert its pages to images first, for instance by pdftoppm -png"
     if _SVG.match(start):
         return "is an SVG drawing; convert it to PNG first, for instance by rsvg-convert"
-    if _HEIF.match(start) and importlib.util.find_spec("pillow_heif") is None:
-        return "is a HEIC image, which needs another package: pip install pillow-heif"
-    if start.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")) and importlib.util.find_spec("pillow_jxl") is None:
-        return "is a JPEG XL image, which needs another package: pip install pillow-jxl-plugin"
+    for plugin in PLUGINS:
+        if plugin.beginning.match(start) and not plugin.is_installed:
+            return f"is a {plugin.label} image, which needs another package: pip install {plugin.package}"
     return "not an image that Pillow can read"

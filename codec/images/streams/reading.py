@@ -18,8 +18,9 @@ from ...errors import CaeError
 from ...format.limits import PIXELS_MAX, bytes_of
 from .. import files, picture
 from ..bit_depth import from_start, is_high_bit_depth
-from ..opening import load_other_plugins, open_image
+from ..opening import open_image
 from ..picture import Picture
+from ..plugins import load_plugins
 from . import npy, png, pnm, tiff
 from .bands import BandSource, NotStreamableError
 from .limits import STREAMABLE, WHOLE_MAX, check_band_size
@@ -35,7 +36,6 @@ class _Format(NamedTuple):
     open_bands: Callable[[Path, BinaryIO, Image.Image | None], BandSource]
 
 
-_NPY = _Format(None, npy.open_bands)
 _TIFF = _Format("TIFF", tiff.open_bands)
 _PNM = _Format("PPM", pnm.open_bands)
 _STREAMABLE_FORMATS: dict[bytes, _Format] = {
@@ -47,7 +47,7 @@ _STREAMABLE_FORMATS: dict[bytes, _Format] = {
     b"P4": _PNM,
     b"P5": _PNM,
     b"P6": _PNM,
-    npy.NPY_MAGIC: _NPY,
+    npy.NPY_MAGIC: _Format(None, npy.open_bands),
 }
 """By the first bytes of a file."""
 
@@ -77,8 +77,8 @@ def open_picture(path: Path, pixels_max: int | None = None, *, whole_max: int = 
 
 def _open(path: Path, file: BinaryIO, file_format: _Format, pixels_max: int | None, whole_max: int) -> BandSource:
     """Opens a file of a format that can be streamed. This function alone decides whether it is."""
-    if file_format is _NPY:
-        return _checked(npy.open_bands(path, file, None), pixels_max)
+    if file_format.name is None:
+        return _checked(file_format.open_bands(path, file, None), pixels_max)
     image = _open_image(file, file_format)
     is_high = image is None or is_high_bit_depth(image)
     advice = ""
@@ -96,7 +96,7 @@ def _open(path: Path, file: BinaryIO, file_format: _Format, pixels_max: int | No
 
 
 def _find_format(file: BinaryIO) -> _Format | None:
-    start = file.read(len(npy.NPY_MAGIC))
+    start = file.read(max(map(len, _STREAMABLE_FORMATS)))
     file.seek(0)
     return next((file_format for magic, file_format in _STREAMABLE_FORMATS.items() if start.startswith(magic)), None)
 
@@ -161,7 +161,7 @@ def from_pillow(image: Image.Image) -> Picture:
 
 def suffixes() -> frozenset[str]:
     """Returns the suffixes of image files that can be read, in lower case; those of coded files are left out."""
-    load_other_plugins()
+    load_plugins()
     readers = {kind for kind, (factory, _) in Image.OPEN.items() if not _is_stub(factory)}
     formats_by_suffix = Image.registered_extensions().items()
     return frozenset(suffix for suffix, kind in formats_by_suffix if kind in readers and kind != "CAE") | {".npy"}
