@@ -36,10 +36,7 @@ class Damage:
         if not new:
             return None
         self._reported.update(new)
-        named = []
-        for tile, plane in new[:NAMED_MAX]:
-            place = self._header.place(tile)
-            named.append(f"{plane.value} {tile} (x {place.left}, y {place.top}, {place.width} x {place.height})")
+        named = [self._header.name_part(tile, plane) for tile, plane in new[:NAMED_MAX]]
         if len(new) > NAMED_MAX:
             count = len({tile for tile, _ in new})
             return f"{self._file}{count} tiles are damaged and filled in; the first are {', '.join(named)}"

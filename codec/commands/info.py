@@ -13,7 +13,7 @@ from ..cli.arguments import create_parser
 from ..cli.messages import advise, one_line, prefix_errors, print_message, report_errors
 from ..cli.standard_streams import open_input
 from ..errors import CaeError, CutOffError, ExcessError
-from ..format.info import damaged_parts, describe
+from ..format.info import DamagedPart, damaged_parts, describe
 from ..format.sources import open_source
 
 _INFO_ADVICE = {
@@ -47,9 +47,9 @@ def main(words: list[str] | None = None) -> None:
 
 
 def _describe_one(name: str, arguments: argparse.Namespace) -> None:
-    facts = _read_facts(name, arguments)
+    facts, damaged = _read_facts(name, arguments)
     print(json.dumps(facts, indent=2) if arguments.json else _format_lines(facts))
-    _check_undamaged(name, facts)
+    _check_undamaged(name, damaged)
 
 
 def _describe_many(arguments: argparse.Namespace, program: str) -> None:
@@ -57,10 +57,11 @@ def _describe_many(arguments: argparse.Namespace, program: str) -> None:
     for name in arguments.inputs:
         facts: dict[str, Any] = {"file": name}
         try:
-            facts |= _read_facts(name, arguments)
+            read, damaged = _read_facts(name, arguments)
+            facts |= read
             if not arguments.json:
                 print(_format_lines(facts), end="\n\n", flush=True)
-            _check_undamaged(name, facts)
+            _check_undamaged(name, damaged)
         except CaeError as error:
             failed += 1
             facts["error"] = str(error)
@@ -71,28 +72,30 @@ def _describe_many(arguments: argparse.Namespace, program: str) -> None:
         raise CaeError(f"errors in {failed} of {len(arguments.inputs)} files")
 
 
-def _read_facts(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+def _read_facts(name: str, arguments: argparse.Namespace) -> tuple[dict[str, Any], list[DamagedPart]]:
+    """Returns the facts of a file, and its damaged parts, if these are looked for."""
     from ..networks.registry import expected_score
 
     with open_input(name) as path:
         with open_source(path) as source, prefix_errors(path), advise(_INFO_ADVICE):
             facts = dataclasses.asdict(describe(source, wrong_end=arguments.check))
             facts["expected_score"] = expected_score(bytes.fromhex(facts["model_id"]), facts["quality"])
+            damaged = list(damaged_parts(source)) if arguments.check else []
             if arguments.check:
-                facts["damaged"] = list(damaged_parts(source))
+                facts["damaged"] = [part.name for part in damaged]
         if arguments.bits:
             from .. import Codec
 
             codec = Codec(weights=arguments.weights, device="cpu")
             with advise(weights_advice("--weights")), codec.open(path) as picture:
                 facts["transform_bits"] = picture.transform_bits()
-    return facts
+    return facts, damaged
 
 
-def _check_undamaged(name: str, facts: dict[str, Any]) -> None:
-    if damaged := facts.get("damaged"):
-        # the colours and the alpha of a tile are named one by one, and the end is no tile
-        tiles = len({part.partition("tile ")[2] for part in damaged if "tile " in part})
+def _check_undamaged(name: str, damaged: list[DamagedPart]) -> None:
+    if damaged:
+        # the colours and the alpha of a tile are parts of their own
+        tiles = len({part.tile for part in damaged} - {None})
         what = "the end of the file is" if not tiles else "1 tile is" if tiles == 1 else f"{tiles} tiles are"
         raise CaeError(f"{name}: {what} damaged; get the file again, or decode it with --keep-going")
 

@@ -170,3 +170,8 @@ class Header:
         row, column = divmod(tile, -(-self.width // self.tile))
         top, left = row * self.tile, column * self.tile
         return Rect(top, left, top + self.tile, left + self.tile) & self.bounds
+
+    def name_part(self, tile: int, plane: Plane) -> str:
+        """A part of a tile in messages, with its place."""
+        place = self.place(tile)
+        return f"{plane.value} {tile} (x {place.left}, y {place.top}, {place.width} x {place.height})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from ..errors import DamageError
 from . import container
@@ -121,21 +122,27 @@ class PayloadCounts:
         )
 
 
-def damaged_parts(source: ByteSource) -> Iterator[str]:
-    """Yields the names of parts of tiles that are missing or whose checksums do not match; nothing is decoded.
+class DamagedPart(NamedTuple):
+    """A part of a file that is missing or damaged, as messages name it, and the number of its tile, if it is of one."""
 
-    Bytes behind the last tile are named last.
+    name: str
+    tile: int | None
+
+
+def damaged_parts(source: ByteSource) -> Iterator[DamagedPart]:
+    """Yields the parts of tiles that are missing or whose checksums do not match; nothing is decoded.
+
+    Bytes behind the last tile come last.
 
     Raises:
         CaeError: where it is no `.cae` file, or damaged before its tiles.
     """
     file = container.read(source, wrong_end=True)
-    for number in range(file.header.tile_count):
+    for tile in range(file.header.tile_count):
         for plane in file.header.planes:
             try:
-                container.read_payload(source, file, number, plane)
+                container.read_payload(source, file, tile, plane)
             except DamageError:
-                place = file.header.place(number)
-                yield f"{plane.value} {number} (x {place.left}, y {place.top}, {place.width} x {place.height})"
+                yield DamagedPart(file.header.name_part(tile, plane), tile)
     if file.excess:
-        yield f"the end ({container.count_bytes(file.excess)} the last tile)"
+        yield DamagedPart(f"the end ({container.count_bytes(file.excess)} the last tile)", None)
