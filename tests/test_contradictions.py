@@ -1,5 +1,6 @@
 """Options that contradict each other are refused alike by every door."""
 
+import dataclasses
 import io
 
 import numpy as np
@@ -11,7 +12,7 @@ from codec.commands import encode
 from codec.imagecodecs import cae_encode
 from codec.networks.weights import DENOISING, ENCODER, Weights
 from codec.numcodecs import Cae
-from codec.options import CONTRADICTIONS, TARGETS
+from codec.options import CONTRADICTIONS, TARGETS, EncodeKeywords, EncodeOptions
 from codec.training.export import export_part, restore
 from codec.zarr import CaeCodec
 
@@ -33,6 +34,11 @@ OF_CODECS = ("tune", "weights")
 """Arguments of a `Codec`, which may hold for files of any kind: but for the command, lossless files may go with them."""
 OPTIONS = [pair[:2] for pair in CONTRADICTIONS if not {*pair[:2]} & {*OF_CODECS}]
 ENCODERS = ("encoder", "denoising")
+
+
+def test_keywords_are_all_options_but_the_quality():
+    """Type checkers and the signature of `encode` know keywords from a class of their own."""
+    assert {*EncodeKeywords.__annotations__, "quality"} == {field.name for field in dataclasses.fields(EncodeOptions)}
 
 
 @pytest.fixture(scope="module")

@@ -33,6 +33,7 @@ DEFAULT_FORMAT = "png"
 """Suffix of files that are not named by the user."""
 PIECES_FROM = 2**20
 """Pixels from which a picture that is written whole is decoded in pieces, so that progress can be shown."""
+_SCALES = "|".join(str(scale) for scale in DECODE_SCALES if scale != 1)
 _DECODE_ADVICE = {
     ExcessError: "; get the file again, or have it taken without them (--keep-going)",
     CutOffError: "; get the file again, or have damaged tiles filled (--keep-going)",
@@ -178,7 +179,7 @@ def main(words: list[str] | None = None) -> None:
         help=f"format of standard output and of many files (default: {DEFAULT_FORMAT})",
     )
     parser.add_argument("--region", type=parse_region, metavar="x,y,w,h", help="decode only these pixels (of the full size)")
-    parser.add_argument("--scale", type=_parse_scale, default=1, metavar="2|1/2|1/4|1/8", help="decode to another size")
+    parser.add_argument("--scale", type=_parse_scale, default=1, metavar=_SCALES, help="decode to another size")
     parser.add_argument(
         "--keep-going",
         action="store_true",

@@ -13,6 +13,7 @@ from PIL import Image, ImageFile
 
 from ..errors import CaeError
 from .jpeg_xl import bits_of_jpeg_xl
+from .tiff_tags import Tag
 
 _HIGH_BIT_DEPTH_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 # "RGB;16B" is 16 bits a channel; "BGR;16" of BMP files is 16 bits a pixel
@@ -21,7 +22,6 @@ _UNTIL_LOADED = ("DDS", "PNG", "PPM", "SGI")
 """Formats whose images show their bit depth until they are loaded."""
 _JPEG_XL_BEGINNING = 2**24
 """Bytes of a JPEG XL file to look at; metadata may stand before its codestream."""
-_TIFF_BITS_PER_SAMPLE = 258
 _JPEG2000_CODESTREAM = b"\xff\x4f\xff\x51"
 
 
@@ -39,7 +39,7 @@ def is_high_bit_depth(image: Image.Image) -> bool:
     if _bits_of_heif(image) > 8:
         return True
     if image.format == "TIFF":
-        return max(image.tag_v2.get(_TIFF_BITS_PER_SAMPLE, (8,))) > 8
+        return max(image.tag_v2.get(Tag.BITS, (8,))) > 8
     if image.format in _HEADER_READERS or (image.format in _UNTIL_LOADED and not image.tile):
         return _is_high_bit_depth_in_file(image)
     return _is_high_bit_depth_by_tile(image)

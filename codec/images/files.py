@@ -27,6 +27,7 @@ from .orientation import upright
 from .picture import Picture, from_array, from_pillow, to_pillow
 from .resolution import resolution
 from .samples import converted
+from .tiff_tags import Tag
 from .unreadable import describe_unreadable
 
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
@@ -42,7 +43,6 @@ _FORMATS = (*EXIF.formats, "BMP", "JPEG2000", "PCX", "PPM", "SGI", "TGA")
 _ANIMATED = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
 _CODESTREAMS = (".j2k", ".j2c", ".jpc")
 """Suffixes of JPEG 2000 files without boxes."""
-_DESCRIPTION_TAG = 270
 _IMAGEJ_PLANES = re.compile(r"ImageJ=.*?^images=([0-9]{1,9})\s*$", re.DOTALL | re.MULTILINE)
 _JPEG_PROFILE_MAX = 255 * (65533 - 14)
 """Largest ICC profile in bytes: 255 segments, with a header each."""
@@ -111,7 +111,7 @@ def warn_of_frames(path: Path, image: Image.Image) -> None:
 
 def _imagej_planes(image: Image.Image) -> int:
     """Returns the planes of a TIFF file by ImageJ, which above 4 GB has a single directory and names them in a text."""
-    text = getattr(image, "tag_v2", {}).get(_DESCRIPTION_TAG)
+    text = getattr(image, "tag_v2", {}).get(Tag.DESCRIPTION)
     match = _IMAGEJ_PLANES.match(text) if isinstance(text, str) else None
     return int(match[1]) if match else 1
 

@@ -10,11 +10,8 @@ from ..metadata import EXIF, ICC_PROFILE, SECTIONS, SECTIONS_BY_OPTION, XMP, Met
 from ..runtime.warning import warn
 from .colour_space import profile_of_gamma
 from .resolution import set_resolution, with_resolution
+from .tiff_tags import DIRECTORIES, OF_PICTURE, Tag
 
-_ORIENTATION_TAG = 274
-_IFD_TAGS = (34665, 34853)
-# tags that describe the picture; TIFF files mix them with tags that describe how pixels are stored
-_PICTURE_TAGS = (270, 271, 272, 274, 305, 306, 315, 33432, *_IFD_TAGS)
 _EXIF_STARTS = (b"Exif\0\0", b"II*\0", b"MM\0*")
 
 
@@ -49,7 +46,7 @@ def drop_other_types(image: Image.Image) -> None:
             _warn_of_damage(section, f"it is a {type(content).__name__}")
             del image.info[section.pillow_key]
     tags = getattr(image, "tag_v2", {})
-    misplaced = [tag for tag in _IFD_TAGS if isinstance(tags.get(tag), int) and tags[tag] < 0]
+    misplaced = [tag for tag in DIRECTORIES if isinstance(tags.get(tag), int) and tags[tag] < 0]
     for tag in misplaced:
         if tag in (exif := image.getexif()):
             del exif[tag]
@@ -137,7 +134,7 @@ def orientation(metadata: Mapping[str, bytes]) -> int:
     image = Image.new("L", (1, 1))
     image.info |= metadata_for_pillow(metadata)
     try:
-        value = image.getexif().get(_ORIENTATION_TAG, 1)
+        value = image.getexif().get(Tag.ORIENTATION, 1)
         return int(value) if value in range(1, 9) else 1
     except Exception:  # a damaged EXIF block
         return 1
@@ -148,7 +145,7 @@ def is_orientation_alone(block: bytes) -> bool:
     tags = Image.Exif()
     try:
         tags.load(block)
-        return set(tags) <= {_ORIENTATION_TAG}
+        return set(tags) <= {Tag.ORIENTATION}
     except Exception:  # a damaged block
         return False
 
@@ -167,7 +164,7 @@ def select_metadata(metadata: Mapping[str, bytes], options: Collection[str]) -> 
     }
     if EXIF.name not in selected and (turned := orientation(metadata)) != 1:
         tags = Image.Exif()
-        tags[_ORIENTATION_TAG] = turned
+        tags[Tag.ORIENTATION] = turned
         selected[EXIF.name] = tags.tobytes()
     return selected
 
@@ -176,8 +173,8 @@ def _collect_exif(image: Image.Image) -> bytes:
     """Returns an EXIF block of the tags that describe the picture, for formats with tags but no block; b"" without any."""
     tags = image.getexif()
     collected = Image.Exif()
-    for tag in _PICTURE_TAGS:
+    for tag in OF_PICTURE:
         if tag in tags:
-            collected[tag] = tags.get_ifd(tag) if tag in _IFD_TAGS else tags[tag]
+            collected[tag] = tags.get_ifd(tag) if tag in DIRECTORIES else tags[tag]
     set_resolution(collected, image.info.get("dpi"))
     return collected.tobytes() if len(collected) else b""

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from PIL import Image
 
 from ..metadata import EXIF
+from .tiff_tags import Tag
 
-_X, _Y, _UNIT = 282, 283, 296
+_X, _Y, _UNIT = Tag.X_RESOLUTION, Tag.Y_RESOLUTION, Tag.RESOLUTION_UNIT
 _INCH, _CENTIMETRE = 2, 3
 _HEADER = b"Exif\0\0"
 _BLOCK_MAX = 65527

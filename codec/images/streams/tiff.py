@@ -25,9 +25,9 @@ from ..corrections import refuse_signed
 from ..files import warn_of_frames
 from ..metadata import read_metadata
 from ..picture import mode_for
+from ..tiff_tags import DEFLATES, LONG, LONG8, LZMA, LZW, NONE, PACKBITS, ZSTD, Tag
 from .bands import READ_SIZE, BandSource, Layout, NotStreamableError, map_ahead, regroup, rows_at_once
 from .tiff_stored import HighBitDepthStored, Stored, check_high_bit_depth
-from .tiff_tags import DEFLATES, LONG, LONG8, LZMA, LZW, NONE, PACKBITS, ZSTD, Tag
 
 _COMPRESSIONS = (NONE, 2, 3, 4, LZW, 7, *DEFLATES, PACKBITS, LZMA, ZSTD, 50001)
 """Compressions that code each strip and tile alone: CCITT, LZW, JPEG, Deflate, PackBits, LZMA, ZSTD, WebP."""

@@ -9,8 +9,7 @@ import numpy as np
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from ...errors import CaeError
-from .bands import decode_small_file
-from .tiff_tags import (
+from ..tiff_tags import (
     BLACK_IS_ZERO,
     CMYK,
     DEFLATES,
@@ -26,6 +25,7 @@ from .tiff_tags import (
     ZSTD,
     Tag,
 )
+from .bands import decode_small_file
 
 _COLOUR_COUNTS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3}
 """Samples of a colour, for the colour spaces that are read with 16 bits."""
