@@ -214,14 +214,14 @@ def enlarge(x: np.ndarray, n: int) -> np.ndarray:
 class Model:
     """Model id: what turns payloads into pixels. `t` are the weights' tensors by name, `config` the configuration."""
 
-    def __init__(self, path: Path, wanted: bytes) -> None:
-        """Weights file: takes that with the id which is wanted."""
+    def __init__(self, path: Path, model_id: bytes) -> None:
+        """Weights file: takes that with this id."""
         check(Path(path).stat().st_size <= 2**31, f"{path} has more than 2**31 bytes")
         with safe_open(path, "numpy") as file:
             facts, self.t = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         check(facts.get("role") == "model", f"{path} holds no model")
         self.config = json.loads(facts["config"])
-        check(self.id() == wanted, f"{path} is not the model {wanted.hex()}, which the file names")
+        check(self.id() == model_id, f"{path} is not the model {model_id.hex()}, which the file names")
         check(all(name in CONFIG or name.startswith(ENCODING) for name in self.config), f"{path} has fields unknown here")
         self.config = CONFIG | self.config
         self.check_values()

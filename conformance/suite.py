@@ -41,23 +41,23 @@ def read_list(folder: Path) -> dict[str, dict[str, Any]]:
 def complaint(output: Path, expected: Mapping[str, Any], folder: Path) -> str | None:
     """What is wrong with the PNG that a decoder wrote of a file that it should decode; None if nothing is."""
     try:
-        found = read_png(output.read_bytes())
+        pixels = read_png(output.read_bytes())
     except (OSError, ValueError) as error:
         return f"wrote no picture ({error})"
     shape = expected["height"], expected["width"], expected["channels"]
-    if found.shape != shape or found.itemsize != (1 if expected["depth"] == 8 else 2):
-        return f"wrote {found.shape} of {8 * found.itemsize} bits, not {shape} of depth {expected['depth']}"
+    if pixels.shape != shape or pixels.itemsize != (1 if expected["depth"] == 8 else 2):
+        return f"wrote {pixels.shape} of {8 * pixels.itemsize} bits, not {shape} of depth {expected['depth']}"
     if "png" not in expected:
-        return None if digest(found, "<u2") == expected["pixels"] else "pixels differ"
-    return _difference(found, read_png((folder / expected["png"]).read_bytes()), (2 ** expected["depth"] - 1) // 255)
+        return None if digest(pixels, "<u2") == expected["pixels"] else "pixels differ"
+    return _difference(pixels, read_png((folder / expected["png"]).read_bytes()), (2 ** expected["depth"] - 1) // 255)
 
 
-def _difference(found: np.ndarray, wanted: np.ndarray, allowed: int) -> str | None:
+def _difference(pixels: np.ndarray, expected: np.ndarray, allowed: int) -> str | None:
     """What is wrong with pixels whose colours may differ by so much."""
-    errors = abs(found.astype(np.int32) - wanted)
-    if found.shape[2] in (2, 4) and errors[..., -1].any():
+    errors = abs(pixels.astype(np.int32) - expected)
+    if pixels.shape[2] in (2, 4) and errors[..., -1].any():
         return "alpha differs"
-    colours = errors[..., :-1] if found.shape[2] in (2, 4) else errors
+    colours = errors[..., :-1] if pixels.shape[2] in (2, 4) else errors
     if colours.max() > allowed:
         return f"samples differ by up to {colours.max()}, more than {allowed}; {(colours > allowed).mean():.1%} of them"
     return None

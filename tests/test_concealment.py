@@ -11,44 +11,17 @@ import codec
 from codec.commands import info
 from codec.commands.decode import main
 from codec.format import container
-from codec.format.header import Kind, Plane
-from codec.format.payload import Payload
+from codec.format.header import Plane
 from codec.networks.transforms import receptive_field
 
 from .conftest import TINY, psnr
-
-
-def damaged(data: bytes, *parts: tuple[int, Plane]) -> bytes:
-    """A file in which a bit of each part is flipped."""
-    out, file = bytearray(data), container.read(data)
-    planes = file.header.planes
-    for tile, plane in parts:
-        entry = file.index[tile * len(planes) + planes.index(plane)]
-        out[entry.offset + entry.length // 2] ^= 1
-    return bytes(out)
-
-
-def replaced(data: bytes, tile: int, content: bytes) -> bytes:
-    """A file in which a tile's payload is another, with sound checksums."""
-    file = container.read(data)
-    payloads = [container.read_payload(data, file, number) for number in range(file.header.tile_count)]
-    payloads[tile] = Payload(Kind.TRANSFORM, content)
-    return container.write(file.header, file.metadata, payloads)
-
-
-def filled(decoder: codec.Codec, data: bytes, **options) -> tuple[np.ndarray, list[str]]:
-    """Decodes a damaged file with concealment; returns its pixels and the warnings."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        pixels = decoder.decode(data, on_error="fill", **options)
-    assert all(warning.category is RuntimeWarning for warning in caught)
-    return pixels, [str(warning.message) for warning in caught]
+from .damage import damaged, decode_filled, replaced
 
 
 def test_what_is_beyond_the_reach_of_damage_is_exact(default, default_model, astronaut):
     data = default.encode(astronaut, 60, tile=64)
     whole = default.decode(data)
-    pixels, said = filled(default, damaged(data, (27, Plane.COLOUR), (0, Plane.COLOUR)))
+    pixels, said = decode_filled(default, damaged(data, (27, Plane.COLOUR), (0, Plane.COLOUR)))
     assert said == ["tile 0 (x 0, y 0, 64 x 64), tile 27 (x 192, y 192, 64 x 64) are damaged and filled in"]
     reach = receptive_field(default_model.synthesis)
     near = np.zeros(whole.shape[:2], bool)
@@ -64,7 +37,7 @@ def test_bytes_behind_the_end(tiny, chelsea, tmp_path, capsys):
     for excess, words in ((b"\n", "1 byte follows"), (bytes(4), "4 bytes follow")):
         with pytest.raises(codec.CaeError, match=f"{words} the last tile; .*on_error='fill'"):
             tiny.decode(data + excess)
-        decoded, said = filled(tiny, data + excess)
+        decoded, said = decode_filled(tiny, data + excess)
         assert np.array_equal(decoded, tiny.decode(data)) and said == [f"{words} the last tile, left out"]
     path = tmp_path / "longer.cae"
     path.write_bytes(data + bytes(4))
@@ -82,7 +55,7 @@ def test_bytes_behind_the_end(tiny, chelsea, tmp_path, capsys):
 
 def test_many_damaged_tiles_are_counted(tiny, chelsea):
     data = tiny.encode(chelsea, 60, tile=64)
-    _, (said,) = filled(tiny, data[: container.read(data).index[10].offset])
+    _, (said,) = decode_filled(tiny, data[: container.read(data).index[10].offset])
     assert said.startswith("30 tiles are damaged and filled in; the first are tile 10 (") and said.count("tile ") == 5
 
 
@@ -95,7 +68,7 @@ def test_a_file_that_is_cut_off(tiny, chelsea, tmp_path, capsys):
     for length, first in ((entry.offset, 7), (entry.offset - 1, 6)):
         with pytest.raises(codec.CaeError, match=f"the file is cut off: {length} of {len(data)} bytes; .* .on_error='fill'."):
             tiny.decode(data[:length])
-        decoded, said = filled(tiny, data[:length])
+        decoded, said = decode_filled(tiny, data[:length])
         assert f"the alpha of tile {first} (" in said[0] and "the alpha of tile 5" not in said[0]
         assert np.array_equal(decoded[:40], whole[:40]) and not np.array_equal(decoded, whole)
         with tiny.open(data[:length], on_error="fill") as picture, pytest.warns(RuntimeWarning, match="tile 7 "):
@@ -135,7 +108,7 @@ def test_what_fills_a_tile_goes_with_its_surroundings(default, astronaut):
     data = default.encode(astronaut, 60, tile=64)
     whole = default.decode(data)
     for tile in (9, 27, 45):
-        pixels, _ = filled(default, damaged(data, (tile, Plane.COLOUR)))
+        pixels, _ = decode_filled(default, damaged(data, (tile, Plane.COLOUR)))
         top, left = tile // 8 * 64, tile % 8 * 64
         inside, rim = np.s_[top : top + 64, left : left + 64], np.s_[top - 64 : top + 128, left - 64 : left + 128]
         assert psnr(pixels[inside], whole[inside]) > psnr(np.full((64, 64, 3), 128), whole[inside])
@@ -149,13 +122,13 @@ def test_a_region_is_the_crop_of_what_is_filled(tiny, astronaut, region):
     """It is filled from tiles that the region itself does not need."""
     data = damaged(tiny.encode(astronaut, 60, tile=64), (27, Plane.COLOUR), (28, Plane.COLOUR))
     x, y, width, height = region
-    whole, _ = filled(tiny, data)
-    assert np.array_equal(filled(tiny, data, region=region)[0], whole[y : y + height, x : x + width])
+    whole, _ = decode_filled(tiny, data)
+    assert np.array_equal(decode_filled(tiny, data, region=region)[0], whole[y : y + height, x : x + width])
 
 
 def test_a_region_away_from_the_damage_is_not_warned_of(tiny, astronaut):
     data = tiny.encode(astronaut, 50, tile=64)
-    pixels, said = filled(tiny, damaged(data, (63, Plane.COLOUR)), region=(0, 0, 300, 300))
+    pixels, said = decode_filled(tiny, damaged(data, (63, Plane.COLOUR)), region=(0, 0, 300, 300))
     assert said == []
     assert np.array_equal(pixels, tiny.decode(data, region=(0, 0, 300, 300)))
 
@@ -164,7 +137,7 @@ def test_damaged_alpha_is_opaque_and_nothing_else_changes(tiny, chelsea):
     alpha = np.random.default_rng(2).integers(0, 256, chelsea.shape[:2], np.uint8)
     data = tiny.encode(np.dstack([chelsea, alpha]), 50, tile=128)
     expected = tiny.decode(data)
-    pixels, said = filled(tiny, damaged(data, (5, Plane.ALPHA)))
+    pixels, said = decode_filled(tiny, damaged(data, (5, Plane.ALPHA)))
     assert said == ["the alpha of tile 5 (x 128, y 128, 128 x 128) is damaged and filled in"]
     expected[128:256, 128:256, 3] = 255
     assert np.array_equal(pixels, expected)
@@ -177,17 +150,17 @@ def test_sound_checksums_over_nonsense(tiny, chelsea):
         forged = replaced(data, 1, content)
         with pytest.raises(codec.CaeError, match="tile 1: a tile's payload"):
             tiny.decode(forged)
-        assert filled(tiny, forged)[1] == ["tile 1 (x 128, y 0, 128 x 128) is damaged and filled in"]
+        assert decode_filled(tiny, forged)[1] == ["tile 1 (x 128, y 0, 128 x 128) is damaged and filled in"]
 
 
 def test_nothing_but_damage(tiny, chelsea):
     """Gray; and the warning's length is bounded."""
     data = tiny.encode(chelsea[:256, :448], 50, tile=64)
-    pixels, (said,) = filled(tiny, damaged(data, *((tile, Plane.COLOUR) for tile in range(28))))
+    pixels, (said,) = decode_filled(tiny, damaged(data, *((tile, Plane.COLOUR) for tile in range(28))))
     assert pixels.shape == (256, 448, 3)
     assert said.startswith("28 tiles are damaged") and said.count("tile ") == 5
     pieces = tiny.encode(np.zeros((64 * 11, 64 * 11), np.uint8), 1, tile=64)
-    _, (said,) = filled(tiny, damaged(pieces, *((tile, Plane.COLOUR) for tile in range(121))))
+    _, (said,) = decode_filled(tiny, damaged(pieces, *((tile, Plane.COLOUR) for tile in range(121))))
     assert said.startswith("121 tiles are damaged") and said.count("tile ") == 5
 
 
@@ -211,7 +184,7 @@ def test_bands_of_a_damaged_file_say_so_before_the_first(tiny, chelsea):
         assert sum(map(len, picture.bands((0, 0, 451, 100)))) == 100
         with pytest.raises(codec.CaeError, match="tile 39 is damaged"):
             picture.bands()
-    expected, _ = filled(tiny, data)
+    expected, _ = decode_filled(tiny, data)
     with tiny.open(data, on_error="fill") as picture:
         with pytest.warns(RuntimeWarning, match="tile 39 .* is damaged and filled in") as caught:
             arriving = picture.bands()
@@ -221,7 +194,7 @@ def test_bands_of_a_damaged_file_say_so_before_the_first(tiny, chelsea):
 
 def test_reading_a_damaged_file(tiny, chelsea):
     data = damaged(tiny.encode(chelsea, 50, tile=64), (39, Plane.COLOUR))
-    expected, _ = filled(tiny, data)
+    expected, _ = decode_filled(tiny, data)
     with tiny.open(data, on_error="fill") as picture:
         assert np.array_equal(picture.read((0, 0, 100, 100)), expected[:100, :100])
         with pytest.warns(RuntimeWarning, match="tile 39") as caught:

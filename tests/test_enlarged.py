@@ -28,8 +28,8 @@ from codec.training.decoders.frozen_latent import export_beside
 from codec.training.export import restore
 
 from .conftest import TINY, psnr
+from .damage import damaged
 from .forging import smallest_file
-from .test_concealment import damaged
 
 
 @pytest.fixture(scope="module")

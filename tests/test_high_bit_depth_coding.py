@@ -24,7 +24,7 @@ from codec.numcodecs import Cae
 from codec.zarr import CaeCodec
 
 from .conftest import TINY
-from .test_concealment import damaged
+from .damage import damaged
 
 ON_CPU = {"weights": TINY, "device": "cpu", "threads": 2}
 RNG = np.random.default_rng(5)

@@ -11,8 +11,7 @@ from codec.images.downscale import reduce
 from codec.images.samples import scaled
 from codec.images.upscale import squares
 
-from .test_concealment import damaged
-from .test_concealment import filled as filled_in
+from .damage import damaged, decode_filled
 from .test_high_bit_depth_coding import psnr
 from .test_mode_decision import kinds_of, text
 
@@ -116,7 +115,7 @@ def test_damage_of_each_kind_is_filled(tiny, coded):
         broken = damaged(coded, (number, Plane.COLOUR))
         with pytest.raises(codec.CaeError, match=f"tile {number} is damaged"):
             tiny.decode(broken)
-        filled, said = filled_in(tiny, broken)
+        filled, said = decode_filled(tiny, broken)
         far = np.ones(whole.shape[:2], bool)
         far[header.place(number).grow(64, header.bounds).slices] = False
         assert len(said) == 1 and filled.dtype == np.uint16 and np.array_equal(filled[far], whole[far])

@@ -15,8 +15,8 @@ from codec.format.payload import split_payload
 from codec.format.sources import Seekable
 
 from .conftest import TINY
+from .damage import damaged
 from .forging import Counting
-from .test_concealment import damaged
 from .test_mode_decision import text
 
 

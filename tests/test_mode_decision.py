@@ -15,8 +15,7 @@ from codec.format.payload import Payload, join_mixed, split_payload
 from codec.networks.transforms import receptive_field
 
 from .conftest import psnr
-from .test_concealment import damaged
-from .test_concealment import filled as filled_in
+from .damage import damaged, decode_filled
 
 PHOTO = np.s_[64:376, 80:496]
 
@@ -166,10 +165,10 @@ def test_a_damaged_lossless_tile_is_filled_from_its_neighbours(default):
     broken = damaged(data, (4, Plane.COLOUR))
     with pytest.raises(codec.CaeError, match="tile 4 is damaged"):
         default.decode(broken)
-    decoded, said = filled_in(default, broken)
+    decoded, said = decode_filled(default, broken)
     assert said == ["tile 4 (x 64, y 64, 64 x 64) is damaged and filled in"]
     assert np.array_equal(decoded, pixels)
-    region, said = filled_in(default, broken, region=(100, 100, 20, 20))
+    region, said = decode_filled(default, broken, region=(100, 100, 20, 20))
     assert np.array_equal(region, decoded[100:120, 100:120]) and len(said) == 1
     with default.open(broken) as picture:
         assert np.array_equal(picture.read((0, 0, 64, 192)), pixels[:, :64])  # does not need it
@@ -181,7 +180,7 @@ def test_damage_beside_other_kinds(tiny, page):
     reach = receptive_field(tiny._model.synthesis)
     for kind in Kind:
         number = max(n for n, each in enumerate(kinds) if each is kind)
-        decoded, said = filled_in(tiny, damaged(data, (number, Plane.COLOUR)))
+        decoded, said = decode_filled(tiny, damaged(data, (number, Plane.COLOUR)))
         place = container.read(data).header.place(number)
         near = np.zeros(whole.shape[:2], bool)
         near[place.grow(0 if kind is Kind.LOSSLESS else reach, container.read(data).header.bounds).slices] = True
@@ -195,7 +194,7 @@ def test_a_damaged_tile_whose_neighbours_have_no_latent_goes_with_them(default, 
     payloads = [container.read_payload((exact, coded)[tile == 4], files[tile == 4], tile) for tile in range(9)]
     data = container.write(files[1].header, {}, payloads)
     assert kinds_of(data)[4] is Kind.TRANSFORM and (default.decode(data)[64:128, 64:128] != 250).any()
-    decoded, _ = filled_in(default, damaged(data, (4, Plane.COLOUR)))
+    decoded, _ = decode_filled(default, damaged(data, (4, Plane.COLOUR)))
     assert (decoded == 250).all()
 
 

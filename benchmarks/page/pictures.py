@@ -41,14 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def choose(text: str | None, known: Sequence[str]) -> list[str]:
+def choose(text: str | None, images: Sequence[str]) -> list[str]:
     """The names of images that a text lists, by default the first few; CaeError where one is unknown."""
     if text is None:
-        return list(known[:_COUNT])
+        return list(images[:_COUNT])
     names = [] if text == "none" else [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
-        if name not in known:
-            raise CaeError(f"--pictures: there is no image {name!r}; there are {', '.join(known)}")
+        if name not in images:
+            raise CaeError(f"--pictures: there is no image {name!r}; there are {', '.join(images)}")
     return list(dict.fromkeys(names))
 
 

@@ -58,7 +58,7 @@ def show_activity(quiet: bool, name: str) -> contextlib.AbstractContextManager[t
 def _shape() -> dict[str, int]:
     """Returns tqdm's options for a terminal that does not know its size, where it would show nothing; else none."""
     try:
-        known = os.get_terminal_size(sys.stderr.fileno()).columns > 0
+        has_size = os.get_terminal_size(sys.stderr.fileno()).columns > 0
     except (AttributeError, OSError, ValueError):  # standard error is no terminal, or no file
-        known = True
-    return {} if known else {"ncols": 80, "nrows": 24}
+        has_size = True
+    return {} if has_size else {"ncols": 80, "nrows": 24}

@@ -22,15 +22,15 @@ def is_page(path: Path) -> bool:
 
 def check_options(arguments: argparse.Namespace) -> None:
     """Raises UsageError for options that change the picture, as a page holds the whole file as it is."""
-    given = {
+    contradicting = {
         "--region": arguments.region,
         "--scale": arguments.scale != 1,
         "--keep-going": arguments.keep_going,
         "--decoder": arguments.decoder,
         "--keep or --strip": arguments.keep != tuple(SECTIONS_BY_OPTION),
     }
-    for option, is_given in given.items():
-        if is_given:
+    for option, is_chosen in contradicting.items():
+        if is_chosen:
             raise UsageError(f"{option} does not go with a page, which holds the whole file as it is; leave it out")
 
 
@@ -56,11 +56,11 @@ def write_page(task: Task, weights: Path | None) -> Summary:
     return size | {"bytes": task.target.stat().st_size}
 
 
-def _find_weights(model_id: bytes, given: Path | None) -> Path:
+def _find_weights(model_id: bytes, preferred: Path | None) -> Path:
     from ..networks import registry
     from ..networks.weights import Weights
 
-    if given is None:
+    if preferred is None:
         return registry.find(model_id)
-    given_id = Weights.read(given).id
-    return given if given_id == model_id else registry.find(model_id, (given, given_id))
+    preferred_id = Weights.read(preferred).id
+    return preferred if preferred_id == model_id else registry.find(model_id, (preferred, preferred_id))

@@ -9,22 +9,24 @@ from PIL import Image, ImageFile
 
 from ..errors import CaeError
 from .bit_depth import reopened
+from .tiff_tags import WHITE_IS_ZERO, Tag
 
-_PHOTOMETRIC, _SAMPLE_FORMAT, _WHITE_IS_ZERO, _SIGNED = 262, 339, 0, 2
+_SIGNED = 2
+"""Value of `Tag.SAMPLE_FORMAT` for signed integers."""
 _LEVELS = {"1": 2, "L;2": 4, "L;4": 16}
 """Levels of gray in PNG files of few bits, by the names that Pillow's decoder has for them."""
 
 
 def refuse_signed(image: Image.Image) -> None:
     """Raises CaeError for a TIFF image of signed samples, whose -1 Pillow hands out as 255."""
-    if image.format == "TIFF" and _SIGNED in _tag(image, _SAMPLE_FORMAT, ()):
+    if image.format == "TIFF" and _SIGNED in _tag(image, Tag.SAMPLE_FORMAT, ()):
         raise CaeError("its samples are signed or complex numbers; save them as unsigned integers of 8 or 16 bits")
 
 
 def gray_of_16_bits(image: Image.Image) -> np.ndarray:
     """Returns the samples of an image of mode I;16 as its file means them: (h, w) uint16, 0 is black."""
     samples = np.asarray(image).astype(np.uint16, copy=False)
-    is_inverted = image.format == "TIFF" and _tag(image, _PHOTOMETRIC, 1) == _WHITE_IS_ZERO
+    is_inverted = image.format == "TIFF" and _tag(image, Tag.PHOTOMETRIC, 1) == WHITE_IS_ZERO
     return samples ^ 0xFFFF if is_inverted else samples
 
 

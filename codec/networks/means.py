@@ -78,8 +78,8 @@ class Means(nn.Module):
 
     def of_others(self, features: Tensor, mean: Tensor, symbols: Tensor, mask: Tensor) -> Tensor:
         """Means (B, h, w, N) that hold for the non-anchors, given the anchors' means and symbols."""
-        known = (mean + symbols) * mask
-        mean = self.context_head(self.context_blocks(features + self.embed(asinh(known)))).float()
+        anchors = (mean + symbols) * mask
+        mean = self.context_head(self.context_blocks(features + self.embed(asinh(anchors)))).float()
         leading = self.neighbour_weight.shape[1]
         mean[..., :leading] += self._innovation((symbols * mask)[..., :leading])
         return mean

@@ -44,11 +44,11 @@ def find(model_id: bytes, tried: tuple[Path, bytes] | None = None) -> Path:
     """
     if (path := _path_of(model_id)) is not None:
         return path
-    known = installed()
+    models = installed()
     missing = f"the file needs the weights with id {model_id.hex()}"
-    if tried is not None and tried[1] not in known.values():
+    if tried is not None and tried[1] not in models.values():
         raise MissingWeightsError(f"{missing}, but {tried[0]} has the id {tried[1].hex()}")
-    names = ", ".join(f"{model.hex()} ({path.stem})" for path, model in known.items())
+    names = ", ".join(f"{model.hex()} ({path.stem})" for path, model in models.items())
     raise MissingWeightsError(f"{missing}, which are not installed (installed: {names})")
 
 
@@ -70,10 +70,10 @@ def find_model(name: str | os.PathLike[str]) -> Path:
     """
     if is_path(name):
         return Path(name)
-    known = {path.stem: path for path in installed()} | {"default": default_path()}
-    if os.fspath(name) not in known:
-        raise CaeError(f"no weights are named {os.fspath(name)!r}; name a {SUFFIX} file, or one of {', '.join(known)}")
-    return known[os.fspath(name)]
+    models = {path.stem: path for path in installed()} | {"default": default_path()}
+    if os.fspath(name) not in models:
+        raise CaeError(f"no weights are named {os.fspath(name)!r}; name a {SUFFIX} file, or one of {', '.join(models)}")
+    return models[os.fspath(name)]
 
 
 def find_part(name: str | os.PathLike[str], role: str, model: bytes) -> Path:
@@ -83,13 +83,13 @@ def find_part(name: str | os.PathLike[str], role: str, model: bytes) -> Path:
     """
     if is_path(name):
         return Path(name)
-    known = {path.stem: path for path, belongs_to in installed(role).items() if belongs_to == model}
-    if os.fspath(name) not in known:
-        owner, names = _owner(name, role), ", ".join(known) or "none"
+    parts = {path.stem: path for path, belongs_to in installed(role).items() if belongs_to == model}
+    if os.fspath(name) not in parts:
+        owner, names = _owner(name, role), ", ".join(parts) or "none"
         others = f"installed: {names}" if owner is None else f"the installed one belongs to {owner.stem}"
         kind = MissingEncoderError if role == ENCODER else CaeError
         raise kind(f"there is no {role} {os.fspath(name)!r} for the model {model.hex()}; {others}")
-    return known[os.fspath(name)]
+    return parts[os.fspath(name)]
 
 
 def _owner(name: str | os.PathLike[str], role: str) -> Path | None:

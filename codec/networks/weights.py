@@ -106,8 +106,8 @@ class Weights:
                 first, end = entry["data_offsets"]
                 yield name, entry["dtype"], entry["shape"], memoryview(self.data)[start + first : start + end]
 
-    def arrays(self, wanted: Container[str] | None = None) -> dict[str, dict[str, np.ndarray]]:
-        """Tensors by group and name, of the wanted groups (None: of all); those in bfloat16 become float32.
+    def arrays(self, only: Container[str] | None = None) -> dict[str, dict[str, np.ndarray]]:
+        """Tensors by group and name, of these groups alone (None: of all); those in bfloat16 become float32.
 
         CaeError where the file is not whole, or a value not finite.
         """
@@ -115,7 +115,7 @@ class Weights:
         try:
             for name, tensor in deserialize(self.data):
                 group, _, rest = name.partition("/")
-                if wanted is None or group in wanted:
+                if only is None or group in only:
                     groups.setdefault(group, {})[rest] = _array(tensor)
         except (SafetensorError, LookupError, TypeError, ValueError) as error:
             raise CaeError(f"{self.path}: not a whole weights file of this codec ({error})") from None

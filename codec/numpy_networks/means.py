@@ -36,9 +36,9 @@ class Means:
         features = self._anchor_block(self._block(features)[:height, :width])
         mean = self._anchor_head(features)
         mask = _anchors(*latent.shape)
-        known = mean + latent
-        known *= mask
-        features += self._embed(_asinh(known))
+        anchors = mean + latent
+        anchors *= mask
+        features += self._embed(_asinh(anchors))
         for block in self._context_blocks:
             features = block(features)
         others = self._context_head(features)

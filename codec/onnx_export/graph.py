@@ -116,7 +116,7 @@ class Graph:
         graph = helper.make_graph(
             self._nodes,
             self.name,
-            [helper.make_tensor_value_info(known, TensorProto.FLOAT, sides) for known, sides in inputs.items()],
+            [helper.make_tensor_value_info(key, TensorProto.FLOAT, sides) for key, sides in inputs.items()],
             [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)],
             list(self._constants.values()),
         )

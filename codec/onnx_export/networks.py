@@ -31,8 +31,8 @@ def make_means(tensors: Tensors, config: Config) -> bytes:
     f = graph.entropy_block(f, "means/anchor_block")
     anchors = graph.linear(f, "means/anchor_head")
     is_anchor = _checkerboard(graph, sides, n)
-    known = graph.add("Where", is_anchor, graph.add("Add", anchors, symbols), graph.constant(0))
-    f = graph.add("Add", f, graph.linear(graph.add("Asinh", known), "means/embed"))
+    latent_of_anchors = graph.add("Where", is_anchor, graph.add("Add", anchors, symbols), graph.constant(0))
+    f = graph.add("Add", f, graph.linear(graph.add("Asinh", latent_of_anchors), "means/embed"))
     for number in range(config.context_blocks):
         f = graph.entropy_block(f, f"means/context_blocks.{number}")
     around = graph.constant(_neighbour_kernels(tensors["means/neighbour_weight"], n))

@@ -36,8 +36,8 @@ def with_quality_scale(model: Autoencoder, images: Iterable[np.ndarray]) -> Conf
     if score_max <= SCORED_UP_TO:
         return config
     measured = dataclasses.replace(config, score_max=round(float(score_max), 2))
-    wanted = [measured.expected_score(quality) for quality in np.linspace(QUALITIES[0], QUALITIES[-1], KNOTS)]
-    return dataclasses.replace(measured, quality_levels=tuple(levels_of(wanted, levels, scores)))
+    expected = [measured.expected_score(quality) for quality in np.linspace(QUALITIES[0], QUALITIES[-1], KNOTS)]
+    return dataclasses.replace(measured, quality_levels=tuple(levels_of(expected, levels, scores)))
 
 
 def mean_scores(model: Autoencoder, images: Iterable[np.ndarray], levels: np.ndarray) -> np.ndarray:
@@ -54,10 +54,10 @@ def mean_scores(model: Autoencoder, images: Iterable[np.ndarray], levels: np.nda
     return np.maximum.accumulate(np.mean(scores, 0) - rising) + rising
 
 
-def levels_of(wanted: Sequence[float], levels: np.ndarray, scores: np.ndarray) -> list[float]:
+def levels_of(values: Sequence[float], levels: np.ndarray, scores: np.ndarray) -> list[float]:
     """Levels at which rising scores have some values, which rise as well: along straight lines, beyond the ends evenly on."""
-    found = np.interp(wanted, scores, levels)
-    beyond = np.sum(np.asarray(wanted) <= scores[0])
+    positions = np.interp(values, scores, levels)
+    beyond = np.sum(np.asarray(values) <= scores[0])
     # below the lowest level all would be one
-    found[:beyond] -= 1e-3 * np.arange(beyond, 0, -1)
-    return [round(float(level), 4) for level in found]
+    positions[:beyond] -= 1e-3 * np.arange(beyond, 0, -1)
+    return [round(float(level), 4) for level in positions]

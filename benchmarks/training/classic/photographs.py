@@ -47,13 +47,13 @@ def from_stl10(folder: Path, limit: int, seed: int) -> Photographs:
     and a fifth as many for each of the others."""
     within = folder / "stl10_binary"
     folder = within if within.is_dir() else folder
-    known, test = read_stl10(folder / "train_X.bin"), read_stl10(folder / "test_X.bin")
-    order = np.random.default_rng(seed).permutation(len(known))
-    held_out_count = max(1, len(known) // 10)
-    if len(known) <= held_out_count:
+    labelled, test = read_stl10(folder / "train_X.bin"), read_stl10(folder / "test_X.bin")
+    order = np.random.default_rng(seed).permutation(len(labelled))
+    held_out_count = max(1, len(labelled) // 10)
+    if len(labelled) <= held_out_count:
         raise CaeError(f"{folder}: too few pictures")
     chosen = order[held_out_count : held_out_count + limit], order[: min(held_out_count, _share(limit))]
-    return Photographs("STL-10", *(known[np.sort(part)] for part in chosen), test[: _share(limit)], from_scikit_image())
+    return Photographs("STL-10", *(labelled[np.sort(part)] for part in chosen), test[: _share(limit)], from_scikit_image())
 
 
 def from_folder(folder: Path | None, limit: int, pictures: int, seed: int) -> Photographs:

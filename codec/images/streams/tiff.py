@@ -78,9 +78,9 @@ def open_bands(path: Path, file: BinaryIO, image: Image.Image | None, *, pieces_
         pieces = "tiles" if tiled else "strips"
         raise NotStreamableError(f"its {pieces} of {unit} rows are too large to be read one after another")
     if image is None:
-        unknown = Image.new("L", (1, 1))
-        unknown.info |= {section.pillow_key: tags[section.tiff_tag] for section in SECTIONS if section.tiff_tag in tags}
-        metadata = read_metadata(unknown)
+        stand_in = Image.new("L", (1, 1))
+        stand_in.info |= {section.pillow_key: tags[section.tiff_tag] for section in SECTIONS if section.tiff_tag in tags}
+        metadata = read_metadata(stand_in)
     else:
         warn_of_frames(path, image)
         metadata = read_metadata(image)
