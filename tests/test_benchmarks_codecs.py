@@ -16,7 +16,7 @@ from benchmarks.rate.run import choose_codecs
 from codec import CaeError
 
 # of our own efforts one will do
-CODECS = {name: codec for name, codec in registry(threads=1).items() if name not in ("cae-e3", "cae-e5")}
+CODECS = {name: codec for name, codec in registry(threads=1).items() if "-e" not in name}
 
 
 def picture(height, width):
@@ -143,5 +143,5 @@ def test_compressai_checkpoints(tmp_path, monkeypatch):
 def test_slow_efforts_are_measured_where_they_are_named():
     codecs = registry()
     usual, _ = choose_codecs(None, codecs, "jpeg")
-    assert "cae" in {codec.name for codec in usual} and not {"cae-e3", "cae-e5"} & {codec.name for codec in usual}
+    assert "cae" in {codec.name for codec in usual} and not [codec.name for codec in usual if "-e" in codec.name]
     assert [codec.name for codec in choose_codecs("cae-e5,jpeg", codecs, "jpeg")[0]] == ["cae-e5", "jpeg"]

@@ -49,6 +49,15 @@ def test_points(out):
         assert row["clean_timing"] == "False"
 
 
+def test_the_middle_of_a_few_images(folder, tmp_path):
+    options = ("--codecs", "jpeg", "--settings", "jpeg=10,30,60,90", "--out", tmp_path, "--jobs", 1, "--no-page")
+    run(folder, "--images", 1, "--side", 64, *options)
+    facts = json.loads((tmp_path / "results.json").read_text())
+    assert {(point["image"], point["width"], point["height"]) for point in facts["points"]} == {("one", 64, 64)}
+    with pytest.raises(SystemExit, match="use at least 1"):
+        run(folder, "--side", 0, *options)
+
+
 def test_json_and_csv_agree(out):
     everything = json.loads((out / "results.json").read_text())
     assert [codec["name"] for codec in everything["codecs"]] == ["webp", "jpeg", "jpeg-444"]
@@ -126,7 +135,7 @@ def test_published_curves_on_kodak(folder, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--codecs", "jpg"], "there is no codec 'jpg'; there are cae, cae-psnr, cae-e3,"),
+        (["--codecs", "jpg"], "there is no codec 'jpg'; there are cae, cae-psnr, cae-e1,"),
         (["--anchor", "h264"], "there is no codec 'h264'"),
         (["--metrics", "ssim"], "metric 'ssim' is unknown"),
         (["--metrics", ""], "none of the metrics"),

@@ -65,7 +65,7 @@ def registry(
     ours = [cae.TestedCae(device, threads, path) for path in weights] if weights else [cae.TestedCae(device, threads)]
     if not weights:
         ours += [cae.TestedCae(device, threads, tune=tune) for tune in TUNES[1:]]
-        ours += [cae.TestedCae(device, threads, effort=effort) for effort in cae.MEASURED_EFFORTS]
+        ours += [cae.TestedCae(device, threads, tune=tune, effort=effort) for tune in TUNES for effort in cae.OTHER_EFFORTS]
     models = [compressai.parse(text, device) for text in checkpoints or []]
     pillow = [codec for module in (jpeg, webp, avif, jpegxl, heic, jpeg2000) for codec in module.CODECS]
     codecs: dict[str, TestedCodec] = {}

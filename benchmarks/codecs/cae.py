@@ -13,10 +13,10 @@ import numpy as np
 import codec
 from codec import CaeError
 from codec.networks import registry
-from codec.options import DEFAULT_EFFORT, TUNES
+from codec.options import DEFAULT_EFFORT, EFFORTS, TUNES
 
-MEASURED_EFFORTS = (3, 5)
-"""Those that are codecs of their own beside the usual one; they take long, so they are measured where they are named."""
+OTHER_EFFORTS = tuple(effort for effort in EFFORTS if effort != DEFAULT_EFFORT)
+"""Those that are codecs of their own beside the usual one; some take long, so they are measured where they are named."""
 
 
 @functools.lru_cache(maxsize=4)

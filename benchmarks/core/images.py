@@ -33,23 +33,25 @@ _SCIKIT_IMAGE = ("astronaut.png", "chelsea.png", "coffee.png", "ihc.png", "motor
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """A test image: its file, size in pixels and the digest of its pixels."""
+    """A test image: its file, size in pixels and the digest of its pixels; with `side`, the middle of the file's picture."""
 
     name: str
     path: Path
     digest: str
     width: int
     height: int
+    side: int | None = None
 
     def load(self) -> np.ndarray:
         """The pixels, (height, width, 3) uint8 RGB."""
-        return _load(self.path)
+        return _load(self.path, self.side)
 
 
 @functools.lru_cache(maxsize=2)
-def _load(path: Path) -> np.ndarray:
+def _load(path: Path, side: int | None) -> np.ndarray:
     colour = read_image(path).colour
     pixels = np.repeat(colour, 3, axis=2) if colour.shape[2] == 1 else np.ascontiguousarray(colour)
+    pixels = crop_middle(pixels, side)
     pixels.flags.writeable = False  # the cache hands the same array to every codec
     return pixels
 
@@ -62,10 +64,13 @@ def digest(pixels: np.ndarray) -> str:
     return state.hexdigest()
 
 
-def sample(path: Path) -> Sample:
-    """The image of a file; CaeError where it is none of 8 bits a channel. Alpha is left out, gray becomes RGB."""
-    pixels = _load(path)
-    return Sample(path.stem, path, digest(pixels), pixels.shape[1], pixels.shape[0])
+def sample(path: Path, side: int | None = None) -> Sample:
+    """The image of a file, or its middle, at most `side` high and wide. Alpha is left out, gray becomes RGB.
+
+    CaeError where it is none of 8 bits a channel.
+    """
+    pixels = _load(path, side)
+    return Sample(path.stem, path, digest(pixels), pixels.shape[1], pixels.shape[0], side)
 
 
 def from_folder(folder: Path) -> list[Sample]:

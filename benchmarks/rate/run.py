@@ -37,9 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "command speed."
     )
     add_image_arguments(parser)
+    parser.add_argument("--images", type=int, metavar="N", help="only the first so many images")
+    parser.add_argument("--side", type=int, metavar="N", help="only the middle of each image, of such a side")
     parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="output folder (default: results)")
     parser.add_argument(
-        "--codecs", metavar="A,B,…", help="codecs to measure (default: all but -e3 and -e5; see the command list)"
+        "--codecs", metavar="A,B,…", help="codecs to measure (default: all at the usual effort; see the command list)"
     )
     parser.add_argument(
         "--settings",
@@ -114,6 +116,8 @@ def benchmark(arguments: argparse.Namespace, codecs_by_name: dict[str, TestedCod
     """Measures what is not measured yet, and derives the results. `codecs_by_name` has all codecs."""
     if arguments.jobs < 1:
         raise CaeError(f"--jobs {arguments.jobs}: use at least 1")
+    if any(number is not None and number < 1 for number in (arguments.images, arguments.side)):
+        raise CaeError("--images and --side: use at least 1")
     settings = _settings(arguments.settings, codecs_by_name)
     codecs, missing = choose_codecs(arguments.codecs, codecs_by_name, arguments.anchor)
     chosen = metrics.choose(_names(arguments.metrics))
@@ -121,7 +125,9 @@ def benchmark(arguments: argparse.Namespace, codecs_by_name: dict[str, TestedCod
     chosen = [metric for metric in chosen if metric.name not in missing]
     if not chosen:
         raise CaeError("none of the metrics can be computed here: " + "; ".join(missing.values()))
-    samples = images.gather(arguments.dataset, arguments.folder)
+    samples = images.gather(arguments.dataset, arguments.folder)[: arguments.images]
+    if arguments.side is not None:
+        samples = [images.sample(item.path, arguments.side) for item in samples]
     curves = _published(arguments.published, samples)
     pictures.choose(arguments.pictures, [item.name for item in samples])  # an unknown name shall not end a long run
     facts = [CodecFacts(codec.name, codec.label, codec.version, settings.get(codec.name, codec.settings)) for codec in codecs]
