@@ -382,7 +382,7 @@ class Model:
 
 
 def write_png(path: Path, picture: Picture) -> None:
-    """Writes samples as they are, deep ones in 16 bits as cae-decode does, without metadata."""
+    """Writes samples as they are, those of more than 8 bits in 16, as cae-decode does, without metadata."""
     (height, width, channels), bits = picture.pixels.shape, 8 * picture.pixels.itemsize
     rows = picture.pixels.astype(f">u{bits // 8}").reshape(height, -1).view(np.uint8)
     fields = struct.pack(">2I5B", width, height, bits, (0, 4, 2, 6)[channels - 1], 0, 0, 0)

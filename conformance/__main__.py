@@ -47,7 +47,7 @@ def _passes(name: str, facts: dict[str, Any], arguments: argparse.Namespace) -> 
 
 
 def _run(command: list[str], facts: dict[str, Any], output: Path, arguments: argparse.Namespace) -> str | None:
-    """What is wrong with a decoder's run on a file; None if nothing is."""
+    """Says what is wrong with a decoder's run on a file; None if nothing is."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=arguments.timeout, check=False)
     except subprocess.TimeoutExpired:

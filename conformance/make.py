@@ -39,7 +39,7 @@ def make(folder: Path, pattern: str = "*") -> None:
 
 
 def _facts(name: str, data: bytes, weights: Weights, folder: Path) -> dict[str, Any]:
-    """What is expected of a sound file; a picture of it is written where its pixels may differ a little."""
+    """Gathers what is expected of a sound file; a picture of it is written where its pixels may differ a little."""
     file = container.read(data)
     header = file.header
     pixels = weights.codec.decode(data).reshape(header.height, header.width, header.channels)

@@ -34,12 +34,12 @@ def digest(array: np.ndarray, kind: str) -> str:
 
 
 def read_list(folder: Path) -> dict[str, dict[str, Any]]:
-    """What is expected of each file, by its name."""
+    """Reads what is expected of each file, by its name."""
     return json.loads((folder / LIST).read_text())["files"]
 
 
 def complaint(output: Path, expected: Mapping[str, Any], folder: Path) -> str | None:
-    """What is wrong with the PNG that a decoder wrote of a file that it should decode; None if nothing is."""
+    """Says what is wrong with the PNG that a decoder wrote of a file that it should decode; None if nothing is."""
     try:
         pixels = read_png(output.read_bytes())
     except (OSError, ValueError) as error:
@@ -53,7 +53,7 @@ def complaint(output: Path, expected: Mapping[str, Any], folder: Path) -> str | 
 
 
 def _difference(pixels: np.ndarray, expected: np.ndarray, allowed: int) -> str | None:
-    """What is wrong with pixels whose colours may differ by so much."""
+    """Says what is wrong with pixels whose colours may differ by so much."""
     errors = abs(pixels.astype(np.int32) - expected)
     if pixels.shape[2] in (2, 4) and errors[..., -1].any():
         return "alpha differs"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import CaeError, extra_advice
+from .extension import extend
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,21 +48,6 @@ class Distortion:
         distances = [term.measure(decoded, target) for term in self.terms]
         weights = [term.factor * rate_weight**term.exponent for term in self.terms]
         return sum(weight * distance for weight, distance in zip(weights, distances, strict=True)), distances[0]
-
-
-def extend(picture: Tensor, least: int) -> Tensor:
-    """Repeats the last rows and columns of pictures (B, H, W, 3) until their sides have `least` pixels."""
-    rows, columns = (max(0, least - side) for side in picture.shape[1:3])
-    if not (rows or columns):
-        return picture
-    padded = _functional().pad(picture.permute(0, 3, 1, 2), (0, columns, 0, rows), mode="replicate")
-    return padded.permute(0, 2, 3, 1)
-
-
-def _functional():
-    from torch.nn import functional
-
-    return functional
 
 
 def squared_error(a: Tensor, b: Tensor) -> Tensor:
@@ -109,8 +95,10 @@ def luma_error(a: Tensor, b: Tensor) -> Tensor:
 
     The second half is owned by the worst squares. At the right and at the bottom these may be smaller.
     """
+    from torch.nn import functional
+
     squared = _luma(a - b).square()
-    squares = _functional().avg_pool2d(squared[:, None], 8, ceil_mode=True)[:, 0]
+    squares = functional.avg_pool2d(squared[:, None], 8, ceil_mode=True)[:, 0]
     # the slope of the root has no bound at zero
     return 0.5 * squared.mean((1, 2)) + 0.5 * (squares.square().mean((1, 2)) + 1e-16).sqrt()
 

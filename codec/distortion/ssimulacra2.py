@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .distortions import extend
+from .extension import extend
 
 SCALE_COUNT = 6
 SCALE_SIDE_MIN = 8
