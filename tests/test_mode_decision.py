@@ -281,10 +281,10 @@ def test_colours_left_out_are_transparent(chelsea):
 
 
 def test_high_qualities_show_what_they_stand_for(default, chelsea):
-    """From quality 90 on, noise that the transform cannot show is exact, tile by tile; photographs are not, nor are targets."""
+    """From quality 80 on, noise that the transform cannot show is exact, tile by tile; photographs are not, nor are targets."""
     pixels = chelsea[:128, :256].copy()
     pixels[:, 128:] = np.random.default_rng(0).integers(0, 256, (128, 128, 3))
-    for quality, kind in ((89, Kind.TRANSFORM), (90, Kind.LOSSLESS), (100, Kind.LOSSLESS)):
+    for quality, kind in ((79, Kind.TRANSFORM), (80, Kind.LOSSLESS), (90, Kind.LOSSLESS), (100, Kind.LOSSLESS)):
         data = default.encode(pixels, quality, tile=128)
         assert kinds_of(data) == [Kind.TRANSFORM, kind]
         decoded = default.decode(data)
@@ -295,5 +295,21 @@ def test_high_qualities_show_what_they_stand_for(default, chelsea):
     for height, width in ((7, 30), (64, 5)):
         thin = pixels[:height, 128 : 128 + width]
         assert np.array_equal(default.decode(default.encode(thin, 95)), thin)
-    size = len(default.encode(pixels, 89, tile=128))
+    size = len(default.encode(pixels, 79, tile=128))
     assert len(default.encode(pixels, target_size=size + 1000, tile=128)) <= size + 1000
+
+
+def test_noise_that_the_transform_shows_a_little_worse_is_exact_from_quality_90_alone(default, chelsea):
+    noise = np.random.default_rng(0).normal(0, 10, (128, 128, 3))
+    pixels = np.clip(chelsea[:128, :128] + noise, 0, 255).round().astype(np.uint8)
+    kinds = [*kinds_of(default.encode(pixels, 89)), *kinds_of(default.encode(pixels, 90))]
+    assert kinds == [Kind.TRANSFORM, Kind.LOSSLESS]
+
+
+@pytest.mark.parametrize("quality", [70, 89])
+def test_noise_of_two_colours_is_exact_since_that_is_smaller(default, quality):
+    first = np.random.default_rng(0).integers(0, 2, (200, 300), np.uint8) * 255
+    pixels = np.stack([first, np.zeros_like(first), 255 - first], -1)
+    data = default.encode(pixels, quality)
+    assert kinds_of(data) == [Kind.LOSSLESS] and np.array_equal(default.decode(data), pixels)
+    assert len(data) <= len(default.encode(pixels, lossless=True)) + 8

@@ -23,6 +23,7 @@ from .promised_fidelity import fidelity_check
 from .screen_content import (
     BLOCK,
     block_sums,
+    colour_entropy,
     extend_unchanged,
     fill_hidden,
     grow_into,
@@ -44,6 +45,8 @@ _HIDDEN_BITS = 0.02
 """Bits that the transform takes for each hidden pixel, as measured for a plain ground at quality 50."""
 _WORTH_TRYING = 2.0
 """A whole tile is tried without loss up to so many times the transform's cost, by the estimate."""
+_DEAR = 1.0
+"""Bits per pixel of the transform from which a tile is tried without loss if its colours are few, such as noise of two."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,11 +80,12 @@ def choose_layers(
         for number, tile in cells
         if looks_like_screen_content(pixels[tile.relative_to(place).slices], job.header.largest)
     }
-    breaks_promise = fidelity_check(job)
-    if breaks_promise is None:
-        cells = [cell for cell in cells if cell[0] in screen_tiles]
+    exact = _cheaper_without_loss(pixels, place, cells, coded, job)
+    check = fidelity_check(job)
+    checked = {number for number, tile in cells if check and _rate(coded[number], tile) >= check.rate_min}
+    cells = [cell for cell in cells if cell[0] not in exact and cell[0] in screen_tiles | checked]
     if not cells:
-        return {}
+        return exact
     decoded, around = _decode(band, latent, coded, cells, job)
 
     def choose(cell: tuple[int, Rect]) -> LosslessLayer | None:
@@ -93,12 +97,34 @@ def choose_layers(
             layer = _choose_layer(tile, original, shown, latent[inside.slices], 8 * len(coded[number].data), job)
             if layer is not None and layer.mask is None:
                 return layer
-        if breaks_promise and breaks_promise(original, _with_layer(original, shown, layer)):
+        if number in checked and check.breaks_promise(original, _with_layer(original, shown, layer)):
             return LosslessLayer(None, encode_colour(original, depth=job.header.depth))
         return layer
 
     chosen = run_parallel(choose, cells, job.settings.threads)
+    return exact | {number: layer for (number, _), layer in zip(cells, chosen, strict=True) if layer}
+
+
+def _cheaper_without_loss(
+    pixels: np.ndarray, place: Rect, cells: Sequence[tuple[int, Rect]], coded: Sequence[Payload], job: EncodeJob
+) -> dict[int, LosslessLayer]:
+    """The lossless layers of whole tiles that take fewer bytes than the transform does; photographs are hardly tried."""
+
+    def choose(cell: tuple[int, Rect]) -> LosslessLayer | None:
+        number, tile = cell
+        rate, part = _rate(coded[number], tile), pixels[tile.relative_to(place).slices]
+        if rate < _DEAR or colour_entropy(part) > _WORTH_TRYING * rate:
+            return None
+        data = encode_colour(part, depth=job.header.depth)
+        return LosslessLayer(None, data) if len(data) <= len(coded[number].data) else None
+
+    chosen = run_parallel(choose, cells, job.settings.threads)
     return {number: layer for (number, _), layer in zip(cells, chosen, strict=True) if layer}
+
+
+def _rate(payload: Payload, tile: Rect) -> float:
+    """Bits per pixel of a tile."""
+    return 8 * len(payload.data) / (tile.height * tile.width)
 
 
 def _with_layer(original: np.ndarray, shown: np.ndarray, layer: LosslessLayer | None) -> np.ndarray:

@@ -53,6 +53,17 @@ def looks_like_screen_content(pixels: np.ndarray, largest: int = 255) -> bool:
     return bool(screen_blocks.mean() >= _SCREEN_BLOCKS_MIN or new.sum() <= max(1, _PLAIN * new.size))
 
 
+def colour_entropy(pixels: np.ndarray) -> float:
+    """Bits per pixel of the colours of pixels (H, W, 1 or 3) one by one, by a sample of the rows: few where colours are few.
+
+    >>> colour_entropy(np.random.default_rng(1).integers(0, 2, (400, 400, 1), np.uint8)).__round__(2)
+    1.0
+    """
+    _, counts = np.unique(_packed(pixels[::_SAMPLED_ROWS]), return_counts=True)
+    shares = counts / counts.sum()
+    return float(-(shares * np.log2(shares)).sum())
+
+
 def new_pixels(pixels: np.ndarray) -> np.ndarray:
     """Marks pixels (H, W, 1 or 3) that equal none of five before them: left, two to the left, above, above left and right."""
     packed = _packed(pixels)
