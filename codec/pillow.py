@@ -2,7 +2,7 @@
 
 Opening and verifying import no torch; the picture is decoded when its pixels are asked for, by `thumbnail` or after `draft`
 at a reduced size. Of more than 8 bits a sample, gray is in mode I;16 and colours are rounded to 8, as Pillow has no such
-mode for them. `save` takes the options of `codec.encode`, and `exif`, `icc_profile` and `xmp`. By default these are the
+mode for them. `save` takes the options of `codec.encode`, and `exif`, `icc_profile`, `xmp` and `dpi`. By default these are the
 image's own, with what `getexif()` has been changed to.
 
 >>> import io, codec.pillow
@@ -31,8 +31,9 @@ from .format.limits import PIXELS_MAX
 from .format.sources import Seekable
 from .images.colour_space import read_colour_space
 from .images.metadata import as_section, metadata_for_pillow, read_metadata
+from .images.resolution import replace_resolution, resolution
 from .images.samples import converted
-from .metadata import SECTIONS
+from .metadata import EXIF, SECTIONS
 from .options import REDUCTIONS, DecodeOptions, EncodeOptions
 
 ARGUMENTS: dict[str, Any] = {}
@@ -56,6 +57,8 @@ class CaeImageFile(ImageFile.ImageFile):
         # Pillow has a mode of 16 bits for gray alone
         self._mode = "I;16" if header.is_high_bit_depth and header.mode == "L" else header.mode
         self.info |= metadata_for_pillow(metadata)
+        if dots_per_inch := resolution(metadata):
+            self.info["dpi"] = dots_per_inch
         self._pixels_max = _pixels_max(self)
         self._plan()
 
@@ -133,13 +136,15 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
         raise ValueError(str(error)) from None
     metadata = None  # the image's own
     replaced = [section for section in SECTIONS if section.pillow_key in keywords]
-    if replaced:
+    if replaced or "dpi" in keywords:
         metadata = read_colour_space(image) | read_metadata(image)
         for section in replaced:
             try:
                 metadata[section.name] = as_section(keywords[section.pillow_key])
             except ValueError as error:
                 raise ValueError(f"{section.pillow_key} is {error}") from None
+        if "dpi" in keywords:
+            metadata[EXIF.name] = replace_resolution(metadata.get(EXIF.name, b""), keywords["dpi"])
         metadata = {name: content for name, content in metadata.items() if content}
     try:
         data = codec.encode(image, **options, metadata=metadata, **{"pixels_max": _pixels_max(image)} | ARGUMENTS)

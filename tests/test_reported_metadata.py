@@ -114,7 +114,7 @@ def test_xmp_alone_is_saved():
     assert saved(image, xmp="<x/>") == saved(image, xmp=b"<x/>") == {"xmp ": b"<x/>"}
     image.info["xmp"] = "<x/>"
     assert saved(image) == {"xmp ": b"<x/>"}
-    with pytest.raises(ValueError, match="icc_profile is a int in place of bytes"):
+    with pytest.raises(ValueError, match="icc_profile is of type int, not bytes"):
         saved(image, icc_profile=1000)
 
 
@@ -138,6 +138,26 @@ def test_deleted_positions_do_not_travel_on(kind, way):
             again.load(content)
             assert dict(again.get_ifd(34853)) == ({1: "N", 2: (52.0, 31.0, 12.0)} if way == "set" else {})
             assert again[270] == ("another" if way == "set" else "a cat")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
+def test_a_removed_block_does_not_travel_on(kind):
+    """Pillow remembers the tags that it has read."""
+    exif = Image.Exif()
+    exif[34853] = {1: "N", 2: (52.0, 31.0, 12.0)}
+    Image.new("RGB", (16, 16)).save(buffer := io.BytesIO(), kind, exif=exif.tobytes())
+    with Image.open(buffer) as image:
+        assert 34853 in image.getexif()
+        del image.info["exif"]
+        assert "exif" not in saved(image) and "exif" not in codec_metadata(image)
+
+
+def test_tags_of_an_image_without_a_file_are_kept():
+    image = Image.new("RGB", (16, 16))
+    image.getexif()[270] = "a cat"
+    again = Image.Exif()
+    again.load(codec_metadata(image)["exif"])
+    assert again[270] == "a cat"
 
 
 def codec_metadata(image: Image.Image) -> dict[str, bytes]:
@@ -289,6 +309,26 @@ def test_gamma_and_chromaticities_become_a_profile(tmp_path, bits, channels):
         assert profile.profile.red_primary[1][:2] == pytest.approx((0.68, 0.32), abs=0.03)
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+def test_profile_of_gray_with_alpha_is_of_gray(tmp_path, bits):
+    path = tmp_path / "a.png"
+    path.write_bytes(png(bits, 4, samples_of(bits, 2), others=make_chunk(b"gAMA", struct.pack(">I", 100_000))))
+    assert encoded_metadata(path)["iccp"][16:20] == b"GRAY"
+
+
+@pytest.mark.parametrize("others", [b"", make_chunk(b"gAMA", struct.pack(">I", 45455))])
+def test_chromaticities_without_gamma_count(tmp_path, others):
+    path = tmp_path / "a.png"
+    colours = (31270, 32900), (68000, 32000), (26500, 69000), (15000, 6000)
+    chunk = make_chunk(b"cHRM", struct.pack(">8I", *(value for colour in colours for value in colour)))
+    path.write_bytes(png(8, 2, samples_of(8, 3), others=others + chunk))
+    assert encoded_metadata(path)["iccp"][16:20] == b"RGB "
+    path.write_bytes(png(8, 2, samples_of(8, 3), others=others + make_chunk(b"cHRM", bytes(32))))
+    with pytest.warns(RuntimeWarning, match="ICC profile is damaged and left out .*chromaticities") as caught:
+        assert encoded_metadata(path) == {}
+    assert len(caught) == 1
+
+
 @pytest.mark.parametrize("suffix", ["ppm", "bmp", "jp2"])
 @pytest.mark.parametrize(("tag", "kind"), [(271, 11), (282, 2), (700, 2)])
 def test_exif_that_pillow_cannot_write_again_never_costs_the_picture(tmp_path, suffix, tag, kind):
@@ -316,6 +356,17 @@ def test_resolution_is_kept(tmp_path, kind, suffix, dots):
             assert metadata == {}
         else:
             assert image.info["dpi"] == pytest.approx(dots, abs=0.1)
+
+
+def test_resolution_that_is_passed_counts_and_comes_back(tmp_path):
+    image = Image.new("RGB", (16, 16))
+    image.info["dpi"] = (300, 300)
+    for options, expected in (({}, 300), ({"dpi": (600, 600)}, 600)):
+        image.save(tmp_path / "a.cae", lossless=True, **options)
+        with Image.open(tmp_path / "a.cae") as again:
+            assert again.info["dpi"] == (expected, expected)
+            again.save(tmp_path / "a.jpg", dpi=again.info["dpi"])
+        assert codec.decode_image((tmp_path / "a.cae").read_bytes()).info["dpi"] == (expected, expected)
 
 
 @pytest.mark.parametrize("kind", ["png", "jpg"])

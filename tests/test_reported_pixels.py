@@ -60,6 +60,21 @@ def test_interlaced_png_of_16_bits(tmp_path, colour, channels, size, door, capfd
     assert capfd.readouterr().err == ""
 
 
+@every_door
+def test_predictor_that_its_compression_does_not_heed(tmp_path, door):
+    samples = samples_of(16, 1)[..., 0]
+    image = Image.fromarray(samples.astype(np.uint16))
+    image.save(tmp_path / "a.tif", compression="packbits", tiffinfo={262: 1, 317: 2})
+    assert np.array_equal(door(tmp_path / "a.tif").squeeze(), samples)
+
+
+def test_further_pictures_of_a_file_are_told_of(tmp_path):
+    pictures = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
+    pictures[0].save(tmp_path / "a.mpo", save_all=True, append_images=pictures[1:])
+    with pytest.warns(RuntimeWarning, match="holds 2 frames"):
+        by_file(tmp_path / "a.mpo")
+
+
 def test_animated_png_of_16_bits(tmp_path):
     samples = samples_of(16, 3)
     control = struct.pack(">IIIIIHHBB", 0, 13, 11, 0, 0, 1, 1, 0, 0)

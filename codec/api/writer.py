@@ -189,5 +189,5 @@ def checked_metadata(metadata: Mapping[str, bytes] | None) -> dict[str, bytes]:
         try:
             checked[name] = bytes(as_bytes(content))
         except CaeError:
-            raise CaeError(f"metadata {name!r} is a {type(content).__name__}, not bytes") from None
+            raise CaeError(f"metadata {name!r} is of type {type(content).__name__}, not bytes") from None
     return checked

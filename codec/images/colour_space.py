@@ -115,10 +115,15 @@ def _checked(sections: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def profile_of_gamma(image: Image.Image) -> bytes:
-    """Returns an ICC profile of a PNG's gamma and chromaticities; b"" if it has none, or those of sRGB."""
-    gamma, chromaticities = image.info.get("gamma"), image.info.get("chromaticity", _SRGB_CHROMATICITIES)
-    if image.format != "PNG" or "srgb" in image.info or not gamma or len(chromaticities) != 8:
+    """Returns an ICC profile of a PNG's gamma and chromaticities, one of which may be missing; b"" for those of sRGB.
+
+    ValueError where they are none.
+    """
+    if image.format != "PNG" or "srgb" in image.info or not {"gamma", "chromaticity"} & image.info.keys():
         return b""
+    gamma, chromaticities = image.info.get("gamma") or _SRGB_GAMMA, image.info.get("chromaticity", _SRGB_CHROMATICITIES)
+    if len(chromaticities) != 8 or min(chromaticities[1::2]) <= 0:
+        raise ValueError("its chromaticities are no colours")
     is_gray = image.mode in ("1", "L", "LA", "I;16")
     as_usual = is_gray or np.allclose(chromaticities, _SRGB_CHROMATICITIES, atol=0.002)
     if as_usual and abs(gamma - _SRGB_GAMMA) < 0.005:

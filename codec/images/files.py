@@ -40,7 +40,7 @@ _WITHOUT_ALPHA = ("BMP", "PPM")
 """Formats in which Pillow drops alpha silently."""
 _FORMATS = (*EXIF.formats, "BMP", "JPEG2000", "PCX", "PPM", "SGI", "TGA")
 """Formats that keep a picture's size and 8-bit pixels, or (JPEG, AVIF) change them too little to be seen."""
-_ANIMATED = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
+_ANIMATED = ("AVIF", "GIF", "HEIF", "JXL", "MPO", "PNG", "TIFF", "WEBP")
 _CODESTREAMS = (".j2k", ".j2c", ".jpc")
 """Suffixes of JPEG 2000 files without boxes."""
 _IMAGEJ_PLANES = re.compile(r"ImageJ=.*?^images=([0-9]{1,9})\s*$", re.DOTALL | re.MULTILINE)

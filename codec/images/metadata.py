@@ -43,7 +43,7 @@ def drop_other_types(image: Image.Image) -> None:
         if isinstance(content, str) and image.format == "TIFF":
             image.info[section.pillow_key] = content.encode("latin-1", "replace")
         elif not isinstance(content, bytes | bytearray | memoryview | str | Image.Exif | None):
-            _warn_of_damage(section, f"it is a {type(content).__name__}")
+            _warn_of_damage(section, f"it is of type {type(content).__name__}")
             del image.info[section.pillow_key]
     tags = getattr(image, "tag_v2", {})
     misplaced = [tag for tag in DIRECTORIES if isinstance(tags.get(tag), int) and tags[tag] < 0]
@@ -68,7 +68,7 @@ def as_section(content: object) -> bytes:
     if content is None:
         return b""
     # bytes(number) would be so many zeros
-    raise ValueError(f"a {type(content).__name__} in place of bytes")
+    raise ValueError(f"of type {type(content).__name__}, not bytes")
 
 
 def _read_profile(image: Image.Image) -> bytes:
@@ -170,11 +170,16 @@ def select_metadata(metadata: Mapping[str, bytes], options: Collection[str]) -> 
 
 
 def _collect_exif(image: Image.Image) -> bytes:
-    """Returns an EXIF block of the tags that describe the picture, for formats with tags but no block; b"" without any."""
-    tags = image.getexif()
+    """Returns an EXIF block of the tags that describe the picture and its resolution, b"" without any.
+
+    Only TIFF files and images without a file have tags but no block. In others Pillow may remember those of a block that the
+    caller has removed, positions among them.
+    """
     collected = Image.Exif()
-    for tag in OF_PICTURE:
-        if tag in tags:
-            collected[tag] = tags.get_ifd(tag) if tag in DIRECTORIES else tags[tag]
+    if image.format in ("TIFF", None):
+        tags = image.getexif()
+        for tag in OF_PICTURE:
+            if tag in tags:
+                collected[tag] = tags.get_ifd(tag) if tag in DIRECTORIES else tags[tag]
     set_resolution(collected, image.info.get("dpi"))
     return collected.tobytes() if len(collected) else b""

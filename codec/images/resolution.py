@@ -36,6 +36,14 @@ def set_resolution(tags: Image.Exif, dots_per_inch: object) -> None:
         tags[_X], tags[_Y], tags[_UNIT] = *dots_per_inch, _INCH
 
 
+def replace_resolution(block: bytes, dots_per_inch: object) -> bytes:
+    """Returns an EXIF block, b"" for none, with a resolution in place of its own."""
+    tags = Image.Exif()
+    tags.load(block)
+    set_resolution(tags, dots_per_inch)
+    return tags.tobytes()
+
+
 def with_resolution(block: bytes, dots_per_inch: object) -> bytes:
     """Returns an EXIF block with the resolution of its image file, unless that says nothing or the block has one.
 

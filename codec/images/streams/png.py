@@ -26,6 +26,8 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _IHDR = struct.Struct(">IIBBBBB")
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Channels of each colour type."""
+_GRAY_WITH_ALPHA = 4
+"""Its colour type."""
 _PASSES = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 """Passes of interlaced files: their first row and column, and the steps from row to row and from column to column."""
 _OF_FRAMES = (b"acTL", b"fcTL", b"fdAT")
@@ -82,10 +84,11 @@ def open_bands(path: Path, file: BinaryIO, image: Image.Image) -> BandSource:
     if interlaced:
         check_size(width, height, PIXELS_MAX, " for an interlaced file, which is read whole", bits)
     warn_of_frames(path, image)
-    # a picture of one pixel with everything else that this file holds
-    small = [_SIGNATURE, make_chunk(b"IHDR", _IHDR.pack(1, 1, bits, colour, 0, 0, 0))]
+    # a picture of one pixel with everything else that this file holds; gray with alpha of 16 bits would become RGBA
+    shown_bits = 8 if colour == _GRAY_WITH_ALPHA else bits
+    small = [_SIGNATURE, make_chunk(b"IHDR", _IHDR.pack(1, 1, shown_bits, colour, 0, 0, 0))]
     small += [whole for name, after, whole in others if not after and name != b"IHDR"]
-    small += [make_chunk(b"IDAT", zlib.compress(bytes(1 + max(1, _CHANNELS[colour] * bits // 8))))]
+    small += [make_chunk(b"IDAT", zlib.compress(bytes(1 + max(1, _CHANNELS[colour] * shown_bits // 8))))]
     small += [whole for _, after, whole in others if after]
     with open_image(one_file := io.BytesIO(b"".join(small)), ("PNG",)) as one:
         one.load()

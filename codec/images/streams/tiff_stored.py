@@ -121,7 +121,8 @@ class HighBitDepthStored(Stored):
         tags = self._tags
         self._order = {b"II": "<", b"MM": ">"}[directory.prefix]
         self._samples = tags.get(Tag.SAMPLES, 1) // self.planes
-        self._differences = tags.get(Tag.PREDICTOR, 1) == 2
+        # libtiff heeds the predictor in these compressions alone
+        self._differences = tags.get(Tag.PREDICTOR, 1) == 2 and self.compression in (LZW, *DEFLATES, LZMA, ZSTD)
         self._tile_width = tags.get(Tag.TILE_WIDTH, self.width)
         self._inverted = tags[Tag.PHOTOMETRIC] == WHITE_IS_ZERO
         self._colours = _COLOUR_COUNTS[tags[Tag.PHOTOMETRIC]]
