@@ -329,6 +329,18 @@ def test_chromaticities_without_gamma_count(tmp_path, others):
     assert len(caught) == 1
 
 
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+def test_a_profile_that_pillow_drops_is_told_of(tmp_path, kind):
+    path = tmp_path / f"a.{kind}"
+    if kind == "png":
+        path.write_bytes(png(8, 2, samples_of(8, 3), others=make_chunk(b"iCCP", b"name\0\0not compressed")))
+    else:
+        Image.new("RGB", (16, 16)).save(path, icc_profile=bytes(300))
+        path.write_bytes(path.read_bytes().replace(b"ICC_PROFILE\0\1\1", b"ICC_PROFILE\0\1\2"))
+    with pytest.warns(RuntimeWarning, match="the ICC profile is damaged and left out"):
+        assert encoded_metadata(path) == {}
+
+
 @pytest.mark.parametrize("suffix", ["ppm", "bmp", "jp2"])
 @pytest.mark.parametrize(("tag", "kind"), [(271, 11), (282, 2), (700, 2)])
 def test_exif_that_pillow_cannot_write_again_never_costs_the_picture(tmp_path, suffix, tag, kind):

@@ -72,6 +72,8 @@ def as_section(content: object) -> bytes:
 
 
 def _read_profile(image: Image.Image) -> bytes:
+    if image.format in ("JPEG", "PNG") and image.info.get(ICC_PROFILE.pillow_key, b"") is None:
+        raise ValueError("Pillow cannot read it")  # and says so by this alone
     profile = as_section(image.info.get(ICC_PROFILE.pillow_key)) or _raw_profile(image, "icc") or _raw_profile(image, "icm")
     profile = profile or profile_of_gamma(image)
     # pixels are converted to RGB, which a profile for another colour space does not fit
