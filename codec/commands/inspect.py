@@ -181,8 +181,8 @@ class _Inspector:
         if arguments.json:
             print(json.dumps(facts | {"above": above if threshold is not None else None}), flush=True)
         else:
-            verdict = "" if threshold is None else f" ({'above' if above else 'not above'} the threshold of {threshold:.2f})"
-            print(one_line(f"{source}: score {score:.2f}{verdict}"), flush=True)
+            verdict = "" if threshold is None else f" ({'above' if above else 'not above'} the threshold of {threshold:z.2f})"
+            print(one_line(f"{source}: score {score:z.2f}{verdict}"), flush=True)
         return above
 
     def _measure(self, path: Path, maps: Sequence[str]) -> tuple[Picture, CodingMaps]:

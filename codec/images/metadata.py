@@ -120,7 +120,10 @@ def _raw_profile(image: Image.Image, kind: str) -> bytes:
     lines = text.strip().split("\n")
     if len(lines) < 2 or not lines[1].strip().isdecimal():
         raise ValueError("its text has no length")
-    content = bytes.fromhex("".join(lines[2:]))
+    try:
+        content = bytes.fromhex("".join(lines[2:]))
+    except ValueError:
+        raise ValueError("its text has other characters than hexadecimal digits") from None
     if len(content) != int(lines[1]):
         raise ValueError(f"it has {len(content)} of {int(lines[1])} bytes")
     return content
