@@ -162,7 +162,7 @@ class EncodeOptions:
         if self.depth is None:
             return bits
         if (self.depth > 8) != (bits > 8):
-            what = "the picture has 8 bits; leave the depth out" if bits == 8 else "the picture has 16 bits; convert it to 8 first"
+            what = "the picture has 8 bits; leave it out" if bits == 8 else "the picture has 16 bits; convert it to 8 first"
             raise SampleError(f"depth {self.depth}: {what}")
         return self.depth
 

@@ -156,7 +156,7 @@ def test_the_commands_hint_names_its_option(tmp_path, capsys, colour, hinted, ta
         (np.full((9, 9, 2), [4095, 4096], np.uint16), 12, "a sample of the alpha is 4096, but those of 12 bits reach 4095"),
         (np.full((9, 9), 4096, np.uint16), 12, "a sample is 4096, but those of 12 bits reach 4095"),
         (np.zeros((9, 9), np.uint16), 8, "depth 8: the picture has 16 bits"),
-        (np.zeros((9, 9), np.uint8), 12, "depth 12: the picture has 8 bits; leave the depth out"),
+        (np.zeros((9, 9), np.uint8), 12, "depth 12: the picture has 8 bits; leave it out"),
         (np.zeros((9, 9), np.uint16), 17, "depth 17 is not 8 to 16"),
         (np.zeros((9, 9), np.float32), None, "if it reaches from 0 to 1, take"),
         (np.zeros((9, 9), np.uint32), None, "convert it to uint8, 0 to 255, or to uint16"),
