@@ -208,7 +208,7 @@ def test_lossless_files_have_no_quality(tmp_path, capsys, photograph):
 def test_samples_beyond_the_depth_are_the_inputs_fault(tmp_path, capsys, options):
     np.save(tmp_path / "deep.npy", np.full((20, 30), 60_000, np.uint16))
     np.save(tmp_path / "eight.npy", np.full((20, 30), 200, np.uint8))
-    for name, message in (("deep.npy", "a sample is 60000"), ("eight.npy", "depth 12: pictures of 8 bits")):
+    for name, message in (("deep.npy", "a sample is 60000"), ("eight.npy", "depth 12: the picture has 8 bits")):
         line = refused(capsys, encode.main, tmp_path / name, tmp_path / "out.cae", "--depth", 12, *options, *SMALL)
         assert line.startswith(f"cae-encode: {tmp_path / name}: {message}") and "out.cae" not in line
 

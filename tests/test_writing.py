@@ -199,7 +199,7 @@ def test_rows_that_do_not_fit(tiny, rows, message):
         ({"quality": 101}, "quality 101"),
         ({"tile": 65}, "tile size 65"),
         ({"metadata": {"xmp": b""}}, "metadata 'xmp' is unknown; there are 'iccp', 'exif', 'xmp '"),
-        ({"metadata": {"exif": "text"}}, "metadata 'exif' is a str, not bytes"),
+        ({"metadata": {"exif": "text"}}, "metadata 'exif' is of type str, not bytes"),
     ],
 )
 def test_pictures_that_there_are_not(tiny, tmp_path, changes, message):
