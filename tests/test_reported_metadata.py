@@ -192,6 +192,20 @@ def test_profile_of_bmp(tmp_path, opener):
         assert source.metadata == {"iccp": PROFILE}
 
 
+@pytest.mark.parametrize("method", [2, 3])
+def test_profile_of_jpeg_2000(tmp_path, method):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.new("RGB", (16, 16)).save(path := tmp_path / "a.jp2")
+    usual = struct.pack(">I4s3BI", 15, b"colr", 1, 0, 0, 16)
+    box = struct.pack(">I4s3B", 11 + len(profile), b"colr", method, 0, 0) + profile
+    data = path.read_bytes()
+    start = data.index(b"jp2h") - 4
+    (length,) = struct.unpack_from(">I", data, start)
+    data = data[:start] + struct.pack(">I", length + len(box) - len(usual)) + data[start + 4 :].replace(usual, box)
+    path.write_bytes(data)
+    assert encoded_metadata(path) == codec_metadata(Image.open(path)) == {"iccp": profile}
+
+
 def test_profile_of_ycbcr_tiff(tmp_path):
     """It is one for RGB, to which the pixels are converted."""
     Image.new("YCbCr", (16, 16)).save(tmp_path / "a.tif", icc_profile=PROFILE)

@@ -28,7 +28,8 @@ _SRGB_CHROMATICITIES = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
 """x and y of white, red, green and blue."""
 _D50 = np.array([0.9642, 1.0, 0.8249])
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
-_AVIF_BEGINNING = 2**20
+_BEGINNING = 2**20
+"""Bytes of a file in which the boxes of its colour space are looked for."""
 _PROFILE_MAX = 2**26
 _BMP_V5_SIZE, _BMP_EMBEDDED = 124, b"DEBM"
 """Size of a BMP header with a place for an ICC profile, and the mark of one that lies in the file."""
@@ -41,7 +42,7 @@ def read_colour_space(image: Image.Image) -> dict[str, bytes]:
     if isinstance(nclx := image.info.get("nclx_profile"), dict):  # from pillow-heif
         code_points = nclx.get("color_primaries", 2), nclx.get("transfer_characteristics", 2)
         return _checked({CICP.name: bytes((*map(int, code_points), 0, 1))})
-    readers = {"PNG": read_png_colour_space, "AVIF": _read_avif, "BMP": _read_bmp}
+    readers = {"PNG": read_png_colour_space, "AVIF": _read_avif, "BMP": _read_bmp, "JPEG2000": _read_jpeg2000}
     if image.format not in readers:
         return {}
     with reopened(image) as opened:
@@ -81,7 +82,7 @@ def with_avif_code_points(data: bytes, cicp: bytes) -> bytes | None:
 
 
 def _read_avif(file: BinaryIO) -> dict[str, bytes]:
-    data = file.read(_AVIF_BEGINNING)
+    data = file.read(_BEGINNING)
     sections = {}
     if match := re.search(rb"colrnclx(.{4})", data, re.DOTALL):
         primaries, transfer = struct.unpack(">HH", match[1])
@@ -105,6 +106,16 @@ def _read_bmp(file: BinaryIO) -> dict[str, bytes]:
     file.seek(14 + offset)
     profile = file.read(min(size, _PROFILE_MAX))
     return {ICC_PROFILE.name: profile} if profile and len(profile) == size else {}
+
+
+def _read_jpeg2000(file: BinaryIO) -> dict[str, bytes]:
+    """Returns the ICC profile of a colour specification box (ISO/IEC 15444-1, I.5.3.3), which Pillow does not read."""
+    data = file.read(_BEGINNING)
+    if match := re.search(rb"(.{4})colr[\2\3]..", data, re.DOTALL):
+        profile = data[match.end() :][: int.from_bytes(match[1], "big") - (match.end() - match.start())]
+        if profile[:4] == struct.pack(">I", len(profile)) and profile[36:40] == b"acsp":
+            return {ICC_PROFILE.name: profile}
+    return {}
 
 
 def _checked(sections: dict[str, bytes]) -> dict[str, bytes]:
