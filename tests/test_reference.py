@@ -24,7 +24,7 @@ from codec.format import container
 from codec.format.geometry import LATENT_STRIDE, Rect
 from codec.format.header import Header, Kind
 from codec.format.payload import Payload, length_min, split_payload
-from codec.metadata import KNOWN_NAMES
+from codec.metadata import COLOUR_SPACE, KNOWN_NAMES, SECTION_NAMES
 from codec.networks.model import Model
 from conformance.refusals import damaged_files, forged_files
 
@@ -216,11 +216,14 @@ def test_metadata(tiny):
 
 
 def test_all_decoders_and_the_specification_know_the_same_sections():
-    container = (files("codec") / "web/static/container.js").read_text()
+    container, page, png = ((files("codec") / f"web/static/{name}.js").read_text() for name in ("container", "metadata", "png"))
     by_browsers = re.search(r"KNOWN = (\[.*?\])", container)[1]
     specification = (files("codec") / "FORMAT.md").read_text()
     assert {name.decode() for name in reference.KNOWN} == set(json.loads(by_browsers)) == set(KNOWN_NAMES)
     assert [name for name in KNOWN_NAMES if f"`{name}`" not in specification] == []
+    labels, chunks = re.search(r"SECTIONS = \{(.*?)\};", page, re.DOTALL)[1], re.search(r"CHUNKS = \{(.*?)\};", png)[1]
+    assert set(re.findall(r'"?(\w{3,4} ?)"?:', labels)) == set(SECTION_NAMES)
+    assert set(re.findall(r"(\w+):", chunks)) == {section.name for section in COLOUR_SPACE}
 
 
 def test_lossless_pictures_need_no_weights(tiny):

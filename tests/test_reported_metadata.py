@@ -17,6 +17,7 @@ from codec.commands.decode import main as decode
 from codec.images import streams
 from codec.images.picture import from_array
 from codec.images.streams.png import make_chunk
+from codec.metadata import SECTIONS
 
 from .conftest import TINY
 from .doors import by_file, every_door, png, samples_of
@@ -353,6 +354,21 @@ def test_a_profile_that_pillow_drops_is_told_of(tmp_path, kind):
         path.write_bytes(path.read_bytes().replace(b"ICC_PROFILE\0\1\1", b"ICC_PROFILE\0\1\2"))
     with pytest.warns(RuntimeWarning, match="the ICC profile is damaged and left out"):
         assert encoded_metadata(path) == {}
+
+
+CONTENTS = {"iccp": ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes(), "exif": BLOCK, "xmp ": b"<x/>"}
+CONTENTS |= {"cicp": PQ, "mdcv": MASTERING, "clli": LIGHT}
+
+
+@pytest.mark.parametrize(("section", "kind"), [(section, kind) for section in SECTIONS for kind in section.formats])
+def test_each_format_holds_the_sections_that_it_is_said_to_hold(tmp_path, section, kind):
+    suffix = {"JPEG": "jpg", "TIFF": "tif"}.get(kind, kind.lower())
+    pixels = samples_of(8, 3).astype(np.uint8)
+    picture = dataclasses.replace(from_array(pixels), metadata={section.name: CONTENTS[section.name]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        streams.write_picture(tmp_path / f"a.{suffix}", picture)
+        assert section.name in encoded_metadata(tmp_path / f"a.{suffix}")
 
 
 @pytest.mark.parametrize("suffix", ["ppm", "bmp", "jp2"])

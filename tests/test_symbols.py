@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from codec import CaeError
 from codec.entropy.coder import VALUE_LIMIT, Decoder, encode
 from codec.entropy.scale_model import STAGES
-from codec.entropy.symbols import PARTS, Priors, Symbols, decode_symbols
+from codec.entropy.symbols import SYMBOL_PARTS, Priors, Symbols, decode_symbols
 
 from .scale_models import HYPER, LATENT, PRIORS, entropy_tables, prior_tensors
 
@@ -52,7 +52,7 @@ def test_bits_of_the_parts_add_up():
     decoder = Decoder(payload)
     whole = decoder.bits
     decode_symbols(decoder, MODEL, 50, 8, 8, bits)
-    assert sum(bits.values()) == whole and set(bits) == set(PARTS)
+    assert sum(bits.values()) == whole and set(bits) == set(SYMBOL_PARTS)
 
 
 def test_words_are_pinned():

@@ -8,10 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from ..errors import DamageError
-from ..format.header import Header, Plane
-
-NAMED_MAX = 5
-"""Most damaged parts that a warning names; of more it counts the tiles."""
+from ..format.header import NAMED_PARTS_MAX, Header, Plane
 
 
 class Damage:
@@ -36,8 +33,8 @@ class Damage:
         if not new:
             return None
         self._reported.update(new)
-        named = [self._header.name_part(tile, plane) for tile, plane in new[:NAMED_MAX]]
-        if len(new) > NAMED_MAX:
+        named = [self._header.name_part(tile, plane) for tile, plane in new[:NAMED_PARTS_MAX]]
+        if len(new) > NAMED_PARTS_MAX:
             count = len({tile for tile, _ in new})
             return f"{self._file}{count} tiles are damaged and filled in; the first are {', '.join(named)}"
         return f"{self._file}{', '.join(named)} {'is' if len(new) == 1 else 'are'} damaged and filled in"

@@ -10,7 +10,7 @@ from operator import itemgetter
 
 import numpy as np
 
-from ..entropy.symbols import PARTS
+from ..entropy.symbols import SYMBOL_PARTS
 from ..errors import CaeError, DamageError, TooLargeError
 from ..format import container
 from ..format.container import Container
@@ -189,8 +189,8 @@ def _decode_bands(
 
 
 def transform_bits(data: ByteSource | Data, file: Container, job: DecodeJob) -> Counter[str]:
-    """Counts the bits of each of `entropy.symbols.PARTS` in all transform-coded tiles; CaeError at a damaged one."""
-    bits = Counter(dict.fromkeys(PARTS, 0))
+    """Counts the bits of each of `entropy.symbols.SYMBOL_PARTS` in all transform-coded tiles; CaeError at a damaged one."""
+    bits = Counter(dict.fromkeys(SYMBOL_PARTS, 0))
     for number in range(job.header.tile_count):
         if file.kind(number) is not Kind.LOSSLESS:
             place = job.header.place(number)

@@ -14,7 +14,7 @@ from ..format import container
 from ..format.sources import MemorySource
 from ..images.streams.bands import regroup
 from ..networks.config import DISTORTION_WEIGHT
-from ..options import DEFAULT_EFFORT, QUALITIES, TARGETS, EncodeOptions
+from ..options import DEFAULT_EFFORT, FIDELITY_TARGETS, QUALITIES, TARGETS, EncodeOptions
 from ..runtime.tile_cache import TileCache
 from .decoder import decode_bands
 from .encoder import encode
@@ -70,7 +70,7 @@ class _Fidelity:
     """A measure of how near a file's picture is to the original; it rises with the quality.
 
     Within `tolerance` of a target it is met. A picture may fall short of it by `far` before a better one is taken, though that
-    takes more bytes. `most` stands for all values above it, such as that of pictures without errors, so that secants exist.
+    takes more bytes. The search takes larger values, such as infinity for pictures without errors, for `most`.
     """
 
     measure: Callable[[np.ndarray, bytes, EncodeJob], float]
@@ -104,7 +104,7 @@ def encode_to_target(pixels: np.ndarray, job: EncodeJob, metadata: Mapping[str, 
     job = dataclasses.replace(job, cache=TileCache(_LOSSLESS_CACHE), options=weighing)
     area = job.header.width * job.header.height
     (name, target), *_ = options.targets.items()
-    fidelity = _FIDELITIES.get(name)
+    fidelity = _FIDELITIES[name] if name in FIDELITY_TARGETS else None
     goal = _rate_goal(target if name == "target_bpp" else 8 * target / area) if fidelity is None else fidelity.goal(target)
     files: dict[float, bytes] = {}
     fidelities: dict[float, float] = {}

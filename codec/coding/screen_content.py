@@ -152,8 +152,8 @@ def extend_unchanged(mask: np.ndarray, pixels: np.ndarray) -> np.ndarray:
 def fill_hidden(pixels: np.ndarray, hidden: np.ndarray, middle: int = 128) -> np.ndarray:
     """Fills hidden pixels (H, W) bool of (H, W, C) smoothly from those around them, so that they cost few bits.
 
-    Each block's take the mean of its visible ones, or else that of the next larger surroundings which have any (pull-push,
-    Gortler et al., 1996, The Lumigraph). Where all are hidden, they are `middle`.
+    In each block they take the mean of the visible ones. Where it has none, they take that of the next larger surroundings
+    (pull-push, Gortler et al., 1996, The Lumigraph). Where all are hidden, they are `middle`.
     """
     visible = ~hidden
     count = block_sums(visible).astype(np.float64)

@@ -153,7 +153,7 @@ class TileDecoder:
 def decode_tile(data: Data, place: Rect, job: DecodeJob, bits: Counter[str] | None = None) -> np.ndarray:
     """Decodes the latent (h, w, N) int32 of a tile that covers the pixels `place`.
 
-    It is in units of 2**-LATENT_BITS quantisation steps. The bits of each of `entropy.symbols.PARTS` are added to `bits`.
+    It is in units of 2**-LATENT_BITS quantisation steps. The bits of each of `SYMBOL_PARTS` are added to `bits`.
     CaeError where no encoder writes such data.
     """
     quality, positions = job.header.quality, place.outward(LATENT_STRIDE)

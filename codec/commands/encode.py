@@ -108,7 +108,7 @@ class Encoding:
 
 
 def _counting(bands: Iterator[np.ndarray], progress: Callable[[float], None]) -> Iterator[np.ndarray]:
-    """Yields the bands; counts no pixels at each, where a command that ends is stopped."""
+    """Yields the bands, and reports progress of no pixels before each: there a cancelled command stops."""
     for band in bands:
         progress(0)
         yield band

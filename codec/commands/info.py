@@ -13,6 +13,7 @@ from ..cli.arguments import create_parser
 from ..cli.messages import advise, one_line, prefix_errors, print_message, report_errors
 from ..cli.standard_streams import open_input
 from ..errors import CaeError, CutOffError, ExcessError
+from ..format.header import NAMED_PARTS_MAX
 from ..format.info import DamagedPart, damaged_parts, describe
 from ..format.sources import open_source
 
@@ -20,8 +21,6 @@ _INFO_ADVICE = {
     CutOffError: "; get the file again, or have damaged tiles filled (cae-decode --keep-going)",
     ExcessError: "; get the file again, or have it taken without them (cae-decode --keep-going)",
 }
-_NAMED_MAX = 5
-"""Most damaged parts that are named for people; JSON has all of them."""
 
 
 def main(words: list[str] | None = None) -> None:
@@ -117,7 +116,7 @@ def _format_lines(facts: dict[str, Any]) -> str:
     if "transform_bits" in facts:
         shown["transform_bits"] = _format_counts(facts["transform_bits"], "{0} {1}")
     if "damaged" in facts:
-        named, more = facts["damaged"][:_NAMED_MAX], len(facts["damaged"]) - _NAMED_MAX
+        named, more = facts["damaged"][:NAMED_PARTS_MAX], len(facts["damaged"]) - NAMED_PARTS_MAX
         shown["damaged"] = ", ".join(named) + f" and {more} more" * (more > 0) or "none: all checksums match"
     return "\n".join(f"{name.replace('_', ' '):<15} {value}" for name, value in shown.items())
 

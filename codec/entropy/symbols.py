@@ -13,7 +13,7 @@ from ..options import QUALITIES
 from .coder import Decoder, FrequencyTable, group_values
 from .scale_model import HYPER_UPSCALE, SCALES, STAGES, ScaleModel, places
 
-PARTS = ("priors", "hyper-latent", "anchors", "non-anchors")
+SYMBOL_PARTS = ("priors", "hyper-latent", "anchors", "non-anchors")
 """Parts of a transform-coded payload, in decoding order."""
 MEAN_MAX = 2**15
 """Largest magnitude of a prior's mean."""
@@ -101,7 +101,7 @@ def decode_symbols(
 ) -> Symbols:
     """Decodes the symbols of a tile of height x width latent positions, all that its payload holds.
 
-    The bits of each of `PARTS` are added to `bits`. CaeError where the payload is none that an encoder writes.
+    The bits of each of `SYMBOL_PARTS` are added to `bits`. CaeError where the payload is none that an encoder writes.
     """
     remaining = decoder.bits
 
@@ -112,10 +112,10 @@ def decode_symbols(
             remaining = decoder.bits
 
     priors = model.priors.decode(decoder, quality, (-(-height // HYPER_UPSCALE), -(-width // HYPER_UPSCALE)))
-    count(PARTS[0])
+    count(SYMBOL_PARTS[0])
     residual = decoder.decode_groups(model.priors.index[priors].ravel(), model.tables)
     hyper = residual.reshape(*priors.shape, -1) + model.priors.mean[priors]
-    count(PARTS[1])
+    count(SYMBOL_PARTS[1])
     scales = model.scales.coding(hyper, quality, height, width)
     latent = np.empty((height, width, model.scales.channels), np.int32)
     index = np.empty(latent.shape, np.uint8)
@@ -126,6 +126,6 @@ def decode_symbols(
             symbols, values = values[: part.size].reshape(part.shape), values[part.size :]
             scales.add(place, symbols, part)
             latent[place], index[place] = symbols, part
-        count(PARTS[2 + stage // 2])
+        count(SYMBOL_PARTS[2 + stage // 2])
     decoder.finish()
     return Symbols(priors, hyper, latent, index)

@@ -20,6 +20,8 @@ NO_MODEL = bytes(8)
 TILE_UNIT = 64
 TILE_UNITS_MAX = 32
 PICTURE_SIDE_MAX = 2**31 - 1
+NAMED_PARTS_MAX = 5
+"""Most parts of tiles that a message names."""
 SECTIONS_MAX = 64
 """Most metadata sections of a file."""
 _DEPTH_BITS = 0x0F

@@ -197,11 +197,15 @@ def _build(weights: Weights, device: torch.device) -> Model:
         device=device,
         objective=config.objective,
         sizes=_resized(config, parts, device),
-        **{name: _network(kind, config, parts[name], device) for kinds in PARTS.values() for name, kind in kinds.items()},
+        **{
+            name: _network(kind, config, parts[name], device)
+            for kinds in NETWORKS_BY_ROLE.values()
+            for name, kind in kinds.items()
+        },
     )
 
 
-PARTS: dict[str, dict[str, Callable[[Config], nn.Module]]] = {
+NETWORKS_BY_ROLE: dict[str, dict[str, Callable[[Config], nn.Module]]] = {
     ENCODER: {"analysis": Analysis, "hyper_analysis": HyperAnalysis},
     DECODER: {"synthesis": Synthesis},
 }
@@ -211,7 +215,7 @@ PARTS: dict[str, dict[str, Callable[[Config], nn.Module]]] = {
 def _networks(weights: Weights, role: str, model: Model, device: torch.device) -> dict[str, nn.Module]:
     """The networks of an encoder's or decoder's file; CaeError where it is none for this model."""
     config, parts = config_for(weights, role, model), as_tensors(weights.arrays())
-    return {name: _network(kind, config, parts[name], device) for name, kind in PARTS[role].items()}
+    return {name: _network(kind, config, parts[name], device) for name, kind in NETWORKS_BY_ROLE[role].items()}
 
 
 def _resized(

@@ -22,7 +22,7 @@ from ..networks.dequantised import TRAINED, UNIT, trainable
 from ..networks.entropy_model import EntropyModel
 from ..networks.latent_coder import LatentCoder
 from ..networks.layers import interpolate_levels
-from ..networks.model import PARTS
+from ..networks.model import NETWORKS_BY_ROLE
 from ..networks.quantisation import Quantiser
 from ..networks.tensors import as_tensors
 from ..networks.weights import MODEL, Weights, read_tables
@@ -146,7 +146,7 @@ def export(
 def export_part(model: Autoencoder, role: str, belongs_to: bytes, path: Path, record: Mapping[str, str]) -> None:
     """Writes an encoder or a decoder (`role`) for the latents of the model whose id is `belongs_to`."""
     config = json.dumps(dataclasses.asdict(model.config))
-    groups = {name: part for name, part in _transforms(model).items() if name in PARTS[role]}
+    groups = {name: part for name, part in _transforms(model).items() if name in NETWORKS_BY_ROLE[role]}
     write(path, groups, {"config": config, "id": belongs_to.hex(), "role": role, **record})
 
 

@@ -131,7 +131,7 @@ class Options:
         if self.reduced is not None:
             yield (
                 self.reduced not in REDUCTIONS[1:],
-                f"reduced {self.reduced}: there are decoders of 1/2, 1/4 and 1/8 of the size",
+                f"reduced {self.reduced}: there are decoders by {', '.join(map(str, REDUCTIONS[1:]))}",
             )
             yield (
                 not self.starts_from_finished,
