@@ -30,8 +30,8 @@ from .format.header import MAGIC
 from .format.limits import PIXELS_MAX
 from .format.sources import Seekable
 from .images.colour_space import read_colour_space
-from .images.metadata import as_section, metadata_for_pillow, read_metadata
-from .images.resolution import replace_resolution, resolution
+from .images.metadata import as_section, info_for_pillow, read_metadata
+from .images.resolution import replace_resolution
 from .images.samples import converted
 from .metadata import EXIF, SECTIONS
 from .options import REDUCTIONS, DecodeOptions, EncodeOptions
@@ -56,9 +56,7 @@ class CaeImageFile(ImageFile.ImageFile):
         self._size = header.width, header.height
         # Pillow has a mode of 16 bits for gray alone
         self._mode = "I;16" if header.is_high_bit_depth and header.mode == "L" else header.mode
-        self.info |= metadata_for_pillow(metadata)
-        if dots_per_inch := resolution(metadata):
-            self.info["dpi"] = dots_per_inch
+        self.info |= info_for_pillow(metadata)
         self._pixels_max = _pixels_max(self)
         self._plan()
 

@@ -6,7 +6,7 @@ At high qualities also tiles that the transform cannot show as well as the quali
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -101,8 +101,7 @@ def choose_layers(
             return LosslessLayer(None, encode_colour(original, depth=job.header.depth))
         return layer
 
-    chosen = run_parallel(choose, cells, job.settings.threads)
-    return exact | {number: layer for (number, _), layer in zip(cells, chosen, strict=True) if layer}
+    return exact | _choose_each(choose, cells, job)
 
 
 def _cheaper_without_loss(
@@ -118,6 +117,13 @@ def _cheaper_without_loss(
         data = encode_colour(part, depth=job.header.depth)
         return LosslessLayer(None, data) if len(data) <= len(coded[number].data) else None
 
+    return _choose_each(choose, cells, job)
+
+
+def _choose_each(
+    choose: Callable[[tuple[int, Rect]], LosslessLayer | None], cells: Sequence[tuple[int, Rect]], job: EncodeJob
+) -> dict[int, LosslessLayer]:
+    """The layers that a function chooses for tiles, side by side, by the tiles' numbers."""
     chosen = run_parallel(choose, cells, job.settings.threads)
     return {number: layer for (number, _), layer in zip(cells, chosen, strict=True) if layer}
 

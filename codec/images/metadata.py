@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from PIL import Image
 
 from ..metadata import EXIF, ICC_PROFILE, SECTIONS, SECTIONS_BY_OPTION, XMP, MetadataSection
 from ..runtime.warning import warn
 from .colour_space import profile_of_gamma
-from .resolution import set_resolution, with_resolution
+from .resolution import resolution, set_resolution, with_resolution
 from .tiff_tags import DIRECTORIES, OF_PICTURE, Tag
 
 _EXIF_STARTS = (b"Exif\0\0", b"II*\0", b"MM\0*")
@@ -132,6 +133,12 @@ def _raw_profile(image: Image.Image, kind: str) -> bytes:
 def metadata_for_pillow(metadata: Mapping[str, bytes]) -> dict[str, bytes]:
     """Returns metadata by their keys in the `info` of a Pillow image."""
     return {section.pillow_key: metadata[section.name] for section in SECTIONS if section.name in metadata}
+
+
+def info_for_pillow(metadata: Mapping[str, bytes]) -> dict[str, Any]:
+    """Returns what the `info` of a Pillow image says of metadata: the sections by their keys, and the resolution as `dpi`."""
+    dots_per_inch = resolution(metadata)
+    return metadata_for_pillow(metadata) | ({"dpi": dots_per_inch} if dots_per_inch else {})
 
 
 def orientation(metadata: Mapping[str, bytes]) -> int:

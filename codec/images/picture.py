@@ -12,8 +12,7 @@ from .bit_depth import bits_in_file, is_high_bit_depth
 from .colour_space import read_colour_space
 from .conversion import converted_to
 from .corrections import alpha_of_16_bits, gray_of_16_bits, refuse_signed, with_transparency_in_8_bits
-from .metadata import drop_other_types, metadata_for_pillow, read_metadata
-from .resolution import resolution
+from .metadata import drop_other_types, info_for_pillow, read_metadata
 from .samples import bits_of, converted, output_depth, scaled, squeeze_gray
 
 _GRAY_MODES = ("1", "L", "LA", "La")
@@ -157,7 +156,5 @@ def to_pillow(picture: Picture) -> Image.Image:
     """
     pixels = squeeze_gray(picture.pixels)
     image = Image.fromarray(pixels if pixels.ndim == 2 else converted(pixels, picture.depth, 8))
-    image.info |= metadata_for_pillow(picture.metadata)
-    if dots_per_inch := resolution(picture.metadata):
-        image.info["dpi"] = dots_per_inch
+    image.info |= info_for_pillow(picture.metadata)
     return image
