@@ -45,6 +45,24 @@ def by_save(path: Path) -> np.ndarray:
     return codec.decode(buffer.getvalue(), weights=TINY)
 
 
+def encoded_metadata(path: Path) -> dict[str, bytes]:
+    with Image.open(path) as image:
+        data = codec.encode(image, lossless=True, weights=TINY)
+    with codec.open(data, weights=TINY) as picture:
+        return picture.metadata
+
+
+def codec_metadata(image: Image.Image) -> dict[str, bytes]:
+    with codec.open(codec.encode(image, lossless=True, weights=TINY), weights=TINY) as picture:
+        return picture.metadata
+
+
+def saved(image: Image.Image, **options) -> dict[str, bytes]:
+    image.save(buffer := io.BytesIO(), "CAE", lossless=True, **options)
+    with codec.open(buffer.getvalue(), weights=TINY) as picture:
+        return picture.metadata
+
+
 DOORS = (by_bands, by_file, by_image, by_loaded_image, by_save)
 every_door = pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
 Door = Callable[[Path], np.ndarray]
