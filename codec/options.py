@@ -207,6 +207,14 @@ class EncodeOptions:
         return {name: value for name in TARGETS if (value := getattr(self, name)) is not None}
 
 
+class DecodeKeywords(TypedDict, total=False):
+    """Decode options: see `Codec.decode`."""
+
+    region: Region | None
+    on_error: OnError
+    scale: float | Fraction
+
+
 @dataclasses.dataclass(frozen=True)
 class DecodeOptions:
     """Decode options: region, scale, and behaviour at damage.
@@ -225,6 +233,11 @@ class DecodeOptions:
     region: Region | None = None
     on_error: OnError = "raise"
     scale: float | Fraction = 1
+
+    @property
+    def conceals(self) -> bool:
+        """True if damaged tiles are filled."""
+        return self.on_error == "fill"
 
     def size_of(self, width: int, height: int) -> tuple[int, int]:
         """Width and height of the result, for a region that lies within a picture of this size."""

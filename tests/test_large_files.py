@@ -209,7 +209,6 @@ def test_bars_move_within_pictures_that_are_held_whole(tmp_path, monkeypatch):
         yield lambda count: counted.append(count) if count else None
 
     monkeypatch.setattr(PictureBar, "track_work", track_work)
-    monkeypatch.setattr(decode, "PIECES_FROM", 0)
     source, coded, area = tmp_path / "a.png", tmp_path / "a.cae", 1300 * 150
     Image.fromarray(np.tile(skimage.data.chelsea()[:150, :100], (1, 13, 1)).swapaxes(0, 1)).save(source)
     for options, tries in ((), 1), (("--lossless",), 1), (("--target-size", "10k"), 2), (("-e", "1"), 1):

@@ -344,24 +344,22 @@ def test_an_overview_that_fails_is_begun_anew_when_asked_for_again(error):
     assert overview.done == 1 and (overview.pixels == 7).all()
 
 
-def test_an_overview_outlives_its_open_picture(tiny, chelsea, tmp_path, monkeypatch):
-    """A picture that was closed, as others were opened, shows at once what there was of its overview."""
+@pytest.mark.parametrize(("kept", "overview_bytes"), [(True, 2**28), (False, 1)])
+def test_an_overview_outlives_its_open_picture(tiny, chelsea, tmp_path, kept, overview_bytes):
+    """A picture that was closed, as others were opened, shows at once what there was of its overview, if that was kept."""
     others = [f"b{number}" for number in range(store.OPEN_MAX)]
+    data = tiny.encode(chelsea, 50)
     for name in ("a", *others):
-        (tmp_path / f"{name}.cae").write_bytes(tiny.encode(chelsea, 50))
-    pictures = store.PictureStore(tiny, 2**20)
+        (tmp_path / f"{name}.cae").write_bytes(data)
+    pictures = store.PictureStore(tiny, 2**20, overview_bytes)
     overview = pictures.open(tmp_path / "a.cae").overview
     while overview.step():
         pass
     for name in (*others, "a"):
         picture = pictures.open(tmp_path / f"{name}.cae")
-    assert picture.overview is overview and overview.done == 1
-    pixels = overview.pixels.reshape(tiny.decode((tmp_path / "a.cae").read_bytes(), scale=1 / 8).shape)
-    assert np.array_equal(pixels, tiny.decode((tmp_path / "a.cae").read_bytes(), scale=1 / 8))
-    monkeypatch.setattr(store, "OVERVIEWS_MAX", 1)
-    for name in others:
-        pictures.open(tmp_path / f"{name}.cae")
-    assert pictures.open(tmp_path / "a.cae").overview is not overview
+    assert (picture.overview is overview) == kept and overview.done == 1
+    expected = tiny.decode(data, scale=1 / 8)
+    assert np.array_equal(overview.pixels.reshape(expected.shape), expected)
     (tmp_path / "a.cae").write_bytes(tiny.encode(chelsea[:50], 50))  # another version
     assert pictures.open(tmp_path / "a.cae").overview.pixels.shape[0] == 7
 

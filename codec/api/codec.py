@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from fractions import Fraction
 from os import PathLike
 from typing import TYPE_CHECKING, Any, BinaryIO, Unpack
 
@@ -26,10 +25,11 @@ from ..networks.decoding import DecoderNetworks
 from ..options import (
     DEFAULT_CACHE,
     DEFAULT_INSPECTION_QUALITY,
+    DecodeKeywords,
+    DecodeOptions,
     EncodeKeywords,
     EncodeOptions,
     OnError,
-    Region,
     StreamKeywords,
 )
 from ..runtime.forking import fork_safe
@@ -187,9 +187,8 @@ class Codec:
         return coding_maps(picture.colour, job, maps)
 
     @drop_traceback
-    def decode(
-        self, data: Buffer, /, *, region: Region | None = None, on_error: OnError = "raise", scale: float | Fraction = 1
-    ) -> np.ndarray:
+    @with_parameters(arguments=keyword_parameters(DecodeKeywords, DecodeOptions))
+    def decode(self, data: Buffer, /, **options: Unpack[DecodeKeywords]) -> np.ndarray:
         """Decodes a `.cae` file's bytes to an array (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), uint8 or uint16 as it was.
 
         Args:
@@ -207,19 +206,20 @@ class Codec:
         Raises:
             CaeError: for a damaged or foreign file, unknown weights, or a region outside the picture.
         """
-        with self.open(as_bytes(data), on_error=on_error, cache=0) as picture:
-            return picture.read(region, scale)
+        options = DecodeOptions(**options)
+        with self.open(as_bytes(data), on_error=options.on_error, cache=0) as picture:
+            return picture.read(options.region, options.scale)
 
     @drop_traceback
-    def decode_image(
-        self, data: Buffer, /, *, region: Region | None = None, on_error: OnError = "raise", scale: float | Fraction = 1
-    ) -> Image.Image:
+    @with_parameters(arguments=keyword_parameters(DecodeKeywords, DecodeOptions))
+    def decode_image(self, data: Buffer, /, **options: Unpack[DecodeKeywords]) -> Image.Image:
         """Like `decode`, but gives a Pillow image, with ICC profile, EXIF and XMP in its `info`.
 
         Of more than 8 bits a sample, Pillow holds gray alone (mode I;16); other pictures are rounded to 8.
         """
-        with self.open(as_bytes(data), on_error=on_error, cache=0) as picture:
-            pixels = pictures.from_array(picture.read(region, scale), picture.depth)
+        options = DecodeOptions(**options)
+        with self.open(as_bytes(data), on_error=options.on_error, cache=0) as picture:
+            pixels = pictures.from_array(picture.read(options.region, options.scale), picture.depth)
             return pictures.to_pillow(dataclasses.replace(pixels, metadata=picture.metadata))
 
     @fork_safe

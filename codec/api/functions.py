@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Mapping
-from fractions import Fraction
 from os import PathLike
 from typing import Any, BinaryIO, Unpack
 
@@ -14,7 +13,7 @@ from PIL import Image
 
 from ..format.buffers import Buffer
 from ..networks import registry
-from ..options import DEFAULT_CACHE, EncodeKeywords, EncodeOptions, OnError, Region, StreamKeywords
+from ..options import DEFAULT_CACHE, DecodeKeywords, DecodeOptions, EncodeKeywords, EncodeOptions, OnError, StreamKeywords
 from .arguments import Arguments, CheckedArguments, keyword_parameters, with_parameters
 from .codec import Codec
 from .reader import File, PictureReader
@@ -38,10 +37,15 @@ def _shared(**arguments: Unpack[Arguments]) -> Codec:
 
 
 _ARGUMENTS = keyword_parameters(Arguments, CheckedArguments)
+_DECODE_PARAMETERS = [*keyword_parameters(DecodeKeywords, DecodeOptions), *_ARGUMENTS]
 
 
 class _EncodeKeywords(Arguments, EncodeKeywords, total=False):
     """Keywords of `encode`."""
+
+
+class _DecodeKeywords(Arguments, DecodeKeywords, total=False):
+    """Keywords of `decode` and `decode_image`."""
 
 
 class _CreateKeywords(Arguments, StreamKeywords, total=False):
@@ -77,16 +81,8 @@ def encode(
     return shared.encode(image, quality, metadata=metadata, progress=progress, **options)
 
 
-@with_parameters(arguments=_ARGUMENTS)
-def decode(
-    data: Buffer,
-    /,
-    *,
-    region: Region | None = None,
-    on_error: OnError = "raise",
-    scale: float | Fraction = 1,
-    **arguments: Unpack[Arguments],
-) -> np.ndarray:
+@with_parameters(arguments=_DECODE_PARAMETERS)
+def decode(data: Buffer, /, **keywords: Unpack[_DecodeKeywords]) -> np.ndarray:
     """Decodes a `.cae` file's bytes to an array: see `Codec` and `Codec.decode`.
 
     >>> import codec, numpy as np
@@ -94,19 +90,12 @@ def decode(
     >>> codec.decode(data, region=(150, 0, 50, 20)).shape
     (20, 50, 3)
     """
-    return _shared(**arguments).decode(data, region=region, on_error=on_error, scale=scale)
+    shared, options = _split(keywords)
+    return shared.decode(data, **options)
 
 
-@with_parameters(arguments=_ARGUMENTS)
-def decode_image(
-    data: Buffer,
-    /,
-    *,
-    region: Region | None = None,
-    on_error: OnError = "raise",
-    scale: float | Fraction = 1,
-    **arguments: Unpack[Arguments],
-) -> Image.Image:
+@with_parameters(arguments=_DECODE_PARAMETERS)
+def decode_image(data: Buffer, /, **keywords: Unpack[_DecodeKeywords]) -> Image.Image:
     """Decodes a `.cae` file's bytes to a Pillow image: see `Codec` and `Codec.decode_image`.
 
     >>> import codec
@@ -114,7 +103,8 @@ def decode_image(
     >>> codec.decode_image(codec.encode(Image.new("LA", (5, 7)))).mode
     'LA'
     """
-    return _shared(**arguments).decode_image(data, region=region, on_error=on_error, scale=scale)
+    shared, options = _split(keywords)
+    return shared.decode_image(data, **options)
 
 
 @with_parameters(arguments=_ARGUMENTS)

@@ -66,7 +66,7 @@ class PictureReader:
         self._source = open_source(file)
         try:
             with self._errors_named():
-                self._file = container.read(self._source, wrong_end=on_error == "fill")
+                self._file = container.read(self._source, wrong_end=self._options.conceals)
         except BaseException:
             self._source.close()
             raise
@@ -190,7 +190,7 @@ class PictureReader:
         return self._running
 
     def _damage(self) -> Damage | None:
-        return Damage(self._file.header, self._name) if self._options.on_error == "fill" else None
+        return Damage(self._file.header, self._name) if self._options.conceals else None
 
     def _job(self, region: Region | None, scale: float | Fraction = 1) -> DecodeJob:
         options = dataclasses.replace(self._options, region=region, scale=scale)

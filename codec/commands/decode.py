@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 DEFAULT_FORMAT = "png"
 """Suffix of files that are not named by the user."""
-PIECES_FROM = 2**20
-"""Pixels from which a picture that is written whole is decoded in pieces, so that progress can be shown."""
 _SCALES = "|".join(str(scale) for scale in DECODE_SCALES if scale != 1)
 _DECODE_ADVICE = {
     ExcessError: "; get the file again, or have it taken without them (--keep-going)",
@@ -130,7 +128,7 @@ class Decoding:
             else:
                 area = size[0] * size[1]
                 with tools.monitor.track_work(area, task.source.name) as progress:
-                    pixels = _read_whole(reader, options, progress) if area > PIECES_FROM else _read(reader, options)
+                    pixels = _read_whole(reader, options, progress)
                     streams.write_picture(task.target, dataclasses.replace(from_array(pixels, depth), metadata=metadata))
                     progress(area / 5)
             summary: Summary = {"width": size[0], "height": size[1], "mode": reader.mode, "depth": depth}
@@ -139,12 +137,8 @@ class Decoding:
         return summary | {"bytes": task.target.stat().st_size}
 
 
-def _read(reader: PictureReader, options: DecodeOptions) -> np.ndarray:
-    return reader.read(options.region, options.scale)
-
-
 def _read_whole(reader: PictureReader, options: DecodeOptions, progress: Callable[[float], None]) -> np.ndarray:
-    """Returns the pixels as `_read` does; counts four fifths of them, band by band."""
+    """Returns the pixels of a picture that is written whole; reports four fifths of them, band by band."""
     import numpy as np
 
     width, height = options.size_of(*reader.size)

@@ -26,8 +26,7 @@ from .overview import REDUCTION, Overview, OverviewBuilder, reduce_repeatedly
 
 OPEN_MAX = 8
 """Pictures that stay open."""
-OVERVIEWS_MAX = 2**28
-"""Bytes of overviews that are kept, those of open pictures among them."""
+OVERVIEW_BYTES = 2**28
 DECODED_MAX = (4 * (levels.TILE_SIDE + 2 * levels.OVERLAP)) ** 2
 """Most pixels that are decoded for a tile. Tiles that show more wait for the overview."""
 THUMBNAIL_SIDE = 320
@@ -89,11 +88,13 @@ class PictureStore:
     Args:
         codec: decodes the pictures.
         cache: bytes of PNG tiles to keep.
+        overview_bytes: bytes of overviews to keep, those of open pictures among them.
     """
 
-    def __init__(self, codec: Codec, cache: int) -> None:
+    def __init__(self, codec: Codec, cache: int, overview_bytes: int = OVERVIEW_BYTES) -> None:
         self._codec = codec
         self._tiles = TileCache(cache)
+        self._overview_bytes = overview_bytes
         self._open: OrderedDict[Path, OpenPicture] = OrderedDict()
         self._overviews: OrderedDict[tuple[Path, str], Overview] = OrderedDict()
         """Also of pictures that are not open any more: to build one takes minutes."""
@@ -124,7 +125,7 @@ class PictureStore:
         self._overviews[key] = overview
         self._overviews.move_to_end(key)
         size = sum(each.pixels.nbytes for each in self._overviews.values())
-        while size > OVERVIEWS_MAX and len(self._overviews) > 1:
+        while size > self._overview_bytes and len(self._overviews) > 1:
             size -= self._overviews.popitem(last=False)[1].pixels.nbytes
 
     def request_overview(self, picture: OpenPicture) -> None:
