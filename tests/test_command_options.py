@@ -126,4 +126,4 @@ def test_formats_are_listed_in_the_help(capsys):
             main(["--help"])
         text = capsys.readouterr().out
         assert all(name in text for name in names)
-    assert all(streams.check_format(Path(f"a{suffix}")) for suffix in WRITABLE_SUFFIXES)
+    assert all(streams.output_format(Path(f"a{suffix}")) for suffix in WRITABLE_SUFFIXES)

@@ -190,10 +190,10 @@ def test_an_open_image_of_which_nothing_is_loaded_is_taken_from_its_file(tmp_pat
     (tmp_path / name).write_bytes(DEEP[name])
     with Image.open(tmp_path / name) as image:
         for _ in range(2):
-            assert streams.from_pillow(image).pixels.dtype == np.uint16
+            assert streams.read_full_depth(image).pixels.dtype == np.uint16
         image.load()
         with pytest.raises(CaeError):
-            streams.from_pillow(image)
+            streams.read_full_depth(image)
 
 
 def test_deep_heif_of_a_plugin_is_refused():

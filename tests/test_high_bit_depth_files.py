@@ -52,6 +52,7 @@ def test_what_is_written_is_read_again_by_all(small_bands, tmp_path, channels, s
     assert np.array_equal(read(path), pixels)
     with streams.open_picture(path) as source:
         assert source.metadata == metadata
+    assert streams.count_pixels(path) == 2 * 77 * 90
 
 
 @pytest.mark.parametrize("channels", [1, 3])

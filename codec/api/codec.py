@@ -295,7 +295,7 @@ def open_lazily(
 
 def _picture_of(image: Image.Image | np.ndarray) -> Picture:
     if isinstance(image, Image.Image):
-        return streams.from_pillow(image)
+        return streams.read_full_depth(image)
     if isinstance(image, np.ndarray):
         return pictures.from_array(image)
     raise CaeError(f"cannot encode a {type(image).__name__}; pass a Pillow image or a NumPy array")

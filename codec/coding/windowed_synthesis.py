@@ -42,14 +42,14 @@ def synthesise(
         x = model.synthesise(latent(window), header.quality, scale, core.margins_in(window), bf16=bf16)
         _round_into(place, x[inside.relative_to(core.scaled(LATENT_STRIDE).at(scale)).slices], header)
 
-    def agrees(_: None) -> bool:
+    def is_size_invariant(_: None) -> bool:
         return kernels_are_size_invariant(model, scale, bf16)
 
     count = -(-picture.width // settings.window) * -(-picture.height // settings.window)
     at_once = settings.windows_at_once(model.on_gpu)
     # in a picture of fewer windows than threads, products run on several threads, which sum as the windows' sizes have it
     wide = settings.window >= SIDE_MIN * LATENT_STRIDE
-    if job.region != picture and wide and count >= at_once and all(run_parallel(agrees, [None], 1)):
+    if job.region != picture and wide and count >= at_once and all(run_parallel(is_size_invariant, [None], 1)):
         pieces = windows.parts(picture, settings.window, region, at_once, SIDE_MIN)
     else:
         pieces = windows.whole(picture, settings.window, region)

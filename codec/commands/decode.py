@@ -65,7 +65,7 @@ class Decoding:
             if is_page(Path(name)):
                 check_options(self.arguments)
             else:
-                streams.check_format(Path(name))
+                streams.output_format(Path(name))
         except CaeError as error:
             message = str(error)
             if self.arguments.format is not None:

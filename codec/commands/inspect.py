@@ -197,7 +197,7 @@ class _Inspector:
 def _plan(arguments: argparse.Namespace) -> list[tuple[Path, Path]]:
     """Returns the pictures with their heat maps' paths; raises CaeError where a heat map cannot be written."""
     from ..images import streams
-    from ..images.files import check_format
+    from ..images.files import pillow_format
 
     if not arguments.files:
         return []
@@ -221,7 +221,7 @@ def _plan(arguments: argparse.Namespace) -> list[tuple[Path, Path]]:
     else:
         targets = [(Path(arguments.files[0]), Path(arguments.output))]
     for source, target in targets:
-        check_format(target)
+        pillow_format(target)
         check_target(target, source)
         if target.exists() and not arguments.force:
             raise CaeError(

@@ -59,15 +59,20 @@ def read_image(path: Path, pixels_max: int = PIXELS_MAX, advice: str = "") -> Pi
     Raises:
         CaeError: for files that are no images, damaged or too large.
     """
-    with reading_errors(path):
-        for size in icon_sizes(path):
-            check_size(*size, pixels_max, advice)
-    with reading_errors(path), open_image(path) as image:
+    with reading_errors(path), path.open("rb") as file:
+        return read_file(file, path, pixels_max, advice)
+
+
+def read_file(file: BinaryIO, path: Path, pixels_max: int, advice: str) -> Picture:
+    """Reads an open image file as `read_image` does, whose errors do not name it yet."""
+    for size in icon_sizes(file):
+        check_size(*size, pixels_max, advice)
+    with open_image(file) as image:
         return read_opened(image, path, pixels_max, advice)
 
 
 def read_opened(image: Image.Image, path: Path, pixels_max: int, advice: str, is_high: bool | None = None) -> Picture:
-    """Reads an image that Pillow has opened, as `read_image` does.
+    """Reads an image that Pillow has opened, as `read_file` does.
 
     `is_high` is the result of `is_high_bit_depth`, if it is known.
     """
@@ -116,7 +121,7 @@ def _imagej_planes(image: Image.Image) -> int:
     return int(match[1]) if match else 1
 
 
-def check_format(path: Path) -> str:
+def pillow_format(path: Path) -> str:
     """Returns the image format of a file's suffix; raises CaeError if no writable format has it."""
     suffix = path.suffix.lower()
     # the common formats first, since loading all plugins takes longer than a small picture
@@ -136,7 +141,7 @@ def write_image(path: Path, picture: Picture) -> None:
     Raises:
         CaeError: if the format cannot hold the picture, or the file cannot be written.
     """
-    kind = check_format(path)
+    kind = pillow_format(path)
     if picture.has_alpha and kind in _WITHOUT_ALPHA:
         raise CaeError(f"{path}: this format does not take the picture's alpha; use .png")
     if picture.depth > 8:
@@ -160,7 +165,7 @@ def write_image(path: Path, picture: Picture) -> None:
 
 def small_file(path: Path, mode: str, metadata: Mapping[str, bytes]) -> bytes:
     """Returns a file of one pixel in the format of a suffix, with the metadata that it holds; warns as `write_image`."""
-    kind = check_format(path)
+    kind = pillow_format(path)
     contents = []
 
     def write(selected: dict[str, bytes]) -> None:

@@ -66,18 +66,17 @@ def _plugins(formats: Sequence[str] | None) -> Iterator[str]:
             yield kind
 
 
-def icon_sizes(path: Path) -> list[tuple[int, int]]:
+def icon_sizes(file: BinaryIO) -> list[tuple[int, int]]:
     """Returns the sizes of the PNG files in an icon file, which may be far larger than it says; Pillow loads one at once."""
     sizes = []
-    with path.open("rb") as file:
-        start = file.read(6)
-        if start[:4] == b"\0\0\1\0":
-            entries = file.read(16 * int.from_bytes(start[4:], "little"))
-            for entry in range(12, len(entries) - 3, 16):
-                file.seek(int.from_bytes(entries[entry : entry + 4], "little"))
-                inner = file.read(24)
-                if inner.startswith(b"\x89PNG") and len(inner) == 24:
-                    sizes.append(struct.unpack(">II", inner[16:]))
+    start = file.read(6)
+    if start[:4] == b"\0\0\1\0":
+        entries = file.read(16 * int.from_bytes(start[4:], "little"))
+        for entry in range(12, len(entries) - 3, 16):
+            file.seek(int.from_bytes(entries[entry : entry + 4], "little"))
+            inner = file.read(24)
+            if inner.startswith(b"\x89PNG") and len(inner) == 24:
+                sizes.append(struct.unpack(">II", inner[16:]))
     return sizes
 
 

@@ -30,11 +30,11 @@ def kernels_are_size_invariant(model: DecoderNetworks, scale: Fraction, bf16: bo
         return False
     key = type(model), model.id, model.files, scale, bf16
     if key not in _verdicts:
-        _verdicts[key] = _agrees(model, scale, bf16)
+        _verdicts[key] = _compare_sizes(model, scale, bf16)
     return _verdicts[key]
 
 
-def _agrees(model: DecoderNetworks, scale: Fraction, bf16: bool) -> bool:
+def _compare_sizes(model: DecoderNetworks, scale: Fraction, bf16: bool) -> bool:
     network = model.shortened(scale, bf16=bf16)
     margin = model.receptive_field(scale) // LATENT_STRIDE
     side = 64 + margin

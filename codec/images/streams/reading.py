@@ -16,10 +16,10 @@ from PIL.MpegImagePlugin import MpegImageFile
 
 from ...errors import CaeError
 from ...format.limits import PIXELS_MAX, bytes_of
-from .. import files, picture
+from .. import files
 from ..bit_depth import from_start, is_high_bit_depth
 from ..opening import open_image
-from ..picture import Picture
+from ..picture import Picture, from_array, from_pillow
 from ..plugins import load_plugins
 from . import npy, png, pnm, tiff
 from .bands import BandSource, NotStreamableError
@@ -68,17 +68,16 @@ def open_picture(path: Path, pixels_max: int | None = None, *, whole_max: int = 
         with files.reading_errors(path):
             file: BinaryIO = stack.enter_context(path.open("rb"))
             file_format = _find_format(file)
-            source = None if file_format is None else _open(path, file, file_format, pixels_max, whole_max)
-        if source is None:
-            limit = PIXELS_MAX if pixels_max is None else pixels_max
-            source = _from_picture(files.read_image(path, limit, f" for a file that is read whole; {STREAMABLE}"))
+            if file_format is not None:
+                source = _open(path, file, file_format, pixels_max, whole_max)
+            else:
+                limit = PIXELS_MAX if pixels_max is None else pixels_max
+                source = _from_picture(files.read_file(file, path, limit, f" for a file that is read whole; {STREAMABLE}"))
         yield dataclasses.replace(source, bands=_with_named_errors(path, source.bands))
 
 
 def _open(path: Path, file: BinaryIO, file_format: _Format, pixels_max: int | None, whole_max: int) -> BandSource:
     """Opens a file of a format that can be streamed. This function alone decides whether it is."""
-    if file_format.name is None:
-        return _checked(file_format.open_bands(path, file, None), pixels_max)
     image = _open_image(file, file_format)
     is_high = image is None or is_high_bit_depth(image)
     advice = ""
@@ -102,7 +101,9 @@ def _find_format(file: BinaryIO) -> _Format | None:
 
 
 def _open_image(file: BinaryIO, file_format: _Format) -> Image.Image | None:
-    """Opens a file with Pillow; returns None for a TIFF file that Pillow does not know."""
+    """Opens a file with Pillow; returns None for formats and TIFF files that Pillow does not know."""
+    if file_format.name is None:
+        return None
     try:
         return open_image(file, (file_format.name,))
     except UnidentifiedImageError:
@@ -131,8 +132,8 @@ def _with_named_errors(path: Path, bands: Iterator[np.ndarray]) -> Iterator[np.n
         yield band
 
 
-def from_pillow(image: Image.Image) -> Picture:
-    """Makes a picture of a Pillow image, as `picture.from_pillow`, but of its file if that holds more bits than Pillow reads.
+def read_full_depth(image: Image.Image) -> Picture:
+    """Makes a picture of a Pillow image, as `from_pillow`, but of its file if that holds more bits than Pillow reads.
 
     The file is read if it is open, of a format that can be streamed, and not loaded yet.
     """
@@ -144,11 +145,11 @@ def from_pillow(image: Image.Image) -> Picture:
         and image.tell() == 0  # of several frames, pieces are read of the first alone
         and is_high_bit_depth(image)
     ):
-        return picture.from_pillow(image)
+        return from_pillow(image)
     with from_start(image.fp) as file:
         file_format = _find_format(file)
         if file_format is None:
-            return picture.from_pillow(image)
+            return from_pillow(image)
         path = Path(image.filename or "image")
         with files.reading_errors(path):
             try:
@@ -156,7 +157,7 @@ def from_pillow(image: Image.Image) -> Picture:
             except NotStreamableError as error:
                 raise CaeError(f"it has more than 8 bits a channel and cannot be read in bands, as {error}") from None
             pixels = np.concatenate(list(source.bands))
-    return dataclasses.replace(picture.from_array(pixels), metadata=dict(source.metadata), own_depth=source.own_depth)
+    return dataclasses.replace(from_array(pixels), metadata=dict(source.metadata), own_depth=source.own_depth)
 
 
 def suffixes() -> frozenset[str]:
@@ -173,9 +174,14 @@ def _is_stub(factory: object) -> bool:
 
 
 def count_pixels(path: Path) -> int:
-    """Returns the pixels of an image file, by its beginning: twice as many for high bit depth, 0 where Pillow fails."""
+    """Returns the pixels of an image file, by its beginning: twice as many for high bit depth, 0 where it cannot be read."""
     try:
-        with open_image(path) as image:
+        with path.open("rb") as file:
+            file_format = _find_format(file)
+            image = _open_image(file, file_format) if file_format else open_image(file)
+            if image is None:
+                source = file_format.open_bands(path, file, None)
+                return source.width * source.height * bytes_of(source.depth)
             return image.width * image.height * bytes_of(16 if is_high_bit_depth(image) else 8)
     except Exception:  # reading the file reports it
         return 0

@@ -29,9 +29,9 @@ _WRITERS: dict[str, Callable[[BinaryIO, Layout, Iterator[np.ndarray]], None]] = 
 }
 
 
-def check_format(path: Path) -> str:
+def output_format(path: Path) -> str:
     """Returns the image format of a file's suffix, or "NPY"; raises CaeError if no writable format has it."""
-    return _NPY_KIND if path.suffix.lower() == ".npy" else files.check_format(path)
+    return _NPY_KIND if path.suffix.lower() == ".npy" else files.pillow_format(path)
 
 
 def is_streamed(
@@ -53,7 +53,7 @@ def is_streamed(
         whole_max: pictures of 8 bits with at most so many pixels are written whole, except `.npy` files; so are turned pictures
             in formats without EXIF.
     """
-    kind = check_format(path)
+    kind = output_format(path)
     if not _can_stream(kind, channels, metadata):
         return False
     return kind == _NPY_KIND or depth > 8 or size[0] * size[1] > whole_max
@@ -87,7 +87,7 @@ def check_output_size(
         check_band_size(*size, pixels_max, depth)
         return
     advice = ""
-    if _is_to_be_turned(kind := check_format(path), metadata):
+    if _is_to_be_turned(kind := output_format(path), metadata):
         advice = f" for a {path.suffix} file of a turned picture, which is written whole; use .tif or .png"
     elif not _can_stream(kind, channels, metadata):
         advice = f" for {path.suffix} files, which are written whole; {STREAMABLE}"
@@ -119,7 +119,7 @@ def write_bands(
     Raises:
         CaeError: if the file cannot be written.
     """
-    kind = check_format(path)
+    kind = output_format(path)
     if kind == _NPY_KIND:
         files.warn_of_omitted(path, metadata_for_pillow(metadata))
     sample = b"" if kind == _NPY_KIND else files.small_file(path, MODES[channels], metadata)
@@ -134,7 +134,7 @@ def write_picture(path: Path, picture: Picture, threads: int = 1) -> None:
     Raises:
         CaeError: if the format cannot hold the picture, or the file cannot be written.
     """
-    if check_format(path) not in EXIF.formats:
+    if output_format(path) not in EXIF.formats:
         picture = upright(picture)
     height, width, channels = picture.pixels.shape
     if is_streamed(path, (width, height), channels, picture.metadata, picture.depth):
