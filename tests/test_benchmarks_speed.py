@@ -9,9 +9,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.__main__ import main
-from benchmarks.core import images
+from benchmarks.core import images, operations
 from benchmarks.rate import coding
-from benchmarks.speed import complexity, speed
+from benchmarks.speed import speed
 from codec import CaeError
 from codec.networks import registry
 from codec.networks.means import anchors
@@ -30,7 +30,7 @@ def count(work) -> float:
 def test_macs_are_those_that_the_networks_run(tiny_model):
     """Counted by torch on a 256 x 256 picture; the means' sum over neighbours is no product that it sees."""
     config, level = tiny_model.config, tiny_model.level(50)
-    claimed = {name: value * 256 * 256 for name, value in complexity.macs_per_pixel(config).items()}
+    claimed = {name: value * 256 * 256 for name, value in operations.macs_per_pixel(config).items()}
     y = torch.zeros(1, 16, 16, config.latent_channels)
     z = torch.zeros(1, 4, 4, config.hyper_channels)
     assert count(lambda: tiny_model.analysis(torch.zeros(1, 256, 256, 3), level)) == claimed["analysis"]
@@ -47,8 +47,8 @@ def test_macs_are_those_that_the_networks_run(tiny_model):
 
 
 def test_shipped_decoder_stays_within_its_budget():
-    counts = complexity.macs_per_pixel(Weights.read(registry.default_path()).config)
-    assert sum(value for name, value in counts.items() if name not in complexity.ENCODER_ONLY) <= 21_000
+    counts = operations.macs_per_pixel(Weights.read(registry.default_path()).config)
+    assert sum(value for name, value in counts.items() if name not in operations.ENCODER_ONLY) <= 21_000
 
 
 def test_complexity_command(capsys):

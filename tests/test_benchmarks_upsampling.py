@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from benchmarks import __main__ as command
-from benchmarks.speed.complexity import macs_per_pixel
+from benchmarks.core.operations import macs_per_pixel
 from benchmarks.training.upsampling import checkerboard_energy, new_model, repeating_variance, synthesis_macs
 from benchmarks.training.upsampling_layers import UPSAMPLINGS, macs_per_position
 from codec.networks import config as configuration

@@ -23,6 +23,7 @@ from ..codecs import TestedCodec, registry
 from ..codecs.compressai import ARCHITECTURES, untrained
 from ..core.arguments import sides
 from ..core.measuring import text_columns
+from ..core.operations import encoder_and_decoder
 
 SPEED_SIZES = ("768x512", "4000x3000", "6000x4000")
 TIMED_CODECS = ("cae", "mbt2018-mean", "jpeg", "webp", "avif-s6", "jpegxl", "heic")
@@ -149,8 +150,6 @@ def _counted_macs(codec: TestedCodec) -> tuple[float, float]:
 def _own_macs() -> tuple[float, float]:
     from codec.networks.registry import default_path
     from codec.networks.weights import Weights
-
-    from .complexity import encoder_and_decoder
 
     return encoder_and_decoder(Weights.read(default_path()).config)
 

@@ -18,7 +18,7 @@ from codec.training.data.images import find_images, load_images
 from codec.training.data.patches import random_patches
 from codec.training.initialisation import start_from_components
 
-from ..speed.complexity import macs_per_pixel
+from ..core.operations import macs_per_pixel
 from .courses import add_training_arguments, figure, options_for, read_course, train_or_continue
 from .upsampling_layers import UPSAMPLINGS, macs_per_position, replace_layers
 

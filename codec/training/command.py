@@ -12,6 +12,7 @@ from ..cli.messages import one_line, report_errors
 from ..distortion.distortions import DISTORTIONS
 from ..errors import CaeError
 from ..networks.config import MODELS
+from ..options import ENLARGEMENTS, REDUCTIONS
 from ..runtime.environment import prepare
 from .options import AUGMENTATIONS, FREEZABLE, Options
 from .schedule import UNCHANGED, StepSchedule
@@ -86,13 +87,13 @@ def parser() -> Parser:
     p.add_argument(
         "--reduced",
         type=int,
-        metavar="2|4|8",
-        help="with --start-from: train only a decoder for 1/2, 1/4 or 1/8 of the size, which --export adds to the weights",
+        metavar="|".join(map(str, REDUCTIONS[1:])),
+        help="with --start-from: train only a decoder for 1/this of the size, which --export adds to the weights",
     )
     p.add_argument(
         "--enlarge",
         type=int,
-        metavar="2",
+        metavar="|".join(map(str, ENLARGEMENTS)),
         help="with --start-from: train only a decoder that doubles the size, on pictures that were halved; --export adds it to "
         "the weights",
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..distortion.distortions import DISTORTIONS, Distortion
 from ..errors import UsageError
 from ..format.geometry import HYPER_STRIDE
-from ..options import REDUCTIONS
+from ..options import ENLARGEMENTS, REDUCTIONS
 from ..runtime.atomic_write import check_target
 from .schedule import UNCHANGED, StepSchedule
 
@@ -21,7 +21,6 @@ Photographs alone leave networks free to do anything on noise, screens and dithe
 a plain ground and drawings are rare among photographs, and common among people's pictures.
 """
 RESOLUTION_REDUCTION_MAX = 16
-ENLARGEMENT = 2
 FREEZABLE = ("encoder", "decoder", "analysis", "entropy")
 """Parts of a model that can be frozen: see `freezing.freeze`."""
 
@@ -113,7 +112,10 @@ class Options:
         numbers = (self.minutes or 0, self.learning_rate, self.memory_gib)
         yield not all(map(math.isfinite, numbers)), "minutes, learning rate and memory must be numbers"
         if self.enlarge is not None:
-            yield self.enlarge != ENLARGEMENT, f"enlarge {self.enlarge}: there is a decoder of {ENLARGEMENT} times the size"
+            yield (
+                self.enlarge not in ENLARGEMENTS,
+                f"enlarge {self.enlarge}: there is a decoder of {', '.join(map(str, ENLARGEMENTS))} times the size",
+            )
             yield (
                 not self.starts_from_finished or self.reduced is not None or self.freeze is not None,
                 "a decoder that enlarges belongs to finished weights (--start-from, without other kinds of training)",
