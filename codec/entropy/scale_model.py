@@ -13,7 +13,7 @@ modelling of JPEG 2000 and HEVC.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -45,6 +45,8 @@ DIAGONALS = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 """Offsets (row, column) of the neighbours at its corners."""
 
 Arrays = Mapping[str, np.ndarray]
+Multiply = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Product of two matrices of float32."""
 Place = tuple[slice, slice, slice]
 """Rows, columns and channels, each with a stride."""
 
@@ -79,10 +81,11 @@ class ScaleModel:
     """Scales of a tile's symbols, from integers alone.
 
     `tensors` are those of the weights file's group `scales`, for N latent channels, a multiple of 4, and Z hyper-latent ones.
+    `multiply` may be another library's product: all give the same integers, each by threads of its own.
     ValueError for shapes or values that break the rules of FORMAT.md, under which every sum is exact.
     """
 
-    def __init__(self, tensors: Arrays, latent_channels: int, hyper_channels: int) -> None:
+    def __init__(self, tensors: Arrays, latent_channels: int, hyper_channels: int, multiply: Multiply = np.matmul) -> None:
         n, z = latent_channels, hyper_channels
         shapes = {
             "map.weight": (HYPER_UPSCALE**2 * n, len(QUADRANTS) * z),
@@ -97,7 +100,7 @@ class ScaleModel:
         arrays = {name: _integers(tensors[name], name, shape) for name, shape in shapes.items()}
         if n % STAGES or OPERAND_MAX**2 * max(len(QUADRANTS) * z, 2 * n) >= SUM_LIMIT:
             raise ValueError(f"{n} latent and {z} hyper-latent channels: no multiple of {STAGES}, or too many for exact sums")
-        self.channels = n
+        self.channels, self._multiply = n, multiply
         self._bias, self._shift = arrays["bias"], arrays["context.shift"]
         # by quadrant, which has 2 x 2 of the latent positions
         self._map = arrays["map.weight"].astype(np.float32).reshape(2, 2, 2, 2, n, -1).swapaxes(1, 2).reshape(4, 4 * n, -1)
@@ -125,7 +128,7 @@ class ScaleModel:
         out = np.empty((h, 2, 2, w, 2, 2, self.channels), np.int32)
         for (row, column), weights, shift in zip(QUADRANTS, self._map, self._map_shift, strict=True):
             near = [around[1 + i : 1 + i + h, 1 + j : 1 + j + w] for i in (0, row) for j in (0, column)]
-            products = np.concatenate(near, -1).reshape(h * w, -1) @ weights.T
+            products = self._multiply(np.concatenate(near, -1).reshape(h * w, -1), weights.T)
             part = _shifted(products, shift).reshape(h, w, 2, 2, -1).swapaxes(1, 2)
             out[:, (row + 1) // 2, :, :, (column + 1) // 2] = part
         out = out.reshape(h * HYPER_UPSCALE, w * HYPER_UPSCALE, -1)[:height, :width]
@@ -145,7 +148,7 @@ class ScaleModel:
         The operands are surprises, (positions, …): at the positions themselves those of the channels from each of `inputs` on,
         then at the edges and at the corners those of the same channels.
         """
-        return _shifted(operands @ self._context[channels.start, *inputs], self._shift[channels])
+        return _shifted(self._multiply(operands, self._context[channels.start, *inputs]), self._shift[channels])
 
 
 class TileScales:
@@ -157,7 +160,8 @@ class TileScales:
     def __init__(self, model: ScaleModel, base: np.ndarray) -> None:
         h, w, n = base.shape
         self._model, self._base = model, base
-        self._surprise = np.zeros((h + 2, w + 2, n), np.float32)  # with a border of zeros
+        # with a border of zeros; what a stage reads at a time lies together
+        self._surprise = np.zeros((2, 2, STAGES, (h + 3) // 2, (w + 3) // 2, n // STAGES), np.float32)
 
     def stage(self, number: int) -> Iterator[tuple[Place, np.ndarray]]:
         """The places of a stage's symbols with their scale indices (h', w', N/4) uint8; places that are empty are left out."""
@@ -168,20 +172,21 @@ class TileScales:
 
     def add(self, place: Place, symbols: np.ndarray, index: np.ndarray) -> None:
         """Takes the symbols (h', w', N/4) of a place, and the scale indices that they were coded with."""
-        self._at(place, (0, 0))[:] = self._model.surprise(symbols, index)
+        self._at(place, (0, 0), place[2].start)[:] = self._model.surprise(symbols, index)
 
-    def _at(self, place: Place, offset: tuple[int, int], channels: slice | None = None) -> np.ndarray:
-        """Surprises of a place's positions, moved by an offset."""
+    def _at(self, place: Place, offset: tuple[int, int], channel: int) -> np.ndarray:
+        """Surprises of every fourth channel from `channel` on, at a place's positions moved by an offset."""
+        starts = [1 + part.start + by for part, by in zip(place, offset, strict=False)]
         rows, columns = (
-            slice(1 + part.start + by, 1 + by + side, 2)
-            for part, by, side in zip(place, offset, self._base.shape, strict=False)
+            slice(start // 2, start // 2 + len(range(part.start, side, 2)))
+            for start, part, side in zip(starts, place, self._base.shape, strict=False)
         )
-        return self._surprise[rows, columns, place[2] if channels is None else channels]
+        return self._surprise[starts[0] % 2, starts[1] % 2, channel, rows, columns]
 
     def _correction(self, number: int, place: Place) -> np.ndarray:
         inputs = coded_before(number, place)
-        here = [self._at(place, (0, 0), slice(channel, None, STAGES)) for channel in inputs]
-        around = [sum(self._at(place, offset) for offset in offsets) for offsets in (EDGES, DIAGONALS)]
+        here = [self._at(place, (0, 0), channel) for channel in inputs]
+        around = [sum(self._at(place, offset, place[2].start) for offset in offsets) for offsets in (EDGES, DIAGONALS)]
         operands = np.concatenate([*here, *(np.floor(total * np.float32(1 / 4)) for total in around)], -1)
         h, w, _ = operands.shape
         return self._model.correction(operands.reshape(h * w, -1), place[2], inputs).reshape(h, w, -1)

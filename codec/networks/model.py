@@ -30,7 +30,7 @@ from .means import Means
 from .parts import config_for, explaining, read_exact, resized_parts, with_installed_sizes
 from .quantisation import Quantiser
 from .reduced import ReducedSynthesis
-from .tensors import as_tensors
+from .tensors import as_tensors, multiply
 from .transforms import Analysis, Synthesis, receptive_field, with_bf16_products, with_first_blocks
 from .weights import DECODER, DENOISING, ENCODER, SIZES, Files, Weights
 
@@ -186,7 +186,8 @@ def _build(weights: Weights, device: torch.device) -> Model:
     gain = interpolate_levels(parts["levels"]["log_gain"], levels)[:, 0, 0].exp().to(device)
     if gain.shape != (len(QUALITIES), config.latent_channels) or not gain.isfinite().all():
         raise ValueError("the gains are not finite, or not one for each channel")
-    exact = read_exact(config, arrays)
+    # on torch's threads, whose number is ours to choose: those of NumPy's library would wait for each other
+    exact = read_exact(config, arrays, multiply)
     means = _network(Means, config, parts["means"], device)
     return Model(
         files=Files(weights.path),

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from typing import TypeVar
 
-from ..entropy.scale_model import SCALES, ScaleModel
+import numpy as np
+
+from ..entropy.scale_model import SCALES, Multiply, ScaleModel
 from ..entropy.symbols import EntropyTables, Priors
 from ..errors import CaeError
 from ..options import DECODE_SCALES
@@ -35,12 +37,15 @@ def explaining(weights: Weights) -> Iterator[None]:
         raise CaeError(f"{weights.path}: not a whole weights file of this codec ({error})") from None
 
 
-def read_exact(config: Config, groups: Groups) -> EntropyTables:
-    """Reads what decides a model's symbols from its tensors; LookupError or ValueError where they are none."""
+def read_exact(config: Config, groups: Groups, multiply: Multiply = np.matmul) -> EntropyTables:
+    """Reads what decides a model's symbols from its tensors; LookupError or ValueError where they are none.
+
+    `multiply` is that of `ScaleModel`.
+    """
     tables = read_tables(groups["tables"], "scale")
     if len(tables) != SCALES:
         raise ValueError(f"{len(tables)} tables, not {SCALES}")
-    scales = ScaleModel(groups["scales"], config.latent_channels, config.hyper_channels)
+    scales = ScaleModel(groups["scales"], config.latent_channels, config.hyper_channels, multiply)
     return EntropyTables(scales, Priors(groups["priors"], config.hyper_channels), tables)
 
 
