@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from .config import Config
-from .layers import EntropyBlock, asinh, space_to_depth
+from .layers import EntropyBlock, Pointwise, asinh, space_to_depth
 
 
 class HyperAnalysis(nn.Module):
@@ -14,11 +14,11 @@ class HyperAnalysis(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         n, h, z = config.latent_channels, config.entropy_channels, config.hyper_channels
-        self.enter = nn.Linear(n, h)
+        self.enter = Pointwise(n, h)
         self.block = EntropyBlock(h)
-        self.downsample = nn.Linear(4 * h, z)
+        self.downsample = Pointwise(4 * h, z)
         self.block_half = EntropyBlock(z)
-        self.leave = nn.Linear(4 * z, z)
+        self.leave = Pointwise(4 * z, z)
 
     def forward(self, y: Tensor) -> Tensor:
         x = self.block(self.enter(asinh(y)))

@@ -86,11 +86,11 @@ class EntropyBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.mix_in = nn.Linear(channels, channels)
+        self.mix_in = Pointwise(channels, channels)
         self.depthwise = Depthwise(channels)
-        self.mix_out = nn.Linear(channels, channels)
-        self.up = nn.Linear(channels, 2 * channels)
-        self.down = nn.Linear(2 * channels, channels)
+        self.mix_out = Pointwise(channels, channels)
+        self.up = Pointwise(channels, 2 * channels)
+        self.down = Pointwise(2 * channels, channels)
         for last in (self.mix_out, self.down):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)

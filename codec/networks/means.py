@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..entropy.scale_model import EDGES, STAGES, stage_of
 from .config import Config
-from .layers import EntropyBlock, asinh, depth_to_space, interpolate_levels
+from .layers import EntropyBlock, Pointwise, asinh, depth_to_space, interpolate_levels
 
 
 def shift(x: Tensor, rows: int, columns: int) -> Tensor:
@@ -41,9 +41,9 @@ class HyperSynthesis(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         h, z = config.entropy_channels, config.hyper_channels
-        self.enter = nn.Linear(z, 4 * z)
+        self.enter = Pointwise(z, 4 * z)
         self.block_half = EntropyBlock(z)
-        self.upsample = nn.Linear(z, 4 * h)
+        self.upsample = Pointwise(z, 4 * h)
         self.block = EntropyBlock(h)
 
     def forward(self, z: Tensor, bias: Tensor) -> Tensor:
@@ -60,10 +60,10 @@ class Means(nn.Module):
         self.quality_bias = nn.Parameter(torch.zeros(config.levels, h))
         self.hyper_synthesis = HyperSynthesis(config)
         self.anchor_block = EntropyBlock(h)
-        self.anchor_head = nn.Linear(h, n)
-        self.embed = nn.Linear(n, h)
+        self.anchor_head = Pointwise(h, n)
+        self.embed = Pointwise(n, h)
         self.context_blocks = nn.Sequential(*[EntropyBlock(h) for _ in range(config.context_blocks)])
-        self.context_head = nn.Linear(h, n)
+        self.context_head = Pointwise(h, n)
         self.neighbour_weight = nn.Parameter(torch.zeros(len(EDGES), config.leading_channels))
         for head in (self.anchor_head, self.context_head):
             nn.init.zeros_(head.bias)
