@@ -20,14 +20,16 @@ from .refusals import damaged_files, forged_files
 from .suite import FILES, LAYOUT, LIST, ROOT, digest
 
 TINY = ROOT / "tests" / "data" / "tiny.safetensors"
+SHIPPED = ("default", "psnr")
 
 
 def make(folder: Path, pattern: str = "*") -> None:
     """Makes those of the suite's files whose names match a pattern in a folder, which need not exist."""
     folder.mkdir(parents=True, exist_ok=True)
-    tiny, default = (Weights(path, Codec(weights=path, device="cpu", threads=1)) for path in (TINY, registry.default_path()))
+    paths = TINY, *map(registry.find_model, SHIPPED)
+    tiny, *shipped = (Weights(path, Codec(weights=path, device="cpu", threads=1)) for path in paths)
     listed: dict[str, dict[str, Any]] = {}
-    for name, data, weights in valid_files(tiny, default, pattern):
+    for name, data, weights in valid_files(tiny, dict(zip(SHIPPED, shipped, strict=True)), pattern):
         (folder / f"{name}.cae").write_bytes(data)
         listed[f"{name}.cae"] = _facts(name, data, weights, folder)
     sound = tiny.codec.encode(picture(90, 77, 2), 80, tile=128)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -62,12 +62,13 @@ def drawn(pixels: np.ndarray) -> np.ndarray:
     return out
 
 
-def valid_files(tiny: Weights, default: Weights, pattern: str = "*") -> Iterator[tuple[str, bytes, Weights]]:
-    """Names that match a pattern, with bytes and weights."""
-    for made, weights in ((_encoded(), tiny), (_encoded_by_default(), default)):
-        for name, pixels, options in made:
-            if fnmatch(name, pattern):
-                yield name, weights.codec.encode(pixels, **options), weights
+def valid_files(tiny: Weights, shipped: Mapping[str, Weights], pattern: str = "*") -> Iterator[tuple[str, bytes, Weights]]:
+    """Names that match a pattern, with bytes and weights. Those of shipped weights begin with the model's name."""
+    sources = [("", tiny, _encoded()), *((f"{model}-", weights, _encoded_by_shipped()) for model, weights in shipped.items())]
+    for beginning, weights, pictures in sources:
+        for name, pixels, options in pictures:
+            if fnmatch(beginning + name, pattern):
+                yield beginning + name, weights.codec.encode(pixels, **options), weights
     for name, data in _forged(tiny):
         if fnmatch(name, pattern):
             yield name, data, tiny
@@ -94,12 +95,12 @@ def _encoded() -> Iterator[tuple[str, np.ndarray, dict]]:
     yield "metadata", picture(20, 30, 3), {"metadata": ALL_METADATA}
 
 
-def _encoded_by_default() -> Iterator[tuple[str, np.ndarray, dict]]:
-    yield "default-rgb-30", picture(200, 190, 3), {"quality": 30, "tile": 128}
-    yield "default-rgb-1", picture(97, 111, 3), {"quality": 1}
-    yield "default-rgb-100", picture(97, 111, 3), {"quality": 100}
-    yield "default-rgba-90", picture(97, 111, 4), {"quality": 90}
-    yield "default-gray-12-bits", picture(97, 111, 1, 12), {"quality": 70, "depth": 12, "tile": 64}
+def _encoded_by_shipped() -> Iterator[tuple[str, np.ndarray, dict]]:
+    yield "rgb-30", picture(200, 190, 3), {"quality": 30, "tile": 128}
+    yield "rgb-1", picture(97, 111, 3), {"quality": 1}
+    yield "rgb-100", picture(97, 111, 3), {"quality": 100}
+    yield "rgba-90", picture(97, 111, 4), {"quality": 90}
+    yield "gray-12-bits", picture(97, 111, 1, 12), {"quality": 70, "depth": 12, "tile": 64}
 
 
 def _forged(tiny: Weights) -> Iterator[tuple[str, bytes]]:

@@ -1,5 +1,6 @@
 """The conformance suite: its maker, its comparison, and that the reference decoder passes."""
 
+import functools
 import json
 import struct
 import sys
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from codec import reference
+from codec import CaeError, Codec, reference
 from conformance import __main__ as runner
 from conformance import make, suite
 from conformance.png import read_png
@@ -37,6 +38,35 @@ def test_the_reference_passes(folder, capsys):
     assert all(f"passed {name}.cae" in said for name in CHOSEN) and "5 of 5 files pass" in said
     assert runner.main(["--files", str(folder), "--only", "refused-*", "--", "false"]) == 0
     assert "2 of 2 files pass" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "facts"), suite.read_list(suite.FILES).items())
+def test_committed_files(name, facts, tmp_path):
+    """They are of the weights that ship, and the codec passes."""
+    data, weights = (suite.FILES / name).read_bytes(), suite.ROOT / facts["weights"]
+    decoder = _codec_of(weights)
+    if "refused" in facts:
+        with pytest.raises(CaeError):
+            decoder.decode(data)
+        return
+    with decoder.open(data) as opened:
+        pixels = opened.read().reshape(facts["height"], facts["width"], -1)
+        reference.write_png(tmp_path / "out.png", reference.Picture(pixels, opened.depth, {}))
+    assert suite.complaint(tmp_path / "out.png", facts, suite.FILES) is None
+
+
+@functools.cache
+def _codec_of(weights):
+    return Codec(weights=weights, device="cpu", threads=1)
+
+
+def test_all_files_are_committed():
+    """With the shipped weights' names, of which there is one for each picture."""
+    listed = suite.read_list(suite.FILES)
+    names = set(listed) | {facts["png"] for facts in listed.values() if "png" in facts} | {suite.LIST}
+    assert {path.name for path in suite.FILES.iterdir()} == names
+    assert len([name for name in listed if name.startswith(("default-", "psnr-"))]) == 10
+    assert sum("refused" in facts for facts in listed.values()) >= 15 and len(listed) >= 55
 
 
 def test_others_fail(folder, capsys):
