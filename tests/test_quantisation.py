@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codec.entropy.coder import VALUE_LIMIT, FrequencyTable
-from codec.networks.config import DISTORTION_WEIGHT
+from codec.networks.config import RDO_WEIGHT
 from codec.networks.entropy_model import rdo_straight_through
 from codec.networks.means import anchors
 from codec.networks.quantisation import COUPLED, COUPLING, COUPLING_FLAT, Quantiser
@@ -27,7 +27,7 @@ def test_choice_minimises_the_cost(values):
     def cost(symbols: torch.Tensor) -> torch.Tensor:
         magnitude = symbols.abs()
         bits = torch.tensor([TABLES[i].ideal_bits(np.array([int(k)])) for i, k in zip(index, magnitude, strict=True)])
-        return bits + DISTORTION_WEIGHT * (deviation.abs() - magnitude).square()
+        return bits + RDO_WEIGHT * (deviation.abs() - magnitude).square()
 
     chosen = QUANTISER.rdo_quantise(deviation, index)
     towards_zero = nearest - nearest.sign()
@@ -60,7 +60,7 @@ def test_flat_tiles_take_the_nearest():
     index[..., :3] = 40
     assert not QUANTISER.is_flat(index)
     deviation = torch.tensor([0.6, -0.6, 0.4, 1e9])
-    assert QUANTISER.rdo_quantise(deviation, torch.zeros(4, dtype=torch.uint8), flat=True).tolist() == [1, -1, 0, VALUE_LIMIT]
+    assert QUANTISER.rdo_quantise(deviation, torch.zeros(4, dtype=torch.uint8), rounding=True).tolist() == [1, -1, 0, VALUE_LIMIT]
 
 
 @pytest.mark.parametrize(("flat", "coupling"), [(False, COUPLING), (True, COUPLING_FLAT)])

@@ -16,7 +16,7 @@ from codec.coding.jobs import EncodeJob
 from codec.coding.secant_search import TRIES_MAX, best, secant_search
 from codec.coding.settings import Settings
 from codec.commands.encode import main
-from codec.networks.config import DISTORTION_WEIGHT
+from codec.networks.config import RDO_WEIGHT
 from codec.options import EncodeOptions
 
 from .conftest import TINY, psnr
@@ -119,10 +119,7 @@ def test_a_lower_weight_saves_bits(default_model, astronaut):
     """About what a step of quality does, see STEP."""
     pixels = astronaut[:192, 150:342]
     job = EncodeJob.of(default_model, Settings(1), (192, 192), 3, EncodeOptions(60))
-    sizes = [
-        len(encode(pixels, dataclasses.replace(job, distortion_weight=share * DISTORTION_WEIGHT), {}))
-        for share in (0.5, 0.7, 1, 1.4)
-    ]
+    sizes = [len(encode(pixels, dataclasses.replace(job, rdo_weight=share * RDO_WEIGHT), {})) for share in (0.5, 0.7, 1, 1.4)]
     assert sizes == sorted(sizes) and sizes[0] < sizes[2]
     assert len(encode(pixels, job, {})) == sizes[2]
 

@@ -150,7 +150,7 @@ def test_a_search_lowers_the_objective_of_the_weights(folder, tmp_path, astronau
         coder = codec.Codec(weights=TINY, encoder=encoder, device="cpu")
         data = coder.encode(pixels, 50, effort=4)
         decoded, original = (torch.from_numpy(part.copy()).float() / 255 for part in (coder.decode(data), pixels))
-        lambda_ = Weights.read(TINY).config.rate_weight(Weights.read(TINY).config.level(50))
+        lambda_ = Weights.read(TINY).config.lmbda(Weights.read(TINY).config.level(50))
         costs[encoder] = 8 * len(data) + 0.6 * float(distortion_bits(decoded, original, "eye", lambda_))
     assert costs[path] < costs[None]
 

@@ -43,14 +43,14 @@ def curves(model: Autoencoder, images: list[np.ndarray], side: int) -> np.ndarra
     return totals / len(images)
 
 
-def weights_along(points: np.ndarray, rate_weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def weights_along(points: np.ndarray, lmbda: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lambdas half-way between levels (L - 1,), and the weights of the distances there (L - 1, distances).
 
     They are scaled so that the first distance, the mean squared error, has the weight 255**2 * lambda that is known.
     """
     steps = np.diff(points, axis=0)
     slopes = -steps[:, :1] / steps[:, 1:]
-    middle = np.sqrt(rate_weight[1:] * rate_weight[:-1])
+    middle = np.sqrt(lmbda[1:] * lmbda[:-1])
     return middle, slopes * (255**2 * middle / slopes[:, 0])[:, None]
 
 
@@ -61,10 +61,10 @@ def run(arguments: argparse.Namespace) -> None:
     model = restore(arguments.weights).eval()
     images = load_images(find_images(arguments.folder), arguments.side, 2**30, quiet=True)[: arguments.images]
     points = curves(model, images, arguments.side)
-    middle, weights = weights_along(points, model.config.rate_weight(np.arange(model.config.levels)))
+    middle, weights = weights_along(points, model.config.lmbda(np.arange(model.config.levels)))
     print("| lambda | bpp | " + " | ".join(DISTORTIONS) + " |\n|" + "---:|" * (2 + len(DISTORTIONS)))
-    for rate_weight, bpp, row in zip(middle, np.sqrt(points[1:, 0] * points[:-1, 0]), weights, strict=True):
-        print(f"| {rate_weight:.5f} | {bpp:.3f} | " + " | ".join(f"{weight:.4g}" for weight in row) + " |")
+    for lmbda, bpp, row in zip(middle, np.sqrt(points[1:, 0] * points[:-1, 0]), weights, strict=True):
+        print(f"| {lmbda:.5f} | {bpp:.3f} | " + " | ".join(f"{weight:.4g}" for weight in row) + " |")
     for name, column in zip(DISTORTIONS, weights.T, strict=True):
         exponent, start = np.polyfit(np.log(middle), np.log(column), 1)
         off = np.abs(np.log(column) - start - exponent * np.log(middle)).max()

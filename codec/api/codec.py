@@ -268,6 +268,7 @@ class Codec:
 
         Raises:
             CaeError: for a size, mode or option that the format does not have, and for a file that cannot be written.
+            TypeError: for a target, which needs the whole picture.
         """
         chosen = EncodeOptions(quality, **options)
         if chosen.has_target:

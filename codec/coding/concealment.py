@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from ..errors import DamageError
-from ..format.header import NAMED_PARTS_MAX, Header, Plane
+from ..format.geometry import LATENT_STRIDE
+from ..format.header import NAMED_PARTS_MAX, Header, Kind, Plane
 
 
 class Damage:
@@ -40,7 +41,40 @@ class Damage:
         return f"{self._file}{', '.join(named)} {'is' if len(new) == 1 else 'are'} damaged and filled in"
 
 
-def conceal(number: int, header: Header, unit: int, decode: Callable[[int], np.ndarray | None]) -> np.ndarray | None:
+def conceal_latent(number: int, header: Header, decode: Callable[[int], np.ndarray | None]) -> np.ndarray | None:
+    """Fills the latent (h, w, N) int32 of a damaged tile from its neighbours'; None where no neighbour has one."""
+    latent = _interpolate(number, header, LATENT_STRIDE, decode)
+    return None if latent is None else np.rint(latent).astype(np.int32)
+
+
+def conceal_lossless(
+    number: int, header: Header, kind: Callable[[int], Kind], decode: Callable[[int], np.ndarray | None]
+) -> np.ndarray | None:
+    """Fills the lossless layer (h, w, 4) of a damaged tile from its lossless neighbours, or with gray.
+
+    None where its latent has been filled from its neighbours'.
+
+    Args:
+        kind: gives the kind of a tile.
+        decode: gives the colours (h, w, 3) of a tile that is wholly lossless, and None for others.
+    """
+    around = {kind(neighbour) for neighbour in _neighbours(number, header) if neighbour is not None}
+    if kind(number) is not Kind.LOSSLESS and around != {Kind.LOSSLESS}:
+        return None
+    place = header.place(number)
+    out = np.full((place.height, place.width, 4), header.largest, header.dtype)
+    colours = _interpolate(number, header, 1, decode)
+    out[..., :3] = header.largest // 2 + 1 if colours is None else np.rint(colours)
+    return out
+
+
+def conceal_alpha(number: int, header: Header) -> np.ndarray:
+    """Alpha (h, w) of a damaged tile: opaque, so that no colours are hidden that are known."""
+    place = header.place(number)
+    return np.full((place.height, place.width), header.largest, header.dtype)
+
+
+def _interpolate(number: int, header: Header, unit: int, decode: Callable[[int], np.ndarray | None]) -> np.ndarray | None:
     """Fills a damaged tile, (h, w, C) float32, from the four neighbours' nearest positions, weighted by nearness.
 
     So there is no step at the tile's edges, and the neighbours' pixels that it influences change little. The result is the
@@ -78,14 +112,14 @@ def _surroundings(
         ((slice(None), slice(-1, None)), across),
         ((slice(None), slice(0, 1)), across[:, ::-1]),
     )
-    for neighbour, (side, distance) in zip(neighbours(number, header), lines, strict=True):
+    for neighbour, (side, distance) in zip(_neighbours(number, header), lines, strict=True):
         if neighbour is not None:
             with contextlib.suppress(DamageError):
                 if (positions := decode(neighbour)) is not None:
                     yield positions[side].astype(np.float32), distance
 
 
-def neighbours(number: int, header: Header) -> tuple[int | None, ...]:
+def _neighbours(number: int, header: Header) -> tuple[int | None, ...]:
     """Returns the tiles above, below, to the left and to the right of one, None beyond the picture."""
     columns = -(-header.width // header.tile)
     column = number % columns

@@ -11,7 +11,7 @@ from ..distortion.distortions import DISTORTIONS
 from ..errors import CaeError
 from ..format.geometry import Rect
 from ..format.header import NO_MODEL, Header
-from ..networks.config import DISTORTION_WEIGHT
+from ..networks.config import RDO_WEIGHT
 from ..networks.decoding import DecoderNetworks
 from ..options import QUALITIES, DecodeOptions, EncodeOptions, check_agreement
 from ..runtime.tile_cache import TileCache
@@ -77,7 +77,7 @@ class EncodeJob:
     """One encode of a picture to a file with this header.
 
     Args:
-        distortion_weight: see `Quantiser.rdo_quantise`.
+        rdo_weight: see `Quantiser.rdo_quantise`.
         cache: lossless codes of parts of the picture, from one encode of it to the next.
         progress: counts pixels as they are coded, or as the search for their symbols goes on.
     """
@@ -86,7 +86,7 @@ class EncodeJob:
     settings: Settings
     header: Header
     options: EncodeOptions = dataclasses.field(default_factory=EncodeOptions)
-    distortion_weight: float = DISTORTION_WEIGHT
+    rdo_weight: float = RDO_WEIGHT
     cache: TileCache = dataclasses.field(default_factory=_no_cache)
     progress: Progress | None = None
 
@@ -118,10 +118,10 @@ class EncodeJob:
         return cls(model, settings, header, options, progress=progress)
 
     @property
-    def rate_weight(self) -> float:
+    def lmbda(self) -> float:
         """The lambda of the header's quality."""
         config = self.model.config
-        return config.rate_weight(config.level(self.header.quality))
+        return config.lmbda(config.level(self.header.quality))
 
     @property
     def encodes_in_bf16(self) -> bool:

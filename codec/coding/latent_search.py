@@ -17,7 +17,7 @@ from torch import Tensor
 from ..distortion.distortions import distortion_bits
 from ..entropy.scale_model import SCALE_MIN, SCALE_STEP
 from ..format.geometry import LATENT_STRIDE, Rect, grid
-from ..networks.config import DISTORTION_WEIGHT
+from ..networks.config import RDO_WEIGHT
 from ..networks.entropy_model import EntropyModel, Rounding
 from ..networks.latent_coder import LATENT_BITS
 from ..runtime.threads import check_cancelled
@@ -94,7 +94,7 @@ class SearchTarget:
         model, quality, bf16 = job.model, job.header.quality, job.encodes_in_bf16
         device = model.device
         compute_dtype = torch.bfloat16 if bf16 else torch.float32
-        weight = job.rate_weight * job.distortion_weight / DISTORTION_WEIGHT
+        weight = job.lmbda * job.rdo_weight / RDO_WEIGHT
         height, width, colours = self.pixels.shape
         for _, core in grid(self.core, GRADIENT_WINDOW):
             window = core.grow(SEARCH_MARGIN, Rect(0, 0, *self.around.shape[1:3]))

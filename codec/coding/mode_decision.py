@@ -225,7 +225,7 @@ def _error_bits(pixels: np.ndarray, decoded: np.ndarray, job: EncodeJob) -> floa
     """Bits that the transform's errors in a tile are worth, by the objective of its model."""
     original, shown = (torch.from_numpy(part.astype(np.float32) / job.header.largest) for part in (pixels, decoded))
     with torch.inference_mode():
-        return float(distortion_bits(shown, original, job.model.objective, job.rate_weight))
+        return float(distortion_bits(shown, original, job.model.objective, job.lmbda))
 
 
 def _share_out(values: np.ndarray, sizes: np.ndarray) -> np.ndarray:

@@ -68,7 +68,7 @@ def _error_check(job: EncodeJob, excess: float) -> Check:
     What is promised is the error of ideal quantisation of three channels. There the rate falls by 3 / (2 ln 2) bits for each
     unit of the error's logarithm, and a unit of error is worth the quality's lambda in bits.
     """
-    error_max = excess * 3 / (2 * math.log(2)) / job.rate_weight
+    error_max = excess * 3 / (2 * math.log(2)) / job.lmbda
 
     def exceeds(original: np.ndarray, decoded: np.ndarray) -> bool:
         errors = np.square((original.astype(np.float32) - decoded) * (255 / job.header.largest))

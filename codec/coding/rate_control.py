@@ -13,7 +13,7 @@ from ..distortion.ssimulacra2 import as_colours, score_in_pieces
 from ..format import container
 from ..format.sources import MemorySource
 from ..images.streams.bands import regroup
-from ..networks.config import DISTORTION_WEIGHT
+from ..networks.config import RDO_WEIGHT
 from ..options import DEFAULT_EFFORT, FIDELITY_TARGETS, QUALITIES, TARGETS, EncodeOptions
 from ..runtime.tile_cache import TileCache
 from .decoder import decode_bands
@@ -149,8 +149,8 @@ def _job_at(quality: float, job: EncodeJob) -> EncodeJob:
         header = dataclasses.replace(job.header, quality=QUALITIES[-1])
         return dataclasses.replace(job, header=header, options=dataclasses.replace(job.options, **dict.fromkeys(TARGETS)))
     whole, level = max(QUALITIES[0], math.ceil(quality)), job.model.config.level
-    weight = DISTORTION_WEIGHT * LEVEL_STEP ** (level(whole) - level(quality))
-    return dataclasses.replace(job, header=dataclasses.replace(job.header, quality=whole), distortion_weight=weight)
+    weight = RDO_WEIGHT * LEVEL_STEP ** (level(whole) - level(quality))
+    return dataclasses.replace(job, header=dataclasses.replace(job.header, quality=whole), rdo_weight=weight)
 
 
 def _decode(pixels: np.ndarray, data: bytes, job: EncodeJob) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -18,7 +18,7 @@ from ..format.geometry import LATENT_STRIDE, Rect
 from ..format.header import Kind, Plane
 from ..format.payload import length_min, split_payload
 from ..format.sources import ByteSource, Data
-from .concealment import Damage, conceal, neighbours
+from .concealment import Damage, conceal_alpha, conceal_latent, conceal_lossless
 from .jobs import DecodeJob, with_fallback
 from .lossless import decode_colour, decode_gray
 from .tile_window import LosslessWindow, TileWindow
@@ -99,8 +99,7 @@ class TileDecoder:
         return _narrowed(latent)
 
     def _conceal_latent(self, tile: int) -> np.ndarray | None:
-        latent = conceal(tile, self._header, LATENT_STRIDE, self._decode_latent)
-        return None if latent is None else np.rint(latent).astype(np.int32)
+        return conceal_latent(tile, self._header, self._decode_latent)
 
     def _decode_lossless(self, tile: int) -> np.ndarray | None:
         if self._file.kind(tile) is Kind.TRANSFORM:
@@ -119,15 +118,7 @@ class TileDecoder:
             return decode_colour(code, place.width, place.height, self._header.depth, opaque=opaque)
 
     def _conceal_lossless(self, tile: int) -> np.ndarray | None:
-        header = self._header
-        around = {self._file.kind(neighbour) for neighbour in neighbours(tile, header) if neighbour is not None}
-        if self._file.kind(tile) is not Kind.LOSSLESS and around != {Kind.LOSSLESS}:
-            return None  # latents of tiles around it have filled it
-        place = header.place(tile)
-        out = np.full((place.height, place.width, 4), header.largest, header.dtype)
-        colours = conceal(tile, header, 1, self._opaque_colours)
-        out[..., :3] = header.largest // 2 + 1 if colours is None else np.rint(colours)
-        return out
+        return conceal_lossless(tile, self._header, self._file.kind, self._opaque_colours)
 
     def _opaque_colours(self, tile: int) -> np.ndarray | None:
         """Colours (h, w, 3) of a tile that is wholly lossless."""
@@ -145,9 +136,7 @@ class TileDecoder:
             return decode_gray(payload.data, place.width, place.height, self._header.depth)
 
     def _conceal_alpha(self, tile: int) -> np.ndarray:
-        place = self._header.place(tile)
-        # opaque, so that no colours are hidden that are known
-        return np.full((place.height, place.width), self._header.largest, self._header.dtype)
+        return conceal_alpha(tile, self._header)
 
 
 def decode_tile(data: Data, place: Rect, job: DecodeJob, bits: Counter[str] | None = None) -> np.ndarray:

@@ -50,7 +50,7 @@ def hyper_latent(y: Tensor, job: EncodeJob) -> Tensor:
 def quantise(y: Tensor, z: Tensor, job: EncodeJob, *, rounding: bool) -> Quantised:
     """Quantises a tile's latent and hyper-latent, by rounding alone or by RDO quantisation: see `LatentCoder.quantise`."""
     model, quality = job.model, job.header.quality
-    return model.coder.quantise(y, z, quality, model.level(quality), rounding=rounding, distortion_weight=job.distortion_weight)
+    return model.coder.quantise(y, z, quality, model.level(quality), rounding=rounding, rdo_weight=job.rdo_weight)
 
 
 def _pad_to_hyper(y: Tensor) -> Tensor:

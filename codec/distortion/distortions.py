@@ -43,10 +43,10 @@ class Distortion:
         """Pictures (B, H, W, 3) with sides that are long enough: see `extend`."""
         return extend(picture, self.side)
 
-    def weighted(self, decoded: Tensor, target: Tensor, rate_weight: Tensor | float) -> tuple[Tensor, Tensor]:
+    def weighted(self, decoded: Tensor, target: Tensor, lmbda: Tensor | float) -> tuple[Tensor, Tensor]:
         """The weighted sum (B,) in bits per pixel for lambdas, (B,) or one, and the first term's unweighted distance (B,)."""
         distances = [term.measure(decoded, target) for term in self.terms]
-        weights = [term.factor * rate_weight**term.exponent for term in self.terms]
+        weights = [term.factor * lmbda**term.exponent for term in self.terms]
         return sum(weight * distance for weight, distance in zip(weights, distances, strict=True)), distances[0]
 
 
@@ -137,9 +137,9 @@ decoder near to the original.
 """
 
 
-def distortion_bits(decoded: Tensor, original: Tensor, objective: str, rate_weight: float) -> Tensor:
+def distortion_bits(decoded: Tensor, original: Tensor, objective: str, lmbda: float) -> Tensor:
     """Bits that the distortion of a picture (H, W, 1 or 3) in [0, 1] is worth under one of `DISTORTIONS`, for a lambda."""
     distortion = DISTORTIONS[objective]
     pictures = (distortion.extended(picture.expand(*picture.shape[:2], 3)[None]) for picture in (decoded, original))
-    bits, _ = distortion.weighted(*pictures, rate_weight)
+    bits, _ = distortion.weighted(*pictures, lmbda)
     return bits.sum() * original[..., 0].numel()

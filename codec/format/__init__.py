@@ -1,1 +1,1 @@
-"""The `.cae` format: container, entropy coding and tiling. Knows bytes and NumPy; no torch, no model."""
+"""The `.cae` format: container, header, metadata sections, index and tiling. Knows bytes and NumPy; no torch, no model."""

@@ -22,7 +22,7 @@ FINE_STRIDE = 2
 FINE_CHANNELS = 32
 FINE_BLOCKS = 3
 FINE_EXPANSION = 2
-DISTORTION_WEIGHT = 25.0
+RDO_WEIGHT = 25.0
 """Bits that a squared error of one quantisation step is worth; 17 to 60 were tried on held-out photographs.
 
 High-rate theory gives 26/3 for a step that is optimal for uniform noise; trained latents bear less error than that.
@@ -96,7 +96,7 @@ class Config:
         """
         return max(self.channels, 3 * side**2)
 
-    def rate_weight(self, level: Number) -> Number:
+    def lmbda(self, level: Number) -> Number:
         """The lambda of a level, or of each in an array: log-linear between the configuration's ends."""
         return self.lambda_min * (self.lambda_max / self.lambda_min) ** (level / (self.levels - 1))
 

@@ -25,7 +25,7 @@ from ..entropy.scale_model import (
     SCALES,
     STAGES,
 )
-from .config import DISTORTION_WEIGHT, Config
+from .config import RDO_WEIGHT, Config
 from .hyper_analysis import HyperAnalysis
 from .layers import interpolate_levels
 from .means import Means, anchors, shift, stage_numbers
@@ -74,7 +74,7 @@ def rdo_straight_through(deviation: Tensor, log_scale: Tensor) -> Tensor:
         magnitude = deviation.abs()
         nearest = magnitude.round()
         saved = gaussian_bits(nearest, log_scale) - gaussian_bits(nearest - 1, log_scale)
-        smaller = (nearest > 0) & (magnitude - nearest < (saved / DISTORTION_WEIGHT - 1) / 2)
+        smaller = (nearest > 0) & (magnitude - nearest < (saved / RDO_WEIGHT - 1) / 2)
         chosen = (nearest - smaller.to(nearest.dtype)).copysign(deviation)
     return deviation + (chosen - deviation).detach()
 

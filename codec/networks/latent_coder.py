@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..entropy.scale_model import STAGES
 from ..entropy.symbols import EntropyTables, Symbols
-from .config import DISTORTION_WEIGHT
+from .config import RDO_WEIGHT
 from .decoding import LATENT_BITS
 from .means import Means, anchors
 from .quantisation import Quantiser
@@ -49,7 +49,7 @@ class LatentCoder:
         level: Tensor,
         *,
         rounding: bool,
-        distortion_weight: float = DISTORTION_WEIGHT,
+        rdo_weight: float = RDO_WEIGHT,
     ) -> Quantised:
         """Chooses the symbols of a tile.
 
@@ -58,7 +58,7 @@ class LatentCoder:
             z: the hyper-latent (⌈h/4⌉, ⌈w/4⌉, Z), not rounded.
             quality: 1 to 100, and `level` (1,) its position on the gain levels.
             rounding: take the nearest symbols, not those that cost least.
-            distortion_weight: bits that a squared error of one step is worth.
+            rdo_weight: bits that a squared error of one step is worth.
         """
         h, w, n = y.shape
         device, exact = y.device, self.exact
@@ -81,7 +81,7 @@ class LatentCoder:
                     deviation = self.quantiser.diffuse_error(deviation, errors, flat)
             for place, part in parts:
                 at = torch.from_numpy(part).to(device)
-                symbols = self.quantiser.rdo_quantise(deviation[place], at, flat or rounding, distortion_weight)
+                symbols = self.quantiser.rdo_quantise(deviation[place], at, flat or rounding, rdo_weight)
                 latent[place], index[place] = symbols, part
                 scales.add(place, symbols.cpu().numpy(), part)
         priors = self.quantiser.cheapest_priors(hyper, exact.priors, quality)

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..entropy.coder import VALUE_LIMIT, FrequencyTable
 from ..entropy.scale_model import EDGES, SCALES
 from ..entropy.symbols import Priors, Symbols
-from .config import DISTORTION_WEIGHT
+from .config import RDO_WEIGHT
 
 ESCAPE_BITS = 16.0
 ESCAPE_SLOPE = 0.1
@@ -104,21 +104,19 @@ class Quantiser:
         deviation[..., :COUPLED].add_(around, alpha=COUPLING_FLAT if flat else COUPLING)
         return deviation
 
-    def rdo_quantise(
-        self, deviation: Tensor, index: Tensor, flat: bool = False, distortion_weight: float = DISTORTION_WEIGHT
-    ) -> Tensor:
+    def rdo_quantise(self, deviation: Tensor, index: Tensor, rounding: bool = False, rdo_weight: float = RDO_WEIGHT) -> Tensor:
         """Integers (int32) for deviations from the mean (any shape, in steps): each the nearest, or the next towards zero.
 
         The smaller magnitude is taken where the bits it saves, under the table that `index` (same shape) names, outweigh
-        the increase of the squared error, by `distortion_weight` bits for that of one step; in a flat tile never.
+        the increase of the squared error, by `rdo_weight` bits for that of one step; with `rounding` never.
         """
-        if flat:
+        if rounding:
             return deviation.round().clamp_(-VALUE_LIMIT, VALUE_LIMIT).to(torch.int32)
         magnitude = deviation.abs()
         nearest = magnitude.round().clamp_(max=VALUE_LIMIT)
         place = nearest.clamp(max=self.width - 1).to(torch.int32).add_(index, alpha=self.width)
         # a magnitude m gives way to m - 1 where the deviation's is so far below m that
-        # bits saved > distortion_weight * ((1 + error)**2 - error**2)
-        limit = (self._saved / distortion_weight - 1) / 2
+        # bits saved > rdo_weight * ((1 + error)**2 - error**2)
+        limit = (self._saved / rdo_weight - 1) / 2
         smaller = magnitude.sub_(nearest).flatten() < limit.index_select(0, place.flatten())
         return nearest.sub_(smaller.reshape(nearest.shape).to(nearest.dtype)).copysign_(deviation).to(torch.int32)

@@ -124,7 +124,7 @@ class Analysis(nn.Module):
     ) -> Tensor:
         """`compute_dtype` is the type of the residual stream; the first and last products keep the input's.
 
-        The result leaves `halo` away, which counts in positions of the latent.
+        The result is without `halo`, in positions of the latent.
         """
         later = sum(block.reach for block in self.wide_blocks)
         f, halo = self._narrow(x, level, compute_dtype, halo, 2 * later)
@@ -171,7 +171,7 @@ class Synthesis(nn.Module):
     ) -> Tensor:
         """`compute_dtype` is the type of the residual stream; the first and last products keep the input's.
 
-        The result leaves `halo` away, which counts in positions of the latent.
+        The result is without `halo`, in positions of the latent.
         """
         last = self.patch_out.reach
         later = -(-(last + sum(block.reach for block in self.blocks)) // 2)

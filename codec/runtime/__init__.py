@@ -1,1 +1,1 @@
-"""Devices, threads, forks and the environment. Knows torch, and no network."""
+"""Devices, threads, forks, caches, warnings, whole writes, the environment. `cpu`, `devices`, `torch_threads` know torch."""

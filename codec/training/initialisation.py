@@ -39,7 +39,7 @@ def start_from_components(model: Autoencoder, patches: Tensor) -> None:
     ):
         layer.weight.copy_(weight)
         layer.bias.zero_()
-    step = torch.sqrt(26 / (config.rate_weight(torch.arange(config.levels)) * 255**2))
+    step = torch.sqrt(26 / (config.lmbda(torch.arange(config.levels)) * 255**2))
     model.entropy.log_gain.copy_(-step.log()[:, None].expand(-1, n))
     scale_wide_features(model, latent_deviation.sqrt())
     model.entropy.scales.bias.copy_(latent_deviation.log().expand_as(model.entropy.scales.bias))

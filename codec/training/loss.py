@@ -110,9 +110,9 @@ def _autocast(x: Tensor, compute_dtype: torch.dtype) -> torch.autocast:
 
 
 def _losses(config: Config, objective: Objective, level: Tensor, bpp: Tensor, decoded: Tensor, target: Tensor) -> Losses:
-    rate_weight = config.rate_weight(level)
-    weighted, distance = objective.distortion.weighted(decoded, target, rate_weight)
-    balance = (math.sqrt(config.lambda_min * config.lambda_max) / rate_weight) ** RATE_BALANCE
+    lmbda = config.lmbda(level)
+    weighted, distance = objective.distortion.weighted(decoded, target, lmbda)
+    balance = (math.sqrt(config.lambda_min * config.lambda_max) / lmbda) ** RATE_BALANCE
     return Losses(bpp * balance, weighted * balance, bpp, squared_error(decoded, target), distance)
 
 
