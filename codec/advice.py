@@ -1,12 +1,29 @@
-"""Advice about weights and devices, in terms of the arguments or options of whoever shows an error."""
+"""Advice about damage, weights and devices, in terms of the arguments or options of whoever shows an error."""
 
 from __future__ import annotations
 
-from .errors import AdvisableError, DeviceError, MissingEncoderError, MissingWeightsError
+from .errors import (
+    AdvisableError,
+    CutOffError,
+    DamageError,
+    DeviceError,
+    ExcessError,
+    MissingEncoderError,
+    MissingWeightsError,
+)
 from .options import DENOISE
 
 DEVICE_ADVICE: dict[type[AdvisableError], str] = {DeviceError: "; use device cpu"}
 """The same for everyone, since the option and the argument have one name."""
+
+
+def damage_advice(option: str) -> dict[type[AdvisableError], str]:
+    """Returns what to do about a damaged file: have errors concealed by an option, for instance."""
+    return {
+        CutOffError: f"; get the file again, or have damaged tiles filled ({option})",
+        ExcessError: f"; get the file again, or have it taken without them ({option})",
+        DamageError: f"; get the file again, decode a region without it, or have damaged tiles filled ({option})",
+    }
 
 
 def weights_advice(argument: str) -> dict[type[AdvisableError], str]:

@@ -18,6 +18,9 @@ DEPTHS = range(8, 17)
 """Bits of a sample."""
 DEFAULT_QUALITY = 70
 DEFAULT_INSPECTION_QUALITY = 75
+MAPS = ("error", "surprise", "distance")
+"""What an inspection compares, by name."""
+DEFAULT_MAPS = ("distance",)
 DEFAULT_TILE = 1024
 """Side of a tile in pixels."""
 EFFORTS = range(1, 6)

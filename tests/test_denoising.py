@@ -10,7 +10,7 @@ from PIL import Image
 import codec
 from codec.commands import encode
 from codec.networks.weights import Weights
-from codec.training.data.noise import CLEAN, add_noise
+from codec.training.data.noise import CLEAN, add_camera_noise
 from codec.training.export import restore
 from codec.training.freezing import freeze
 from codec.training.gradients import Gradients
@@ -41,7 +41,7 @@ def encoder(folder, tmp_path_factory):
 
 def test_noise_has_all_strengths_and_some_pictures_none():
     x = torch.full((500, 16, 16, 3), 0.5)
-    noisy, clean = add_noise(x, torch.Generator().manual_seed(0))
+    noisy, clean = add_camera_noise(x, torch.Generator().manual_seed(0))
     assert torch.equal(clean, x)
     deviation = 255 * noisy.flatten(1).std(1)
     untouched = (noisy == x).flatten(1).all(1)
@@ -57,7 +57,7 @@ def test_some_noise_depends_on_the_signal():
     """In a bright and a dark half, where nothing is clipped."""
     x = torch.full((400, 32, 16, 3), 0.1)
     x[:, 16:] = 0.6
-    noise = (add_noise(x, torch.Generator().manual_seed(0))[0] - x).unflatten(1, (2, 16)).flatten(2).std(2)
+    noise = (add_camera_noise(x, torch.Generator().manual_seed(0))[0] - x).unflatten(1, (2, 16)).flatten(2).std(2)
     ratio = noise[:, 1][noise[:, 1].lt(0.04) & noise[:, 1].gt(0.01)] / noise[:, 0][noise[:, 1].lt(0.04) & noise[:, 1].gt(0.01)]
     assert ratio.min() < 1.1 and 2 < ratio.max() < 2.6
 

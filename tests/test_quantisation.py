@@ -60,7 +60,8 @@ def test_flat_tiles_take_the_nearest():
     index[..., :3] = 40
     assert not QUANTISER.is_flat(index)
     deviation = torch.tensor([0.6, -0.6, 0.4, 1e9])
-    assert QUANTISER.rdo_quantise(deviation, torch.zeros(4, dtype=torch.uint8), rounding=True).tolist() == [1, -1, 0, VALUE_LIMIT]
+    rounded = QUANTISER.rdo_quantise(deviation, torch.zeros(4, dtype=torch.uint8), rounding=True)
+    assert rounded.tolist() == [1, -1, 0, VALUE_LIMIT]
 
 
 @pytest.mark.parametrize(("flat", "coupling"), [(False, COUPLING), (True, COUPLING_FLAT)])

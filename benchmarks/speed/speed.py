@@ -7,7 +7,6 @@ import csv
 import dataclasses
 import importlib.util
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from codec import CaeError
 from ..codecs import TestedCodec, registry
 from ..codecs.compressai import ARCHITECTURES, untrained
 from ..core.arguments import sides
-from ..core.measuring import text_columns
+from ..core.measuring import peak_memory, text_columns
 from ..core.operations import encoder_and_decoder
 
 SPEED_SIZES = ("768x512", "4000x3000", "6000x4000")
@@ -124,7 +123,7 @@ def measure(job: SpeedJob) -> Timing:
         codec.decode(data)
         seconds["encode"].append(middle - start)
         seconds["decode"].append(time.perf_counter() - middle)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    memory = peak_memory()
     bpp = len(data) * 8 / (job.size[0] * job.size[1])
     # counting runs the networks, so it comes last
     macs = _own_macs() if job.codec == "cae" else _counted_macs(codec) if job.codec in ARCHITECTURES else None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Unpack
 import numpy as np
 from PIL import Image
 
+from ..coding.coding_maps import CodingMaps
 from ..coding.jobs import EncodeJob
 from ..coding.settings import Settings
 from ..errors import CaeError, TooLargeError, advised
@@ -20,11 +21,11 @@ from ..images import picture as pictures
 from ..images import streams
 from ..images.picture import Picture
 from ..images.samples import bits_of
-from ..inspection import MAPS, CodingMaps
 from ..networks.decoding import DecoderNetworks
 from ..options import (
     DEFAULT_CACHE,
     DEFAULT_INSPECTION_QUALITY,
+    MAPS,
     DecodeKeywords,
     DecodeOptions,
     EncodeKeywords,
@@ -182,9 +183,9 @@ class Codec:
         height, width, colours = picture.colour.shape
         check_size(width, height, self._settings.pixels_max, depth=picture.depth)
         job = EncodeJob.of(self._model, self._settings, (width, height), colours, EncodeOptions(quality), picture.depth)
-        from ..coding.maps import coding_maps  # needs torch
+        from ..coding.mapping import make_coding_maps  # needs torch
 
-        return coding_maps(picture.colour, job, maps)
+        return make_coding_maps(picture.colour, job, maps)
 
     @drop_traceback
     @with_parameters(arguments=keyword_parameters(DecodeKeywords, DecodeOptions))

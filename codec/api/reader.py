@@ -13,12 +13,12 @@ from typing import BinaryIO, Generic, TypeVar
 
 import numpy as np
 
-from ..advice import DEVICE_ADVICE, weights_advice
+from ..advice import DEVICE_ADVICE, damage_advice, weights_advice
 from ..coding.concealment import Damage
 from ..coding.decoder import check_payloads, decode, decode_bands, transform_bits
 from ..coding.jobs import DecodeJob
 from ..coding.settings import Settings
-from ..errors import CaeError, CutOffError, DamageError, ExcessError, TooLargeError, advised
+from ..errors import CaeError, TooLargeError, advised
 from ..format import container
 from ..format.buffers import Buffer
 from ..format.header import NO_MODEL, Header
@@ -34,9 +34,7 @@ from ..runtime.warning import warn
 Item = TypeVar("Item")
 File = str | PathLike[str] | BinaryIO | Buffer
 _API_ADVICE = {
-    CutOffError: "; get the file again, or have damaged tiles filled (on_error='fill')",
-    ExcessError: "; get the file again, or have it taken without them (on_error='fill')",
-    DamageError: "; get the file again, decode a region without it, or have damaged tiles filled (on_error='fill')",
+    **damage_advice("on_error='fill'"),
     TooLargeError: "; decode it region by region, or raise the limit (pixels_max)",
     **weights_advice("weights=…"),
     **DEVICE_ADVICE,

@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..advice import weights_advice
+from ..advice import damage_advice, weights_advice
 from ..cli.arguments import add_file_arguments, add_resource_arguments, create_parser, parse_files
 from ..cli.messages import advise, name_pixel_limit, prefix_errors, report_errors
 from ..cli.values import parse_region
@@ -33,9 +33,7 @@ DEFAULT_FORMAT = "png"
 """Suffix of files that are not named by the user."""
 _SCALES = "|".join(str(scale) for scale in DECODE_SCALES if scale != 1)
 _DECODE_ADVICE = {
-    ExcessError: "; get the file again, or have it taken without them (--keep-going)",
-    CutOffError: "; get the file again, or have damaged tiles filled (--keep-going)",
-    DamageError: "; get the file again, decode a region without it, or have damaged tiles filled (--keep-going)",
+    **damage_advice("--keep-going"),
     TooLargeError: "; decode it region by region, or raise the limit (--max-pixels)",
     **weights_advice("--weights"),
 }

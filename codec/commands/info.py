@@ -8,19 +8,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..advice import weights_advice
+from ..advice import damage_advice, weights_advice
 from ..cli.arguments import create_parser
 from ..cli.messages import advise, one_line, prefix_errors, print_message, report_errors
 from ..cli.standard_streams import open_input
-from ..errors import CaeError, CutOffError, ExcessError
+from ..errors import CaeError
 from ..format.header import NAMED_PARTS_MAX
 from ..format.info import DamagedPart, damaged_parts, describe
 from ..format.sources import open_source
 
-_INFO_ADVICE = {
-    CutOffError: "; get the file again, or have damaged tiles filled (cae-decode --keep-going)",
-    ExcessError: "; get the file again, or have it taken without them (cae-decode --keep-going)",
-}
+_INFO_ADVICE = damage_advice("cae-decode --keep-going")
 
 
 def main(words: list[str] | None = None) -> None:

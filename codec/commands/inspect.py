@@ -16,7 +16,7 @@ from ..cli.messages import advise, name_pixel_limit, one_line, prefix_errors, pr
 from ..cli.standard_streams import open_input
 from ..cli.values import parse_integer
 from ..errors import CaeError, NoStatisticsError
-from ..options import DEFAULT_INSPECTION_QUALITY, QUALITIES
+from ..options import DEFAULT_INSPECTION_QUALITY, DEFAULT_MAPS, MAPS, QUALITIES
 from ..runtime.atomic_write import check_target
 from .batch.plan import has_many, make_plan
 from .batch.progress import FilesBar
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 DIGITS = 4
 """Decimals of scores that count."""
-_MAP_CHOICES = ("error", "surprise", "distance", "all")
 
 
 def main(words: list[str] | None = None) -> None:
@@ -58,7 +57,7 @@ def main(words: list[str] | None = None) -> None:
     samples.add_argument("--good", type=Path, metavar="FOLDER", help="pictures without fault, of the size of those to inspect")
     samples.add_argument("--statistics", type=Path, metavar="FILE", help="statistics that --save has written")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the statistics of --good to a file (.safetensors)")
-    parser.add_argument("--map", choices=_MAP_CHOICES, default="distance", help="what to compare (default: %(default)s)")
+    parser.add_argument("--map", choices=(*MAPS, "all"), default=DEFAULT_MAPS[0], help="what to compare (default: %(default)s)")
     parser.add_argument(
         "--threshold", type=_finite, metavar="SCORE", help="score of faults (default: the highest of a good sample)"
     )
@@ -153,7 +152,7 @@ class _Inspector:
         samples = []
         with FilesBar(len(paths), quiet=False) as bar:
             for path in paths:
-                samples.append(self._measure(path, _MAP_CHOICES[:-1])[1])
+                samples.append(self._measure(path, MAPS)[1])
                 bar.add_file()
         return Statistics.from_samples(samples)
 
@@ -164,9 +163,9 @@ class _Inspector:
         from ..images.picture import from_array
         from ..inspection import Statistics, draw_heat_map
 
-        maps = _MAP_CHOICES[:-1] if arguments.map == "all" else (arguments.map,)
+        maps = MAPS if arguments.map == "all" else (arguments.map,)
         # the statistics of a single picture need all of its maps
-        picture, coding_maps = self._measure(source, maps if statistics else _MAP_CHOICES[:-1])
+        picture, coding_maps = self._measure(source, maps if statistics else MAPS)
         with prefix_errors(source):
             compared = statistics or Statistics.from_single(coding_maps)
             heat, score = compared.heat(coding_maps, maps), compared.score(coding_maps, maps)

@@ -9,6 +9,11 @@ import importlib
 import importlib.util
 import re
 
+from PIL import Image
+from PIL.EpsImagePlugin import EpsImageFile
+from PIL.ImageFile import StubImageFile
+from PIL.MpegImagePlugin import MpegImageFile
+
 
 @dataclasses.dataclass(frozen=True)
 class Plugin:
@@ -58,3 +63,16 @@ def load_plugins() -> None:
             module = importlib.import_module(plugin.module)
             if plugin.register:
                 getattr(module, plugin.register)()
+
+
+def readable_suffixes() -> frozenset[str]:
+    """Returns the suffixes of image files that Pillow reads, in lower case; those of coded files are left out."""
+    load_plugins()
+    formats_by_suffix = Image.registered_extensions().items()
+    readers = {kind for kind, (factory, _) in Image.OPEN.items() if kind != "CAE" and not _is_stub(factory)}
+    return frozenset(suffix for suffix, kind in formats_by_suffix if kind in readers)
+
+
+def _is_stub(factory: object) -> bool:
+    """Returns True if Pillow knows a format by name alone, or needs another program to read it."""
+    return factory in (EpsImageFile, MpegImageFile) or (isinstance(factory, type) and issubclass(factory, StubImageFile))

@@ -22,13 +22,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as safetensors_load
 from safetensors.numpy import save
 
+from ..coding.coding_maps import CodingMaps
 from ..errors import CaeError, NoStatisticsError
 from ..format.geometry import LATENT_STRIDE
 from ..networks.config import FEATURE_STRIDE
-from ..options import QUALITIES
+from ..options import DEFAULT_MAPS, MAPS, QUALITIES
 from ..runtime.atomic_write import atomic_write
 from ..tensor_files import parse_header, read_regular
-from .coding_maps import DEFAULT_MAPS, MAPS, CodingMaps
 from .heat_maps import enlarge_positions, smooth
 
 LAYERS = (("error", 2.0), ("error", 4.0), ("error", 8.0), ("surprise", 0.0), ("surprise", 8.0), ("distance", 0.0))

@@ -56,7 +56,7 @@ def round_straight_through(x: Tensor) -> Tensor:
     return x + (torch.round(x) - x).detach()
 
 
-def add_noise(x: Tensor, noise: torch.Generator) -> Tensor:
+def add_uniform_noise(x: Tensor, noise: torch.Generator) -> Tensor:
     """Adds uniform noise in [-1/2, 1/2): the differentiable stand-in for rounding in the rate."""
     return x + torch.empty_like(x).uniform_(-0.5, 0.5, generator=noise)
 
@@ -186,17 +186,17 @@ class EntropyModel(nn.Module):
         y = y * gain
         z = self.hyper_analysis(y)
         z_hat = round_straight_through(z)
-        bits_z = self.prior(z_hat if noise is None else add_noise(z, noise), level)
+        bits_z = self.prior(z_hat if noise is None else add_uniform_noise(z, noise), level)
         rounding = rdo_straight_through if choose else lambda values, _: round_straight_through(values)
         symbols, mean, log_scale = self.passes(y, z_hat, level, rounding)
         if noise is None:
             bits_y = self._bits_y(symbols, log_scale)
         elif choose:
             # noise tells what a mean gains, but nothing of how often zero is chosen
-            moved = self._bits_y(add_noise(y - mean, noise), log_scale.detach())
+            moved = self._bits_y(add_uniform_noise(y - mean, noise), log_scale.detach())
             bits_y = self._bits_y(symbols.detach(), log_scale) + moved - moved.detach()
         else:
-            bits_y = self._bits_y(add_noise(y - mean, noise), log_scale)
+            bits_y = self._bits_y(add_uniform_noise(y - mean, noise), log_scale)
         return (mean + symbols) / gain, bits_y, bits_z
 
     def passes(self, y: Tensor, z_hat: Tensor, level: Tensor, rounding: Rounding) -> tuple[Tensor, Tensor, Tensor]:

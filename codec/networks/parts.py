@@ -42,7 +42,7 @@ def read_exact(config: Config, groups: Groups, multiply: Multiply = np.matmul) -
 
     `multiply` is that of `ScaleModel`.
     """
-    tables = read_tables(groups["tables"], "scale")
+    tables = read_tables(groups["tables"])
     if len(tables) != SCALES:
         raise ValueError(f"{len(tables)} tables, not {SCALES}")
     scales = ScaleModel(groups["scales"], config.latent_channels, config.hyper_channels, multiply)

@@ -92,7 +92,7 @@ def apply_blocks(blocks: nn.Sequential, x: Tensor, halo: Halo, later: int = 0) -
     return x, left
 
 
-def enlarge(layer: nn.Module, x: Tensor, halo: Halo, later: int = 0) -> tuple[Tensor, Halo]:
+def upsample(layer: nn.Module, x: Tensor, halo: Halo, later: int = 0) -> tuple[Tensor, Halo]:
     """As `apply_blocks`, for a layer with a `reach` that enlarges by its `factor`.
 
     `halo` and `later` count in positions before it, the halo that is left in positions after it.
@@ -180,11 +180,11 @@ class Synthesis(nn.Module):
             f = y * interpolate_levels(self.log_wide_gain, level).exp()
             y, halo = apply_blocks(self.wide_blocks, f, halo, later)
         with torch.autocast(y.device.type, enabled=False):
-            f, halo = enlarge(self.from_latent, y, halo, later)
+            f, halo = upsample(self.from_latent, y, halo, later)
             f = f * interpolate_levels(self.log_feature_gain, level).exp()
         f, halo = apply_blocks(self.blocks, f.to(compute_dtype), halo, last)
         with torch.autocast(y.device.type, enabled=False):
-            pixels, halo = enlarge(self.patch_out, f.to(dtype), halo)
+            pixels, halo = upsample(self.patch_out, f.to(dtype), halo)
             return crop(pixels, halo)
 
 

@@ -169,9 +169,9 @@ def model_id(config: Mapping[str, Any], tensors: Iterator[tuple[str, str, list[i
     return digest.digest()[:ID_BYTES]
 
 
-def read_tables(tensors: Mapping[str, np.ndarray], name: str) -> list[FrequencyTable]:
-    """The coder's tables "scale" or "hyper" from a weights file's group of tables; ValueError where they are none."""
-    frequencies, lengths = (tensors[f"{name}.{part}"] for part in ("frequencies", "lengths"))
+def read_tables(tensors: Mapping[str, np.ndarray]) -> list[FrequencyTable]:
+    """The coder's tables, one for each scale index, from a weights file's group of tables; ValueError if they are damaged."""
+    frequencies, lengths = (tensors[f"scale.{part}"] for part in ("frequencies", "lengths"))
     if lengths.sum() != len(frequencies) or lengths.min() < 4 or frequencies.min() < 1:
-        raise ValueError(f"bad {name} tables")
+        raise ValueError("bad tables of scales")
     return tables_from_arrays(frequencies, lengths)

@@ -61,7 +61,7 @@ class PixelShuffle(Pointwise):
         self.factor = factor
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        return enlarge(super().__call__(x), self.factor)
+        return depth_to_space(super().__call__(x), self.factor)
 
 
 class Block:
@@ -169,7 +169,7 @@ class EntropyBlock(Block):
         np.add(x, self._down(np.maximum(hidden, 0, out=hidden)), out=out)
 
 
-def enlarge(x: np.ndarray, factor: int) -> np.ndarray:
+def depth_to_space(x: np.ndarray, factor: int) -> np.ndarray:
     """(h, w, factor * factor * C) to (h * factor, w * factor, C), the row within a patch varying slowest."""
     h, w, _ = x.shape
     return x.reshape(h, w, factor, factor, -1).swapaxes(1, 2).reshape(h * factor, w * factor, -1)

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..entropy.scale_model import EDGES, STAGES, stage_of
 from ..networks.config import Config
-from .layers import EntropyBlock, Pointwise, Tensors, enlarge, interpolate_levels
+from .layers import EntropyBlock, Pointwise, Tensors, depth_to_space, interpolate_levels
 
 
 class Means:
@@ -30,8 +30,8 @@ class Means:
     def of_symbols(self, hyper: np.ndarray, latent: np.ndarray, level: float) -> np.ndarray:
         """Means (h, w, N), given the hyper-latent (⌈h/4⌉, ⌈w/4⌉, Z) and the latent's symbols (h, w, N), both float32."""
         height, width, _ = latent.shape
-        half = self._block_half(enlarge(self._enter(hyper), 2))
-        features = enlarge(self._upsample(half), 2)
+        half = self._block_half(depth_to_space(self._enter(hyper), 2))
+        features = depth_to_space(self._upsample(half), 2)
         features += interpolate_levels(self._quality_bias, level)
         features = self._anchor_block(self._block(features)[:height, :width])
         mean = self._anchor_head(features)

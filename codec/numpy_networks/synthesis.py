@@ -19,7 +19,7 @@ from ..networks.config import (
     Config,
 )
 from ..networks.halos import Halo, shrink
-from .layers import PixelShuffle, Pointwise, Tensors, TransformBlock, enlarge, interpolate_levels
+from .layers import PixelShuffle, Pointwise, Tensors, TransformBlock, depth_to_space, interpolate_levels
 
 Blocks = list[TransformBlock]
 
@@ -64,10 +64,10 @@ class Synthesis:
         if self._wide_blocks:
             y *= np.exp(interpolate_levels(self._log_wide_gain, level))
             y, halo = _apply_blocks(self._wide_blocks, y, halo, later)
-        y, halo = _enlarge(self._from_latent, y, halo, later)
+        y, halo = _upsample(self._from_latent, y, halo, later)
         y *= np.exp(interpolate_levels(self._log_feature_gain, level))
         y, halo = _apply_blocks(self._blocks, y, halo, last)
-        return _crop(*_enlarge(self._patch_out, y, halo, 0))
+        return _crop(*_upsample(self._patch_out, y, halo, 0))
 
 
 class EnlargedSynthesis(Synthesis):
@@ -128,7 +128,7 @@ class ReducedSynthesis:
         f = self._from_latent(y)
         f *= np.exp(interpolate_levels(self._log_feature_gain, level))
         f, halo = _apply_blocks(self._blocks, f, halo, 0)
-        return enlarge(self._patch_out(_crop(f, halo)), self._side)
+        return depth_to_space(self._patch_out(_crop(f, halo)), self._side)
 
 
 def _blocks(tensors: Tensors, name: str, count: int, channels: int, expansion: int, stride: int, limit: float) -> Blocks:
@@ -158,7 +158,7 @@ def _apply_blocks(blocks: Blocks, x: np.ndarray, halo: Halo, later: int) -> tupl
     return x, left
 
 
-def _enlarge(layer: PixelShuffle | FinePixels, x: np.ndarray, halo: Halo, later: int) -> tuple[np.ndarray, Halo]:
+def _upsample(layer: PixelShuffle | FinePixels, x: np.ndarray, halo: Halo, later: int) -> tuple[np.ndarray, Halo]:
     """As that of `networks.transforms`."""
     first, sides, left = shrink(halo, layer.reach, later)
     x = layer(_crop(x, first))

@@ -61,7 +61,7 @@ class Graph:
         weight, bias = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
         return self.add("Conv", x, weight, bias, group=len(self.tensors[f"{name}.bias"]), pads=[1, 1, 1, 1])
 
-    def enlarge(self, x: str, factor: int) -> str:
+    def depth_to_space(self, x: str, factor: int) -> str:
         """Pixel-shuffle."""
         return self.add("DepthToSpace", x, blocksize=factor, mode="DCR")
 

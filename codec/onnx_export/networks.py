@@ -8,11 +8,11 @@ import numpy as np
 
 from ..entropy.scale_model import EDGES
 from ..networks.config import FEATURE_LIMIT, FEATURE_STRIDE, WIDE_LIMIT, Config
+from ..networks.decoding import LATENT_BITS
 from .graph import Graph
 
 Tensors = Mapping[str, np.ndarray]
 _LEVEL = {"level": [1]}
-_LATENT_UNITS = 64
 _UNKNOWN = "batch", "rows", "columns"
 
 
@@ -23,8 +23,8 @@ def make_means(tensors: Tensors, config: Config) -> bytes:
     """
     graph, n = Graph("means", tensors), config.latent_channels
     hyper, symbols, name = "hyper", "symbols", "means/hyper_synthesis"
-    f = graph.entropy_block(graph.enlarge(graph.linear(hyper, f"{name}.enter"), 2), f"{name}.block_half")
-    f = graph.add("Add", graph.enlarge(graph.linear(f, f"{name}.upsample"), 2), graph.row("means/quality_bias", "level"))
+    f = graph.entropy_block(graph.depth_to_space(graph.linear(hyper, f"{name}.enter"), 2), f"{name}.block_half")
+    f = graph.add("Add", graph.depth_to_space(graph.linear(f, f"{name}.upsample"), 2), graph.row("means/quality_bias", "level"))
     f = graph.entropy_block(f, f"{name}.block")
     sides = graph.add("Shape", symbols, start=2)
     f = graph.add("Slice", f, graph.constant([0, 0], "int64"), sides, graph.constant([2, 3], "int64"))
@@ -75,17 +75,17 @@ def _neighbour_kernels(weight: np.ndarray, channels: int) -> np.ndarray:
 def make_synthesis(tensors: Tensors, config: Config) -> bytes:
     """Latent (1, N, h, w), in 1/64 of a quantisation step, and level (1) to pixels (1, 3, 16h, 16w), about -1/2 to 1/2."""
     graph, (batch, rows, columns) = Graph("synthesis", tensors), _UNKNOWN
-    gain = graph.add("Mul", graph.gain("levels/log_gain", "level"), graph.constant(_LATENT_UNITS))
+    gain = graph.add("Mul", graph.gain("levels/log_gain", "level"), graph.constant(2**LATENT_BITS))
     f = graph.add("Div", "latent", gain)
     if config.synthesis_wide_blocks:
         f = graph.add("Mul", f, graph.gain("synthesis/log_wide_gain", "level"))
     for number in range(config.synthesis_wide_blocks):
         f = graph.transform_block(f, f"synthesis/wide_blocks.{number}", WIDE_LIMIT)
-    f = graph.enlarge(graph.linear(f, "synthesis/from_latent"), 2)
+    f = graph.depth_to_space(graph.linear(f, "synthesis/from_latent"), 2)
     f = graph.add("Mul", f, graph.gain("synthesis/log_feature_gain", "level"))
     for number in range(config.synthesis_blocks):
         f = graph.transform_block(f, f"synthesis/blocks.{number}", FEATURE_LIMIT)
-    pixels = graph.enlarge(graph.linear(f, "synthesis/patch_out"), FEATURE_STRIDE)
+    pixels = graph.depth_to_space(graph.linear(f, "synthesis/patch_out"), FEATURE_STRIDE)
     inputs = {"latent": [batch, config.latent_channels, rows, columns]}
     return graph.model(inputs | _LEVEL, pixels, "pixels", [batch, 3, "height", "width"])
 

@@ -19,7 +19,7 @@ from .schedule import UNCHANGED, StepSchedule
 
 
 def parser() -> Parser:
-    """The command's parser; beside what every command has, its options are the fields of `Options`, and --model and --json."""
+    """The command's parser; beside what every command has, its options are fields of `Options`, and --model and --json."""
     p = create_parser(
         "cae-train",
         "Train a model on a folder of images. The run's folder keeps the state and a CSV log. The same command "
@@ -32,8 +32,10 @@ def parser() -> Parser:
     budget.add_argument("--minutes", type=float, help="total training time")
     p.add_argument("--model", choices=MODELS, help="sizes of a model that starts afresh or grows (default: default)")
     p.add_argument("--validation", type=Path, help="folder of images that are only measured")
-    p.add_argument("--batch", type=int, default=8, help="patches per step (default: 8; a GPU has room for many more)")
-    p.add_argument("--patch", type=int, default=256, help="side of a patch, a multiple of 64 (default: 256)")
+    p.add_argument(
+        "--batch", type=int, default=Options.batch, help="patches per step (default: %(default)s; a GPU has room for many more)"
+    )
+    p.add_argument("--patch", type=int, default=Options.patch, help="side of a patch, a multiple of 64 (default: %(default)s)")
     p.add_argument(
         "--patch-schedule",
         type=StepSchedule.parse,
@@ -69,15 +71,22 @@ def parser() -> Parser:
         type=float,
         help="part of the budget over which the learning rate falls to zero (default: 0.25; 0.8 with --start-from)",
     )
-    p.add_argument("--device", default="cpu", metavar="auto|cpu|cuda[:N]", help="where to run (default: cpu)")
-    p.add_argument("--workers", type=int, default=1, help="threads that prepare patches; a GPU wants more (default: 1)")
+    p.add_argument("--device", default=Options.device, metavar="auto|cpu|cuda[:N]", help="where to run (default: %(default)s)")
+    p.add_argument(
+        "--workers",
+        type=int,
+        default=Options.workers,
+        help="threads that prepare patches; a GPU wants more (default: %(default)s)",
+    )
     p.add_argument(
         "--compile",
         action="store_true",
         help="fuse the transforms' operations by torch.compile: for GPUs; minutes at the start",
     )
-    p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--memory-gib", type=float, default=6, help="images to hold in memory (default: 6)")
+    p.add_argument("--seed", type=int, default=Options.seed)
+    p.add_argument(
+        "--memory-gib", type=float, default=Options.memory_gib, help="images to hold in memory (default: %(default)s)"
+    )
     p.add_argument(
         "--start-from",
         metavar="FILE|default",
@@ -124,15 +133,16 @@ def parser() -> Parser:
     )
     p.add_argument(
         "--loss",
-        default="mse",
+        default=Options.loss,
         choices=DISTORTIONS,
-        help="distortion that training lowers beside the rate; eye: SSIMULACRA 2 with errors of luma and colour (default: mse)",
+        help="distortion that training lowers beside the rate; eye: SSIMULACRA 2 with errors of luma and colour "
+        "(default: %(default)s)",
     )
     p.add_argument("--export", type=Path, metavar="FILE", help="weights file (.safetensors) to write when the budget is used")
     p.add_argument(
         "--licence",
-        default="MIT",
-        help="licence of the weights, for their metadata (default: MIT; --reduced and --enlarge leave the licence as it is)",
+        default=Options.licence,
+        help="licence of the weights, for their metadata (default: %(default)s; --reduced and --enlarge leave it as it is)",
     )
     p.add_argument("--quiet", action="store_true", help="no progress bar")
     p.add_argument("--json", action="store_true", help="print a line of JSON at the end")
@@ -171,7 +181,3 @@ def main(words: list[str] | None = None) -> None:
             print(json.dumps({"run": str(arguments.run), "steps": run.step, "export": export}))
         written = f", wrote {arguments.export}" if arguments.export else ""
         print(one_line(f"{p.prog}: {run.step} steps done{written}"), file=sys.stderr)
-
-
-if __name__ == "__main__":
-    main()

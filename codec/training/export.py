@@ -92,7 +92,7 @@ def latent_coder(model: EntropyModel, tables: Mapping[str, Tensor]) -> LatentCod
     config = model.config
     arrays = [{name: value.numpy() for name, value in part(model).items()} for part in (integer_scales, integer_priors)]
     scales = ScaleModel(arrays[0], config.latent_channels, config.hyper_channels)
-    read = read_tables({name: value.numpy() for name, value in tables.items()}, "scale")
+    read = read_tables({name: value.numpy() for name, value in tables.items()})
     return LatentCoder(model.means, EntropyTables(scales, Priors(arrays[1], config.hyper_channels), read), Quantiser(read))
 
 

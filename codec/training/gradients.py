@@ -11,7 +11,7 @@ from torch import Tensor
 from ..options import QUALITIES
 from ..runtime.torch_threads import use_in_this_thread
 from .autoencoder import Autoencoder
-from .data.noise import add_noise
+from .data.noise import add_camera_noise
 from .decoders.frozen_latent import FrozenLatentDecoder
 from .decoders.reduced import ReducedDecoder
 from .loss import LOSS_LIMIT, PLAIN, Losses, Objective, code_patches, measure_coded_losses, measure_losses
@@ -109,7 +109,7 @@ class Gradients:
                 self.replays[part].add(fresh)
             drawn = self.replays[part].draw(len(level), self._random(step, number))
             return measure_coded_losses(self.model, drawn, self.objective, compute_dtype=self.compute_dtype)
-        x, target = add_noise(x, noise) if self.objective.denoise else (x, x)
+        x, target = add_camera_noise(x, noise) if self.objective.denoise else (x, x)
         return measure_losses(
             self.model, x, level, self.objective, target=target, noise=noise, compute_dtype=self.compute_dtype
         )

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..distortion.distortions import DISTORTIONS, Distortion, squared_error
 from ..networks.config import Config
 from .autoencoder import Autoencoder
-from .data.noise import add_noise
+from .data.noise import add_camera_noise
 from .data.patches import whole_blocks
 from .decoders.frozen_latent import FrozenLatentDecoder
 from .decoders.reduced import ReducedDecoder
@@ -140,7 +140,7 @@ def validate(
     with torch.inference_mode():
         for number, image in enumerate(images):
             x = whole_blocks(image, factor)
-            pair = add_noise(x, torch.Generator().manual_seed(number)) if objective.denoise else (x, x)
+            pair = add_camera_noise(x, torch.Generator().manual_seed(number)) if objective.denoise else (x, x)
             x, target = (picture.to(device) for picture in pair)
             for position in np.linspace(0, model.config.levels - 1, 4):
                 level = torch.tensor([position], dtype=torch.float32, device=device)

@@ -18,6 +18,7 @@ from ..picture import check_array
 from ..samples import bits_of
 from .bands import BandSource, Layout, rows_at_once
 
+SUFFIX = ".npy"
 NPY_MAGIC = b"\x93NUMPY"
 _HEADER_MAX = 10_000
 _READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}

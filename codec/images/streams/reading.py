@@ -10,9 +10,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
-from PIL.EpsImagePlugin import EpsImageFile
-from PIL.ImageFile import ImageFile, StubImageFile
-from PIL.MpegImagePlugin import MpegImageFile
+from PIL.ImageFile import ImageFile
 
 from ...errors import CaeError
 from ...format.limits import PIXELS_MAX, bytes_of
@@ -20,7 +18,7 @@ from .. import files
 from ..bit_depth import from_start, is_high_bit_depth
 from ..opening import open_image
 from ..picture import Picture, from_array, from_pillow
-from ..plugins import load_plugins
+from ..plugins import readable_suffixes
 from . import npy, png, pnm, tiff
 from .bands import BandSource, NotStreamableError
 from .limits import STREAMABLE, WHOLE_MAX, check_band_size
@@ -162,15 +160,7 @@ def read_full_depth(image: Image.Image) -> Picture:
 
 def suffixes() -> frozenset[str]:
     """Returns the suffixes of image files that can be read, in lower case; those of coded files are left out."""
-    load_plugins()
-    readers = {kind for kind, (factory, _) in Image.OPEN.items() if not _is_stub(factory)}
-    formats_by_suffix = Image.registered_extensions().items()
-    return frozenset(suffix for suffix, kind in formats_by_suffix if kind in readers and kind != "CAE") | {".npy"}
-
-
-def _is_stub(factory: object) -> bool:
-    """Returns True if Pillow knows a format by name alone, or needs another program to read it."""
-    return factory in (EpsImageFile, MpegImageFile) or (isinstance(factory, type) and issubclass(factory, StubImageFile))
+    return readable_suffixes() | {npy.SUFFIX}
 
 
 def count_pixels(path: Path) -> int:

@@ -31,7 +31,7 @@ _WRITERS: dict[str, Callable[[BinaryIO, Layout, Iterator[np.ndarray]], None]] = 
 
 def output_format(path: Path) -> str:
     """Returns the image format of a file's suffix, or "NPY"; raises CaeError if no writable format has it."""
-    return _NPY_KIND if path.suffix.lower() == ".npy" else files.pillow_format(path)
+    return _NPY_KIND if path.suffix.lower() == npy.SUFFIX else files.pillow_format(path)
 
 
 def is_streamed(
@@ -128,7 +128,7 @@ def write_bands(
         _WRITERS[kind](file, layout, check_bands(iter(bands), layout))
 
 
-def write_picture(path: Path, picture: Picture, threads: int = 1) -> None:
+def write_picture(path: Path, picture: Picture) -> None:
     """Writes a picture that is in memory, with the metadata that the format holds; turned upright where it has no EXIF.
 
     Raises:
@@ -138,6 +138,6 @@ def write_picture(path: Path, picture: Picture, threads: int = 1) -> None:
         picture = upright(picture)
     height, width, channels = picture.pixels.shape
     if is_streamed(path, (width, height), channels, picture.metadata, picture.depth):
-        write_bands(path, (width, height), channels, picture.metadata, [picture.pixels], threads, picture.depth)
+        write_bands(path, (width, height), channels, picture.metadata, [picture.pixels], depth=picture.depth)
     else:
         files.write_image(path, picture)

@@ -12,19 +12,19 @@ import numpy as np
 from ...cli.bars import open_bar
 from ...errors import CaeError
 from ...images.files import read_image
+from ...images.plugins import readable_suffixes
 from ...images.samples import converted
 from ...runtime.warning import warn
-
-IMAGE_SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
 
 def find_images(folder: Path) -> list[Path]:
     """Finds the image files anywhere below a folder, sorted; raises CaeError where there are none."""
     if not folder.is_dir():
         raise CaeError(f"{folder}: not a folder of images")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    suffixes = readable_suffixes()
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
     if not files:
-        raise CaeError(f"{folder}: holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
+        raise CaeError(f"{folder}: holds no image")
     return files
 
 

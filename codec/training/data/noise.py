@@ -19,7 +19,7 @@ GRAY = 0.15
 """Share of pictures that are made gray, with the same noise in each channel."""
 
 
-def add_noise(x: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
+def add_camera_noise(x: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
     """Makes noisy and clean pictures (B, H, W, 3) in [0, 1] of pictures x of that shape, on the generator's device.
 
     The noise is Gaussian, or Poissonian-Gaussian in the normal approximation, of variance a * x + b (Foi, Trimeche, Katkovnik

@@ -8,17 +8,18 @@ import numpy as np
 from torch import Tensor
 
 from ..format.geometry import LATENT_STRIDE, Rect, grid
-from ..inspection import MAPS, CodingMaps
 from ..networks.config import FEATURE_STRIDE
 from ..networks.latent_coder import Quantised
+from ..options import MAPS
 from ..runtime.threads import run_parallel
+from .coding_maps import CodingMaps
 from .jobs import EncodeJob, with_fallback
 from .tile_encoder import hyper_latent, quantise
 from .windowed_analysis import analyse, features
 from .windowed_synthesis import synthesise
 
 
-def coding_maps(pixels: np.ndarray, job: EncodeJob, maps: Sequence[str] = MAPS) -> CodingMaps:
+def make_coding_maps(pixels: np.ndarray, job: EncodeJob, maps: Sequence[str] = MAPS) -> CodingMaps:
     """Computes what the named maps need of colours (H, W, 1 or 3), with all tiles transform-coded.
 
     The bits are those of the tables that the scale model chooses for the latent; the hyper-latent's are not among them.

@@ -6,9 +6,7 @@ import dataclasses
 
 import numpy as np
 
-MAPS = ("error", "surprise", "distance")
-"""Names of the maps that can be made of a picture's coding maps."""
-DEFAULT_MAPS = ("distance",)
+from ..options import MAPS
 
 
 @dataclasses.dataclass(frozen=True)
