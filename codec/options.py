@@ -124,8 +124,8 @@ class EncodeOptions:
     `depth` is the number of bits of uint16 samples, 9 to 16: their values reach 2**depth - 1 (None: all 16).
     `effort` 1 rounds, 2 does RDO quantisation, 3 to 5 search for symbols, each two to three times as long as the one before.
 
-    In place of the quality there may be one target: the file's size in bytes, its bits per pixel, or the PSNR in dB or the
-    SSIMULACRA 2 of the picture's visible colours.
+    In place of the quality there may be one target: the file's size in bytes, its bits per pixel, or a PSNR in dB or
+    SSIMULACRA 2. Both are those of the visible colours.
 
     Raises:
         CaeError: for values out of range; a quality or tile size that the format does not have is refused with the header.

@@ -5,9 +5,8 @@ coded in four stages. What the earlier ones show of the magnitudes around a symb
 All operands are integers of at most 8 bits and all sums stay below 2**24. So products in float32 are exact in any order of
 summation, and so are products in bfloat16 that are summed in float32.
 
-To draw the line between integers and floating point at the scales follows JPEG AI (ISO/IEC 6048-1) and PULSE
-(arXiv:2609.18602), from which the bank of priors comes as well; that coded magnitudes select the tables follows the context
-modelling of JPEG 2000 and HEVC.
+That scales alone are integers follows JPEG AI (ISO/IEC 6048-1) and PULSE (arXiv:2609.18602), which has the bank of priors as
+well. That coded magnitudes select the tables follows the context modelling of JPEG 2000 and HEVC.
 """
 
 from __future__ import annotations

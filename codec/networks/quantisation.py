@@ -107,8 +107,9 @@ class Quantiser:
     def rdo_quantise(self, deviation: Tensor, index: Tensor, rounding: bool = False, rdo_weight: float = RDO_WEIGHT) -> Tensor:
         """Integers (int32) for deviations from the mean (any shape, in steps): each the nearest, or the next towards zero.
 
-        The smaller magnitude is taken where the bits it saves, under the table that `index` (same shape) names, outweigh
-        the increase of the squared error, by `rdo_weight` bits for that of one step; with `rounding` never.
+        The smaller magnitude is taken where the bits it saves outweigh the increase of the squared error; with `rounding`
+        never. `index` (same shape) names the tables that give the bits, and `rdo_weight` is the bits that the squared error of
+        one step is worth.
         """
         if rounding:
             return deviation.round().clamp_(-VALUE_LIMIT, VALUE_LIMIT).to(torch.int32)
