@@ -34,6 +34,12 @@ def add_image_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_weights_argument(parser: argparse.ArgumentParser, default: Path | None = None) -> None:
+    """The weights file of our codec; None where the codec finds its own."""
+    help_text = "weights file (default: the one that comes with the codec)"
+    parser.add_argument("--weights", type=Path, default=default, metavar="FILE", help=help_text)
+
+
 def integers(text: str, name: str, allowed: range) -> list[int]:
     """The numbers of a list with commas, sorted, each once; CaeError, which calls them by `name`, for any other."""
     try:

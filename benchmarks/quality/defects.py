@@ -17,6 +17,7 @@ from codec import CaeError, Codec
 from codec.inspection import DEFAULT_MAPS, MAPS, Statistics, draw_heat_map
 from codec.options import DEFAULT_INSPECTION_QUALITY
 
+from ..core.arguments import add_weights_argument
 from .defective_textures import DEFECTS, TEXTURE_SIDE, TEXTURES, TextureSample, crops, samples
 
 RANKINGS = {**{name: (name,) for name in MAPS}, "error and surprise": ("error", "surprise"), "all": MAPS}
@@ -152,9 +153,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "FOLDER/brick/good RUN --start-from default --patch 128 --steps N --export brick.safetensors, then --textures brick "
         "--weights brick.safetensors."
     )
-    parser.add_argument(
-        "--weights", type=Path, metavar="FILE", help="weights file (default: the one that comes with the codec)"
-    )
+    add_weights_argument(parser)
     parser.add_argument("--device", default="auto", help="where to run (default: %(default)s)")
     parser.add_argument("--quality", type=int, default=DEFAULT_INSPECTION_QUALITY, help="default: %(default)s")
     parser.add_argument("--textures", metavar="NAME,NAME…", help=f"some of {', '.join(TEXTURES)} (default: all)")

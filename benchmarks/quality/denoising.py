@@ -14,10 +14,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from codec import CaeError, Codec
-from codec.options import QUALITIES
+from codec.options import DENOISE, QUALITIES
 
 from ..core import images
-from ..core.arguments import add_image_arguments, integers
+from ..core.arguments import add_image_arguments, add_weights_argument, integers
 from ..core.bd import bd_rate
 from ..core.curves import Curve
 from ..core.images import crop_middle
@@ -170,11 +170,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "The pictures should be clean themselves: those of FOLDER count as free of noise."
     add_image_arguments(parser)
     parser.add_argument(
-        "--encoder", default="denoise", metavar="NAME|FILE", help="the denoising encoder (default: the installed one)"
+        "--encoder", default=DENOISE, metavar="NAME|FILE", help="the denoising encoder (default: the installed one)"
     )
-    parser.add_argument(
-        "--weights", type=Path, metavar="FILE", help="weights file (default: the one that comes with the codec)"
-    )
+    add_weights_argument(parser)
     parser.add_argument(
         "--qualities", default="20,40,60,80", metavar="Q,Q…", help="four at least for BD-rates (default: %(default)s)"
     )

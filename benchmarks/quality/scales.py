@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -14,7 +13,7 @@ from codec.images.downscale import reduce
 from codec.options import QUALITIES, REDUCTIONS
 
 from ..core import images
-from ..core.arguments import add_image_arguments, integers, sides
+from ..core.arguments import add_image_arguments, add_weights_argument, integers, sides
 from ..core.images import patchwork
 from ..core.measuring import time_call
 from ..core.metrics import psnr_rgb
@@ -29,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "ways are the same. Times are the least of three, in turns, of a picture made of the photographs."
     )
     add_image_arguments(parser)
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="weights file (default: those that are installed)")
+    add_weights_argument(parser)
     parser.add_argument("--qualities", default="20,50,80", metavar="Q,Q…", help="default: %(default)s")
     parser.add_argument("--images", type=int, metavar="N", help="only the first so many pictures")
     parser.add_argument("--size", default="4096x3072", metavar="WxH", help="of the timed picture (default: %(default)s)")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from codec.networks.registry import default_path
 from codec.options import DEFAULT_TILE, EncodeOptions
 from codec.runtime.threads import thread_count
 
-from ..core.arguments import add_image_arguments
+from ..core.arguments import add_image_arguments, add_weights_argument
 from ..core.images import Sample, gather
 
 CODED_QUALITIES = (1, 25, 50, 75, 100)
@@ -29,7 +28,7 @@ CODED_QUALITIES = (1, 25, 50, 75, 100)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_image_arguments(parser)
-    parser.add_argument("--weights", type=Path, default=default_path(), help="weights file (default: the package's)")
+    add_weights_argument(parser, default_path())
 
 
 def measure(sample: Sample, model: Model, quality: int) -> np.ndarray:

@@ -10,11 +10,12 @@ from safetensors import safe_open
 from codec.networks.registry import default_path
 from codec.networks.weights import Weights
 
+from ..core.arguments import add_weights_argument
 from ..core.operations import encoder_and_decoder, macs_per_pixel
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--weights", type=Path, default=default_path(), help="weights file (default: the package's)")
+    add_weights_argument(parser, default_path())
 
 
 def parameters(path: Path) -> int:

@@ -19,7 +19,7 @@ from codec.options import EncodeOptions
 from codec.runtime.threads import thread_count
 
 from ..core import images
-from ..core.arguments import add_image_arguments, sides
+from ..core.arguments import add_image_arguments, add_weights_argument, sides
 from ..core.images import patchwork
 from ..core.measuring import time_call
 
@@ -31,9 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kind", default="png", metavar="SUFFIX", help="kind of its file: png, tif, ppm (default: png)")
     parser.add_argument("--repeat", type=int, default=3, metavar="N", help="of so many times the median counts (default: 3)")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all processors)")
-    parser.add_argument(
-        "--weights", type=Path, metavar="FILE", help="weights file (default: the one that comes with the codec)"
-    )
+    add_weights_argument(parser)
 
 
 def copies(bands: list[np.ndarray], size: tuple[int, int]) -> BandSource:

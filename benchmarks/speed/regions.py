@@ -17,7 +17,7 @@ from codec import CaeError
 from codec.options import REDUCTIONS
 
 from ..core import images
-from ..core.arguments import add_image_arguments, sides
+from ..core.arguments import add_image_arguments, add_weights_argument, sides
 from ..core.images import patchwork
 
 _REGION_CHILD = """
@@ -42,9 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--side", type=int, default=512, metavar="N", help="side of the regions as shown (default: 512)")
     parser.add_argument("--count", type=int, default=20, metavar="N", help="how many regions are read (default: 20)")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all processors)")
-    parser.add_argument(
-        "--weights", type=Path, metavar="FILE", help="weights file (default: the one that comes with the codec)"
-    )
+    add_weights_argument(parser)
 
 
 def make(path: Path, size: str, arguments: argparse.Namespace, settings: dict[str, object]) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from codec.images import streams
 
 from ..core import images
-from ..core.arguments import add_image_arguments, sides
+from ..core.arguments import add_image_arguments, add_weights_argument, sides
 from ..core.images import patchwork
 from ..core.measuring import measure_command, text_table
 
@@ -46,9 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sizes", nargs="+", default=SCALING_SIZES, metavar="WxH", help=f"picture sizes (default: {' '.join(SCALING_SIZES)})"
     )
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads of each command (default: all processors)")
-    parser.add_argument(
-        "--weights", type=Path, metavar="FILE", help="weights file (default: the one that comes with the codec)"
-    )
+    add_weights_argument(parser)
     parser.add_argument("--scratch", type=Path, metavar="DIR", help="folder for the pictures (default: the system's)")
     parser.add_argument("--out", type=Path, default=Path("scaling"), metavar="NAME", help="NAME.csv and NAME.png are written")
 

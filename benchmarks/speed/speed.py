@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
-import importlib.util
 import json
 import statistics
 import subprocess
@@ -21,6 +20,7 @@ from codec import CaeError
 from ..codecs import TestedCodec, registry
 from ..codecs.compressai import ARCHITECTURES, untrained
 from ..core.arguments import sides
+from ..core.images import from_scikit_image, patchwork
 from ..core.measuring import peak_memory, text_columns
 from ..core.operations import encoder_and_decoder
 
@@ -28,8 +28,6 @@ SPEED_SIZES = ("768x512", "4000x3000", "6000x4000")
 TIMED_CODECS = ("cae", "mbt2018-mean", "jpeg", "webp", "avif-s6", "jpegxl", "heic")
 COLUMNS = ("codec", "size", "threads", "setting", "bpp", "encode_mps", "decode_mps", "encode_ratio", "decode_ratio",
            "encode_first_s", "decode_first_s", "peak_mb", "encode_kmac", "decode_kmac")  # fmt: skip
-_PHOTOGRAPHS = ("astronaut.png", "coffee.png", "chelsea.png", "motorcycle_left.png")
-_CROP = (300, 451)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,20 +89,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def mosaic(width: int, height: int) -> np.ndarray:
-    """A picture (height, width, 3) of scikit-image's photographs side by side, as large as wanted."""
-    from PIL import Image
-
-    specification = importlib.util.find_spec("skimage")
-    if specification is None or specification.origin is None:
-        raise CaeError("the pictures come from scikit-image, which is not installed: pip install scikit-image")
-    folder = Path(specification.origin).with_name("data")
-    rows, columns = _CROP
-    parts = [np.asarray(Image.open(folder / name).convert("RGB"))[:rows, :columns] for name in _PHOTOGRAPHS]
-    out = np.empty((height, width, 3), np.uint8)
-    for number, (top, left) in enumerate((t, x) for t in range(0, height, rows) for x in range(0, width, columns)):
-        part = parts[number % len(parts)][: height - top, : width - left]
-        out[top : top + part.shape[0], left : left + part.shape[1]] = part
-    return out
+    """A picture (height, width, 3) of pieces of scikit-image's photographs, as large as wanted."""
+    return np.concatenate(list(patchwork(width, height, [sample.load() for sample in from_scikit_image()])))
 
 
 def measure(job: SpeedJob) -> Timing:

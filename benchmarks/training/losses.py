@@ -21,10 +21,12 @@ from codec.training.data.images import find_images, load_images
 from codec.training.data.patches import whole_blocks
 from codec.training.export import restore
 
+from ..core.arguments import add_weights_argument
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder of photographs, not those of the final tests")
-    parser.add_argument("--weights", type=Path, default=default_path(), help="weights file (default: the package's)")
+    add_weights_argument(parser, default_path())
     parser.add_argument("--images", type=int, default=24, help="how many of the photographs (default: 24)")
     parser.add_argument("--side", type=int, default=256, help="pixels of the middle square that is used (default: 256)")
 
