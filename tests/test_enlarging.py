@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 import codec
 from codec.networks.enlarging import EnlargedSynthesis
 from codec.networks.weights import Weights
-from codec.training.decoders.enlarging import EnlargingDecoder, shrink
+from codec.training.decoders.enlarging import EnlargingDecoder, average_rounded
 from codec.training.export import restore
 from codec.training.gradients import Gradients
 from codec.training.initialisation import initialise_enlarged
@@ -57,18 +57,18 @@ def test_the_start_is_the_decoder_enlarged(astronaut):
         y = model.analysis(torch.from_numpy(astronaut[None, :128, :64] / np.float32(255)) - 0.5, level)
         small, large = model.synthesis(y, level), network(y, level)
     assert large.shape == (1, 256, 128, 3)
-    assert (shrink(large + 0.5, 2) - 0.5 - small).abs().mean() < 0.02
+    assert (average_rounded(large + 0.5, 2) - 0.5 - small).abs().mean() < 0.02
 
 
 def test_the_model_sees_halves_and_the_loss_the_whole(astronaut):
     model = EnlargingDecoder(restore(TINY), 2)
     x = torch.from_numpy(astronaut[None, :128, :128] / np.float32(255))
     half = torch.from_numpy(np.asarray(Image.fromarray(astronaut[:128, :128]).reduce(2)) / np.float32(255))
-    assert (255 * (shrink(x, 2)[0] - half)).abs().max() <= 1.01
+    assert (255 * (average_rounded(x, 2)[0] - half)).abs().max() <= 1.01
     level = torch.tensor([6.0])
     with torch.no_grad():
         decoded, *bits = model(x, level)
-        expected = restore(TINY)(shrink(x, 2), level)[1:]
+        expected = restore(TINY)(average_rounded(x, 2), level)[1:]
     assert decoded.shape == x.shape
     assert [each.item() for each in bits] == [each.item() for each in expected]
     assert validate(model, [astronaut[:200, :130]], "cpu", torch.float32) > 0

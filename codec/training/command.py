@@ -97,7 +97,7 @@ def parser() -> Parser:
         "--reduced",
         type=int,
         metavar="|".join(map(str, REDUCTIONS[1:])),
-        help="with --start-from: train only a decoder for 1/this of the size, which --export adds to the weights",
+        help="with --start-from: train only a decoder to a size so many times smaller, which --export adds to the weights",
     )
     p.add_argument(
         "--enlarge",

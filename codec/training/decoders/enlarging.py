@@ -12,7 +12,7 @@ from ..initialisation import initialise_enlarged
 from .frozen_latent import FrozenLatentDecoder
 
 
-def shrink(x: Tensor, factor: int) -> Tensor:
+def average_rounded(x: Tensor, factor: int) -> Tensor:
     """Averages pictures x (B, H, W, 3) in [0, 1] over squares, rounded to 8 bits."""
     return (255 * F.avg_pool2d(x.permute(0, 3, 1, 2), factor)).round_().permute(0, 2, 3, 1) / 255
 
@@ -26,4 +26,4 @@ class EnlargingDecoder(FrozenLatentDecoder):
         initialise_enlarged(self.network, model.synthesis)
 
     def coded_picture(self, x: Tensor) -> Tensor:
-        return shrink(x, self.factor)
+        return average_rounded(x, self.factor)
