@@ -33,13 +33,13 @@ class SearchSchedule:
     rate: float
 
 
-_ADDED = {3: SearchSchedule(5, 0.03), 4: SearchSchedule(10, 0.02), 5: SearchSchedule(30, 0.01)}
+_ADDED = {3: SearchSchedule(4, 0.04), 4: SearchSchedule(6, 0.03), 5: SearchSchedule(15, 0.015)}
 SCHEDULES = {effort: tuple(added for each, added in _ADDED.items() if each <= effort) for effort in _ADDED}
 """Schedules to try, by effort; the best result is taken. Below the first effort nothing is searched.
 
 Those of lower efforts are tried again, so that no effort saves less than a lower one.
 """
-HOT, COLD = 0.3, 0.1
+HOT, COLD = 0.2, 0.07
 """First and last temperature of the relaxed rounding."""
 GRADIENT_FLOOR = 1.0
 """Gradient, in bits per step, below which steps become smaller."""
