@@ -37,7 +37,7 @@ def check_losses() -> None:
         for distortion in ("mse", "eye"):
             for choose in (False, True):
                 objective = Objective(DISTORTIONS[distortion], choose=choose)
-                losses = measure_losses(model, torch.rand(2, 128, 128, 3), level, objective, compute_dtype=torch.float32)
+                losses = measure_losses(model, torch.rand(2, 192, 192, 3), level, objective, compute_dtype=torch.float32)
                 assert losses.loss.device.type == "cuda" and losses.loss.shape == (2,)
 
 

@@ -47,7 +47,7 @@ def test_distances(name):
     assert gradient.isfinite().all()
 
 
-LOSSES = pytest.mark.parametrize(("loss", "patch"), [("mae", 64), ("ssim", 64), ("ms-ssim", 192), ("eye", 64)])
+LOSSES = pytest.mark.parametrize(("loss", "patch"), [("mae", 64), ("ssim", 64), ("ms-ssim", 192), ("eye", 192)])
 
 
 @LOSSES
@@ -79,7 +79,7 @@ def test_the_chosen_loss_is_logged(folder, tmp_path, loss, patch):
 
 def test_the_terms_of_a_loss_add_up(astronaut):
     """Each with its own exponent of lambda; without weights, the first stands for all."""
-    x = torch.from_numpy(astronaut[None, :64, :64].copy()).float() / 255
+    x = torch.from_numpy(astronaut[None, :192, :192].copy()).float() / 255
     decoded, eye = (x + 0.05 * torch.rand(x.shape)).clamp(0, 1), DISTORTIONS["eye"]
     low, high = torch.tensor([0.01]), torch.tensor([0.04])
     expected = sum(term.factor * high**term.exponent * term.measure(decoded, x) for term in eye.terms)
@@ -143,8 +143,8 @@ def test_a_purpose_that_there_is_not():
 def test_a_search_lowers_the_objective_of_the_weights(folder, tmp_path, astronaut):
     """Of the same symbols, those for the eye are others than those for the squared error, and better by its measure."""
     path = tmp_path / "eye.safetensors"
-    tuned(folder, tmp_path / "run", freeze="decoder", loss="eye", export=path, learning_rate=1e-9)
-    pixels = astronaut[:128, :128]
+    tuned(folder, tmp_path / "run", freeze="decoder", loss="eye", patch=192, export=path, learning_rate=1e-9)
+    pixels = astronaut[:192, :192]
     costs = {}
     for encoder in (None, path):
         coder = codec.Codec(weights=TINY, encoder=encoder, device="cpu")
@@ -244,7 +244,7 @@ def test_bad_options(folder, tmp_path, changes, message):
 
 def test_without_the_extra_it_says_what_to_install(folder, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pytorch_msssim", None)
-    with pytest.raises(codec.CaeError, match=r"pip install .*\[train\]"):
+    with pytest.raises(codec.CaeError, match=r"pip install .*\[torch\]"):
         tuned(folder, tmp_path, loss="ssim")
 
 

@@ -79,7 +79,7 @@ def _library():
     try:
         import pytorch_msssim
     except ImportError:
-        raise CaeError(f"this loss needs pytorch-msssim; {extra_advice('train')}") from None
+        raise CaeError(f"SSIM and MS-SSIM need pytorch-msssim; {extra_advice('torch')}") from None
     return pytorch_msssim
 
 
@@ -113,27 +113,29 @@ def _luma(x: Tensor) -> Tensor:
     return x @ x.new_tensor((0.299, 0.587, 0.114))
 
 
-EYE_LUMA = 0.4
-"""Share of the squared error of luma in the loss for the eye; the rest is SSIMULACRA 2's."""
+_MS_SSIM_SIDE = 161
+"""Pixels of a side from which on the fifth scale of MS-SSIM has room for a window of 11."""
 DISTORTIONS = {
     "mse": Distortion((Term(squared_error, 255**2),)),
     "mae": Distortion((Term(absolute_error, 1080, 0.69),)),
     "ssim": Distortion((Term(ssim_loss, 195, 0.77),), side=11),
-    "ms-ssim": Distortion((Term(ms_ssim_loss, 1250, 0.945),), side=161),
+    "ms-ssim": Distortion((Term(ms_ssim_loss, 1250, 0.945),), side=_MS_SSIM_SIDE),
     "eye": Distortion(
         (
-            Term(ssimulacra2_loss, (1 - EYE_LUMA) * 0.313, 0.76),
-            Term(luma_error, EYE_LUMA * 255**2),
-            Term(chroma_error, 255**2),
+            Term(ssimulacra2_loss, 0.45 * 0.313, 0.76),
+            Term(ms_ssim_loss, 0.25 * 1250, 0.945),
+            Term(luma_error, 0.4 * 255**2),
+            Term(chroma_error, 0.4 * 500**-0.3 * 255**2, 0.7),
         ),
-        side=64,
+        side=_MS_SSIM_SIDE,
     ),
 }
 """By name; `python -m benchmarks losses` measures factors and exponents, and docs/experiments.md has the measurement.
 
-"eye" is for people who look at the pictures. SSIMULACRA 2 agrees with their judgements more closely than PSNR or SSIM. Alone it
-would let errors grow to which it is blind. Errors of luma, above all those of the worst places, and errors of colour keep the
-decoder near to the original.
+"eye" is for people who look at the pictures; 0.45, 0.25 and 0.4 are parts of the weights that its distances have alone.
+SSIMULACRA 2 agrees with people's judgements more closely than PSNR or SSIM. Alone it would let errors grow to which it is
+blind. So errors of luma, above all those of the worst places, and of colour keep the decoder near to the original. Colour
+counts less the higher the rate: its whole squared error took bits that all scores would rather see in luma.
 """
 
 

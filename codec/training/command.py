@@ -135,8 +135,8 @@ def parser() -> Parser:
         "--loss",
         default=Options.loss,
         choices=DISTORTIONS,
-        help="distortion that training lowers beside the rate; eye: SSIMULACRA 2 with errors of luma and colour "
-        "(default: %(default)s)",
+        help="distortion that training lowers beside the rate; eye: SSIMULACRA 2, MS-SSIM, and errors of luma and "
+        "colour (default: %(default)s)",
     )
     p.add_argument("--export", type=Path, metavar="FILE", help="weights file (.safetensors) to write when the budget is used")
     p.add_argument(
