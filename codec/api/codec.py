@@ -113,7 +113,7 @@ class Codec:
             quality: 1 (smallest file) to 100; None takes 70, where nothing else is named in its place.
             tile: side in pixels of the tiles that decode alone, a multiple of 64 up to 2048.
             effort: 1 (fastest) to 5 (smallest file at the same quality). From 3 on symbols are searched for: 3 takes 10
-                to 20 times as long as 2, and each further one two to three times as long as the one before. Decoding takes the same.
+                to 20 times as long as 2, each further one 2 to 3 times as long as the last. Decoding takes no longer.
             lossless: in place of the quality, code every pixel exactly. Otherwise only parts that cost less so are exact, such
                 as text and drawings.
             target_size: in place of the quality, the most bytes that the file may have.

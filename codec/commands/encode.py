@@ -200,8 +200,8 @@ def main(words: list[str] | None = None) -> None:
         type=parse_integer(EFFORTS[0], EFFORTS[-1]),
         default=DEFAULT_EFFORT,
         metavar="E",
-        help="1 (fastest) to 5 (smallest); from 3 on the encoder searches for symbols, which takes 10 to 20 times as long as 2, "
-        "and each further effort 2 to 3 times longer (default: %(default)s)",
+        help="1 (fastest) to 5 (smallest); from 3 on the encoder searches for symbols, which takes 10 to 20 times as long as "
+        "2, and each further effort 2 to 3 times longer (default: %(default)s)",
     )
     parser.add_argument(
         "--depth",
