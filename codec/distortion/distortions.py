@@ -135,7 +135,7 @@ DISTORTIONS = {
 "eye" is for people who look at the pictures; 0.45, 0.25 and 0.4 are parts of the weights that its distances have alone.
 SSIMULACRA 2 agrees with people's judgements more closely than PSNR or SSIM. Alone it would let errors grow to which it is
 blind. So errors of luma, above all those of the worst places, and of colour keep the decoder near to the original. Colour
-counts less the higher the rate: its whole squared error took bits that all scores would rather see in luma.
+counts less the higher the rate: its whole squared error took bits that most scores would rather see in luma.
 """
 
 
