@@ -160,7 +160,8 @@ def test_symbols_do_not_depend_on_how_they_are_decoded(default_model, default, a
     assert np.array_equal(latent(data, default_model, threads=1), expected)
     assert np.array_equal(latent(data, default_model, threads=7), expected)
     low, full = (decode(data, default_model, bf16=bf16) for bf16 in (True, False))
-    assert abs(low.astype(int) - full).max() <= 1
+    difference = abs(low.astype(int) - full)
+    assert difference.max() <= 2 and (difference == 2).mean() < 1 / 50_000
     assert np.array_equal(latent(data, default_model), expected)
 
 
