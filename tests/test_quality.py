@@ -3,6 +3,7 @@
 `python -m tests.test_quality` prints it for photographs' crops and for plain colours.
 """
 
+import itertools
 from collections.abc import Iterable
 
 import numpy as np
@@ -12,6 +13,7 @@ import skimage.data
 import codec
 from benchmarks.core.metrics import ssimulacra2
 from codec.coding import encoder
+from codec.options import TUNES
 
 from .conftest import psnr
 
@@ -67,7 +69,7 @@ def test_no_step_loses_much_on_a_small_crop(default, astronaut, side, bound):
 
 
 def report() -> None:
-    """Prints, for kinds of pictures: steps without a larger file, steps without a better picture, the greatest loss.
+    """Prints, for each model and kind of pictures: steps without a larger file, or a better picture, and the greatest loss.
 
     All is coded by the transform, as nothing else has steps.
     """
@@ -80,15 +82,15 @@ def report() -> None:
     colours = np.random.default_rng(0).integers(0, 256, (14, 3), np.uint8)
     kinds["plain colours, 64 x 64"] = [np.broadcast_to(colour, (64, 64, 3)).copy() for colour in colours]
     kinds["plain greys, 128 x 128"] = [np.full((128, 128), level, np.uint8) for level in (0, 77, 128, 255)]
-    subject = codec.Codec(device="cpu")
-    for kind, pictures in kinds.items():
+    for tune, (kind, pictures) in itertools.product(TUNES, kinds.items()):
+        subject = codec.Codec(device="cpu", tune=tune)
         sizes, errors = (np.array(values) for values in zip(*(curve(subject, picture) for picture in pictures), strict=True))
         change = -10 * np.diff(np.log10(np.maximum(errors, 1e-2)), axis=1)
         small, worse = (np.diff(sizes, axis=1) <= 0).mean(), (change <= 0).mean()
         visible = np.where(errors[:, 1:] > 1, change, 0)
         print(
-            f"{kind}: {small:.1%} of the steps no larger, {worse:.1%} no better, a step loses {max(0, -change.min()):.2f} dB "
-            f"at most ({max(0, -visible.min()):.2f} where the squared error is above 1)"
+            f"{tune}, {kind}: {small:.1%} of the steps no larger, {worse:.1%} no better, a step loses "
+            f"{max(0, -change.min()):.2f} dB at most ({max(0, -visible.min()):.2f} where the squared error is above 1)"
         )
 
 
