@@ -79,8 +79,8 @@ def run(arguments: argparse.Namespace) -> None:
             data = codec.encode(reduce(whole, FACTOR), quality, tile=TILE)
             if container.read(MemorySource(data)).kind(0) is not Kind.TRANSFORM:
                 raise CaeError(
-                    f"{sample.path}: quality {quality} codes parts without loss, which no decoder enlarges; leave it out, or use "
-                    "lower qualities"
+                    f"{sample.path}: quality {quality} codes parts without loss, which no decoder enlarges; leave it out, or "
+                    "use lower qualities"
                 )
             for name, larger in enlarge_each_way(codec, data).items():
                 if arguments.save:
